@@ -1,0 +1,56 @@
+// Every bound of the daemon. What comes from outside is checked against these before anything is done with it;
+// the assertions below say how they hang together.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace noded::limits {
+
+// Log (agent/log/FORMAT.md). A batch is what one durable write carries.
+constexpr size_t log_block_bytes = 4096;
+constexpr size_t log_payload_bytes_max = 1 << 20;       ///< one event
+constexpr size_t log_batch_bytes_max = 4 << 20;         ///< one write
+constexpr size_t log_batch_records_max = 4096;
+constexpr size_t log_segment_bytes = 64 << 20;
+constexpr size_t log_segments_max = 64;                 ///< sealed and open ones together
+
+// Pipeline.
+constexpr size_t commands_queued_max = 8192;            ///< more are refused with "busy"
+constexpr size_t events_per_command_max = 64;
+constexpr size_t command_ids_remembered_max = 65536;    ///< a retry of an older id is refused
+constexpr size_t proposals_queued_max = 65536;
+
+// Reactor.
+constexpr unsigned ring_entries = 1024;
+constexpr size_t offload_threads = 1;
+constexpr size_t offload_queue_max = 1024;
+
+// RPC.
+constexpr size_t rpc_message_bytes_max = 8 << 20;
+constexpr size_t rpc_connections_max = 1024;
+constexpr size_t rpc_calls_per_connection_max = 1024;
+constexpr size_t rpc_fds_per_message_max = 4;
+constexpr size_t events_per_page_max = 1024;
+
+// Plugins.
+constexpr size_t plugins_max = 64;
+constexpr size_t plugin_types_max = 256;                ///< commands, events or folds that one descriptor names
+constexpr size_t plugin_timers_max = 65536;
+constexpr size_t plugin_fds_max = 65536;
+constexpr size_t plugin_snapshot_bytes_max = 256 << 20;
+constexpr size_t plugin_name_bytes_max = 64;
+constexpr uint64_t plugin_undeclared_events_max = 16;   ///< so many refused proposals stop a plugin
+
+// Publish.
+constexpr size_t publish_bytes_max = 1 << 20;
+constexpr size_t publish_queue_messages_max = 65536;
+
+static_assert(log_batch_bytes_max % log_block_bytes == 0);
+static_assert(log_segment_bytes % log_block_bytes == 0);
+static_assert(log_payload_bytes_max * 2 <= log_batch_bytes_max, "the largest event fits into a batch");
+static_assert(log_batch_bytes_max * 4 <= log_segment_bytes, "a segment holds several batches");
+static_assert(log_payload_bytes_max <= rpc_message_bytes_max, "a command that can be logged can be sent");
+static_assert(publish_bytes_max >= log_payload_bytes_max, "every event can be published");
+
+}  // namespace noded::limits
