@@ -1,0 +1,271 @@
+@0x9c4f2bd7e3301d03;
+# The container plugin: the life of containers and of what is executed in them.
+#
+# The id of a container is the id of the command that created it, in hexadecimal.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("noded::schema");
+
+struct ContainerSpec {
+  # What the user asked for; empty means: take it from the image.
+  image @0 :Text;           # reference or id
+  name @1 :Text;            # empty: one is made up
+  command @2 :List(Text);   # replaces the image's Cmd
+  entrypoint @3 :List(Text);
+  entrypointSet @4 :Bool;   # an empty entrypoint was asked for (--entrypoint "")
+  env @5 :List(Text);       # K=V; later ones win
+  workingDir @6 :Text;
+  user @7 :Text;            # uid[:gid] or name[:group]
+  labels @8 :List(Label);
+  hostname @9 :Text;
+  tty @10 :Bool;
+  openStdin @11 :Bool;
+  autoRemove @12 :Bool;     # --rm
+  network @13 :Text;        # "none" (own namespace, loopback only) or "host"; empty is "none"
+  stopSignal @14 :Text;     # "SIGTERM", "15"
+  stopTimeoutSeconds @15 :Int32 = -1;
+  ttyRows @16 :UInt16;
+  ttyColumns @17 :UInt16;
+  stdinOnce @18 :Bool;      # close stdin when the first attached client leaves it
+}
+
+struct Label {
+  key @0 :Text;
+  value @1 :Text;
+}
+
+struct ResolvedSpec {
+  # The spec joined with the image's config: all that a start needs.
+  imageId @0 :Text;
+  imageName @1 :Text;       # as the user wrote it
+  argv @2 :List(Text);
+  env @3 :List(Text);
+  workingDir @4 :Text;
+  user @5 :Text;
+  labels @6 :List(Label);
+  hostname @7 :Text;
+  tty @8 :Bool;
+  openStdin @9 :Bool;
+  autoRemove @10 :Bool;
+  network @11 :Text;
+  stopSignal @12 :Int32;    # number
+  stopTimeoutSeconds @13 :Int32;
+  layers @14 :List(Text);   # diff ids, lowest first
+  ttyRows @15 :UInt16;
+  ttyColumns @16 :UInt16;
+  entrypoint @17 :List(Text);
+  command @18 :List(Text);
+  stdinOnce @19 :Bool;
+}
+
+# ---------------------------------------------------------------- commands
+
+struct CreateContainer @0xf2b7a6d1c0e4a001 {
+  spec @0 :ContainerSpec;
+}
+
+struct RunContainer @0xf2b7a6d1c0e4a002 {
+  # CreateContainer and StartContainer in one decision.
+  spec @0 :ContainerSpec;
+}
+
+struct StartContainer @0xf2b7a6d1c0e4a003 {
+  container @0 :Text;       # id, unique prefix of an id, or name
+}
+
+struct StopContainer @0xf2b7a6d1c0e4a004 {
+  # The stop signal, then SIGKILL after the grace period.
+  container @0 :Text;
+  timeoutSeconds @1 :Int32 = -1;   # -1: the container's own, else 10
+  signal @2 :Text;                 # empty: the container's own
+}
+
+struct KillContainer @0xf2b7a6d1c0e4a005 {
+  container @0 :Text;
+  signal @1 :Text;          # "SIGKILL", "KILL", "9"; empty is SIGKILL
+}
+
+struct RemoveContainer @0xf2b7a6d1c0e4a006 {
+  container @0 :Text;
+  force @1 :Bool;           # a running one is killed first
+}
+
+struct ExecContainer @0xf2b7a6d1c0e4a007 {
+  # The id of the exec is the id of this command. Its stdio, if any, was given with Container.attachExec before.
+  container @0 :Text;
+  argv @1 :List(Text);
+  env @2 :List(Text);
+  workingDir @3 :Text;
+  user @4 :Text;
+  tty @5 :Bool;
+  openStdin @6 :Bool;
+  detach @7 :Bool;
+  ttyRows @8 :UInt16;
+  ttyColumns @9 :UInt16;
+}
+
+# ---------------------------------------------------------------- events
+
+struct ContainerRequested @0xf2b7a6d1c0e4a011 {
+  id @0 :Text;
+  name @1 :Text;
+  spec @2 :ResolvedSpec;
+}
+
+struct ContainerPrepared @0xf2b7a6d1c0e4a012 {
+  # Every plugin that has a part in it has its rootfs ready: state "created".
+  id @0 :Text;
+}
+
+struct ContainerStartRequested @0xf2b7a6d1c0e4a013 {
+  # Intent; ContainerStarted or ContainerStartFailed is its outcome.
+  id @0 :Text;
+  run @1 :UInt32;           # counts the starts of this container, from 1
+}
+
+struct ContainerStarted @0xf2b7a6d1c0e4a014 {
+  id @0 :Text;
+  run @1 :UInt32;
+  pid @2 :UInt32;           # in noded's pid namespace
+  shimPid @3 :UInt32;
+  pidStartTime @4 :UInt64;  # /proc/PID/stat field 22, so that a reused pid is not taken for it
+}
+
+struct ContainerStartFailed @0xf2b7a6d1c0e4a015 {
+  id @0 :Text;
+  run @1 :UInt32;
+  exitCode @2 :UInt32;      # 125, 126 or 127
+  message @3 :Text;
+}
+
+struct ContainerExited @0xf2b7a6d1c0e4a016 {
+  id @0 :Text;
+  run @1 :UInt32;
+  exitCode @2 :UInt32;      # 128 + n for a signal
+  signal @3 :UInt32;
+  oomKilled @4 :Bool;
+  exitedNs @5 :Int64;
+  lost @6 :Bool;            # its end was not seen and left no record (host reboot): exitCode is 255
+}
+
+struct ContainerStopRequested @0xf2b7a6d1c0e4a017 {
+  id @0 :Text;
+  run @1 :UInt32;
+  signal @2 :UInt32;
+  timeoutSeconds @3 :Int32; # then SIGKILL
+}
+
+struct ContainerKillRequested @0xf2b7a6d1c0e4a018 {
+  id @0 :Text;
+  run @1 :UInt32;
+  signal @2 :UInt32;
+}
+
+struct ContainerRemovalRequested @0xf2b7a6d1c0e4a019 {
+  # Intent; its outcomes are storage's RootfsRemoved and then ContainerRemoved.
+  id @0 :Text;
+}
+
+struct ContainerRemoved @0xf2b7a6d1c0e4a01a {
+  id @0 :Text;
+  name @1 :Text;
+}
+
+struct ExecRequested @0xf2b7a6d1c0e4a01b {
+  # Intent; ExecExited or ExecFailed is its outcome.
+  execId @0 :Text;
+  containerId @1 :Text;
+  argv @2 :List(Text);
+  env @3 :List(Text);
+  workingDir @4 :Text;
+  user @5 :Text;
+  tty @6 :Bool;
+  openStdin @7 :Bool;
+  detach @8 :Bool;
+  ttyRows @9 :UInt16;
+  ttyColumns @10 :UInt16;
+}
+
+struct ExecExited @0xf2b7a6d1c0e4a01c {
+  execId @0 :Text;
+  containerId @1 :Text;
+  exitCode @2 :UInt32;
+}
+
+struct ExecFailed @0xf2b7a6d1c0e4a01d {
+  execId @0 :Text;
+  containerId @1 :Text;
+  exitCode @2 :UInt32;      # 126 or 127
+  message @3 :Text;
+}
+
+# ---------------------------------------------------------------- calls
+
+interface Container @0xf2b7a6d1c0e4a020 {
+  list @0 () -> (containers :List(ContainerState));
+  inspect @1 (container :Text) -> (state :ContainerState);
+  wait @2 (container :Text, until :Until) -> (result :WaitResult);
+  # Answers when the outcome is durable. A wait for a container that is not known yet, by full id, waits for it too:
+  # a client sends it together with the command.
+  attach @3 (container :Text, flags :UInt32) -> ();
+  # With a descriptor (Node.callWithStream): one end of a stream socket on which attach frames
+  # (plugins/container/shim/attach_frames.h) then pass. Works before the container exists, by full id.
+  attachExec @4 (execId :Text) -> ();
+  # The same for the stdio of an exec whose command follows.
+  waitExec @5 (execId :Text, started :Bool) -> (exitCode :UInt32, error :Text);
+  resize @6 (container :Text, execId :Text, rows :UInt16, columns :UInt16) -> ();
+  top @7 (container :Text) -> (processes :List(Process));
+  logFile @8 (container :Text) -> (running :Bool, tty :Bool);
+  # Gives a descriptor of the log (Node.callWithStream), format in plugins/container/shim/LOG.md.
+
+  enum Until { started @0; exited @1; removed @2; }
+
+  struct WaitResult {
+    exitCode @0 :UInt32;
+    error @1 :Text;         # of a start that failed, or why the wait can not end
+    startFailed @2 :Bool;
+  }
+}
+
+enum Phase {
+  requested @0;             # being prepared
+  created @1;
+  starting @2;
+  running @3;
+  exited @4;
+  removing @5;
+}
+
+struct ContainerState {
+  id @0 :Text;
+  name @1 :Text;
+  phase @2 :Phase;
+  spec @3 :ResolvedSpec;
+  createdNs @4 :Int64;
+  startedNs @5 :Int64;
+  finishedNs @6 :Int64;
+  pid @7 :UInt32;
+  shimPid @8 :UInt32;
+  exitCode @9 :UInt32;
+  oomKilled @10 :Bool;
+  error @11 :Text;
+  run @12 :UInt32;
+  logPath @13 :Text;
+  execIds @14 :List(Text);
+  lowers @15 :List(Text);
+  upper @16 :Text;
+  work @17 :Text;
+  createdSeq @18 :UInt64;
+}
+
+struct Process {
+  pid @0 :UInt32;
+  ppid @1 :UInt32;
+  uid @2 :UInt32;
+  user @3 :Text;
+  cpuPercent @4 :UInt32;
+  startedNs @5 :Int64;
+  tty @6 :Text;
+  cpuTimeMs @7 :UInt64;
+  command @8 :Text;
+}
