@@ -14,7 +14,8 @@
 
 namespace noded::reactor {
 
-/// The owner of an operation under way. It must stay where it is until `complete` was called with `more` false.
+/// The owner of one operation under way. It must stay where it is until `complete` was called with `more` false, and
+/// may start its next operation from there; not after -ECANCELED, which may mean that the reactor stops.
 class Completion {
 public:
     virtual ~Completion() = default;
