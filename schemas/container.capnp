@@ -107,14 +107,10 @@ struct ExecContainer @0xf2b7a6d1c0e4a007 {
 # ---------------------------------------------------------------- events
 
 struct ContainerRequested @0xf2b7a6d1c0e4a011 {
+  # Intent; storage's RootfsPrepared or RootfsPrepareFailed is its outcome: state "created".
   id @0 :Text;
   name @1 :Text;
   spec @2 :ResolvedSpec;
-}
-
-struct ContainerPrepared @0xf2b7a6d1c0e4a012 {
-  # Every plugin that has a part in it has its rootfs ready: state "created".
-  id @0 :Text;
 }
 
 struct ContainerStartRequested @0xf2b7a6d1c0e4a013 {
@@ -159,6 +155,7 @@ struct ContainerKillRequested @0xf2b7a6d1c0e4a018 {
   id @0 :Text;
   run @1 :UInt32;
   signal @2 :UInt32;
+  remove @3 :Bool;          # ContainerRemovalRequested follows the end of this run
 }
 
 struct ContainerRemovalRequested @0xf2b7a6d1c0e4a019 {
@@ -268,4 +265,43 @@ struct Process {
   tty @6 :Text;
   cpuTimeMs @7 :UInt64;
   command @8 :Text;
+}
+
+# ---------------------------------------------------------------- snapshot
+
+struct ContainerSnapshot {
+  # All that the plugin folded.
+  containers @0 :List(ContainerRecord);   # by id
+  images @1 :List(ImageRecord);           # by id
+}
+
+struct ContainerRecord {
+  state @0 :ContainerState;
+  rootfsReady @1 :Bool;
+  rootfsRemoved @2 :Bool;
+  rootfsError @3 :Text;
+  removeAfterExit @4 :Bool;
+  startSeq @5 :UInt64;        # of the ContainerStartRequested of this run
+  startCommand @6 :Data;
+  stopSignal @7 :UInt32;      # 0: no stop of this run was asked for
+  stopTimeoutSeconds @8 :Int32;
+  stopRequestedNs @9 :Int64;
+  removalSeq @10 :UInt64;     # of ContainerRemovalRequested
+  removalCommand @11 :Data;
+  execs @12 :List(ExecRecord);
+}
+
+struct ExecRecord {
+  execId @0 :Text;            # also the id of its command
+  seq @1 :UInt64;             # of its ExecRequested
+  done @2 :Bool;
+  exitCode @3 :UInt32;
+  error @4 :Text;
+}
+
+struct ImageRecord {
+  id @0 :Text;
+  config @1 :Text;
+  layers @2 :List(Text);
+  names @3 :List(Text);
 }
