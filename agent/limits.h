@@ -18,6 +18,7 @@ constexpr size_t log_segments_max = 64;                 ///< sealed and open one
 // Pipeline.
 constexpr size_t commands_queued_max = 8192;            ///< more are refused with "busy"
 constexpr size_t events_per_command_max = 64;
+constexpr size_t command_events_bytes_max = (1 << 20) - (16 << 10);  ///< payloads of one command's events together
 constexpr size_t command_ids_remembered_max = 65536;    ///< a retry of an older id is refused
 constexpr size_t proposals_queued_max = 65536;
 
@@ -49,6 +50,8 @@ constexpr size_t publish_queue_messages_max = 65536;
 static_assert(log_batch_bytes_max % log_block_bytes == 0);
 static_assert(log_segment_bytes % log_block_bytes == 0);
 static_assert(log_payload_bytes_max * 2 <= log_batch_bytes_max, "the largest event fits into a batch");
+static_assert(command_events_bytes_max + events_per_command_max * 128 <= log_payload_bytes_max,
+              "what one command causes, record headers included, takes no more room than the largest event");
 static_assert(log_batch_bytes_max * 4 <= log_segment_bytes, "a segment holds several batches");
 static_assert(log_payload_bytes_max <= rpc_message_bytes_max, "a command that can be logged can be sent");
 static_assert(publish_bytes_max >= log_payload_bytes_max, "every event can be published");

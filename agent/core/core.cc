@@ -1,0 +1,170 @@
+#include "agent/core/core.h"
+
+#include <cstring>
+
+#include "agent/base/check.h"
+#include "agent/limits.h"
+
+namespace noded::core {
+
+Bytes Arena::copy(Bytes from) {
+    const size_t size = round_up(from.size(), kWordSize);
+    if (blocks_.empty() || blocks_.back().size - blocks_.back().used < size) {
+        const size_t block_size = size > kBlockBytes ? size : kBlockBytes;
+        blocks_.push_back({std::make_unique<uint64_t[]>(block_size / kWordSize), block_size, 0});
+    }
+    Block& block = blocks_.back();
+    uint8_t* at = reinterpret_cast<uint8_t*>(block.words.get()) + block.used;
+    if (!from.empty()) memcpy(at, from.data(), from.size());
+    block.used += size;
+    CHECK(block.used <= block.size);
+    return {at, from.size()};
+}
+
+void Arena::clear() {
+    if (blocks_.size() > 1) blocks_.resize(1);
+    if (!blocks_.empty()) blocks_.front().used = 0;
+}
+
+void Batch::clear() {
+    events.clear();
+    answers.clear();
+    arena.clear();
+}
+
+namespace {
+
+/// Collects what decide says. Events are kept aside until decide returned: a rejection must leave nothing behind.
+class Collected final : public Decision {
+public:
+    Collected(const Command& command, uint64_t next_seq, Batch& batch)
+        : command_(command), next_seq_(next_seq), batch_(batch) {}
+
+    void emit(uint64_t type, Bytes payload) override {
+        if (rejected_) return;
+        if (events_.size() == limits::events_per_command_max) {
+            return reject({5, "the command would cause more than " +
+                                  std::to_string(limits::events_per_command_max) + " events"});
+        }
+        bytes_ += payload.size();
+        if (bytes_ > limits::command_events_bytes_max) {
+            return reject({5, "the command would cause events of more than " +
+                                  std::to_string(limits::command_events_bytes_max) + " bytes"});
+        }
+        CHECK_MSG(payload.size() % kWordSize == 0, "a payload is a whole number of words");
+        events_.push_back({next_seq_ + events_.size(), command_.time_ns, type, command_.cause_seq,
+                           command_.id, batch_.arena.copy(payload)});
+    }
+    void reject(Rejection rejection) override {
+        rejected_ = true;
+        rejection_ = std::move(rejection);
+        events_.clear();
+    }
+
+    bool rejected() const { return rejected_; }
+    Rejection take_rejection() { return std::move(rejection_); }
+    const std::vector<Event>& events() const { return events_; }
+
+private:
+    const Command& command_;
+    const uint64_t next_seq_;
+    Batch& batch_;
+    size_t bytes_ = 0;
+    bool rejected_ = false;
+    Rejection rejection_;
+    std::vector<Event> events_;
+};
+
+}  // namespace
+
+void Core::step(const Command& command, ReplyTo to, uint64_t next_seq, Batch& batch) {
+    CHECK(next_seq > 0);
+    const bool from_client = command.origin == Command::Origin::client;
+    Reply reply;
+    if (const auto known = known_.find(command.id); from_client && known != known_.end()) {
+        reply = {true, true, known->second.first_seq, known->second.last_seq, {}};
+        if (to) batch.answers.push_back({std::move(to), std::move(reply)});
+        return;
+    }
+    Collected decided(command, next_seq, batch);
+    domain_.decide(command, decided);
+    if (decided.rejected()) {
+        reply.rejection = decided.take_rejection();
+    } else {
+        reply.accepted = true;
+        if (!decided.events().empty()) {
+            reply.first_seq = decided.events().front().seq;
+            reply.last_seq = decided.events().back().seq;
+            // Only what stands in the log is remembered: replay must come to the same memory.
+            if (command.cause_seq == 0) remember(command.id, {reply.first_seq, reply.last_seq});
+        }
+        for (const Event& event : decided.events()) {
+            domain_.fold(event);
+            batch.events.push_back(event);
+        }
+    }
+    if (to) batch.answers.push_back({std::move(to), std::move(reply)});
+}
+
+void Core::remember(const Event& event) {
+    if (event.cause_seq != 0) return;
+    remember(event.command_id, {event.seq, event.seq});
+}
+
+void Core::remember(const CommandId& id, Known known) {
+    const auto [at, is_new] = known_.try_emplace(id, known);
+    if (!is_new) {
+        // The events of one command follow each other; a later one of the same id is not its decision.
+        if (known.first_seq == at->second.last_seq + 1) at->second.last_seq = known.last_seq;
+        return;
+    }
+    known_order_.push_back(id);
+    if (known_order_.size() > limits::command_ids_remembered_max) {
+        known_.erase(known_order_.front());
+        known_order_.pop_front();
+    }
+    CHECK(known_.size() == known_order_.size());
+}
+
+namespace {
+
+struct SavedId {
+    uint8_t id[32];
+    uint64_t first_seq;
+    uint64_t last_seq;
+};
+static_assert(sizeof(SavedId) == 48);
+
+}  // namespace
+
+Buffer Core::save() const {
+    Buffer bytes(known_order_.size() * sizeof(SavedId));
+    uint8_t* at = bytes.data();
+    for (const CommandId& id : known_order_) {
+        const Known& known = known_.at(id);
+        SavedId saved{{}, known.first_seq, known.last_seq};
+        memcpy(saved.id, id.bytes.data(), sizeof saved.id);
+        memcpy(at, &saved, sizeof saved);
+        at += sizeof saved;
+    }
+    return bytes;
+}
+
+Status Core::load(Bytes bytes) {
+    if (bytes.size() % sizeof(SavedId) != 0 ||
+        bytes.size() / sizeof(SavedId) > limits::command_ids_remembered_max) {
+        return fail("the snapshot's list of command ids has " + std::to_string(bytes.size()) + " bytes");
+    }
+    known_.clear();
+    known_order_.clear();
+    for (size_t at = 0; at < bytes.size(); at += sizeof(SavedId)) {
+        SavedId saved;
+        memcpy(&saved, bytes.data() + at, sizeof saved);
+        CommandId id;
+        memcpy(id.bytes.data(), saved.id, sizeof saved.id);
+        remember(id, {saved.first_seq, saved.last_seq});
+    }
+    return {};
+}
+
+}  // namespace noded::core

@@ -1,0 +1,75 @@
+// Core: the pure step. Command × state → events, folded provisionally, into the batch that is being made up.
+//
+// Owns the batch and the memory of command ids; no clock, no descriptor, no randomness. The pipeline drives it:
+// step each queued command, append and sync the batch's events, then tell the batch's replies and clear it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/base/ids.h"
+#include "agent/base/result.h"
+#include "agent/core/domain.h"
+
+namespace noded::core {
+
+/// Payload memory of one batch: pointers stay valid until clear(), which keeps the first block.
+class Arena {
+public:
+    Bytes copy(Bytes from);
+    void clear();
+
+private:
+    static constexpr size_t kBlockBytes = 256 * 1024;
+    struct Block {
+        std::unique_ptr<uint64_t[]> words;
+        size_t size = 0;
+        size_t used = 0;
+    };
+    std::vector<Block> blocks_;
+};
+
+/// What one write makes durable, and who waits for it.
+struct Batch {
+    struct Answer {
+        ReplyTo to;
+        Reply reply;
+    };
+    std::vector<Event> events;
+    std::vector<Answer> answers;
+    Arena arena;
+
+    void clear();
+};
+
+class Core {
+public:
+    explicit Core(Domain& domain) : domain_(domain) {}
+
+    /// Decides one command, folds its events provisionally and adds both to `batch`. `next_seq` is the log's; it
+    /// counts the events already in the batch.
+    void step(const Command& command, ReplyTo to, uint64_t next_seq, Batch& batch);
+
+    /// Replay: what the log says about command ids.
+    void remember(const Event& event);
+
+    /// The memory of command ids as bytes, for the snapshot.
+    Buffer save() const;
+    Status load(Bytes bytes);
+
+private:
+    struct Known {
+        uint64_t first_seq = 0;
+        uint64_t last_seq = 0;
+    };
+    void remember(const CommandId& id, Known known);
+
+    Domain& domain_;
+    std::unordered_map<CommandId, Known, CommandIdHash> known_;
+    std::deque<CommandId> known_order_;   ///< oldest first; its size never exceeds the limit
+};
+
+}  // namespace noded::core

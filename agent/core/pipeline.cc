@@ -1,0 +1,94 @@
+#include "agent/core/pipeline.h"
+
+#include <string>
+#include <utility>
+
+#include "agent/base/check.h"
+#include "agent/limits.h"
+
+namespace noded::core {
+
+void Pipeline::submit(Command command, ReplyTo to) {
+    const bool is_client = command.origin == Command::Origin::client;
+    const size_t queued_max = is_client ? limits::commands_queued_max : limits::proposals_queued_max;
+    if (is_client && queue_.size() >= queued_max) {
+        return to({false, false, 0, 0, {6, "the node has too many commands waiting; try again"}});
+    }
+    CHECK_MSG(queue_.size() < queued_max, "plugins propose faster than the log takes it");
+    queue_.push_back({std::move(command), std::move(to)});
+}
+
+void Pipeline::turn_end() {
+    if (stage_ != Stage::idle || queue_.empty()) return;
+    decide_batch();                                              // decide, append, provisional fold
+    if (!batch_.events.empty()) {
+        stage_ = Stage::syncing;
+        return log_.sync(*this);                                 // sync
+    }
+    synced({}, log_.durable_seq());
+}
+
+void Pipeline::synced(Status status, uint64_t durable_seq) {
+    // The state is ahead of the log now and may never be seen: only a restart leads back to what is durable.
+    CHECK_MSG(status.has_value(), status ? "" : status.error().message.c_str());
+    CHECK(durable_seq + 1 == log_.next_seq());
+    stage_ = Stage::telling;                                     // fold is final
+    reply();                                                     // reply
+    react();                                                     // react
+    publish();                                                   // publish
+    batch_.clear();
+    stage_ = Stage::idle;
+}
+
+void Pipeline::decide_batch() {
+    CHECK(batch_.events.empty() && batch_.answers.empty());
+    std::deque<Queued> waiting;
+    while (!queue_.empty() && has_room_in_batch()) {
+        Queued next = std::move(queue_.front());
+        queue_.pop_front();
+        if (const Status room = log_.ensure_room(limits::log_payload_bytes_max,
+                                                 limits::events_per_command_max); !room) {
+            refuse_for_lack_of_room(std::move(next), room.error(), waiting);
+            continue;
+        }
+        const size_t first = batch_.events.size();
+        core_.step(next.command, std::move(next.to), log_.next_seq(), batch_);
+        for (size_t i = first; i < batch_.events.size(); ++i) log_.append(batch_.events[i]);
+    }
+    for (auto at = waiting.rbegin(); at != waiting.rend(); ++at) queue_.push_front(std::move(*at));
+}
+
+bool Pipeline::has_room_in_batch() const {
+    return batch_.events.empty() ||
+           (batch_.events.size() + limits::events_per_command_max <= limits::log_batch_records_max &&
+            log_.fits(limits::log_payload_bytes_max));
+}
+
+void Pipeline::refuse_for_lack_of_room(Queued next, const Error& error, std::deque<Queued>& waiting) {
+    // What already happened must not be forgotten: a proposal waits until there is room again.
+    if (next.command.origin == Command::Origin::proposal) return waiting.push_back(std::move(next));
+    Reply refused;
+    refused.rejection = {5, "the node takes no commands now: " + error.message +
+                                "; free disk space in the state directory"};
+    if (next.to) batch_.answers.push_back({std::move(next.to), std::move(refused)});
+}
+
+void Pipeline::reply() {
+    for (Batch::Answer& answer : batch_.answers) answer.to(answer.reply);
+    for (const auto& answer : std::exchange(gated_, {})) answer();
+}
+
+void Pipeline::react() {
+    for (const Event& event : batch_.events) domain_.react(event);
+}
+
+void Pipeline::publish() {
+    for (const Event& event : batch_.events) publisher_.publish(event);
+}
+
+void Pipeline::when_durable(std::function<void()> answer) {
+    if (stage_ == Stage::syncing) return gated_.push_back(std::move(answer));
+    answer();
+}
+
+}  // namespace noded::core

@@ -1,0 +1,66 @@
+// Pipeline: the path of every command, decide → append → sync → fold → reply → react → publish.
+//
+// Commands queue up while a batch is being synced; at the end of a reactor turn all that queued is decided, command
+// after command against the provisionally folded state, appended and synced once. Nothing observable (reply, read
+// answer, effect, publication) leaves before the sync completed. A failed sync aborts the process.
+//
+// Called by: the RPC service and the plugin host (submit, when_durable), the reactor (turn_end), the log (synced).
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <vector>
+
+#include "agent/core/core.h"
+#include "agent/core/domain.h"
+#include "agent/log/log.h"
+
+namespace noded::core {
+
+class Pipeline final : public log::SyncDone {
+public:
+    Pipeline(Domain& domain, log::Log& log, Publisher& publisher)
+        : domain_(domain), log_(log), publisher_(publisher), core_(domain) {}
+
+    /// Queues a command. `to` is told once: from the reactor's turn, or at once when the queue is full.
+    void submit(Command command, ReplyTo to);
+
+    /// Runs `answer` when all that is folded now is durable: at once, or after the sync under way.
+    void when_durable(std::function<void()> answer);
+
+    /// Once per reactor turn: makes the queued commands one batch and starts its sync.
+    void turn_end();
+
+    /// No batch is under way: the folded state is the durable one.
+    bool quiescent() const { return stage_ == Stage::idle; }
+    bool has_work() const { return !queue_.empty(); }
+
+    Core& core() { return core_; }
+
+private:
+    enum class Stage { idle, syncing, telling };
+
+    struct Queued {
+        Command command;
+        ReplyTo to;
+    };
+
+    void decide_batch();
+    bool has_room_in_batch() const;
+    void refuse_for_lack_of_room(Queued next, const Error& error, std::deque<Queued>& waiting);
+    void synced(Status status, uint64_t durable_seq) override;
+    void reply();
+    void react();
+    void publish();
+
+    Domain& domain_;
+    log::Log& log_;
+    Publisher& publisher_;
+    Core core_;
+    Stage stage_ = Stage::idle;
+    std::deque<Queued> queue_;
+    Batch batch_;
+    std::vector<std::function<void()>> gated_;   ///< answers that may have seen provisional state
+};
+
+}  // namespace noded::core

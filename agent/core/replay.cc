@@ -1,0 +1,18 @@
+#include "agent/core/replay.h"
+
+#include "agent/base/check.h"
+
+namespace noded::core {
+
+Status replay(log::Log& log, uint64_t first, Core& core, Domain& domain) {
+    uint64_t expected = first;
+    return log.read(first, [&](const Event& event) {
+        CHECK(event.seq == expected);
+        ++expected;
+        core.remember(event);
+        domain.fold(event);
+        return true;
+    });
+}
+
+}  // namespace noded::core
