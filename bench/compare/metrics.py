@@ -1,0 +1,156 @@
+"""The metrics: what is measured, how the sides take turns, and the bar. Used by run.
+
+Turns: every side is warmed up, then blocks of runs alternate (A B C, A B C, ...), so that a slow
+minute of the machine falls on all of them. A figure is the median of all runs of a side.
+"""
+import json
+import os
+import statistics
+import time
+from typing import Callable, NamedTuple
+
+import sides
+
+ROUNDS, WARM_UP_RUNS = 10, 3
+SHIMS = 10
+IDLE_SECONDS = 3
+
+
+class Line(NamedTuple):
+    """One metric's outcome. `ratio` says how many times better we are, or, with higher_is_better
+    False, how many times the peer's figure ours is."""
+    name: str
+    unit: str
+    ours: float
+    peer: float
+    ratio: float
+    bar: float
+    higher_is_better: bool
+
+    @property
+    def ok(self):
+        return self.ratio >= self.bar if self.higher_is_better else self.ratio <= self.bar
+
+    def as_dict(self):
+        return {"metric": self.name, **self._asdict(), "ok": self.ok}
+
+
+def times_better(name, unit, ours, peer, bar):
+    """A line for a figure where less is better: how many times less than the peer's is ours?"""
+    return Line(name, unit, ours, peer, peer / ours, bar, True)
+
+
+def medians_ms(bench, contenders):
+    """`contenders`: name to (runs per block, command, environment). Medians in milliseconds."""
+    samples = {name: [] for name in contenders}
+    for _, command, env in contenders.values():
+        bench.times_ns(WARM_UP_RUNS, command, env)
+    for _ in range(2 if bench.quick else ROUNDS):
+        for name, (runs, command, env) in contenders.items():
+            samples[name] += bench.times_ns(runs, command, env)
+    return {name: statistics.median(times) / 1e6 for name, times in samples.items()}
+
+
+def run_none(bench):
+    words = ("run", "--rm", "--network", "none", sides.IMAGE, "true")
+    medians = medians_ms(bench, {
+        "ours": (10, bench.noded.command(*words), bench.noded.env),
+        "docker": (4, bench.docker.command(*words), bench.docker.env),
+        "runc": (10, bench.runc.run_command(), bench.runc.env),
+    })
+    yield times_better("run-none/docker", "ms", medians["ours"], medians["docker"], 30)
+    yield times_better("run-none/runc", "ms", medians["ours"], medians["runc"], 4)
+
+
+def exec_true(bench):
+    for side in (bench.noded, bench.docker):
+        side.start_sleeper("compare-exec")
+    try:
+        words = ("exec", "compare-exec", "true")
+        medians = medians_ms(bench, {
+            "ours": (10, bench.noded.command(*words), bench.noded.env),
+            "docker": (4, bench.docker.command(*words), bench.docker.env),
+        })
+    finally:
+        for side in (bench.noded, bench.docker):
+            side.remove("compare-exec")
+    yield times_better("exec/docker", "ms", medians["ours"], medians["docker"], 10)
+
+
+def daemon_mib(side):
+    return sum(map(sides.pss_bytes, side.daemon_pids())) / 2**20
+
+
+def shim_mib(side):
+    """The mean of several: pages that shims share are counted once among them."""
+    names = [f"compare-memory-{number}" for number in range(SHIMS)]
+    for name in names:
+        side.start_sleeper(name)
+    time.sleep(IDLE_SECONDS)
+    pids = side.shim_pids()
+    if len(pids) < SHIMS:
+        raise sides.Unmeasured(f"{len(pids)} shims for {SHIMS} containers")
+    mean = sum(map(sides.pss_bytes, pids)) / len(pids) / 2**20
+    for name in names:
+        side.remove(name)
+    return mean
+
+
+def memory(bench):
+    """Idle: nothing runs and all plugins are loaded. Best measured before other metrics."""
+    both = (bench.noded, bench.docker)
+    time.sleep(IDLE_SECONDS)
+    ours, peer = map(daemon_mib, both)
+    yield times_better("memory/daemon", "MiB", ours, peer, 8)
+    ours, peer = map(shim_mib, both)
+    yield times_better("memory/shim", "MiB", ours, peer, 8)
+
+
+def rpc(bench):
+    """The benchmark itself alternates both sides on one CPU and prints both medians."""
+    figures = json.loads(sides.run([bench.tool("rpc_bench"), "--json"]))
+    one, many = figures["rpc_1_us"], figures["rpc_64_calls_per_s"]
+    yield times_better("rpc/1", "us", one["ours"], one["peer"], 1)
+    ratio = many["ours"] / many["peer"]
+    yield Line("rpc/64", "calls/s", many["ours"], many["peer"], ratio, 2, True)
+
+
+def fio_p50_us(folder, seconds):
+    """p50 of a 4 KiB write plus p50 of its fdatasync, into a file that was written before (growing
+    it would cost the peer a journal commit each time)."""
+    job = json.loads(sides.run([
+        "fio", "--name=append", f"--directory={folder}", "--rw=write", "--bs=4k", "--size=16m",
+        "--overwrite=1", "--fdatasync=1", "--ioengine=sync", "--time_based",
+        f"--runtime={seconds}", "--output-format=json"]))["jobs"][0]
+    parts = (job["write"]["clat_ns"], job["sync"]["lat_ns"])
+    return sum(part["percentile"]["50.000000"] for part in parts) / 1e3
+
+
+def durable_append(bench):
+    folders = {name: bench.work / f"append-{name}" for name in ("ours", "peer")}
+    for folder in folders.values():
+        os.makedirs(folder, exist_ok=True)
+    ours, peer = [], []
+    rounds, seconds = (2, 1) if bench.quick else (5, 2)
+    for _ in range(rounds):
+        printed = sides.run([bench.tool("log_bench"), "--json", f"--dir={folders['ours']}"])
+        ours.append(json.loads(printed)["append_p50_us"])
+        peer.append(fio_p50_us(folders["peer"], seconds))
+    ours, peer = statistics.median(ours), statistics.median(peer)
+    yield Line("durable-append/fio", "us", ours, peer, ours / peer, 1.5, False)
+
+
+class Metric(NamedTuple):
+    measure: Callable
+    needs_node: bool
+    targets: tuple  # Bazel targets beside //:dist
+
+
+TIMER = "//bench/compare:spawn_timer"
+ALL = {
+    "run-none": Metric(run_none, True, (TIMER,)),
+    "exec": Metric(exec_true, True, (TIMER,)),
+    "memory": Metric(memory, True, ()),
+    "rpc": Metric(rpc, False, ("//bench/rpc:rpc_bench",)),
+    "durable-append": Metric(durable_append, False, ("//bench/log:log_bench",)),
+}

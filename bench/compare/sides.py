@@ -1,0 +1,237 @@
+"""The sides of a comparison: noded, docker and runc, each private and on the same root file system.
+
+Used by run and metrics.py, inside the namespaces that run makes: /run is an empty tmpfs, every
+process seen in /proc was started by the comparison, and all of it ends with the PID namespace.
+A side is started when a metric first asks for it.
+"""
+import functools
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+IMAGE = "compare"
+CGROUP_PREFIX = "noded-compare-"
+# By path: another docker may stand before Debian's 20.10 in PATH.
+DOCKER, DOCKERD = "/usr/bin/docker", "/usr/sbin/dockerd"
+START_SECONDS_MAX = 60
+PEER_PROGRAMS = (DOCKER, DOCKERD, "runc", "containerd", "tini", "fio")
+
+
+class Unmeasured(Exception):
+    """A sentence that says why a metric has no figure."""
+
+
+def require_peers():
+    missing = [program for program in PEER_PROGRAMS if shutil.which(program) is None]
+    if missing:
+        raise Unmeasured(f"{', '.join(missing)} not found: run ops/peers first")
+
+
+def run(command, env=None):
+    """The output of a command; a failed one is a sentence with what it said."""
+    try:
+        done = subprocess.run([str(word) for word in command], env=env, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise Unmeasured(f"start {command[0]}: {error.strerror}") from error
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip())[-800:]
+        raise Unmeasured(f"{' '.join(map(str, command))}: status {done.returncode}: {said}")
+    return done.stdout
+
+
+def remove_cgroups():
+    """What docker and runc leave behind: empty groups below names that only a comparison uses."""
+    for top in pathlib.Path("/sys/fs/cgroup").glob(f"**/{CGROUP_PREFIX}*"):
+        for folder, _, _ in os.walk(top, topdown=False):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                pass
+
+
+def processes(program):
+    """Pids of the processes that run the program of this file name."""
+    pids = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.path.basename(os.readlink(entry / "exe")) == program:
+                pids.append(int(entry.name))
+        except OSError:
+            pass  # a kernel thread, or it has just ended
+    return pids
+
+
+def pss_bytes(pid):
+    """The proportional set size of a process (proc(5), smaps_rollup)."""
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().split("\n"):
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise Unmeasured(f"/proc/{pid}/smaps_rollup has no Pss")
+
+
+class Daemon:
+    """What noded and docker have in common: a daemon behind a command line with the same words."""
+
+    def __init__(self, program, env):
+        self.program, self.env = str(program), {**os.environ, **env}
+
+    def command(self, *words):
+        return [self.program, *words]
+
+    def ask(self, *words):
+        return run(self.command(*words), env=self.env)
+
+    def start_sleeper(self, name):
+        self.ask("run", "-d", "--name", name, "--network", "none", IMAGE, "sleep", "100000")
+
+    def remove(self, name):
+        self.ask("rm", "-f", name)
+
+    def remove_all(self):
+        for name in self.ask("ps", "-a", "-q").split():
+            self.remove(name)
+
+
+class Noded(Daemon):
+    """Our side: the installed layout below work/prefix, state beside the other sides' state."""
+
+    def __init__(self, work, root, rootfs_tar):
+        prefix = work / "prefix"
+        super().__init__(prefix / "bin/nodectl", {"NODECTL_HOST": "unix:/run/noded/noded.sock"})
+        for folder in (work / "noded", pathlib.Path("/run/noded")):
+            folder.mkdir(mode=0o700)
+        self.pid = int(run([root / "ops/start-node", work / "noded.log", prefix / "bin/noded",
+                            "--state-dir", work / "noded", "--runtime-dir", "/run/noded",
+                            "--plugin-dir", prefix / "lib/noded/plugins"]))
+        self.ask("image", "import", rootfs_tar, IMAGE)
+
+    def daemon_pids(self):
+        return [self.pid]
+
+    def shim_pids(self):
+        return processes("shim")
+
+    def stop(self):
+        self.remove_all()
+        os.kill(self.pid, signal.SIGTERM)
+
+
+class Docker(Daemon):
+    """A dockerd of its own with its containerd: the defaults, except that no network is touched."""
+
+    def __init__(self, work, rootfs_tar):
+        super().__init__(DOCKER, {"DOCKER_HOST": "unix:///run/docker.sock",
+                                  "DOCKER_CONFIG": "/run/docker-config"})
+        self.log = work / "dockerd.log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [DOCKERD, "--data-root", work / "docker", "--exec-root", "/run/docker",
+                 "-H", "unix:///run/docker.sock", "--pidfile", "/run/docker.pid",
+                 "--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false",
+                 f"--cgroup-parent=/{CGROUP_PREFIX}docker"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.wait_ready()
+        self.ask("import", rootfs_tar, IMAGE)
+
+    def wait_ready(self):
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                self.ask("version")
+                return
+            except Unmeasured:
+                time.sleep(0.1)
+        raise Unmeasured(f"start dockerd: {self.log.read_text(errors='replace')[-800:]}")
+
+    def daemon_pids(self):
+        return processes("dockerd") + processes("containerd")
+
+    def shim_pids(self):
+        return processes("containerd-shim-runc-v2")
+
+    def stop(self):
+        self.remove_all()
+        self.process.terminate()
+        self.process.wait(START_SECONDS_MAX)
+
+
+class Runc:
+    """A bundle on the unpacked root file system: runc's own spec, `true`, and a cgroup namespace."""
+
+    def __init__(self, work, rootfs_tar):
+        self.env = dict(os.environ)
+        self.bundle = work / "runc"
+        rootfs = self.bundle / "rootfs"
+        rootfs.mkdir(parents=True)
+        run(["tar", "--extract", "--file", rootfs_tar, "--directory", rootfs])
+        run(["runc", "spec", "--bundle", self.bundle])
+        config = self.bundle / "config.json"
+        spec = json.loads(config.read_text())
+        spec["process"]["terminal"] = False
+        spec["process"]["args"] = ["true"]
+        # An overlay's upper can be written to, so must this.
+        spec["root"]["readonly"] = False
+        namespaces = spec["linux"]["namespaces"]
+        if {"type": "cgroup"} not in namespaces:
+            namespaces.append({"type": "cgroup"})
+        spec["linux"]["cgroupsPath"] = f"/{CGROUP_PREFIX}runc/true"
+        config.write_text(json.dumps(spec))
+
+    def run_command(self):
+        return ["runc", "--root", "/run/runc", "run", "--bundle", str(self.bundle), "true"]
+
+    def stop(self):
+        pass  # `runc run` removes its container
+
+
+class Bench:
+    """What the metrics are given: the sides on demand, and the timer."""
+
+    def __init__(self, work, root, quick):
+        self.work, self.root, self.quick = work, root, quick
+        self.started = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for side in reversed(self.started):
+            try:
+                side.stop()
+            except (Unmeasured, OSError, subprocess.TimeoutExpired) as trouble:
+                print(f"compare: stop {type(side).__name__.lower()}: {trouble}")
+
+    def _start(self, side):
+        self.started.append(side)
+        return side
+
+    @functools.cached_property
+    def rootfs_tar(self):
+        path = self.work / "rootfs.tar"
+        run([self.root / "ops/busybox-rootfs", path])
+        return path
+
+    @functools.cached_property
+    def noded(self):
+        return self._start(Noded(self.work, self.root, self.rootfs_tar))
+
+    @functools.cached_property
+    def docker(self):
+        return self._start(Docker(self.work, self.rootfs_tar))
+
+    @functools.cached_property
+    def runc(self):
+        return self._start(Runc(self.work, self.rootfs_tar))
+
+    def tool(self, name):
+        return str(self.work / "tools" / name)
+
+    def times_ns(self, runs, command, env):
+        """Wall times of a command, start to reaped, measured by spawn_timer."""
+        printed = run([self.tool("spawn_timer"), runs, *command], env=env)
+        return [int(line) for line in printed.split()]
