@@ -21,7 +21,7 @@ public:
         records.push_back(record);
         records.back().payload = payloads.back();
     }
-    bool fits(size_t) const override { return true; }
+    bool fits(size_t, size_t) const override { return true; }
     Status ensure_room(size_t, size_t) override {
         if (full) return fail_errno(ENOSPC, "create the next segment");
         return {};

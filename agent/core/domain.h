@@ -43,7 +43,7 @@ struct Reply {
     Rejection rejection;
 };
 
-using ReplyTo = std::function<void(const Reply&)>;
+using ReplyTo = std::move_only_function<void(const Reply&)>;
 
 /// What decide hands to the core.
 class Decision {

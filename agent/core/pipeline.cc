@@ -46,7 +46,7 @@ void Pipeline::decide_batch() {
     while (!queue_.empty() && has_room_in_batch()) {
         Queued next = std::move(queue_.front());
         queue_.pop_front();
-        if (const Status room = log_.ensure_room(limits::log_payload_bytes_max,
+        if (const Status room = log_.ensure_room(limits::command_events_bytes_max,
                                                  limits::events_per_command_max); !room) {
             refuse_for_lack_of_room(std::move(next), room.error(), waiting);
             continue;
@@ -60,8 +60,7 @@ void Pipeline::decide_batch() {
 
 bool Pipeline::has_room_in_batch() const {
     return batch_.events.empty() ||
-           (batch_.events.size() + limits::events_per_command_max <= limits::log_batch_records_max &&
-            log_.fits(limits::log_payload_bytes_max));
+           log_.fits(limits::command_events_bytes_max, limits::events_per_command_max);
 }
 
 void Pipeline::refuse_for_lack_of_room(Queued next, const Error& error, std::deque<Queued>& waiting) {
@@ -75,7 +74,7 @@ void Pipeline::refuse_for_lack_of_room(Queued next, const Error& error, std::deq
 
 void Pipeline::reply() {
     for (Batch::Answer& answer : batch_.answers) answer.to(answer.reply);
-    for (const auto& answer : std::exchange(gated_, {})) answer();
+    for (auto& answer : std::exchange(gated_, {})) answer();
 }
 
 void Pipeline::react() {
@@ -86,7 +85,7 @@ void Pipeline::publish() {
     for (const Event& event : batch_.events) publisher_.publish(event);
 }
 
-void Pipeline::when_durable(std::function<void()> answer) {
+void Pipeline::when_durable(std::move_only_function<void()> answer) {
     if (stage_ == Stage::syncing) return gated_.push_back(std::move(answer));
     answer();
 }

@@ -26,7 +26,7 @@ public:
     void submit(Command command, ReplyTo to);
 
     /// Runs `answer` when all that is folded now is durable: at once, or after the sync under way.
-    void when_durable(std::function<void()> answer);
+    void when_durable(std::move_only_function<void()> answer);
 
     /// Once per reactor turn: makes the queued commands one batch and starts its sync.
     void turn_end();
@@ -60,7 +60,7 @@ private:
     Stage stage_ = Stage::idle;
     std::deque<Queued> queue_;
     Batch batch_;
-    std::vector<std::function<void()>> gated_;   ///< answers that may have seen provisional state
+    std::vector<std::move_only_function<void()>> gated_;   ///< answers that may have seen provisional state
 };
 
 }  // namespace noded::core

@@ -1,0 +1,75 @@
+// rpc: calls of clients to plugins, and the plugins' answers.
+#include <unistd.h>
+
+#include <utility>
+
+#include "agent/host/extensions.h"
+#include "agent/host/host.h"
+
+namespace noded::host {
+
+namespace {
+
+void respond(const noded_host* face, uint64_t token, noded_bytes results, int fd_owned) noexcept {
+    Instance& instance = require(face, "rpc.respond");
+    instance.host->answer(instance, token,
+                          {true, Buffer(results.data, results.data + results.size), fd_owned, {}});
+}
+
+void refuse(const noded_host* face, uint64_t token, enum noded_rejection code,
+            const char* message) noexcept {
+    Instance& instance = require(face, "rpc.refuse");
+    instance.host->answer(instance, token,
+                          {false, {}, -1, {static_cast<uint16_t>(code), message != nullptr ? message : ""}});
+}
+
+}  // namespace
+
+uint64_t Host::call(const std::string& plugin, uint16_t method, Bytes params, Caller caller, int fd,
+                    CallDone done) {
+    const auto refuse_call = [&](uint16_t code, std::string message) -> uint64_t {
+        if (fd >= 0) close(fd);
+        done({false, {}, -1, {code, std::move(message)}});
+        return 0;
+    };
+    auto* instance = const_cast<Instance*>(find(plugin));
+    if (instance == nullptr) return refuse_call(NODED_REJECT_NOT_FOUND, "no plugin named " + plugin + " is loaded");
+    if (instance->rpc == nullptr || method >= instance->rpc->methods_count) {
+        return refuse_call(NODED_REJECT_NOT_FOUND, "plugin " + plugin + " has no method number " +
+                                                       std::to_string(method));
+    }
+    const uint64_t token = next_handle();
+    calls_.emplace(token, PendingCall{instance, std::move(done)});
+    const noded_call face{sizeof(noded_call), method, 0, token, {params.data(), params.size()},
+                          caller.uid, caller.gid, fd, -1};
+    PhaseScope scope(*instance, Phase::reactor);
+    instance->rpc->call(instance->self, &face);
+    return calls_.contains(token) ? token : 0;
+}
+
+void Host::answer(Instance& from, uint64_t token, CallResult result) {
+    const auto at = calls_.find(token);
+    if (at == calls_.end() || at->second.instance != &from) {
+        if (result.fd >= 0) close(result.fd);
+        return;
+    }
+    // The plugin may have looked at provisional state: what it says waits until that is durable.
+    CallDone done = std::move(at->second.done);
+    calls_.erase(at);
+    pipeline_->when_durable(
+        [done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+}
+
+void Host::cancel(uint64_t token) {
+    const auto at = calls_.find(token);
+    if (at == calls_.end()) return;
+    Instance& instance = *at->second.instance;
+    calls_.erase(at);
+    if (!instance.loaded() || instance.rpc->cancelled == nullptr) return;
+    PhaseScope scope(instance, Phase::reactor);
+    instance.rpc->cancelled(instance.self, token);
+}
+
+const noded_ext_rpc ext_rpc = {sizeof(noded_ext_rpc), respond, refuse};
+
+}  // namespace noded::host

@@ -1,0 +1,137 @@
+// Host: the plugins of one node, and the core's Domain over them.
+//
+// Loads plugins in dependency order, routes commands to the one that decides them and events to all that fold them,
+// gives each the extensions that it required, and enforces the contract of plugins/abi. Everything runs on the
+// reactor's thread. A plugin that is refused or stopped stays listed with the reason; the others go on.
+//
+// Called by: main (load, replay, reconcile, snapshots), the pipeline (Domain), the RPC service (call, list).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/base/ids.h"
+#include "agent/base/result.h"
+#include "agent/core/domain.h"
+#include "agent/core/pipeline.h"
+#include "agent/host/instance.h"
+#include "agent/log/log.h"
+#include "agent/log/snapshot.h"
+#include "agent/reactor/reactor.h"
+
+namespace noded::host {
+
+struct Paths {
+    std::string state_dir;
+    std::string runtime_dir;
+    std::string libexec_dir;
+    std::string plugin_dir;
+};
+
+/// Where samples of plugins go (agent/pub).
+class TopicSink {
+public:
+    virtual ~TopicSink() = default;
+    virtual void publish_sample(const std::string& topic, Bytes payload) = 0;
+};
+
+/// What a plugin answered to a call.
+struct CallResult {
+    bool answered = false;       ///< else `rejection` says why
+    Buffer results;
+    int fd = -1;                 ///< owned by the receiver
+    core::Rejection rejection;
+};
+using CallDone = std::move_only_function<void(CallResult)>;
+
+struct Caller {
+    uint32_t uid = 0;
+    uint32_t gid = 0;
+};
+
+class Host final : public core::Domain {
+public:
+    Host(reactor::Reactor& reactor, TopicSink& topics, Paths paths);
+    ~Host() override;
+
+    /// The pipeline is built over this domain, so it is told here afterwards.
+    void connect(core::Pipeline& pipeline, log::Log& log);
+
+    /// Before replay: loads what stands in the plugin directory, with state from `snapshot`. Returns the seq from
+    /// which the log must be folded. A plugin that cannot be loaded is listed as refused.
+    uint64_t load_directory(const log::Snapshot* snapshot);
+    /// For plugins that are linked in (simulator, tests); before replay.
+    void load_static(const noded_plugin& table, const std::string& name);
+
+    /// While running and quiescent: loads one more file, folds from the log, reconciles.
+    void load_late(const std::string& path);
+
+    /// After replay: each plugin compares its state with the kernel.
+    void reconcile();
+    /// Reverse dependency order.
+    void stop();
+
+    /// The state of all plugins as sections of a snapshot; only while the pipeline is quiescent.
+    std::vector<log::Snapshot::Section> save() const;
+
+    // core::Domain
+    void decide(const core::Command& command, core::Decision& decision) override;
+    void fold(const core::Event& event) override;
+    void react(const core::Event& event) override;
+
+    /// A client's call of a plugin. Takes `fd`. Returns a token for cancel, 0 if `done` was told at once.
+    uint64_t call(const std::string& plugin, uint16_t method, Bytes params, Caller caller, int fd,
+                  CallDone done);
+    void cancel(uint64_t token);
+
+    const std::vector<std::unique_ptr<Instance>>& instances() const { return instances_; }
+    const Instance* find(const std::string& id) const;
+    /// Owner and name of an event type; nullptr if no loaded plugin emits it.
+    const Instance* owner_of_event(uint64_t type, const std::string** name) const;
+
+    // For the extensions (ext_*.cc).
+    reactor::Reactor& reactor() { return reactor_; }
+    TopicSink& topics() { return topics_; }
+    const Paths& paths() const { return paths_; }
+    int propose(Instance& from, core::Command command);
+    void submit(core::Command command);
+    void answer(Instance& from, uint64_t token, CallResult result);
+    void stop_plugin(Instance& instance, std::string reason);
+    uint64_t next_handle() { return ++last_handle_; }
+
+private:
+    struct PendingCall {
+        Instance* instance = nullptr;
+        CallDone done;
+    };
+
+    Instance& list_file(const std::string& file);
+    void refuse(Instance& instance, std::string reason);
+    Status admit(Instance& instance, const noded_plugin& table, Description description);
+    Status start(Instance& instance);
+    Status check_ownership(const Description& description) const;
+    Status make_directories(Instance& instance) const;
+    void load_state(Instance& instance, const log::Snapshot* snapshot);
+    void fold_into(Instance& instance, const core::Event& event, Phase phase);
+    bool replayed_from_log(Instance& instance);
+    void stop_operations(Instance& instance);
+
+    reactor::Reactor& reactor_;
+    TopicSink& topics_;
+    const Paths paths_;
+    core::Pipeline* pipeline_ = nullptr;
+    log::Log* log_ = nullptr;
+    bool running_ = false;                                        ///< replay is over
+    std::vector<std::unique_ptr<Instance>> instances_;            ///< loaded ones in dependency order
+    std::unordered_map<uint64_t, Instance*> deciders_;            ///< by command and by own event type
+    std::unordered_map<uint64_t, std::vector<Instance*>> folders_;   ///< by event type
+    std::unordered_map<uint64_t, PendingCall> calls_;             ///< by token
+    uint64_t last_handle_ = 0;
+};
+
+}  // namespace noded::host

@@ -1,0 +1,47 @@
+#include "agent/host/instance.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/base/check.h"
+#include "agent/host/watch.h"
+
+namespace noded::host {
+
+bool Instance::requires_extension(const char* id) const {
+    return std::find(description.extensions.begin(), description.extensions.end(), id) !=
+           description.extensions.end();
+}
+
+static bool lists(const std::vector<NamedType>& types, uint64_t id) {
+    return std::any_of(types.begin(), types.end(), [id](const NamedType& type) { return type.id == id; });
+}
+
+bool Instance::folds(uint64_t type) const { return lists(description.folds, type); }
+bool Instance::owns_event(uint64_t type) const { return lists(description.events, type); }
+
+static const char* phase_name(Phase phase) {
+    switch (phase) {
+        case Phase::outside: return "outside of any call";
+        case Phase::load: return "in [load]";
+        case Phase::pure: return "in [pure]";
+        case Phase::replay: return "in [replay]";
+        case Phase::reactor: return "in [reactor]";
+    }
+    return "?";
+}
+
+Instance& require(const noded_host* face, const char* call, bool load_too) {
+    Instance& instance = instance_of(face);
+    const bool on_thread = gettid() == instance.reactor_thread;
+    const bool allowed = instance.phase == Phase::reactor || (load_too && instance.phase == Phase::load);
+    if (on_thread && allowed) [[likely]] return instance;
+    const std::string sentence = "plugin " + instance.description.id + " called " + call + " " +
+                                 (on_thread ? phase_name(instance.phase) : "from another thread") +
+                                 ", which the plugin contract forbids";
+    CHECK_MSG(false, sentence.c_str());
+    __builtin_unreachable();
+}
+
+}  // namespace noded::host

@@ -1,0 +1,33 @@
+// Timer and Watch: a plugin's deadline and a plugin's descriptor, as operations on the reactor.
+//
+// The reactor keeps a pointer to the operation until its completion came, also after a cancel. So a stopped operation
+// leaves the instance's table and frees itself on that last completion.
+#pragma once
+
+#include "agent/host/instance.h"
+
+namespace noded::host {
+
+struct Timer final : reactor::Completion {
+    Instance* owner = nullptr;
+    uint64_t handle = 0;
+    bool stopped = false;
+    void (*fire)(void*, void*) NODED_NOEXCEPT = nullptr;
+    void* argument = nullptr;
+
+    void complete(int32_t result, bool more) override;
+};
+
+struct Watch final : reactor::Completion {
+    Instance* owner = nullptr;
+    uint64_t handle = 0;
+    int fd = -1;
+    uint32_t events = 0;
+    bool stopped = false;
+    void (*ready)(void*, void*, uint32_t) NODED_NOEXCEPT = nullptr;
+    void* argument = nullptr;
+
+    void complete(int32_t result, bool more) override;
+};
+
+}  // namespace noded::host

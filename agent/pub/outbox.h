@@ -1,0 +1,52 @@
+// Outbox: durable events and samples on their way out of the node.
+//
+// Events arrive in log order from the pipeline, after their reactions; samples from plugins at any time. Both leave on
+// one ZeroMQ XPUB endpoint, [topic, payload], and only if somebody subscribed:
+//     event/<plugin>/<name>   words of schema Event
+//     <plugin>/<suffix>       what the plugin published
+// Who missed something reads it again by seq through RPC (Node.events), which waits here for new ones.
+#pragma once
+
+#include <kj/async.h>
+
+#include <memory>
+#include <vector>
+
+#include "agent/core/domain.h"
+#include "agent/host/host.h"
+#include "agent/reactor/reactor.h"
+#include "ipc/pubsub/publisher_socket.h"
+
+namespace noded::pub {
+
+class Outbox final : public core::Publisher, public host::TopicSink, reactor::Completion {
+public:
+    explicit Outbox(reactor::Reactor& reactor) : reactor_(reactor) {}
+
+    /// Opens the endpoint; until then, and without it, events only wake the waiters.
+    Status open(const std::string& endpoint);
+    const std::string& endpoint() const { return endpoint_; }
+    /// Who knows the names of event types; set once, before the first event.
+    void connect(const host::Host& host) { host_ = &host; }
+    /// Closes the endpoint; call it while the reactor still turns.
+    void close();
+
+    void publish(const core::Event& event) override;
+    void publish_sample(const std::string& topic, Bytes payload) override;
+
+    /// Resolves at the next durable event.
+    kj::Promise<void> next_event();
+
+    uint64_t lost() const { return socket_ ? socket_->lost() : 0; }
+
+private:
+    void complete(int32_t result, bool more) override;
+
+    reactor::Reactor& reactor_;
+    const host::Host* host_ = nullptr;
+    std::string endpoint_;
+    std::unique_ptr<ipc::PublisherSocket> socket_;
+    std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiters_;
+};
+
+}  // namespace noded::pub
