@@ -1,8 +1,11 @@
 // The log: an append-only sequence of records, dense in seq, spread over segments (FORMAT.md).
 //
-// One Log per directory, one writer per Log. `append` only copies; `sync` writes what was appended since the last
-// one as a batch, durably, and completes on the reactor. At most one sync is under way; records appended meanwhile
-// form the next batch. A failed write is final: the caller must abort (state ahead of the log must never be seen).
+// One Log per directory, one writer per Log. `append` only copies; `sync` writes what was appended
+// since the last one as a batch, durably, and completes on the reactor. At most one sync is under
+// way; records appended meanwhile form the next batch. A failed write is final: the caller must
+// abort (state ahead of the log must never be seen). The one failure that is not final is a full
+// disk, and it is met before anything is decided: `ensure_room`. Called by the pipeline, by replay,
+// and (read_log) by tools.
 #pragma once
 
 #include <cstdint>
@@ -13,19 +16,24 @@
 #include "agent/base/bytes.h"
 #include "agent/base/ids.h"
 #include "agent/base/result.h"
+#include "agent/limits.h"
 #include "agent/log/storage.h"
 
 namespace noded::log {
 
 /// One event, as it stands in the log. `payload` is Cap'n Proto words.
 struct Record {
-    uint64_t seq = 0;         ///< dense, from 1
-    int64_t time_ns = 0;      ///< real time at which it was decided
-    uint64_t type = 0;        ///< type id of the Cap'n Proto struct in the payload
-    uint64_t cause_seq = 0;   ///< the event that an effect or reaction answers, 0 for a user's command
-    CommandId command_id;     ///< the user's command at the root of the chain
-    Bytes payload;
+    uint64_t seq = 0;     ///< dense, from 1
+    int64_t time_ns = 0;  ///< real time at which it was decided
+    uint64_t type = 0;    ///< type id of the Cap'n Proto struct in the payload
+    uint64_t cause_seq =
+        0;                 ///< the event that an effect or reaction answers, 0 for a user's command
+    CommandId command_id;  ///< the user's command at the root of the chain
+    Bytes payload;         ///< a whole number of words, 8-byte aligned when read
 };
+
+/// Told each record in order; false ends the reading. The payload is valid during the call only.
+using EachRecord = std::function<bool(const Record&)>;
 
 class SyncDone {
 public:
@@ -39,30 +47,60 @@ public:
     virtual ~Log() = default;
 
     /// Seq of the oldest record still there and of the newest appended one; next_seq() - 1 == last.
+    /// An empty log has oldest_seq() == next_seq().
     virtual uint64_t oldest_seq() const = 0;
     virtual uint64_t next_seq() const = 0;
     virtual uint64_t durable_seq() const = 0;
 
-    /// Copies `record` into the open batch. CHECKs that record.seq == next_seq() and that it is within limits.
+    /// Copies `record` into the open batch. CHECKs that record.seq == next_seq(), that it is within
+    /// limits and that it fits.
     virtual void append(const Record& record) = 0;
-    /// False when the open batch has no room for a payload of this size; sync first.
-    virtual bool fits(size_t payload_bytes) const = 0;
+    /// False when the open batch has no room for so much payload; sync first. An empty batch has
+    /// room for the largest payload that `ensure_room` accepts.
+    virtual bool fits(size_t payload_bytes, size_t records = 1) const = 0;
 
-    /// Starts the write of the open batch. CHECKs that it is not empty and that no sync is under way.
+    /// Asks, before a command is decided, whether `records` records with together `payload_bytes`
+    /// of payload, added to the open batch, will find their place on disk. ENOSPC: the disk is full
+    /// or the log is at its limit of segments; EMSGSIZE: more than one batch ever holds. In both
+    /// cases nothing was written and the log works on: refuse the command. Ask when they fit; if
+    /// they do not, sync first and ask again. Costs nothing while the next segment is ready;
+    /// otherwise it makes one in line (some 30 ms).
+    virtual Status ensure_room(size_t payload_bytes, size_t records = 1) = 0;
+
+    /// Starts the write of the open batch. CHECKs that it is not empty and that no sync is under
+    /// way. If no place can be made for it (only possible without `ensure_room`), `done` is told
+    /// ENOSPC before this returns and the batch stays open.
     virtual void sync(SyncDone& done) = 0;
     virtual bool sync_under_way() const = 0;
 
-    /// Calls `each` for the durable records with first <= seq, in order, until it returns false. Blocking; for
-    /// replay and for paging through history. Fails with segment and position on damage, and when `first` is older than the
-    /// oldest record.
-    virtual Status read(uint64_t first, const std::function<bool(const Record&)>& each) = 0;
+    /// Calls `each` for the durable records with first <= seq, in order, until it returns false.
+    /// Blocking; for replay and for paging through history. Fails with segment and position on
+    /// damage, and when `first` is older than the oldest record.
+    virtual Status read(uint64_t first, const EachRecord& each) = 0;
 
-    /// Removes whole sealed segments that hold only records with seq < `first` (a snapshot covers them).
+    /// Removes whole sealed segments that hold only records with seq < `first` (a snapshot covers
+    /// them). Blocking.
     virtual Status release_before(uint64_t first) = 0;
 };
 
-/// Opens or creates the log in `storage`: recovers it, cuts a torn tail and says so in `notice`, refuses anything
-/// else that is wrong with a message that names segment and position.
-Result<std::unique_ptr<Log>> open_log(Storage& storage, std::string* notice);
+struct LogOptions {
+    /// Size of new segments, a multiple of the block and at least two blocks; a smaller segment
+    /// also bounds the batch.
+    uint64_t segment_bytes = limits::log_segment_bytes;
+    size_t segments_max = limits::log_segments_max;
+    /// Identity of a log that is created; 0 draws one from getrandom(2).
+    uint64_t new_log_id = 0;
+};
+
+/// Opens or creates the log in `storage`, which must outlive it: recovers it, cuts a torn tail and
+/// says so in `notice` (empty otherwise), refuses anything else that is wrong with a message that
+/// names segment and position.
+Result<std::unique_ptr<Log>> open_log(Storage& storage, std::string* notice,
+                                      const LogOptions& options = {});
+
+/// For tools, while no noded writes: reads the log in `storage` from `first` (0: the oldest)
+/// without changing anything. A torn tail is told in `notice` and left alone; damage fails as in
+/// open_log.
+Status read_log(Storage& storage, uint64_t first, const EachRecord& each, std::string* notice);
 
 }  // namespace noded::log

@@ -1,5 +1,9 @@
-// Storage: the seam below log and snapshots, one directory of files. The real one is files and the reactor
-// (storage_file.h); the simulator's loses, tears and flips what it is told to.
+// Storage: the seam below log and snapshots, one directory of files. The real one is files and the
+// reactor (storage_file.h); the one in memory (storage_mem.h) loses, tears and flips what it is
+// told to.
+//
+// All reads and writes are block-aligned (limits::log_block_bytes) in address, offset and size,
+// because the real files are opened with O_DIRECT where the filesystem accepts it.
 #pragma once
 
 #include <cstdint>
@@ -22,25 +26,37 @@ class File {
 public:
     virtual ~File() = default;
     virtual uint64_t size() const = 0;
-    /// Durable when `done` is told. `data` is block-aligned in address, size and offset, and stays valid until then.
+    /// Durable when `done` is told. `data` stays valid until then; one such write per file at a
+    /// time.
     virtual void write_durable(uint64_t offset, Bytes data, WriteDone& done) = 0;
     /// Blocking; for recovery, replay and snapshots. Short only at the end of the file.
     virtual Result<size_t> read_at(uint64_t offset, std::span<uint8_t> into) = 0;
-    virtual Status write_now(uint64_t offset, Bytes data) = 0;  ///< blocking and durable
-    virtual Status truncate(uint64_t size) = 0;                 ///< durable
+    virtual Status write_now(uint64_t offset,
+                             Bytes data) = 0;  ///< blocking and durable; may grow the file
 };
+
+/// Names that end like this are files in the making: whoever makes files removes those it finds at
+/// start.
+inline constexpr char kUnfinishedSuffix[] = ".unfinished";
 
 class Storage {
 public:
     virtual ~Storage() = default;
     virtual Result<std::vector<std::string>> list() = 0;
     virtual Result<std::unique_ptr<File>> open(const std::string& name) = 0;
-    /// A file of `bytes` zeros, really written (an overwrite then needs no metadata commit); durable with its name.
-    virtual Result<std::unique_ptr<File>> create_zeroed(const std::string& name, uint64_t bytes) = 0;
-    virtual Status rename(const std::string& from, const std::string& to) = 0;  ///< durable
-    virtual Status remove(const std::string& name) = 0;                         ///< durable
-    /// create_zeroed off the reactor's thread; at most one at a time.
-    virtual void prepare_zeroed(const std::string& name, uint64_t bytes, WriteDone& done) = 0;
+    /// A file of `bytes` zeros, really written (an overwrite then needs no metadata commit);
+    /// durable with its name, which appears only when the file is complete. EEXIST if the name is
+    /// taken.
+    virtual Result<std::unique_ptr<File>> create_zeroed(const std::string& name,
+                                                        uint64_t bytes) = 0;
+    virtual Status rename(const std::string& from,
+                          const std::string& to) = 0;    ///< durable, replaces
+    virtual Status remove(const std::string& name) = 0;  ///< durable
+    /// create_zeroed off the reactor's thread; at most one at a time. `reuse` names a file that is
+    /// overwritten with zeros and becomes the new one, "" for none. False if there is no lane free
+    /// for it; then nothing happens.
+    virtual bool prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
+                                WriteDone& done) = 0;
 };
 
 }  // namespace noded::log

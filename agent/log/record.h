@@ -1,0 +1,18 @@
+// One record to and from its bytes (FORMAT.md, Record). Used by batch, reader and recovery.
+#pragma once
+
+#include "agent/log/format.h"
+#include "agent/log/log.h"
+
+namespace noded::log {
+
+constexpr size_t record_bytes(size_t payload_bytes) { return sizeof(RecordHeader) + payload_bytes; }
+
+/// Writes `record` at the beginning of `into`, which has room for it; returns its size.
+size_t encode_record(const Record& record, std::span<uint8_t> into);
+
+/// Reads the record at the beginning of `from` into `record`, whose payload then points into
+/// `from`; returns its size. The error says what is wrong with it, without position.
+Result<size_t> decode_record(Bytes from, Record& record);
+
+}  // namespace noded::log

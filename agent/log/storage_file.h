@@ -1,0 +1,23 @@
+// The real Storage: one directory, files opened with O_DIRECT where the filesystem accepts it,
+// durable writes as one RWF_DSYNC write through the reactor, zeroing on its offload lane.
+//
+// Made once by main for the log's directory. All calls but write_durable and prepare_zeroed may
+// come from any thread (snapshots are written on the offload lane). The directory is locked while
+// the storage exists.
+#pragma once
+
+#include "agent/log/storage.h"
+#include "agent/reactor/reactor.h"
+
+namespace noded::log {
+
+/// Makes the directory if it is not there. EWOULDBLOCK if another process has it open. The reactor
+/// must not run any more when the storage or a file of it is destroyed with an operation under way.
+Result<std::unique_ptr<Storage>> open_file_storage(reactor::Reactor& reactor,
+                                                   const std::string& directory);
+
+/// For tools: reads only, while no noded has the directory open. Everything that writes fails with
+/// EROFS.
+Result<std::unique_ptr<Storage>> open_file_storage_read_only(const std::string& directory);
+
+}  // namespace noded::log

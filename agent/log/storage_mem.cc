@@ -1,0 +1,170 @@
+// See storage_mem.h. It also holds its callers to the alignment that O_DIRECT asks for.
+#include "agent/log/storage_mem.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "agent/base/check.h"
+#include "agent/log/format.h"
+
+namespace noded::log {
+
+class MemStorage::MemFile final : public File {
+public:
+    MemFile(MemStorage& storage, std::shared_ptr<Buffer> content)
+        : storage_(storage), content_(std::move(content)) {}
+
+    uint64_t size() const override { return content_->size(); }
+
+    void write_durable(uint64_t offset, Bytes data, WriteDone& done) override {
+        check_aligned(offset, data);
+        CHECK_MSG(offset + data.size() <= content_->size(), "a durable write never grows its file");
+        Pending operation;
+        operation.content = content_;
+        operation.offset = offset;
+        operation.data = data;
+        operation.done = &done;
+        operation.error_number = std::exchange(storage_.next_write_error_, 0);
+        storage_.pending_.push_back(std::move(operation));
+    }
+
+    Result<size_t> read_at(uint64_t offset, std::span<uint8_t> into) override {
+        check_aligned(offset, into);
+        if (offset >= content_->size()) return 0;
+        const size_t size = std::min<uint64_t>(into.size(), content_->size() - offset);
+        memcpy(into.data(), content_->data() + offset, size);
+        return size;
+    }
+
+    Status write_now(uint64_t offset, Bytes data) override {
+        check_aligned(offset, data);
+        const uint64_t end = offset + data.size();
+        if (end > content_->size()) {
+            if (storage_.used() + end - content_->size() > storage_.capacity_)
+                return fail_errno(ENOSPC, "write");
+            content_->resize(end);
+        }
+        memcpy(content_->data() + offset, data.data(), data.size());
+        return {};
+    }
+
+private:
+    static void check_aligned(uint64_t offset, Bytes data) {
+        CHECK(offset % kBlock == 0 && data.size() % kBlock == 0 && !data.empty());
+        CHECK(reinterpret_cast<uintptr_t>(data.data()) % kBlock == 0);
+    }
+
+    MemStorage& storage_;
+    std::shared_ptr<Buffer> content_;
+};
+
+MemStorage::MemStorage() = default;
+MemStorage::~MemStorage() = default;
+
+uint64_t MemStorage::used() const {
+    uint64_t sum = 0;
+    for (const auto& [name, content] : files_) sum += content->size();
+    return sum;
+}
+
+Result<std::vector<std::string>> MemStorage::list() {
+    std::vector<std::string> names;
+    for (const auto& [name, content] : files_) names.push_back(name);
+    return names;
+}
+
+Result<std::unique_ptr<File>> MemStorage::open(const std::string& name) {
+    const auto found = files_.find(name);
+    if (found == files_.end()) return fail_errno(ENOENT, "open " + name);
+    return std::make_unique<MemFile>(*this, found->second);
+}
+
+Status MemStorage::make(const std::string& name, uint64_t bytes) {
+    if (exists(name)) return fail_errno(EEXIST, "create " + name);
+    if (bytes > capacity_ || used() > capacity_ - bytes)
+        return fail_errno(ENOSPC, "create " + name);
+    files_[name] = std::make_shared<Buffer>(bytes);
+    return {};
+}
+
+Result<std::unique_ptr<File>> MemStorage::create_zeroed(const std::string& name, uint64_t bytes) {
+    TRY_STATUS(make(name, bytes));
+    return open(name);
+}
+
+Status MemStorage::rename(const std::string& from, const std::string& to) {
+    const auto found = files_.find(from);
+    if (found == files_.end()) return fail_errno(ENOENT, "rename " + from + " to " + to);
+    auto content = std::move(found->second);
+    files_.erase(found);
+    files_[to] = std::move(content);
+    return {};
+}
+
+Status MemStorage::remove(const std::string& name) {
+    if (files_.erase(name) == 0) return fail_errno(ENOENT, "remove " + name);
+    return {};
+}
+
+bool MemStorage::prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
+                                WriteDone& done) {
+    if (refuse_preparations_) return false;
+    Pending operation;
+    operation.name = name;
+    operation.bytes = bytes;
+    operation.reuse = reuse;
+    operation.done = &done;
+    pending_.push_back(std::move(operation));
+    return true;
+}
+
+Status MemStorage::finish(Pending& operation) {
+    if (operation.content == nullptr) {
+        if (!operation.reuse.empty()) TRY_STATUS(remove(operation.reuse));
+        return make(operation.name, operation.bytes);
+    }
+    if (operation.error_number != 0) return fail_errno(operation.error_number, "write");
+    memcpy(operation.content->data() + operation.offset, operation.data.data(),
+           operation.data.size());
+    return {};
+}
+
+bool MemStorage::run_one() {
+    if (pending_.empty()) return false;
+    Pending operation = std::move(pending_.front());
+    pending_.pop_front();
+    const Status status = finish(operation);
+    operation.done->written(status);
+    return true;
+}
+
+size_t MemStorage::run() {
+    size_t count = 0;
+    while (run_one()) ++count;
+    return count;
+}
+
+void MemStorage::crash(const std::function<bool(size_t sector)>& kept) {
+    size_t sector = 0;
+    for (const Pending& operation : pending_) {
+        if (operation.content == nullptr) continue;
+        for (size_t at = 0; at < operation.data.size(); at += kSector, ++sector) {
+            if (!kept(sector)) continue;
+            memcpy(operation.content->data() + operation.offset + at, operation.data.data() + at,
+                   kSector);
+        }
+    }
+    pending_.clear();
+}
+
+Buffer& MemStorage::bytes(const std::string& name) {
+    const auto found = files_.find(name);
+    CHECK(found != files_.end());
+    return *found->second;
+}
+
+void MemStorage::put(const std::string& name, Buffer content) {
+    files_[name] = std::make_shared<Buffer>(std::move(content));
+}
+
+}  // namespace noded::log

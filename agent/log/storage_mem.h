@@ -1,0 +1,76 @@
+// MemStorage: a directory in memory that behaves like a disk and fails like one. For tests and the
+// simulator.
+//
+// Writes under way are lost or torn at sectors by `crash`; completions are told from `run`, never
+// from inside a call. Names and blocking writes are durable at once. One thread.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+
+#include "agent/log/storage.h"
+
+namespace noded::log {
+
+class MemStorage final : public Storage {
+public:
+    MemStorage();
+    ~MemStorage() override;
+
+    Result<std::vector<std::string>> list() override;
+    Result<std::unique_ptr<File>> open(const std::string& name) override;
+    Result<std::unique_ptr<File>> create_zeroed(const std::string& name, uint64_t bytes) override;
+    Status rename(const std::string& from, const std::string& to) override;
+    Status remove(const std::string& name) override;
+    bool prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
+                        WriteDone& done) override;
+
+    /// Completes the oldest operation under way; false if there is none.
+    bool run_one();
+    /// Completes all of them and what they start; returns how many.
+    size_t run();
+    size_t under_way() const { return pending_.size(); }
+
+    /// Power fails: of the writes under way only the sectors stay for which `kept(number)` is true,
+    /// counted from 0 over all of them in the order of issue. Nobody is told; whoever used this
+    /// storage must be gone before the next `run`.
+    void crash(const std::function<bool(size_t sector)>& kept);
+
+    /// The next write_durable fails with this errno, once.
+    void fail_next_write(int error_number) { next_write_error_ = error_number; }
+    /// All files together; making or growing one beyond that is ENOSPC.
+    void set_capacity(uint64_t bytes) { capacity_ = bytes; }
+    /// No lane is free for prepare_zeroed, so that segments are made in line.
+    void refuse_preparations(bool refuse) { refuse_preparations_ = refuse; }
+
+    /// The bytes of a file, to be looked at and damaged. The file must exist.
+    Buffer& bytes(const std::string& name);
+    bool exists(const std::string& name) const { return files_.contains(name); }
+    void put(const std::string& name, Buffer content);
+
+private:
+    class MemFile;
+    struct Pending {
+        std::shared_ptr<Buffer> content;  ///< of a write, else null
+        uint64_t offset = 0;
+        Bytes data;
+        std::string name;  ///< of a preparation
+        uint64_t bytes = 0;
+        std::string reuse;
+        int error_number = 0;
+        WriteDone* done = nullptr;
+    };
+
+    uint64_t used() const;
+    Status make(const std::string& name, uint64_t bytes);
+    Status finish(Pending& operation);
+
+    std::map<std::string, std::shared_ptr<Buffer>> files_;
+    std::deque<Pending> pending_;
+    uint64_t capacity_ = UINT64_MAX;
+    int next_write_error_ = 0;
+    bool refuse_preparations_ = false;
+};
+
+}  // namespace noded::log

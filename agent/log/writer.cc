@@ -1,0 +1,231 @@
+// See writer.h.
+#include "agent/log/writer.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "agent/log/reader.h"
+
+namespace noded::log {
+
+namespace {
+
+size_t batch_bytes_max(const LogOptions& options) {
+    return std::min<uint64_t>(limits::log_batch_bytes_max, options.segment_bytes - kBlock);
+}
+
+Result<uint64_t> mint_log_id() {
+    uint64_t id = 0;
+    while (id == 0) {
+        if (getrandom(&id, sizeof id, 0) != sizeof id) return fail_errno(errno, "mint a log id");
+    }
+    return id;
+}
+
+}  // namespace
+
+LogWriter::LogWriter(Storage& storage, const LogOptions& options, Recovered recovered)
+    : storage_(storage),
+      options_(options),
+      batch_bytes_max_(batch_bytes_max(options)),
+      log_id_(recovered.log_id),
+      segments_(std::move(recovered.segments)),
+      write_offset_(recovered.end_offset),
+      next_found_(recovered.prepared),
+      recycled_(recovered.recycled),
+      next_seq_(recovered.next_seq),
+      durable_seq_(recovered.next_seq - 1),
+      batches_{BatchBuffer(batch_bytes_max_), BatchBuffer(batch_bytes_max_)} {
+    segments_.reserve(options.segments_max + 1);
+}
+
+Status LogWriter::start() {
+    if (log_id_ == 0) log_id_ = options_.new_log_id != 0 ? options_.new_log_id : TRY(mint_log_id());
+    if (!segments_.empty()) open_ = TRY(storage_.open(segment_name(segments_.back().id)));
+    if (next_found_) {
+        next_ = TRY(storage_.open(segment_name(next_id())));
+        if (next_->size() < kBlock + batch_bytes_max_) {
+            // Prepared under other options: too small for a batch of today.
+            next_.reset();
+            TRY_STATUS(storage_.remove(segment_name(next_id())));
+        }
+    }
+    if (open_ == nullptr && next_ == nullptr) {
+        // A new log begins with the smallest segment that takes any batch, because this one is made
+        // in line.
+        next_ = TRY(storage_.create_zeroed(segment_name(1), kBlock + batch_bytes_max_));
+    }
+    prepare_next();
+    return {};
+}
+
+uint64_t LogWriter::oldest_seq() const {
+    return segments_.empty() ? next_seq_ : segments_.front().first_seq;
+}
+
+void LogWriter::append(const Record& record) {
+    CHECK_MSG(record.seq == next_seq_, "the log is dense in seq");
+    CHECK_MSG(!failed_, "nothing can follow a failed write");
+    filling().append(record);
+    ++next_seq_;
+}
+
+Status LogWriter::ensure_room(size_t payload_bytes, size_t records) {
+    const size_t needed = sizeof(BatchHeader) + records * sizeof(RecordHeader) + payload_bytes;
+    if (records > limits::log_batch_records_max || payload_bytes > batch_bytes_max_ ||
+        needed > batch_bytes_max_) {
+        return std::unexpected(Error{EMSGSIZE, std::to_string(records) + " events of " +
+                                                   std::to_string(payload_bytes) +
+                                                   " bytes are more than the log takes at once (" +
+                                                   std::to_string(batch_bytes_max_) + ")"});
+    }
+    if (filling().sealed_bytes(payload_bytes, records) <= room() || next_ != nullptr) return {};
+    return make_next_now();
+}
+
+void LogWriter::sync(SyncDone& done) {
+    CHECK_MSG(done_ == nullptr, "one sync at a time");
+    CHECK_MSG(!failed_, "nothing can follow a failed write");
+    CHECK(!filling().empty());
+    const size_t bytes = filling().sealed_bytes();
+    Bytes data;
+    uint64_t offset = 0;
+    if (bytes <= room()) {
+        data = filling().seal({log_id_, segments_.back().id}, nullptr);
+        offset = write_offset_;
+    } else {
+        if (next_ == nullptr) {
+            if (const Status made = make_next_now(); !made) return done.synced(made, durable_seq_);
+        }
+        data = seal_for_next(bytes);
+    }
+    note_batch(segments_.back(), filling().first_seq(), offset + data.size() - bytes);
+    write_offset_ = offset + data.size();
+    filling_ ^= 1;
+    CHECK(filling().empty() && write_offset_ <= open_->size());
+    done_ = &done;
+    open_->write_durable(offset, data, *this);
+}
+
+/// The next segment becomes the open one; the batch goes out behind its header.
+Bytes LogWriter::seal_for_next(uint64_t bytes) {
+    CHECK(next_ != nullptr && kBlock + bytes <= next_->size());
+    SegmentHeader header{};
+    header.magic = kSegmentMagic;
+    header.version = kFormatVersion;
+    header.block_bytes = kBlock;
+    header.log_id = log_id_;
+    header.segment_id = next_id();
+    header.first_seq = filling().first_seq();
+    header.segment_bytes = next_->size();
+    segments_.push_back(
+        new_segment_info(header.segment_id, header.first_seq, header.segment_bytes));
+    open_ = std::move(next_);
+    return filling().seal({log_id_, header.segment_id}, &header);
+}
+
+void LogWriter::written(Status status) {
+    CHECK(done_ != nullptr);
+    BatchBuffer& batch = batches_[filling_ ^ 1];
+    if (status) {
+        CHECK(batch.first_seq() == durable_seq_ + 1);
+        durable_seq_ = batch.last_seq();
+    } else {
+        failed_ = true;
+        status = context(status.error(), "write to log " + segment_name(segments_.back().id));
+    }
+    batch.clear();
+    SyncDone* done = done_;
+    done_ = nullptr;
+    // Only now: at most one segment of zeros may follow the last one with a header.
+    if (!failed_) prepare_next();
+    done->synced(status, durable_seq_);
+}
+
+void LogWriter::prepare_next() {
+    if (preparing_ || next_ != nullptr || segments_.size() >= options_.segments_max) return;
+    preparing_ = storage_.prepare_zeroed(segment_name(next_id()), options_.segment_bytes,
+                                         recycled_ ? kRecycledName : "", preparation_);
+    if (preparing_) recycled_ = false;
+}
+
+/// A failure here is no news yet: ensure_room tries again, in line, when the segment is really
+/// needed.
+void LogWriter::prepared(Status status) {
+    CHECK(preparing_);
+    preparing_ = false;
+    if (!status || next_ != nullptr) return;
+    // If it is not there, it was made in line meanwhile, and is the open one by now.
+    if (auto file = storage_.open(segment_name(next_id()))) next_ = std::move(*file);
+}
+
+Status LogWriter::make_next_now() {
+    CHECK(next_ == nullptr);
+    if (segments_.size() >= options_.segments_max) {
+        return std::unexpected(Error{ENOSPC, "the log is at its limit of " +
+                                                 std::to_string(options_.segments_max) +
+                                                 " segments: a snapshot must release some first"});
+    }
+    const std::string name = segment_name(next_id());
+    auto made = storage_.create_zeroed(name, options_.segment_bytes);
+    // The one in preparation may have got its name just now.
+    if (!made && made.error().code == EEXIST) made = storage_.open(name);
+    if (!made) return context(made.error(), "make room in the log");
+    next_ = std::move(*made);
+    return {};
+}
+
+Status LogWriter::read(uint64_t first, const EachRecord& each) {
+    if (first < oldest_seq()) {
+        return std::unexpected(Error{ENOENT, "event " + std::to_string(first) +
+                                                 " is no longer in the log, the oldest is " +
+                                                 std::to_string(oldest_seq())});
+    }
+    if (first > durable_seq_) return {};
+    return read_segments(storage_, log_id_, segments_, first, durable_seq_, each);
+}
+
+Status LogWriter::release_before(uint64_t first) {
+    while (segments_.size() > 1 && segments_[1].first_seq <= first) {
+        // The oldest first, so that a crash leaves no gap. One is kept for reuse: its space is
+        // certain.
+        const std::string name = segment_name(segments_.front().id);
+        if (recycled_ || preparing_) {
+            TRY_STATUS(storage_.remove(name));
+        } else {
+            TRY_STATUS(storage_.rename(name, kRecycledName));
+            recycled_ = true;
+        }
+        segments_.erase(segments_.begin());
+    }
+    if (!sync_under_way()) prepare_next();
+    return {};
+}
+
+Result<std::unique_ptr<Log>> open_log(Storage& storage, std::string* notice,
+                                      const LogOptions& options) {
+    if (options.segment_bytes % kBlock != 0 || options.segment_bytes < 2 * kBlock ||
+        options.segments_max < 2) {
+        return fail("a log needs segments of at least " + std::to_string(2 * kBlock) +
+                    " bytes in steps of " + std::to_string(kBlock) + ", and at least two of them");
+    }
+    auto recovered = TRY(recover(storage, Repair::yes, notice));
+    auto writer = std::make_unique<LogWriter>(storage, options, std::move(recovered));
+    TRY_STATUS(writer->start());
+    return writer;
+}
+
+Status read_log(Storage& storage, uint64_t first, const EachRecord& each, std::string* notice) {
+    const auto recovered = TRY(recover(storage, Repair::no, notice));
+    if (recovered.segments.empty()) return {};
+    const uint64_t oldest = recovered.segments.front().first_seq;
+    if (first == 0) first = oldest;
+    if (first < oldest) return fail("the oldest event in the log is " + std::to_string(oldest));
+    if (first >= recovered.next_seq) return {};
+    return read_segments(storage, recovered.log_id, recovered.segments, first,
+                         recovered.next_seq - 1, each);
+}
+
+}  // namespace noded::log

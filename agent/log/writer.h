@@ -1,0 +1,75 @@
+// LogWriter: the Log over a Storage. Two batch buffers take turns: one is written while the other
+// is filled.
+//
+// Invariants: the open segment is segments_.back(); batches go to write_offset_ and on; the segment
+// after it is ready (next_), in preparation, or could not be made. A write that opens a segment
+// carries its header in front. Built by open_log; called by the pipeline, on the reactor's thread
+// only.
+#pragma once
+
+#include "agent/log/recovery.h"
+
+namespace noded::log {
+
+class LogWriter final : public Log, private WriteDone {
+public:
+    LogWriter(Storage& storage, const LogOptions& options, Recovered recovered);
+
+    /// Opens the segments that recovery found and has the next one prepared.
+    Status start();
+
+    uint64_t oldest_seq() const override;
+    uint64_t next_seq() const override { return next_seq_; }
+    uint64_t durable_seq() const override { return durable_seq_; }
+    void append(const Record& record) override;
+    bool fits(size_t payload_bytes, size_t records) const override {
+        return filling().fits(payload_bytes, records);
+    }
+    Status ensure_room(size_t payload_bytes, size_t records) override;
+    void sync(SyncDone& done) override;
+    bool sync_under_way() const override { return done_ != nullptr; }
+    Status read(uint64_t first, const EachRecord& each) override;
+    Status release_before(uint64_t first) override;
+
+private:
+    /// The other thing that completes: a segment prepared in the background.
+    class Preparation final : public WriteDone {
+    public:
+        explicit Preparation(LogWriter& writer) : writer_(writer) {}
+        void written(Status status) override { writer_.prepared(status); }
+
+    private:
+        LogWriter& writer_;
+    };
+
+    void written(Status status) override;
+    void prepared(Status status);
+    void prepare_next();
+    Status make_next_now();
+    Bytes seal_for_next(uint64_t bytes);
+    BatchBuffer& filling() { return batches_[filling_]; }
+    const BatchBuffer& filling() const { return batches_[filling_]; }
+    uint64_t next_id() const { return segments_.empty() ? 1 : segments_.back().id + 1; }
+    uint64_t room() const { return open_ == nullptr ? 0 : open_->size() - write_offset_; }
+
+    Storage& storage_;
+    const LogOptions options_;
+    const size_t batch_bytes_max_;
+    uint64_t log_id_;
+    std::vector<SegmentInfo> segments_;
+    std::unique_ptr<File> open_;
+    uint64_t write_offset_;  ///< after the batch whose write is under way
+    std::unique_ptr<File> next_;
+    bool next_found_;  ///< by recovery
+    bool recycled_;    ///< kRecycledName is there and free to be reused
+    bool preparing_ = false;
+    uint64_t next_seq_;
+    uint64_t durable_seq_;
+    BatchBuffer batches_[2];
+    size_t filling_ = 0;
+    SyncDone* done_ = nullptr;
+    bool failed_ = false;
+    Preparation preparation_{*this};
+};
+
+}  // namespace noded::log
