@@ -1,0 +1,188 @@
+// The client; see the header.
+#include "ipc/rpc/client.h"
+
+#include <capnp/rpc-twoparty.h>
+#include <capnp/serialize-async.h>
+#include <fcntl.h>
+#include <kj/async-unix.h>
+
+#include "agent/limits.h"
+#include "ipc/rpc/frames.h"
+#include "ipc/rpc/unix_socket.h"
+
+namespace noded::rpc {
+
+namespace {
+
+using capnp::MessageReaderAndFds;
+using capnp::word;
+
+constexpr size_t write_ahead_bytes = 256 << 10;
+
+// The frames of a connection on KJ's epoll port: read as much as is there, write once per idle loop.
+class PolledStream final : public capnp::MessageStream {
+public:
+    PolledStream(kj::UnixEventPort& port, Fd fd)
+        : fd_(std::move(fd)), observer_(port, fd_.get(), kj::UnixEventPort::FdObserver::OBSERVE_READ_WRITE) {}
+
+    kj::Promise<kj::Maybe<MessageReaderAndFds>> tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd> fd_space,
+                                                               capnp::ReaderOptions options,
+                                                               kj::ArrayPtr<word>) override;
+    kj::Promise<void> writeMessage(kj::ArrayPtr<const int> fds,
+                                   kj::ArrayPtr<const kj::ArrayPtr<const word>> segments) override;
+    kj::Promise<void> writeMessages(
+        kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const word>>> messages) override;
+    kj::Maybe<int> getSendBufferSize() override { return nullptr; }
+    kj::Promise<void> end() override;
+
+private:
+    Result<bool> receive();
+    kj::Promise<void> flush();
+    kj::Promise<void> flushed();
+
+    Fd fd_;
+    kj::UnixEventPort::FdObserver observer_;
+    FrameReader frames_;
+    bool end_of_input_ = false;
+    FrameWriter writer_;
+    std::vector<kj::Own<kj::PromiseFulfiller<void>>> writers_;
+    bool broken_ = false;
+    bool flush_due_ = false;
+    kj::Promise<void> flushing_ = kj::READY_NOW;
+};
+
+// Takes what the socket has; false if that is nothing.
+Result<bool> PolledStream::receive() {
+    msghdr message;
+    frames_.prepare(message);
+    ssize_t count = 0;
+    do {
+        count = recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (count < 0 && errno == EINTR);
+    if (count < 0 && errno == EAGAIN) return false;
+    if (count < 0) return fail_errno(errno, "receive from noded");
+    if (count == 0) end_of_input_ = true;
+    TRY_STATUS(frames_.received(message, static_cast<size_t>(count)));
+    return true;
+}
+
+kj::Promise<kj::Maybe<MessageReaderAndFds>> PolledStream::tryReadMessage(
+    kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options, kj::ArrayPtr<word> scratch) {
+    for (;;) {
+        auto message = frames_.next(options);
+        if (!message) return to_exception(message.error());
+        if (*message) {
+            const size_t count = std::min((*message)->fds.size(), fd_space.size());
+            for (size_t i = 0; i < count; ++i) fd_space[i] = kj::AutoCloseFd((*message)->fds[i].release());
+            return kj::Maybe<MessageReaderAndFds>(
+                MessageReaderAndFds{kj::mv((*message)->reader), fd_space.slice(0, count)});
+        }
+        if (end_of_input_) {
+            if (!frames_.within_message()) return kj::Maybe<MessageReaderAndFds>(nullptr);
+            return to_exception(Error{ECONNRESET, "noded closed the connection in the middle of a message"});
+        }
+        const auto received = receive();
+        if (!received) return to_exception(received.error());
+        if (!*received) break;
+    }
+    return observer_.whenBecomesReadable().then(
+        [this, fd_space, options, scratch] { return tryReadMessage(fd_space, options, scratch); });
+}
+
+kj::Promise<void> PolledStream::flush() {
+    auto flushed = writer_.flush(fd_.get());
+    if (flushed && !*flushed) {
+        return observer_.whenBecomesWritable().then([this] { return flush(); });
+    }
+    // A failed write is not reported: why noded hung up stands in what it sent before, and the reader finds either
+    // that or the end of the stream.
+    flush_due_ = false;
+    broken_ = !flushed;
+    for (auto& writer : writers_) writer->fulfill();
+    writers_.clear();
+    return kj::READY_NOW;
+}
+
+kj::Promise<void> PolledStream::flushed() {
+    if (!flush_due_) return kj::READY_NOW;
+    auto pair = kj::newPromiseAndFulfiller<void>();
+    writers_.push_back(kj::mv(pair.fulfiller));
+    return kj::mv(pair.promise);
+}
+
+kj::Promise<void> PolledStream::writeMessage(kj::ArrayPtr<const int> fds,
+                                             kj::ArrayPtr<const kj::ArrayPtr<const word>> segments) {
+    if (broken_) return kj::READY_NOW;
+    if (auto added = writer_.add(fds, segments); !added) return to_exception(added.error());
+    if (!flush_due_) {
+        flush_due_ = true;
+        flushing_ = kj::evalLast([this] { return flush(); }).eagerlyEvaluate(nullptr);
+    }
+    if (writer_.pending() <= write_ahead_bytes) return kj::READY_NOW;
+    return flushed();
+}
+
+kj::Promise<void> PolledStream::writeMessages(
+    kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const word>>> messages) {
+    kj::Promise<void> last = kj::READY_NOW;
+    for (const auto& message : messages) last = writeMessage(nullptr, message);
+    return last;
+}
+
+kj::Promise<void> PolledStream::end() {
+    return flushed().then([this] { shutdown(fd_.get(), SHUT_WR); });
+}
+
+capnp::ReaderOptions reader_options() {
+    capnp::ReaderOptions options;
+    options.traversalLimitInWords = 8 * limits::rpc_message_bytes_max / sizeof(word);
+    return options;
+}
+
+}  // namespace
+
+struct Client::Impl {
+    explicit Impl(Fd fd)
+        : io(kj::setupAsyncIo()),
+          stream(io.unixEventPort, std::move(fd)),
+          network(stream, limits::rpc_fds_per_message_max, capnp::rpc::twoparty::Side::CLIENT,
+                  reader_options()),
+          system(capnp::makeRpcClient(network)) {}
+
+    kj::AsyncIoContext io;
+    PolledStream stream;
+    capnp::TwoPartyVatNetwork network;
+    capnp::RpcSystem<capnp::rpc::twoparty::VatId> system;
+};
+
+Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Client::~Client() = default;
+
+Result<std::unique_ptr<Client>> Client::connect(std::string_view host) {
+    constexpr std::string_view scheme = "unix:";
+    if (!host.starts_with(scheme)) {
+        return fail("connect to " + std::string(host) + ": a host is written as unix:PATH");
+    }
+    Fd fd = TRY(connect_unix(std::string(host.substr(scheme.size()))));
+    Result<std::unique_ptr<Client>> client = std::unexpected(Error{});
+    KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&] {
+        client = std::unique_ptr<Client>(new Client(std::make_unique<Impl>(std::move(fd))));
+    })) {
+        return context(to_error(*exception), "connect to " + std::string(host));
+    }
+    return client;
+}
+
+capnp::Capability::Client Client::bootstrap() {
+    capnp::MallocMessageBuilder vat(8);
+    auto id = vat.initRoot<capnp::rpc::twoparty::VatId>();
+    id.setSide(capnp::rpc::twoparty::Side::SERVER);
+    return impl_->system.bootstrap(id);
+}
+
+kj::WaitScope& Client::wait_scope() { return impl_->io.waitScope; }
+kj::LowLevelAsyncIoProvider& Client::low_level() { return *impl_->io.lowLevelProvider; }
+kj::UnixEventPort& Client::event_port() { return impl_->io.unixEventPort; }
+kj::Promise<void> Client::on_disconnect() { return impl_->network.onDisconnect(); }
+
+}  // namespace noded::rpc

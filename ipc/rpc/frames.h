@@ -1,0 +1,115 @@
+// Cap'n Proto messages on a stream socket: bytes in, messages out, and the reverse. Both ends of a connection use it.
+//
+// KJ's own reader asks the kernel three times per message, and its writer once, because descriptors belong to the
+// first byte of a message. Here many messages are read and written at once; which of them descriptors belong to
+// follows from the kernel's rule that one recvmsg(2) ends with the piece that carried them.
+//
+// A frame is the standard stream framing: segment count - 1 and segment sizes as 32-bit numbers, padded to a word,
+// then the segments (capnproto.org/encoding.html, "Serialization Over a Stream").
+#pragma once
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+#include <kj/array.h>
+#include <sys/socket.h>
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "agent/base/fd.h"
+#include "agent/base/result.h"
+#include "agent/limits.h"
+
+namespace noded::rpc {
+
+/// What received messages hold in memory until the last reference to each is gone.
+struct Load {
+    size_t messages = 0;
+    size_t bytes = 0;
+};
+
+class FrameReader {
+public:
+    struct Message {
+        kj::Own<capnp::MessageReader> reader;  ///< owns its bytes
+        std::vector<Fd> fds;
+    };
+
+    FrameReader();
+
+    /// Fills `message` so that recvmsg(2) receives into this reader; valid until received().
+    void prepare(msghdr& message);
+
+    /// `count` bytes arrived by the msghdr prepared last.
+    Status received(const msghdr& message, size_t count);
+
+    /// The next whole message; nothing if it takes more bytes. An error if the peer broke a limit: the stream cannot
+    /// be used any more.
+    Result<std::optional<Message>> next(const capnp::ReaderOptions& options);
+
+    /// Part of a message is here, and the stream must not end now.
+    bool within_message() const { return large_ != nullptr || begin_ != end_; }
+
+    const Load& load() const { return *load_; }
+
+private:
+    // Descriptors that came with the bytes from begin up to end of the stream.
+    struct FdBatch {
+        uint64_t begin;
+        uint64_t end;
+        std::vector<Fd> fds;
+    };
+    struct Frame {
+        size_t bytes;
+        bool whole;
+    };
+
+    Result<std::optional<Frame>> measure() const;
+    Message take(const Frame& frame, const capnp::ReaderOptions& options);
+    void begin_large(const Frame& frame);
+    std::vector<Fd> take_fds(uint64_t begin, uint64_t end);
+    uint64_t position() const { return received_ - (end_ - begin_); }
+
+    kj::Array<capnp::word> buffer_;
+    size_t begin_ = 0;        // Bytes of buffer_ that are not yet taken: [begin_, end_).
+    size_t end_ = 0;
+    kj::Array<capnp::word> large_;  // One message that does not fit into buffer_, received in place.
+    size_t large_filled_ = 0;
+    std::vector<Fd> large_fds_;
+    uint64_t received_ = 0;   // Bytes of the stream so far, without those received into large_.
+    std::deque<FdBatch> batches_;
+    std::shared_ptr<Load> load_ = std::make_shared<Load>();
+    iovec space_{};
+    alignas(cmsghdr) char control_[CMSG_SPACE(limits::rpc_fds_per_message_max * sizeof(int))];
+};
+
+class FrameWriter {
+public:
+    /// Copies the message and duplicates the descriptors, so the caller's may go.
+    Status add(kj::ArrayPtr<const int> fds, kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments);
+
+    /// Writes what the socket takes now; true if nothing is left.
+    Result<bool> flush(int socket);
+
+    size_t pending() const { return bytes_.size() - sent_; }
+
+private:
+    // A message with descriptors, at [begin, end) of bytes_: it is sent by a call of its own.
+    struct Mark {
+        size_t begin;
+        size_t end;
+        std::vector<Fd> fds;
+    };
+
+    Result<size_t> send_some(int socket);
+    void forget_sent();
+
+    std::vector<uint8_t> bytes_;
+    size_t sent_ = 0;
+    std::deque<Mark> marks_;
+};
+
+}  // namespace noded::rpc
