@@ -98,7 +98,8 @@ Status Members::index() {
         int result = archive_read_next_header(reader.get(), &entry);
         end = uint64_t(archive_read_header_position(reader.get()));
         if (result == ARCHIVE_EOF) break;
-        const char* name = result >= ARCHIVE_WARN ? archive_entry_pathname(entry) : nullptr;
+        bool readable = result == ARCHIVE_OK || result == ARCHIVE_WARN;
+        const char* name = readable ? archive_entry_pathname(entry) : nullptr;
         if (name == nullptr)
             return fail(source_.name + " is damaged or truncated at byte " + std::to_string(end) + ": " +
                         (archive_error_string(reader.get()) ?: "a member has no name"));

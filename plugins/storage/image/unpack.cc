@@ -177,10 +177,12 @@ Status Unpacker::open_archive(archive* reader) {
 }
 
 Status Unpacker::check_header(archive* reader, archive_entry* entry, int result) {
-    const char* name = result >= ARCHIVE_WARN ? archive_entry_pathname(entry) : nullptr;
+    // ARCHIVE_RETRY means that a header was damaged and the next one may be better; that is no comfort here.
+    bool readable = result == ARCHIVE_OK || result == ARCHIVE_WARN;
+    const char* name = readable ? archive_entry_pathname(entry) : nullptr;
     std::string where = "entry " + std::to_string(entries_ + 1);
     if (name != nullptr) where += " (" + show_name(name) + ")";
-    if (result < ARCHIVE_WARN) return broken(reader, where);
+    if (!readable) return broken(reader, where);
     const char* warning = result == ARCHIVE_WARN ? archive_error_string(reader) : nullptr;
     // The one warning that is expected, see the locale above. Anything else that libarchive would skip over is damage.
     if (warning != nullptr && strstr(warning, "onver") == nullptr) return broken(reader, where);
