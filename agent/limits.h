@@ -14,6 +14,8 @@ constexpr size_t log_batch_bytes_max = 4 << 20;         ///< one write
 constexpr size_t log_batch_records_max = 4096;
 constexpr size_t log_segment_bytes = 64 << 20;
 constexpr size_t log_segments_max = 64;                 ///< sealed and open ones together
+constexpr uint64_t snapshot_every_events = 1 << 16;
+constexpr uint64_t events_kept_min = 1 << 20;           ///< history that stays readable behind a snapshot
 
 // Pipeline.
 constexpr size_t commands_queued_max = 8192;            ///< more are refused with "busy"

@@ -58,7 +58,7 @@ void Outbox::publish_sample(const std::string& topic, Bytes payload) {
 kj::Promise<void> Outbox::next_event() {
     auto [promise, fulfiller] = kj::newPromiseAndFulfiller<void>();
     // Those who no longer wait are swept out here, so that polls that time out do not pile up.
-    std::erase_if(waiters_, [](const auto& waiter) { return !waiter->isWaiting(); });
+    std::erase_if(waiters_, [](auto& waiter) { return !waiter->isWaiting(); });
     waiters_.push_back(kj::mv(fulfiller));
     return kj::mv(promise);
 }

@@ -181,6 +181,8 @@ void UringReactor::send_message(int fd, const msghdr* message, Completion& done)
 void UringReactor::receive_message(int fd, msghdr* message, Completion& done) {
     if (io_uring_sqe* sqe = start(done)) {
         io_uring_prep_recvmsg(sqe, fd, message, MSG_CMSG_CLOEXEC);
+        // Whoever receives again has just taken all there was: the attempt before the wait would fail.
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
         io_uring_sqe_set_data(sqe, &done);
     }
 }

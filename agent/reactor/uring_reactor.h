@@ -53,6 +53,12 @@ public:
     /// once, before other threads start; the handler must outlive stop().
     Status signals(std::span<const int> numbers, SignalHandler& handler);
 
+    /// How the ring was set up, for people: "io_uring, DEFER_TASKRUN".
+    std::string description() const {
+        const bool deferred = (ring_.flags & IORING_SETUP_DEFER_TASKRUN) != 0;
+        return deferred ? "io_uring, SINGLE_ISSUER, DEFER_TASKRUN" : "io_uring";
+    }
+
     /// What promise.wait() needs. Waiting on it runs the loop.
     kj::WaitScope& wait_scope() { return scope_; }
 

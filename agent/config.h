@@ -1,0 +1,29 @@
+// What noded is told on its command line and in its configuration file; the command line wins.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "agent/base/result.h"
+
+namespace noded {
+
+struct Config {
+    std::string state_dir = "/var/lib/noded";
+    std::string runtime_dir = "/run/noded";
+    std::string plugin_dir;            ///< default: ../lib/noded/plugins beside the program
+    std::string libexec_dir;           ///< default: ../libexec/noded beside the program
+    std::string socket_group;          ///< may use the socket besides root; empty: root alone
+    std::string log_level = "info";    ///< error, warning, info, debug: of the diagnostics
+    uint64_t log_segment_bytes = 0;    ///< of the event log; 0 is the built-in default
+    uint64_t log_segments_max = 0;
+    bool show_help = false;
+    bool show_version = false;
+};
+
+extern const char kUsage[];
+
+/// Reads arguments and, if one names it, the file. The error is a sentence for whoever typed them.
+Result<Config> read_config(int argc, char** argv);
+
+}  // namespace noded

@@ -1,0 +1,233 @@
+// noded: builds every object by hand, in dependency order, then runs until a signal says stop.
+//
+// Start-up: recover the log, load the newest snapshot, replay by fold alone, let each plugin reconcile its state with
+// the kernel, and only then open the sockets. noded is crash-only: a kill at any instant takes the same way.
+#include <grp.h>
+#include <malloc.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+
+#include "agent/base/check.h"
+#include "agent/base/logger.h"
+#include "agent/config.h"
+#include "agent/core/pipeline.h"
+#include "agent/core/replay.h"
+#include "agent/host/host.h"
+#include "agent/host/plugin_watch.h"
+#include "agent/limits.h"
+#include "agent/log/log.h"
+#include "agent/log/snapshot.h"
+#include "agent/log/storage_file.h"
+#include "agent/pub/outbox.h"
+#include "agent/reactor/uring_reactor.h"
+#include "agent/rpc/node_service.h"
+#include "agent/snapshots.h"
+#include "agent/version.h"
+#include "ipc/rpc/server.h"
+#include "ipc/rpc/unix_socket.h"
+
+namespace noded {
+namespace {
+
+/// The first signal stops noded; containers go on.
+struct StopSignal final : reactor::SignalHandler {
+    bool received = false;
+    void signal(const signalfd_siginfo& info) override {
+        if (received) return;
+        received = true;
+        log_line(Severity::info, "noded", std::string("stopping on ") + strsignal(static_cast<int>(info.ssi_signo)) +
+                 "; containers go on");
+    }
+};
+
+/// What happens at the end of each turn, in this order.
+struct Turn final : reactor::TurnEnd {
+    host::PluginWatch& plugins;
+    core::Pipeline& pipeline;
+    Snapshots& snapshots;
+    reactor::Reactor& reactor;
+
+    Turn(host::PluginWatch& w, core::Pipeline& p, Snapshots& s, reactor::Reactor& r)
+        : plugins(w), pipeline(p), snapshots(s), reactor(r) {}
+    void turn_end() override {
+        plugins.turn_end();
+        pipeline.turn_end();
+        snapshots.turn_end();
+    }
+};
+
+/// Wakes a pipeline whose proposals wait for disk space.
+struct Retry final : reactor::Completion {
+    static constexpr int64_t kEveryNs = 1'000'000'000;
+    reactor::Reactor& reactor;
+    core::Pipeline& pipeline;
+    bool armed = false;
+
+    Retry(reactor::Reactor& r, core::Pipeline& p) : reactor(r), pipeline(p) {}
+    void arm_if_needed() {
+        if (armed || !pipeline.quiescent() || !pipeline.has_work()) return;
+        armed = true;
+        reactor.timer(reactor.clock().monotonic_ns() + kEveryNs, *this);
+    }
+    void complete(int32_t, bool) override { armed = false; }
+};
+
+Status make_directory(const std::string& path, mode_t mode) {
+    for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+        if (mkdir(path.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST) {
+            return fail_errno(errno, "create directory " + path.substr(0, slash));
+        }
+    }
+    if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return fail_errno(errno, "create directory " + path);
+    return {};
+}
+
+/// sd_notify(3) by hand: one datagram.
+void tell_ready() {
+    const char* socket_path = getenv("NOTIFY_SOCKET");
+    if (socket_path == nullptr) return;
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const size_t length = strnlen(socket_path, sizeof address.sun_path);
+    if (length == 0 || length == sizeof address.sun_path) return;
+    memcpy(address.sun_path, socket_path, length);
+    if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+    const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const std::string message = "READY=1\nMAINPID=" + std::to_string(getpid());
+    sendto(socket.get(), message.data(), message.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address),
+           static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
+}
+
+Result<Fd> listen(const Config& config) {
+    const std::string path = config.runtime_dir + "/noded.sock";
+    const bool shared = !config.socket_group.empty();
+    Fd socket = TRY(rpc::listen_unix(path, shared ? 0660 : 0600, SOMAXCONN));
+    if (!shared) return socket;
+    const group* group = getgrnam(config.socket_group.c_str());
+    if (group == nullptr) return fail("socketGroup names the group " + config.socket_group + ", which does not exist");
+    if (chown(path.c_str(), 0, group->gr_gid) != 0) return fail_errno(errno, "give " + path + " to " + group->gr_name);
+    return socket;
+}
+
+Result<std::unique_ptr<log::Storage>> open_state(reactor::Reactor& reactor, const Config& config) {
+    TRY_STATUS(make_directory(config.state_dir, 0711));
+    TRY_STATUS(make_directory(config.runtime_dir, 0755));
+    auto storage = log::open_file_storage(reactor, config.state_dir + "/log");
+    if (!storage && storage.error().code == EWOULDBLOCK) {
+        return fail("the state directory " + config.state_dir +
+                    " belongs to another noded that is running; stop it or choose another --state-dir");
+    }
+    return storage;
+}
+
+log::LogOptions log_options(const Config& config) {
+    log::LogOptions options;
+    if (config.log_segment_bytes != 0) options.segment_bytes = config.log_segment_bytes;
+    if (config.log_segments_max != 0) options.segments_max = config.log_segments_max;
+    return options;
+}
+
+void notice(const std::string& text) {
+    if (!text.empty()) log_line(Severity::warning, "log", text);
+}
+
+Status run(const Config& config) {
+    auto reactor = TRY(reactor::UringReactor::create());
+    StopSignal stop;
+    const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
+    TRY_STATUS(reactor->signals(stop_signals, stop));
+
+    auto storage = TRY(open_state(*reactor, config));
+    std::string said;
+    auto log = TRY(log::open_log(*storage, &said, log_options(config)));
+    notice(said);
+    auto snapshot = TRY(log::load_newest_snapshot(*storage, &said));
+    notice(said);
+    if (snapshot && snapshot->seq > log->durable_seq()) {
+        return fail("the snapshot at seq " + std::to_string(snapshot->seq) + " is newer than the log, which ends at seq " +
+                    std::to_string(log->durable_seq()) + "; restore " + config.state_dir + "/log from one backup");
+    }
+
+    pub::Outbox outbox(*reactor);
+    host::Host host(*reactor, outbox,
+                    {config.state_dir, config.runtime_dir, config.libexec_dir, config.plugin_dir});
+    outbox.connect(host);
+    core::Pipeline pipeline(host, *log, outbox);
+    host.connect(pipeline, *log);
+    const uint64_t snapshot_seq = snapshot ? snapshot->seq : 0;
+    const uint64_t first = host.load_directory(snapshot ? &*snapshot : nullptr);
+    if (snapshot) {
+        if (const auto* core = snapshot->find(kCoreSection)) TRY_STATUS(pipeline.core().load(core->data));
+    }
+    snapshot.reset();
+    TRY_STATUS(core::replay(*log, first, pipeline.core(), host));
+
+    Snapshots snapshots(*storage, *log, pipeline, host, snapshot_seq);
+    host::PluginWatch plugin_watch(*reactor, host, pipeline);
+    Turn turn(plugin_watch, pipeline, snapshots, *reactor);
+    Retry retry(*reactor, pipeline);
+    reactor->at_turn_end(turn);
+    host.reconcile();
+    if (const Status watching = plugin_watch.open(config.plugin_dir); !watching) {
+        log_line(Severity::warning, "noded", watching.error().message);
+    }
+
+    rpc_service::Node node{*reactor, pipeline, host, *log, outbox, kVersion, kGitCommit, "", {}, 0, snapshot_seq, {}};
+    node.reactor_description = reactor->description();
+    node.started_ns = reactor->clock().realtime_ns();
+    TRY_STATUS(outbox.open("ipc://" + config.runtime_dir + "/events.sock"));
+    auto server = std::make_unique<rpc::RpcServer>(
+        *reactor, TRY(listen(config)), [&node](const rpc::PeerCredentials& peer) -> capnp::Capability::Client {
+            return kj::heap<rpc_service::NodeService>(node, host::Caller{peer.uid, peer.gid});
+        });
+    node.clients = [&server] { return server->connections(); };
+    tell_ready();
+    log_line(Severity::info, "noded", "ready, pid " + std::to_string(getpid()) + ", state in " + config.state_dir +
+             ", seq " + std::to_string(log->durable_seq()));
+
+    reactor->run_until([&] {
+        retry.arm_if_needed();
+        return stop.received;
+    });
+    reactor->run_until([&] { return pipeline.quiescent(); });
+    snapshots.write();
+    host.stop();
+    outbox.close();
+    reactor->stop();
+    return {};
+}
+
+}  // namespace
+}  // namespace noded
+
+int main(int argc, char** argv) {
+    signal(SIGPIPE, SIG_IGN);
+    const auto config = noded::read_config(argc, argv);
+    if (!config) {
+        fprintf(stderr, "noded: %s\nSee 'noded --help'.\n", config.error().message.c_str());
+        return 2;
+    }
+    if (config->show_help) {
+        fputs(noded::kUsage, stdout);
+        return 0;
+    }
+    if (config->show_version) {
+        printf("noded version %s, build %s\n", noded::kVersion, noded::kGitCommit);
+        return 0;
+    }
+    if (const noded::Status status = noded::run(*config); !status) {
+        fprintf(stderr, "noded: %s\n", status.error().message.c_str());
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,229 @@
+#include "agent/rpc/node_service.h"
+
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/base/check.h"
+#include "agent/limits.h"
+#include "agent/pub/event_words.h"
+#include "agent/rpc/after.h"
+#include "agent/rpc/refusal.h"
+
+namespace noded::rpc_service {
+
+static std::string kernel_release() {
+    utsname name{};
+    uname(&name);
+    return std::string(name.sysname) + " " + name.release;
+}
+
+static std::string node_name() {
+    utsname name{};
+    uname(&name);
+    return name.nodename;
+}
+
+static const char* status_name(host::Instance::Status status) {
+    switch (status) {
+        case host::Instance::Status::loaded: return "loaded";
+        case host::Instance::Status::refused: return "refused";
+        case host::Instance::Status::stopped: return "stopped";
+    }
+    return "?";
+}
+
+template <typename List, typename Names>
+static void fill_texts(List to, const Names& names) {
+    for (unsigned i = 0; i < names.size(); ++i) to.set(i, names[i].c_str());
+}
+
+static std::vector<std::string> names_of(const std::vector<host::NamedType>& types, const host::Host& host) {
+    std::vector<std::string> names;
+    for (const host::NamedType& type : types) {
+        const std::string* known = nullptr;
+        if (type.name.empty()) host.owner_of_event(type.id, &known);
+        char id[24];
+        snprintf(id, sizeof id, "0x%016lx", static_cast<unsigned long>(type.id));
+        names.push_back(known != nullptr ? *known : type.name.empty() ? id : type.name);
+    }
+    return names;
+}
+
+kj::Promise<void> NodeService::version(VersionContext context) {
+    auto version = context.getResults().initVersion();
+    version.setVersion(node_.version.c_str());
+    version.setGitCommit(node_.git_commit.c_str());
+    version.setAbi(kj::str(NODED_ABI_MAJOR, ".", NODED_ABI_MINOR));
+    version.setKernel(kernel_release().c_str());
+    version.setPid(static_cast<uint32_t>(getpid()));
+    return kj::READY_NOW;
+}
+
+kj::Promise<void> NodeService::info(InfoContext context) {
+    auto info = context.getResults().initInfo();
+    const host::Paths& paths = node_.host.paths();
+    struct sysinfo system{};
+    sysinfo(&system);
+    info.setNodeName(node_name().c_str());
+    info.setStateDir(paths.state_dir.c_str());
+    info.setRuntimeDir(paths.runtime_dir.c_str());
+    info.setPluginDir(paths.plugin_dir.c_str());
+    info.setVersion(node_.version.c_str());
+    info.setKernel(kernel_release().c_str());
+    info.setCpus(static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN)));
+    info.setMemoryBytes(uint64_t{system.totalram} * system.mem_unit);
+    info.setStartedNs(node_.started_ns);
+    info.setOldestSeq(node_.log.oldest_seq());
+    info.setDurableSeq(node_.log.durable_seq());
+    info.setSnapshotSeq(node_.snapshot_seq);
+    info.setClients(static_cast<uint32_t>(node_.clients()));
+    info.setReactor(node_.reactor_description.c_str());
+    info.setPublishEndpoint(node_.outbox.endpoint().c_str());
+    fill_texts(info.initWarnings(node_.warnings.size()), node_.warnings);
+    return kj::READY_NOW;
+}
+
+static void fill_outcome(schema::Outcome::Builder outcome, const core::Reply& reply) {
+    if (!reply.accepted) {
+        auto rejected = outcome.initRejected();
+        rejected.setCode(reply.rejection.code);
+        rejected.setMessage(reply.rejection.message.c_str());
+        return;
+    }
+    auto accepted = outcome.initAccepted();
+    accepted.setFirstSeq(reply.first_seq);
+    accepted.setLastSeq(reply.last_seq);
+    accepted.setRetried(reply.retried);
+}
+
+kj::Promise<void> NodeService::submit(SubmitContext context) {
+    const auto from = context.getParams().getCommand();
+    core::Command command;
+    const auto id = from.getId();
+    const auto payload = from.getPayload();
+    if (id.size() != command.id.bytes.size()) {
+        return refusal({NODED_REJECT_INVALID, "a command id has 32 bytes, this one has " +
+                                                  std::to_string(id.size())});
+    }
+    if (payload.size() > limits::command_events_bytes_max || payload.size() % kWordSize != 0) {
+        return refusal({NODED_REJECT_LIMIT, "a command has at most " +
+                                                std::to_string(limits::command_events_bytes_max) +
+                                                " bytes, this one has " + std::to_string(payload.size())});
+    }
+    std::copy(id.begin(), id.end(), command.id.bytes.begin());
+    command.type = from.getType();
+    command.payload.assign(payload.begin(), payload.end());
+    command.time_ns = node_.reactor.clock().realtime_ns();
+    command.uid = caller_.uid;
+    command.gid = caller_.gid;
+    auto [promise, fulfiller] = kj::newPromiseAndFulfiller<core::Reply>();
+    node_.pipeline.submit(std::move(command), [fulfiller = kj::mv(fulfiller)](const core::Reply& reply) mutable {
+        fulfiller->fulfill(core::Reply(reply));
+    });
+    return promise.then([context](core::Reply reply) mutable {
+        fill_outcome(context.getResults().initOutcome(), reply);
+    });
+}
+
+static void fill_plugin(schema::Plugin::Builder to, const host::Instance& from, const host::Host& host) {
+    const host::Description& description = from.description;
+    to.setId(description.id.empty() ? from.file.substr(from.file.rfind('/') + 1).c_str()
+                                    : description.id.c_str());
+    to.setVersion(description.version.c_str());
+    to.setDescription(description.text.c_str());
+    to.setStatus(status_name(from.status));
+    to.setReason(from.reason.c_str());
+    to.setAbi(description.abi.c_str());
+    to.setFile(from.file.c_str());
+    fill_texts(to.initCommands(description.commands.size()), names_of(description.commands, host));
+    fill_texts(to.initEvents(description.events.size()), names_of(description.events, host));
+    fill_texts(to.initFolds(description.folds.size()), names_of(description.folds, host));
+    fill_texts(to.initExtensions(description.extensions.size()), description.extensions);
+    fill_texts(to.initNeeds(description.needs.size()), description.needs);
+    to.setCountsFromSeq(from.counts_from_seq);
+    to.setFoldedSeq(from.folded_seq);
+    to.setSnapshotSeq(from.snapshot_seq);
+    to.setUndeclaredEvents(from.undeclared_events);
+    if (from.rpc == nullptr) return;
+    to.setInterfaceId(from.rpc->interface_id);
+    auto methods = to.initMethods(from.rpc->methods_count);
+    for (uint32_t i = 0; i < from.rpc->methods_count; ++i) methods.set(i, from.rpc->methods[i]);
+}
+
+kj::Promise<void> NodeService::plugins(PluginsContext context) {
+    const auto& instances = node_.host.instances();
+    auto list = context.getResults().initPlugins(instances.size());
+    for (unsigned i = 0; i < instances.size(); ++i) fill_plugin(list[i], *instances[i], node_.host);
+    return kj::READY_NOW;
+}
+
+kj::Promise<void> NodeService::schema(SchemaContext context) {
+    const std::string name = context.getParams().getPlugin().cStr();
+    const host::Instance* instance = node_.host.find(name);
+    if (instance == nullptr) {
+        return refusal({NODED_REJECT_NOT_FOUND, "no plugin named " + name + " is loaded"});
+    }
+    context.getResults().setSchema(as_bytes(instance->description.schema).empty()
+                                       ? capnp::Data::Reader()
+                                       : kj::StringPtr(instance->description.schema.data(),
+                                                       instance->description.schema.size()).asBytes());
+    return kj::READY_NOW;
+}
+
+kj::Promise<void> NodeService::events(EventsContext context) {
+    const auto params = context.getParams();
+    const uint64_t since = params.getSince();
+    const auto max = static_cast<uint32_t>(
+        std::clamp<uint64_t>(params.getMax(), 1, limits::events_per_page_max));
+    if (since <= node_.log.durable_seq() || params.getWaitMs() == 0) {
+        return fill_page(context, since, max);
+    }
+    const int64_t wait_ns = int64_t{params.getWaitMs()} * 1'000'000;
+    return node_.outbox.next_event()
+        .exclusiveJoin(after(node_.reactor, wait_ns))
+        .then([this, context, since, max]() mutable { return fill_page(context, since, max); });
+}
+
+kj::Promise<void> NodeService::fill_page(EventsContext context, uint64_t since, uint32_t max) {
+    const uint64_t oldest = node_.log.oldest_seq();
+    uint64_t next = std::max({since, oldest, uint64_t{1}});
+    std::vector<core::Event> found;
+    core::Arena payloads;
+    size_t bytes = 0;
+    if (next <= node_.log.durable_seq()) {
+        const Status read = node_.log.read(next, [&](const core::Event& event) {
+            found.push_back(event);
+            found.back().payload = payloads.copy(event.payload);
+            bytes += event.payload.size();
+            return found.size() < max && bytes < limits::rpc_message_bytes_max / 4;
+        });
+        if (!read) return refusal({NODED_REJECT_BUSY, "read the log: " + read.error().message});
+        next += found.size();
+    }
+    auto page = context.getResults().initPage();
+    auto events = page.initEvents(found.size());
+    for (unsigned i = 0; i < found.size(); ++i) pub::fill_event(events[i], found[i], node_.host);
+    page.setNext(next);
+    page.setOldest(oldest);
+    return kj::READY_NOW;
+}
+
+kj::Promise<void> NodeService::seqAt(SeqAtContext context) {
+    const int64_t time_ns = context.getParams().getTimeNs();
+    uint64_t seq = node_.log.durable_seq() + 1;
+    if (node_.log.oldest_seq() < seq) {
+        const Status read = node_.log.read(node_.log.oldest_seq(), [&](const core::Event& event) {
+            if (event.time_ns < time_ns) return true;
+            seq = event.seq;
+            return false;
+        });
+        if (!read) return refusal({NODED_REJECT_BUSY, "read the log: " + read.error().message});
+    }
+    context.getResults().setSeq(seq);
+    return kj::READY_NOW;
+}
+
+}  // namespace noded::rpc_service
