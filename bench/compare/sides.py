@@ -102,6 +102,8 @@ class Noded(Daemon):
 
     def __init__(self, work, root, rootfs_tar):
         prefix = work / "prefix"
+        if not prefix.exists():
+            raise Unmeasured("noded was not built")
         super().__init__(prefix / "bin/nodectl", {"NODECTL_HOST": "unix:/run/noded/noded.sock"})
         for folder in (work / "noded", pathlib.Path("/run/noded")):
             folder.mkdir(mode=0o700)
@@ -161,7 +163,7 @@ class Docker(Daemon):
 
 
 class Runc:
-    """A bundle on the unpacked root file system: runc's own spec, `true`, and a cgroup namespace."""
+    """A bundle on the unpacked root file system: runc's own spec, and a cgroup namespace."""
 
     def __init__(self, work, rootfs_tar):
         self.env = dict(os.environ)
@@ -229,7 +231,10 @@ class Bench:
         return self._start(Runc(self.work, self.rootfs_tar))
 
     def tool(self, name):
-        return str(self.work / "tools" / name)
+        path = self.work / "tools" / name
+        if not path.exists():
+            raise Unmeasured(f"{name} was not built")
+        return str(path)
 
     def times_ns(self, runs, command, env):
         """Wall times of a command, start to reaped, measured by spawn_timer."""
