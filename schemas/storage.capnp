@@ -45,6 +45,7 @@ struct ImageAdded @0xe5e1f3a902c7b012 {
   layers @2 :List(Layer);   # lowest first
   names @3 :List(Text);     # name:tag that now point to it
   sizeBytes @4 :UInt64;     # unpacked
+  manifestDigest @5 :Text;  # "sha256:…" of the OCI manifest that came with it; empty for none
   struct Layer {
     diffId @0 :Text;        # "sha256:…"
     sizeBytes @1 :UInt64;
@@ -113,4 +114,50 @@ struct Image {
   config @4 :Text;          # OCI image config, JSON
   layers @5 :List(Text);    # diff ids, lowest first
   containers @6 :List(Text);
+}
+
+# ---------------------------------------------------------------- snapshot
+
+struct StorageSnapshot {
+  # All that the plugin folded.
+  images @0 :List(ImageRecord);           # by id
+  containers @1 :List(ContainerRecord);   # by id
+  imports @2 :List(ImportRecord);         # without an outcome, by command id
+  outcomes @3 :List(ImportOutcome);       # the last ones, oldest first
+
+  struct ImageRecord {
+    id @0 :Text;
+    config @1 :Text;
+    layers @2 :List(ImageAdded.Layer);
+    names @3 :List(Text);                 # sorted
+    sizeBytes @4 :UInt64;
+    manifestDigest @5 :Text;
+  }
+
+  struct ContainerRecord {
+    id @0 :Text;
+    imageId @1 :Text;
+    layers @2 :List(Text);
+    rootfs @3 :Rootfs;
+    running @4 :Bool;
+    removing @5 :Bool;
+    requestedSeq @6 :UInt64;
+    requestedCommand @7 :Data;
+    removalSeq @8 :UInt64;
+    removalCommand @9 :Data;
+  }
+  enum Rootfs { requested @0; prepared @1; failed @2; removed @3; }
+
+  struct ImportRecord {
+    commandId @0 :Data;
+    seq @1 :UInt64;
+    request @2 :ImageImportRequested;
+  }
+
+  struct ImportOutcome {
+    commandId @0 :Data;
+    ids @1 :List(Text);
+    names @2 :List(Text);
+    error @3 :Text;
+  }
 }

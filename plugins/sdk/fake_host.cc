@@ -1,5 +1,5 @@
-// The in-memory host, see fake_host.h. Impl holds the state; the functions named after an extension (events_propose,
-// timer_start …) are what the plugin finds in the tables of plugins/abi/host.h.
+// The in-memory host, see fake_host.h. Impl holds the state; the functions named after an extension
+// (events_propose, timer_start …) are what the plugin finds in the tables of plugins/abi/host.h.
 #include "plugins/sdk/fake_host.h"
 
 #include <capnp/dynamic.h>
@@ -39,7 +39,9 @@ struct Loaded {
 /// Sets the context of a plugin for one call.
 class In {
 public:
-    In(Loaded& plugin, Phase phase) : plugin_(plugin), before_(plugin.phase) { plugin.phase = phase; }
+    In(Loaded& plugin, Phase phase) : plugin_(plugin), before_(plugin.phase) {
+        plugin.phase = phase;
+    }
     ~In() { plugin_.phase = before_; }
 
 private:
@@ -153,7 +155,8 @@ struct FakeHost::Impl {
     Loaded* owner_of(const Command& command) {
         for (auto& plugin : plugins) {
             const noded_descriptor& has = *plugin->table->descriptor;
-            if (lists(command.origin == NODED_ORIGIN_CLIENT ? has.commands : has.events, command.type))
+            const bool client = command.origin == NODED_ORIGIN_CLIENT;
+            if (lists(client ? has.commands : has.events, command.type))
                 return plugin.get();
         }
         return nullptr;
@@ -285,7 +288,8 @@ const char* paths_libexec(const noded_host* host) noexcept {
     path = libexec_of(loaded(host).fake->root);
     return path.c_str();
 }
-constexpr noded_ext_paths kPaths{sizeof(noded_ext_paths), paths_state, paths_runtime, paths_libexec};
+constexpr noded_ext_paths kPaths{sizeof(noded_ext_paths), paths_state, paths_runtime,
+                                 paths_libexec};
 
 FakeHost::Answer* new_answer(Loaded& plugin, uint64_t token) {
     auto found = plugin.fake->calls.find(token);
@@ -295,7 +299,8 @@ FakeHost::Answer* new_answer(Loaded& plugin, uint64_t token) {
     found->second.answer = std::make_unique<FakeHost::Answer>();
     return found->second.answer.get();
 }
-void rpc_respond(const noded_host* host, uint64_t token, noded_bytes results, int fd_owned) noexcept {
+void rpc_respond(const noded_host* host, uint64_t token, noded_bytes results,
+                 int fd_owned) noexcept {
     Fd fd(fd_owned);
     FakeHost::Answer* answer = new_answer(on_reactor(host), token);
     if (answer == nullptr) return;
@@ -335,7 +340,9 @@ const void* host_get_extension(const noded_host* host, const char* id) noexcept 
     CHECK_MSG(plugin.phase == Phase::load, "get_extension is [load]");
     return requires_extension(*plugin.table->descriptor, id) ? extension(id) : nullptr;
 }
-void host_fail(const noded_host* host, const char* reason) noexcept { loaded(host).failure = reason; }
+void host_fail(const noded_host* host, const char* reason) noexcept {
+    loaded(host).failure = reason;
+}
 
 }  // namespace
 
@@ -357,8 +364,8 @@ void FakeHost::Impl::create(Loaded& plugin) {
     In load(plugin, Phase::load);
     plugin.self = plugin.table->init(&plugin.host);
     if (plugin.self == nullptr) return;
-    plugin.rpc =
-        static_cast<const noded_plugin_rpc*>(plugin.table->get_extension(plugin.self, NODED_EXT_RPC));
+    const void* rpc = plugin.table->get_extension(plugin.self, NODED_EXT_RPC);
+    plugin.rpc = static_cast<const noded_plugin_rpc*>(rpc);
 }
 
 Decided FakeHost::Impl::decide(Loaded& plugin, const Command& command) {
@@ -375,7 +382,8 @@ Decided FakeHost::Impl::decide(Loaded& plugin, const Command& command) {
         else
             ++into.undeclared;
     };
-    out.reject = [](const noded_decision* self, noded_rejection code, const char* message) noexcept {
+    out.reject = [](const noded_decision* self, noded_rejection code,
+                    const char* message) noexcept {
         auto& into = *static_cast<Decided*>(self->context);
         into.rejected = true;
         into.code = code;
@@ -419,7 +427,8 @@ FakeHost::Outcome FakeHost::Impl::step(const Command& command) {
         return outcome;
     }
     outcome.accepted = true;
-    for (auto& [type, payload] : decided.emitted) append(command, type, std::move(payload), outcome);
+    for (auto& [type, payload] : decided.emitted)
+        append(command, type, std::move(payload), outcome);
     if (!client && decided.emitted.empty()) ++stale;
     if (client) outcomes[command.id] = outcome;
     return outcome;

@@ -1,4 +1,5 @@
-// The fake host against a small plugin: what it promises to the tests of real plugins must be true itself.
+// The fake host against a small plugin: what it promises to the tests of real plugins must be true
+// itself.
 #include "plugins/sdk/fake_host.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +19,8 @@ using schema::ContainerStarted;
 using schema::KillContainer;
 using schema::StartContainer;
 
-/// Starts things: StartContainer → ContainerStarted, then by way of the offload lane ContainerExited.
+/// Starts things: StartContainer → ContainerStarted, then by way of the offload lane
+/// ContainerExited.
 class Starter {
 public:
     static std::expected<std::unique_ptr<Starter>, std::string> create(Host host) {
@@ -165,8 +167,8 @@ TEST_F(FakeHostTest, a_crash_before_react_is_finished_by_reconcile) {
     host.hold_offload(true);
     host.restart();
     EXPECT_EQ(host.describe(host.events().back()),
-              "ContainerExited (run = 0, exitCode = 0, signal = 0, oomKilled = false, exitedNs = 0, "
-              "lost = true)");
+              "ContainerExited (run = 0, exitCode = 0, signal = 0, oomKilled = false, "
+              "exitedNs = 0, lost = true)");
     EXPECT_EQ(host.snapshot_trouble("starter"), "");
     host.restart_from_snapshot();
     EXPECT_EQ(host.count<ContainerExited>(), 1u);

@@ -1,5 +1,5 @@
-// The transcript runner, see transcript.h. A file is cut into steps; a step is run and rendered; the renderings joined
-// are the transcript as it is now.
+// The transcript runner, see transcript.h. A file is cut into steps; a step is run and rendered;
+// the renderings joined are the transcript as it is now.
 #include "plugins/sdk/transcript.h"
 
 #include <capnp/dynamic.h>
@@ -123,7 +123,8 @@ std::string first_difference(const std::string& expected, const std::string& hap
         if (!more_a && !more_b) return {};
         if (!more_a) a = "(end)";
         if (!more_b) b = "(end)";
-        if (a != b) return std::to_string(number) + ":\n  expected " + a + "\n  happened " + b + "\n";
+        if (a == b) continue;
+        return std::to_string(number) + ":\n  expected " + a + "\n  happened " + b + "\n";
     }
 }
 

@@ -1,0 +1,188 @@
+// Events into state, see decide.h. One function per event; every event that was ever in a log is
+// accepted, also one that names what is gone.
+#include <algorithm>
+
+#include "agent/base/check.h"
+#include "plugins/storage/created.h"
+#include "plugins/storage/decide.h"
+#include "plugins/storage/limits.h"
+#include "schemas/container.capnp.h"
+#include "schemas/storage.capnp.h"
+
+namespace noded::storage {
+namespace {
+
+using sdk::Reading;
+
+std::string view(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
+
+std::vector<std::string> strings(capnp::List<capnp::Text>::Reader list) {
+    std::vector<std::string> out;
+    out.reserve(list.size());
+    for (auto text : list) out.push_back(view(text));
+    return out;
+}
+
+Origin origin_of(const noded_event& event) { return {event.seq, command_id(event.command_id)}; }
+
+/// Takes a name from the image that has it.
+void untag(State& state, const std::string& name) {
+    auto found = state.names.find(name);
+    if (found == state.names.end()) return;
+    auto image = state.images.find(found->second);
+    CHECK(image != state.images.end());
+    image->second.names.erase(name);
+    state.names.erase(found);
+}
+
+void tag(State& state, const std::string& id, const std::string& name) {
+    auto image = state.images.find(id);
+    if (image == state.images.end()) return;
+    untag(state, name);
+    state.names[name] = id;
+    image->second.names.insert(name);
+}
+
+void image_added(State& state, const noded_event& event) {
+    Reading<schema::ImageAdded> added(event.payload);
+    Image& image = state.images[view(added->getId())];
+    image.id = view(added->getId());
+    image.config = view(added->getConfig());
+    image.created_ns = created_ns(image.config);
+    if (added->getManifestDigest().size() > 0)
+        image.manifest_digest = view(added->getManifestDigest());
+    image.layers.clear();
+    for (auto layer : added->getLayers())
+        image.layers.push_back({view(layer.getDiffId()), layer.getSizeBytes()});
+    image.size_bytes = added->getSizeBytes();
+    for (auto name : added->getNames()) tag(state, image.id, view(name));
+}
+
+void image_removed(State& state, const noded_event& event) {
+    Reading<schema::ImageRemoved> removed(event.payload);
+    auto image = state.images.find(view(removed->getId()));
+    if (image == state.images.end()) return;
+    const std::set<std::string> names = image->second.names;
+    for (const std::string& name : names) untag(state, name);
+    state.images.erase(image);
+}
+
+// --- Imports.
+
+void import_requested(State& state, const noded_event& event) {
+    Reading<schema::ImageImportRequested> requested(event.payload);
+    Import& import = state.imports[command_id(event.command_id)];
+    import.seq = event.seq;
+    import.archive = requested->getKind() == schema::ImageImportRequested::Kind::ARCHIVE;
+    import.reference = view(requested->getReference());
+    import.changes = strings(requested->getChanges());
+    import.message = view(requested->getMessage());
+}
+
+void import_ended(State& state, ImportOutcome outcome) {
+    state.imports.erase(outcome.command_id);
+    state.outcomes.push_back(std::move(outcome));
+    if (state.outcomes.size() > limits::outcomes_remembered_max) state.outcomes.pop_front();
+}
+
+void import_succeeded(State& state, const noded_event& event) {
+    Reading<schema::ImageImported> imported(event.payload);
+    import_ended(state, {command_id(event.command_id), strings(imported->getIds()),
+                         strings(imported->getNames()), {}});
+}
+
+void import_failed(State& state, const noded_event& event) {
+    Reading<schema::ImageImportFailed> failed(event.payload);
+    import_ended(state, {command_id(event.command_id), {}, {}, view(failed->getMessage())});
+}
+
+// --- Containers, as far as they use images and disk.
+
+void container_requested(State& state, const noded_event& event) {
+    Reading<schema::ContainerRequested> requested(event.payload);
+    Container& container = state.containers[view(requested->getId())];
+    container.image_id = view(requested->getSpec().getImageId());
+    container.layers = strings(requested->getSpec().getLayers());
+    container.requested = origin_of(event);
+}
+
+Container* container_in(State& state, capnp::Text::Reader id) {
+    auto found = state.containers.find(view(id));
+    return found == state.containers.end() ? nullptr : &found->second;
+}
+
+template <typename T>
+void container_runs(State& state, const noded_event& event, bool running) {
+    Reading<T> changed(event.payload);
+    if (Container* container = container_in(state, changed->getId())) container->running = running;
+}
+
+template <typename T>
+void rootfs_is(State& state, const noded_event& event, Rootfs rootfs) {
+    Reading<T> changed(event.payload);
+    Container* container = container_in(state, changed->getContainerId());
+    if (container != nullptr) container->rootfs = rootfs;
+}
+
+void removal_requested(State& state, const noded_event& event) {
+    Reading<schema::ContainerRemovalRequested> requested(event.payload);
+    Container* container = container_in(state, requested->getId());
+    if (container == nullptr) return;
+    container->removing = true;
+    container->removal = origin_of(event);
+}
+
+void container_removed(State& state, const noded_event& event) {
+    Reading<schema::ContainerRemoved> removed(event.payload);
+    state.containers.erase(view(removed->getId()));
+}
+
+bool fold_container(State& state, const noded_event& event) {
+    switch (event.type) {
+        case capnp::typeId<schema::ContainerRequested>(): container_requested(state, event); break;
+        case capnp::typeId<schema::ContainerStartRequested>():
+            container_runs<schema::ContainerStartRequested>(state, event, true);
+            break;
+        case capnp::typeId<schema::ContainerStartFailed>():
+            container_runs<schema::ContainerStartFailed>(state, event, false);
+            break;
+        case capnp::typeId<schema::ContainerExited>():
+            container_runs<schema::ContainerExited>(state, event, false);
+            break;
+        case capnp::typeId<schema::ContainerRemovalRequested>():
+            removal_requested(state, event);
+            break;
+        case capnp::typeId<schema::ContainerRemoved>(): container_removed(state, event); break;
+        default: return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+void fold(State& state, const noded_event& event) {
+    if (fold_container(state, event)) return;
+    switch (event.type) {
+        case capnp::typeId<schema::ImageImportRequested>(): return import_requested(state, event);
+        case capnp::typeId<schema::ImageAdded>(): return image_added(state, event);
+        case capnp::typeId<schema::ImageImported>(): return import_succeeded(state, event);
+        case capnp::typeId<schema::ImageImportFailed>(): return import_failed(state, event);
+        case capnp::typeId<schema::ImageTagged>(): {
+            Reading<schema::ImageTagged> tagged(event.payload);
+            return tag(state, view(tagged->getId()), view(tagged->getName()));
+        }
+        case capnp::typeId<schema::ImageUntagged>(): {
+            Reading<schema::ImageUntagged> untagged(event.payload);
+            return untag(state, view(untagged->getName()));
+        }
+        case capnp::typeId<schema::ImageRemoved>(): return image_removed(state, event);
+        case capnp::typeId<schema::RootfsPrepared>():
+            return rootfs_is<schema::RootfsPrepared>(state, event, Rootfs::prepared);
+        case capnp::typeId<schema::RootfsPrepareFailed>():
+            return rootfs_is<schema::RootfsPrepareFailed>(state, event, Rootfs::failed);
+        case capnp::typeId<schema::RootfsRemoved>():
+            return rootfs_is<schema::RootfsRemoved>(state, event, Rootfs::removed);
+    }
+}
+
+}  // namespace noded::storage

@@ -1,0 +1,24 @@
+// Bounds of the storage plugin. Those of archives and images stand in image/limits.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace noded::storage::limits {
+
+constexpr size_t imports_pending_max = 16;         ///< more are refused with BUSY
+constexpr size_t archives_given_max = 32;          ///< descriptors that wait for their command
+constexpr int64_t archive_given_ns_max = 60'000'000'000;  ///< so long; then they are closed
+/// calls of waitImport that are not answered yet
+constexpr size_t waits_max = 1024;
+constexpr size_t outcomes_remembered_max = 256;    ///< of imports, for waits that come late
+constexpr size_t changes_max = 128;                ///< instructions of one import
+constexpr size_t changes_bytes_max = 64 << 10;
+constexpr size_t message_bytes_max = 4096;         ///< history comment of an import
+constexpr size_t images_max = 65536;
+constexpr size_t names_per_image_max = 128;
+
+static_assert(archives_given_max >= imports_pending_max, "every import can have its archive");
+static_assert(outcomes_remembered_max >= imports_pending_max);
+
+}  // namespace noded::storage::limits

@@ -1,0 +1,134 @@
+// Calls of clients: reads, the archive of an import, and the wait for its outcome.
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "plugins/storage/limits.h"
+#include "plugins/storage/plugin.h"
+#include "schemas/storage.capnp.h"
+
+namespace noded::storage {
+namespace {
+
+using Storage = schema::Storage;
+
+/// False if `data` is not the id of a command.
+bool read_id(capnp::Data::Reader data, CommandId& id) {
+    if (data.size() != id.bytes.size()) return false;
+    std::copy(data.begin(), data.end(), id.bytes.begin());
+    return true;
+}
+
+void fill(capnp::List<capnp::Text>::Builder list, const auto& texts) {
+    unsigned at = 0;
+    for (const std::string& text : texts) list.set(at++, sdk::text(text));
+}
+
+void fill_summary(const State& state, const Image& image, schema::Image::Builder out) {
+    out.setId(sdk::text(image.id));
+    fill(out.initNames(unsigned(image.names.size())), image.names);
+    out.setCreatedNs(image.created_ns);
+    out.setSizeBytes(image.size_bytes);
+    const auto users = state.users_of(image.id);
+    fill(out.initContainers(unsigned(users.size())), users);
+}
+
+}  // namespace
+
+void StoragePlugin::call(const noded_call& call) {
+    switch (call.method) {
+        case 0: return list_images(call);
+        case 1: return inspect_image(call);
+        case 2: return give(call);
+        case 3: return wait_import(call);
+    }
+    Fd unwanted(call.fd_owned);
+    host_.refuse(call.token, NODED_REJECT_INVALID, "storage has no such method");
+}
+
+void StoragePlugin::list_images(const noded_call& call) {
+    Fd unwanted(call.fd_owned);
+    std::vector<const Image*> newest_first;
+    for (const auto& [id, image] : state_.images) newest_first.push_back(&image);
+    std::ranges::stable_sort(newest_first, std::greater{}, &Image::created_ns);
+    sdk::Message<Storage::ListImagesResults> results;
+    auto images = results->initImages(unsigned(newest_first.size()));
+    for (unsigned i = 0; i < images.size(); ++i) fill_summary(state_, *newest_first[i], images[i]);
+    host_.respond(call.token, results);
+}
+
+void StoragePlugin::inspect_image(const noded_call& call) {
+    Fd unwanted(call.fd_owned);
+    sdk::Reading<Storage::InspectImageParams> params(call.params);
+    auto found = state_.find_image(params->getReference().cStr());
+    if (!found) return host_.refuse(call.token, found.error().code, found.error().message);
+    const Image& image = *found->image;
+    sdk::Message<Storage::InspectImageResults> results;
+    auto out = results->initImage();
+    fill_summary(state_, image, out);
+    out.setConfig(sdk::text(image.config));
+    auto layers = out.initLayers(unsigned(image.layers.size()));
+    for (unsigned i = 0; i < layers.size(); ++i) layers.set(i, sdk::text(image.layers[i].diff_id));
+    host_.respond(call.token, results);
+}
+
+void StoragePlugin::give(const noded_call& call) {
+    Fd file(call.fd_owned);
+    sdk::Reading<Storage::GiveParams> params(call.params);
+    CommandId command;
+    if (!read_id(params->getCommandId(), command))
+        return host_.refuse(call.token, NODED_REJECT_INVALID, "the id of a command has 32 bytes");
+    if (!file.valid())
+        return host_.refuse(call.token, NODED_REJECT_INVALID,
+                            "no descriptor came with the call: give it the archive's");
+    struct stat info;
+    if (fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode))
+        return host_.refuse(call.token, NODED_REJECT_INVALID,
+                            "the archive is not a regular file: write it to one first");
+    sdk::Message<Storage::GiveResults> results;
+    // A retry: the import is under way, or was.
+    const bool known =
+        state_.imports.contains(command) || state_.outcome_of(command) != nullptr;
+    if (known) return host_.respond(call.token, results);
+    if (given_.size() >= limits::archives_given_max && !given_.contains(command))
+        return host_.refuse(call.token, NODED_REJECT_BUSY,
+                            "too many archives wait for their import; try again later");
+    park(command, std::move(file));
+    host_.respond(call.token, results);
+}
+
+void StoragePlugin::wait_import(const noded_call& call) {
+    Fd unwanted(call.fd_owned);
+    sdk::Reading<Storage::WaitImportParams> params(call.params);
+    CommandId command;
+    if (!read_id(params->getCommandId(), command))
+        return host_.refuse(call.token, NODED_REJECT_INVALID, "the id of a command has 32 bytes");
+    if (const ImportOutcome* outcome = state_.outcome_of(command))
+        return respond_outcome(call.token, *outcome);
+    if (waits_.size() >= limits::waits_max)
+        return host_.refuse(call.token, NODED_REJECT_BUSY, "too many calls wait for imports");
+    waits_.emplace(command, call.token);
+}
+
+void StoragePlugin::cancelled(uint64_t token) {
+    std::erase_if(waits_, [token](const auto& wait) { return wait.second == token; });
+}
+
+void StoragePlugin::answer_waits(const CommandId& command) {
+    const auto [first, last] = waits_.equal_range(command);
+    if (first == last) return;
+    const ImportOutcome* outcome = state_.outcome_of(command);
+    if (outcome == nullptr) return;
+    for (auto wait = first; wait != last; ++wait) respond_outcome(wait->second, *outcome);
+    waits_.erase(first, last);
+}
+
+void StoragePlugin::respond_outcome(uint64_t token, const ImportOutcome& outcome) {
+    sdk::Message<Storage::WaitImportResults> results;
+    fill(results->initIds(unsigned(outcome.ids.size())), outcome.ids);
+    fill(results->initNames(unsigned(outcome.names.size())), outcome.names);
+    results->setError(sdk::text(outcome.error));
+    host_.respond(token, results);
+}
+
+}  // namespace noded::storage

@@ -1,0 +1,273 @@
+// What the storage plugin does over time: imports, calls that wait, the order of sweeps, crashes.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "plugins/storage/limits.h"
+#include "plugins/storage/test_plugin.h"
+
+namespace noded::storage {
+namespace {
+
+using schema::ContainerRemoved;
+using schema::ContainerRequested;
+using schema::ImageAdded;
+using schema::ImageImported;
+using schema::ImageImportFailed;
+using schema::ImportImage;
+using schema::LoadImages;
+using schema::RemoveImage;
+using schema::RootfsPrepared;
+using Calls = schema::Storage;
+
+Fd archive(const std::string& text) {
+    Fd fd(memfd_create("archive", MFD_CLOEXEC));
+    EXPECT_EQ(pwrite(fd.get(), text.data(), text.size(), 0), ssize_t(text.size()));
+    return fd;
+}
+
+class StorageTest : public testing::Test {
+protected:
+    StorageTest() {
+        test_disk = &disk;
+        EXPECT_EQ(host.load(&test_table), "");
+        know_containers(host);
+    }
+    uint64_t give(const CommandId& command, Fd file) {
+        return host.call<Calls::GiveParams>(
+            "storage", "give",
+            [&](auto params) {
+                params.setCommandId({command.bytes.data(), command.bytes.size()});
+            },
+            std::move(file));
+    }
+    uint64_t wait(const CommandId& command) {
+        return host.call<Calls::WaitImportParams>("storage", "waitImport", [&](auto params) {
+            params.setCommandId({command.bytes.data(), command.bytes.size()});
+        });
+    }
+    CommandId load(const std::string& text) {
+        const CommandId command = host.next_id();
+        EXPECT_FALSE(host.answer(give(command, archive(text)))->refused);
+        EXPECT_TRUE(host.command<LoadImages>([](auto) {}).accepted);
+        return command;
+    }
+    void remove(const char* reference) {
+        auto outcome = host.command<RemoveImage>([&](auto root) { root.setReference(reference); });
+        EXPECT_TRUE(outcome.accepted) << outcome.message;
+    }
+    void request_container(const char* id, const char* image, std::vector<const char*> layers) {
+        host.inject<ContainerRequested>([&](auto root) {
+            root.setId(id);
+            root.initSpec().setImageId(fake_digest(image).c_str());
+            auto list = root.getSpec().initLayers(unsigned(layers.size()));
+            for (unsigned i = 0; i < list.size(); ++i) list.set(i, fake_digest(layers[i]).c_str());
+        });
+    }
+    std::string failure() {
+        const auto* event = host.last<ImageImportFailed>();
+        if (event == nullptr) return "";
+        return sdk::Reading<ImageImportFailed>(event->bytes())->getMessage().cStr();
+    }
+
+    FakeDisk disk;
+    sdk::FakeHost host;
+};
+
+TEST_F(StorageTest, an_import_becomes_one_event_per_image_and_one_for_the_whole) {
+    const CommandId command = load("1 box:1 a b\n2 box:2 a c\n");
+    EXPECT_EQ(host.count<ImageAdded>(), 2u);
+    ASSERT_EQ(host.count<ImageImported>(), 1u);
+    EXPECT_EQ(host.last<ImageImported>()->command_id, command);
+    EXPECT_EQ(host.last<ImageImported>()->cause_seq, 1u);
+    EXPECT_EQ(disk.layers.size(), 3u);
+    EXPECT_EQ(host.snapshot_trouble("storage"), "");
+}
+
+TEST_F(StorageTest, a_wait_is_answered_before_and_after_the_outcome) {
+    const uint64_t early = wait(host.next_id());
+    EXPECT_EQ(host.answer(early), nullptr);
+    const CommandId command = load("1 box:1 a\n");
+    for (uint64_t token : {early, wait(command)}) {
+        ASSERT_NE(host.answer(token), nullptr);
+        sdk::Reading<Calls::WaitImportResults> results(host.answer(token)->bytes());
+        EXPECT_EQ(results->getError(), "");
+        ASSERT_EQ(results->getNames().size(), 1u);
+        EXPECT_EQ(results->getNames()[0], "box:1");
+        EXPECT_EQ(results->getIds()[0], fake_digest("1").c_str());
+    }
+}
+
+TEST_F(StorageTest, a_wait_whose_client_went_away_is_forgotten) {
+    const uint64_t token = wait(host.next_id());
+    host.cancel(token);
+    load("1 box:1 a\n");
+    EXPECT_EQ(host.answer(token), nullptr);
+}
+
+TEST_F(StorageTest, a_failed_import_says_why_and_the_next_one_goes_on) {
+    disk.full = true;
+    const uint64_t token = wait(host.next_id());
+    load("1 box:1 a\n");
+    EXPECT_EQ(failure(), "write a layer: ENOSPC (No space left on device)");
+    EXPECT_EQ(sdk::Reading<Calls::WaitImportResults>(host.answer(token)->bytes())->getError(),
+              failure().c_str());
+    disk.full = false;
+    load("1 box:1 a\n");
+    EXPECT_EQ(host.count<ImageImported>(), 1u);
+}
+
+TEST_F(StorageTest, what_is_no_regular_file_is_not_taken) {
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    Fd writer(ends[1]);
+    auto* answer = host.answer(give(host.next_id(), Fd(ends[0])));
+    EXPECT_TRUE(answer->refused);
+    EXPECT_EQ(answer->message, "the archive is not a regular file: write it to one first");
+    EXPECT_EQ(fcntl(ends[0], F_GETFD), -1) << "the descriptor must be closed";
+    EXPECT_TRUE(host.answer(give(host.next_id(), Fd()))->refused);
+}
+
+TEST_F(StorageTest, so_many_archives_wait_and_no_more) {
+    CommandId command;
+    for (size_t i = 0; i < limits::archives_given_max; ++i) {
+        command.bytes[31] = uint8_t(i + 1);
+        ASSERT_FALSE(host.answer(give(command, archive("x")))->refused);
+    }
+    command.bytes[30] = 1;
+    EXPECT_EQ(host.answer(give(command, archive("x")))->code, NODED_REJECT_BUSY);
+    host.advance(limits::archive_given_ns_max);
+    EXPECT_FALSE(host.answer(give(command, archive("x")))->refused);
+}
+
+TEST_F(StorageTest, an_archive_that_nobody_asks_for_is_closed_after_a_while) {
+    const CommandId command = host.next_id();
+    give(command, archive("1 box:1 a\n"));
+    host.advance(limits::archive_given_ns_max);
+    EXPECT_EQ(host.timers(), 0u);
+    host.command<LoadImages>([](auto) {});
+    EXPECT_EQ(failure(), "no archive came with the command: the client must give one first");
+}
+
+TEST_F(StorageTest, a_full_lane_delays_an_import_and_keeps_its_archive) {
+    host.fill_offload(true);
+    const CommandId command = load("1 box:1 a\n");
+    host.advance(2 * limits::archive_given_ns_max);
+    EXPECT_EQ(host.count<ImageImported>(), 0u);
+    host.fill_offload(false);
+    host.advance(1'000'000'000);
+    ASSERT_EQ(host.count<ImageImported>(), 1u);
+    EXPECT_EQ(host.last<ImageImported>()->command_id, command);
+}
+
+TEST_F(StorageTest, layers_go_with_the_last_image_that_has_them) {
+    load("1 box:1 a b\n2 box:2 a c\n");
+    remove("box:1");
+    EXPECT_EQ(disk.layers, (std::set{fake_digest("a"), fake_digest("c")}));
+    remove("box:2");
+    EXPECT_TRUE(disk.layers.empty());
+    EXPECT_TRUE(disk.blobs.empty());
+}
+
+TEST_F(StorageTest, layers_of_a_container_outlive_their_image) {
+    load("1 box:1 a\n");
+    request_container("c1", "1", {"a"});
+    auto outcome = host.command<RemoveImage>([](auto root) {
+        root.setReference("box:1");
+        root.setForce(true);
+    });
+    ASSERT_TRUE(outcome.accepted) << outcome.message;
+    EXPECT_EQ(disk.layers.size(), 1u);
+    host.inject<ContainerRemoved>([](auto root) { root.setId("c1"); });
+    EXPECT_TRUE(disk.layers.empty());
+    const size_t sweeps = disk.sweeps;
+    request_container("c2", "1", {});
+    host.inject<ContainerRemoved>([](auto root) { root.setId("c2"); });
+    EXPECT_EQ(disk.sweeps, sweeps) << "no sweep without need";
+}
+
+// An import finds layer a in the store and keeps it. If the sweep for the image removed meanwhile
+// ran before ImageAdded was folded, the new image would stand on nothing.
+TEST_F(StorageTest, a_sweep_does_not_take_the_layers_of_an_import_under_way) {
+    load("1 box:1 a\n");
+    host.hold_offload(true);
+    load("2 box:2 a\n");
+    remove("box:1");
+    EXPECT_TRUE(host.run_offload());
+    EXPECT_TRUE(host.run_offload());
+    EXPECT_FALSE(host.run_offload());
+    EXPECT_EQ(disk.layers, std::set{fake_digest("a")});
+    EXPECT_EQ(host.count<ImageImported>(), 2u);
+}
+
+TEST_F(StorageTest, a_retried_command_imports_once) {
+    const CommandId command = load("1 box:1 a\n");
+    EXPECT_FALSE(host.answer(give(command, archive("1 box:1 a\n")))->refused);
+    EXPECT_TRUE(host.command<LoadImages>([](auto) {}, {command}).retried);
+    EXPECT_EQ(disk.imports, 1u);
+}
+
+TEST_F(StorageTest, an_import_cut_by_a_crash_fails_with_a_sentence) {
+    host.hold_offload(true);
+    load("1 box:1 a\n");
+    host.restart();
+    EXPECT_EQ(failure(), "interrupted by a restart of noded; import it again");
+    host.hold_offload(false);
+    EXPECT_EQ(disk.imports, 0u);
+    host.restart();
+    EXPECT_EQ(host.count<ImageImportFailed>(), 1u);
+}
+
+TEST_F(StorageTest, a_start_removes_what_no_event_speaks_of) {
+    load("1 box:1 a\n");
+    request_container("c1", "1", {"a"});
+    disk.layers.insert(fake_digest("stray"));
+    disk.rootfs["stray"] = {};
+    host.restart();
+    EXPECT_EQ(disk.layers, std::set{fake_digest("a")});
+    ASSERT_EQ(disk.rootfs.size(), 1u);
+    EXPECT_TRUE(disk.rootfs.contains("c1"));
+    EXPECT_EQ(disk.detached, 0u);
+}
+
+TEST_F(StorageTest, a_start_makes_directories_that_a_power_failure_took) {
+    load("1 box:1 a\n");
+    request_container("c1", "1", {"a"});
+    disk.rootfs.clear();
+    host.restart_from_snapshot();
+    EXPECT_TRUE(disk.rootfs.contains("c1"));
+    EXPECT_EQ(host.count<RootfsPrepared>(), 1u);
+}
+
+TEST_F(StorageTest, images_are_listed_newest_first_and_shown_whole_one_by_one) {
+    load("1 box:1 a\n2 box:2 a b\n");
+    request_container("c1", "2", {"a", "b"});
+    const uint64_t list = host.call<Calls::ListImagesParams>("storage", "listImages", [](auto) {});
+    sdk::Reading<Calls::ListImagesResults> images(host.answer(list)->bytes());
+    ASSERT_EQ(images->getImages().size(), 2u);
+    EXPECT_EQ(images->getImages()[0].getNames()[0], "box:2");
+    EXPECT_EQ(images->getImages()[0].getSizeBytes(), 2000u);
+    EXPECT_EQ(images->getImages()[0].getContainers()[0], "c1");
+    auto inspect = [&](const char* reference) {
+        return host.answer(
+            host.call<Calls::InspectImageParams>("storage", "inspectImage", [&](auto params) {
+                params.setReference(reference);
+            }));
+    };
+    sdk::Reading<Calls::InspectImageResults> one(inspect("box:1")->bytes());
+    EXPECT_NE(std::string(one->getImage().getConfig()).find("2024-01-01T00:00:00Z"),
+              std::string::npos);
+    EXPECT_EQ(one->getImage().getLayers()[0], fake_digest("a").c_str());
+    EXPECT_EQ(inspect("nope")->message, "No such image: nope:latest");
+}
+
+TEST_F(StorageTest, malformed_commands_are_rejected) {
+    alignas(8) uint8_t garbage[16] = {0xff, 0xff, 0xff, 0x7f};
+    const auto outcome = host.command(capnp::typeId<ImportImage>(), {garbage, sizeof garbage});
+    EXPECT_EQ(outcome.code, NODED_REJECT_INVALID);
+    EXPECT_TRUE(host.events().empty());
+}
+
+}  // namespace
+}  // namespace noded::storage

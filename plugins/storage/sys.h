@@ -1,0 +1,59 @@
+// Sys: what the storage plugin does to the disk. sys_linux.cc is the image store (image/),
+// sys_fake.cc one in memory.
+//
+// Functions marked [offload] block for long and run on the offload lane, one of them at a time
+// (plugin.h, the store's queue); those marked [reactor] are a handful of system calls and may run
+// meanwhile.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/base/fd.h"
+#include "agent/base/result.h"
+#include "plugins/storage/image/import.h"
+#include "plugins/storage/image/store.h"
+
+namespace noded::storage {
+
+struct ImportJob {
+    Fd file;
+    bool archive = false;  ///< docker-save archive or OCI layout, otherwise the tar of a root
+    std::string reference;
+    std::vector<std::string> changes;
+    std::string message;
+    std::string created;  ///< RFC 3339, of an image made from a root
+};
+
+/// What a sweep leaves alone; digests, "sha256:…".
+struct Keep {
+    std::set<std::string> layers;
+    std::set<std::string> blobs;
+};
+
+class Sys {
+public:
+    virtual ~Sys() = default;
+
+    /// [load] Makes the store usable; whatever was half done is removed.
+    virtual Status open() = 0;
+    /// [offload] An error leaves nothing new in the store.
+    virtual Result<std::vector<image::ImportedImage>> import(ImportJob& job) = 0;
+    /// [offload] Removes all layers and blobs but those to keep; returns how many it removed.
+    virtual Result<size_t> sweep(const Keep& keep) = 0;
+    /// [reactor] Upper and work directory of a container; harmless if they are there.
+    virtual Result<image::RootfsDirs> prepare_rootfs(const std::string& container,
+                                                     const std::vector<std::string>& layers) = 0;
+    /// [reactor] Takes the container's directories away by a rename; harmless if there are none.
+    virtual Status detach_rootfs(const std::string& container) = 0;
+    /// [offload] Deletes all that was detached.
+    virtual void delete_detached() = 0;
+    /// [reactor] Containers that have directories.
+    virtual Result<std::vector<std::string>> rootfs_ids() = 0;
+};
+
+std::shared_ptr<Sys> make_linux_sys(const std::string& state_dir);
+
+}  // namespace noded::storage
