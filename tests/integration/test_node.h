@@ -1,0 +1,107 @@
+// TestNode: a real noded with real plugins in directories of its own, driven by the real nodectl.
+//
+// The runtime directory stands on a private tmpfs, as on a user's machine. At the end everything is removed, and what
+// noded should have removed but did not is a failure: mounts, cgroups, processes, directories.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace noded::test {
+
+struct Ran {
+    int exit_code = -1;      ///< 128 + n for a signal
+    std::string out;
+    std::string err;
+};
+
+/// Runs a program to its end; `input` is its standard input.
+Ran run_program(const std::vector<std::string>& argv, const std::string& input = "");
+
+/// A program under way, with pipes.
+class Running {
+public:
+    explicit Running(const std::vector<std::string>& argv);
+    ~Running();
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+
+    pid_t pid() const { return pid_; }
+    void write(const std::string& text);
+    void close_input();
+    /// Reads until `text` was seen on standard output or `seconds` passed.
+    bool read_until(const std::string& text, int seconds = 10);
+    const std::string& out() const { return out_; }
+    Ran wait();
+
+private:
+    pid_t pid_ = -1;
+    int in_ = -1;
+    int from_out_ = -1;
+    int from_err_ = -1;
+    std::string out_;
+};
+
+class TestNode {
+public:
+    TestNode();
+    ~TestNode();
+    TestNode(const TestNode&) = delete;
+    TestNode& operator=(const TestNode&) = delete;
+
+    /// Starts noded and waits until it is ready. `extra` are further arguments.
+    void start(const std::vector<std::string>& extra = {});
+    void stop();             ///< SIGTERM, waits
+    void kill();             ///< SIGKILL, waits
+    bool running() const { return pid_ > 0; }
+    pid_t pid() const { return pid_; }
+    /// What noded said on standard error so far, over all its lives.
+    std::string diagnostics() const;
+
+    Ran nodectl(std::vector<std::string> arguments, const std::string& input = "") const;
+    /// nodectl and its arguments, for Running.
+    std::vector<std::string> command(std::vector<std::string> arguments) const;
+    /// The trimmed output of a nodectl that must succeed.
+    std::string ok(std::vector<std::string> arguments) const;
+
+    /// Imports the busybox image as `name`.
+    void import_busybox(const std::string& name = "busybox");
+
+    /// Removes all containers and checks that nothing is left of any; called by the destructor as well.
+    void expect_nothing_left();
+
+    std::string dir() const { return dir_; }
+    std::string state_dir() const { return dir_ + "/state"; }
+    std::string runtime_dir() const { return dir_ + "/run"; }
+    std::string plugin_dir() const { return dir_ + "/plugins"; }
+
+private:
+    std::string dir_;
+    pid_t pid_ = -1;
+    std::string mounts_before_;
+};
+
+/// The file of a data dependency of the test: "agent/noded".
+std::string built(const std::string& path);
+
+std::string trimmed(std::string text);
+std::string read_text(const std::string& path);
+
+/// Tries until it holds or `seconds` passed.
+template <typename Condition>
+bool eventually(Condition condition, int seconds = 10);
+
+void sleep_ms(int ms);
+
+template <typename Condition>
+bool eventually(Condition condition, int seconds) {
+    for (int tries = 0; tries < seconds * 100; ++tries) {
+        if (condition()) return true;
+        sleep_ms(10);
+    }
+    return condition();
+}
+
+}  // namespace noded::test
