@@ -1,9 +1,11 @@
-// FakeHost: an in-memory noded for plugin tests, with the behaviour of the real host and none of its waiting.
+// FakeHost: an in-memory noded for plugin tests, with the behaviour of the real host and none of
+// its waiting.
 //
-// One or several plugins are loaded by their tables. A command goes decide → fold (by all that fold it) → react, and
-// so does all that follows from it, until nothing is left to do. Time stands still until advance(); offloaded work
-// runs when the plugins are quiet, or by hand; descriptors are polled by hand. The contexts of plugins/abi are
-// enforced as in the real host: a host call from decide, fold or the offload lane aborts.
+// One or several plugins are loaded by their tables. A command goes decide → fold (by all that fold
+// it) → react, and so does all that follows from it, until nothing is left to do. Time stands still
+// until advance(); offloaded work runs when the plugins are quiet, or by hand; descriptors are
+// polled by hand. The contexts of plugins/abi are enforced as in the real host: a host call from
+// decide, fold or the offload lane aborts.
 //
 // Used by the tests of every plugin and by transcript.h. Single-threaded.
 #pragma once
@@ -76,15 +78,18 @@ public:
         std::string text;
     };
 
-    /// State, runtime and libexec directory are made below a new directory in /tmp and removed at the end.
+    /// State, runtime and libexec directory are made below a new directory in /tmp and removed at
+    /// the end.
     FakeHost();
     ~FakeHost();
     FakeHost(const FakeHost&) = delete;
     FakeHost& operator=(const FakeHost&) = delete;
 
-    /// Loads a plugin after those that it needs, and lets it reconcile. Empty, or why it was refused.
+    /// Loads a plugin after those that it needs, and lets it reconcile. Empty, or why it was
+    /// refused.
     std::string load(const noded_plugin* table);
-    /// Makes a type known that no loaded plugin's schema has: for injected events and for describe().
+    /// Makes a type known that no loaded plugin's schema has: for injected events and for
+    /// describe().
     template <typename T>
     void know() {
         schemas().loadCompiledTypeAndDependencies<T>();
@@ -122,7 +127,8 @@ public:
         for (const Event& event : events()) found += event.type == capnp::typeId<T>();
         return found;
     }
-    /// `ContainerStarted (id = "…", pid = 7)`; the host's own directories read $STATE, $RUNTIME and $LIBEXEC.
+    /// `ContainerStarted (id = "…", pid = 7)`; the host's own directories read $STATE, $RUNTIME and
+    /// $LIBEXEC.
     std::string describe(const Event& event) const;
     /// All events with seq > after, one a line.
     std::string describe_since(uint64_t after) const;
@@ -143,7 +149,8 @@ public:
     // --- What happens when.
     /// Moves the clocks, firing timers in order of their deadlines.
     void advance(int64_t ns);
-    /// Reports ready descriptors once, waiting for the first at most `timeout_ms`. Returns how many were ready.
+    /// Reports ready descriptors once, waiting for the first at most `timeout_ms`. Returns how many
+    /// were ready.
     int poll_fds(int timeout_ms = 0);
     /// With true, offloaded work waits for run_offload().
     void hold_offload(bool hold);
@@ -151,26 +158,28 @@ public:
     bool run_offload();
     /// With true, the lane refuses work as if it were full.
     void fill_offload(bool full);
-    /// With true, events are folded but react is not called: the instant before a crash. False catches up.
+    /// With true, events are folded but react is not called: the instant before a crash. False
+    /// catches up.
     void hold_reactions(bool hold);
     /// Until nothing is left to do. Only needed after a plugin was poked from outside.
     void run();
 
     // --- Crashes and snapshots.
-    /// kill -9 and a new start: queued proposals, waiting work, timers, watches and open calls are gone; new
-    /// instances fold all events, then reconcile.
+    /// kill -9 and a new start: queued proposals, waiting work, timers, watches and open calls are
+    /// gone; new instances fold all events, then reconcile.
     void restart();
     /// The same, but the state comes from snapshots taken before.
     void restart_from_snapshot();
     Buffer snapshot(std::string_view plugin);
-    /// Empty if a new instance that folds all events, and one that loads the snapshot, both save the bytes that
-    /// the present one saves; otherwise says which differs.
+    /// Empty if a new instance that folds all events, and one that loads the snapshot, both save
+    /// the bytes that the present one saves; otherwise says which differs.
     std::string snapshot_trouble(std::string_view plugin);
 
     // --- What plugins left behind.
     const std::vector<Published>& published() const;
     const std::vector<Line>& lines() const;
-    /// Proposals that decide found stale, and events that were refused because the descriptor lacks them.
+    /// Proposals that decide found stale, and events that were refused because the descriptor lacks
+    /// them.
     uint64_t stale_proposals() const;
     uint64_t undeclared_events() const;
     size_t timers() const;
