@@ -63,8 +63,9 @@ int make_zeroed(int directory, const std::string& name, uint64_t bytes, const st
         renameat2(directory, draft.c_str(), directory, name.c_str(), RENAME_NOREPLACE) != 0) {
         error = errno;
     }
-    if (error == 0) return fsync(directory) == 0 ? 0 : errno;
-    unlinkat(directory, draft.c_str(), 0);
+    if (error != 0) unlinkat(directory, draft.c_str(), 0);
+    // Also for EEXIST: who gave that name just now, on another thread, may not have got here yet.
+    if ((error == 0 || error == EEXIST) && fsync(directory) != 0) return errno;
     return error;
 }
 

@@ -130,9 +130,12 @@ Status MemStorage::finish(Pending& operation) {
 }
 
 bool MemStorage::run_one() {
-    if (pending_.empty()) return false;
-    Pending operation = std::move(pending_.front());
-    pending_.pop_front();
+    const auto next = std::ranges::find_if(pending_, [this](const Pending& operation) {
+        return operation.content != nullptr || !hold_preparations_;
+    });
+    if (next == pending_.end()) return false;
+    Pending operation = std::move(*next);
+    pending_.erase(next);
     const Status status = finish(operation);
     operation.done->written(status);
     return true;

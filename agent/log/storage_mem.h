@@ -26,7 +26,7 @@ public:
     bool prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
                         WriteDone& done) override;
 
-    /// Completes the oldest operation under way; false if there is none.
+    /// Completes the oldest operation under way that is not held; false if there is none.
     bool run_one();
     /// Completes all of them and what they start; returns how many.
     size_t run();
@@ -43,6 +43,9 @@ public:
     void set_capacity(uint64_t bytes) { capacity_ = bytes; }
     /// No lane is free for prepare_zeroed, so that segments are made in line.
     void refuse_preparations(bool refuse) { refuse_preparations_ = refuse; }
+
+    /// Preparations stay under way, however long it takes.
+    void hold_preparations(bool hold) { hold_preparations_ = hold; }
 
     /// The bytes of a file, to be looked at and damaged. The file must exist.
     Buffer& bytes(const std::string& name);
@@ -71,6 +74,7 @@ private:
     uint64_t capacity_ = UINT64_MAX;
     int next_write_error_ = 0;
     bool refuse_preparations_ = false;
+    bool hold_preparations_ = false;
 };
 
 }  // namespace noded::log

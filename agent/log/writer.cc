@@ -145,20 +145,21 @@ void LogWriter::written(Status status) {
 }
 
 void LogWriter::prepare_next() {
-    if (preparing_ || next_ != nullptr || segments_.size() >= options_.segments_max) return;
-    preparing_ = storage_.prepare_zeroed(segment_name(next_id()), options_.segment_bytes,
-                                         recycled_ ? kRecycledName : "", preparation_);
-    if (preparing_) recycled_ = false;
+    if (preparing_ != 0 || next_ != nullptr || segments_.size() >= options_.segments_max) return;
+    const bool started = storage_.prepare_zeroed(segment_name(next_id()), options_.segment_bytes,
+                                                 recycled_ ? kRecycledName : "", preparation_);
+    if (!started) return;
+    preparing_ = next_id();
+    recycled_ = false;
 }
 
-/// A failure here is no news yet: ensure_room tries again, in line, when the segment is really
-/// needed.
+/// A failure here is no news yet: ensure_room tries again, in line, when the segment is really needed.
 void LogWriter::prepared(Status status) {
-    CHECK(preparing_);
-    preparing_ = false;
-    if (!status || next_ != nullptr) return;
-    // If it is not there, it was made in line meanwhile, and is the open one by now.
-    if (auto file = storage_.open(segment_name(next_id()))) next_ = std::move(*file);
+    CHECK(preparing_ != 0);
+    const uint64_t id = std::exchange(preparing_, 0);
+    // make_next_now may have taken it already, between its getting the name and this.
+    if (!status || id != next_id() || next_ != nullptr) return;
+    if (auto file = storage_.open(segment_name(id))) next_ = std::move(*file);
 }
 
 Status LogWriter::make_next_now() {
@@ -189,10 +190,11 @@ Status LogWriter::read(uint64_t first, const EachRecord& each) {
 
 Status LogWriter::release_before(uint64_t first) {
     while (segments_.size() > 1 && segments_[1].first_seq <= first) {
-        // The oldest first, so that a crash leaves no gap. One is kept for reuse: its space is
-        // certain.
+        // A slow preparation of a segment that was made in line meanwhile must find the name taken.
+        if (segments_.front().id == preparing_) break;
+        // The oldest first, so that a crash leaves no gap. One is kept for reuse: its space is certain.
         const std::string name = segment_name(segments_.front().id);
-        if (recycled_ || preparing_) {
+        if (recycled_ || preparing_ != 0) {
             TRY_STATUS(storage_.remove(name));
         } else {
             TRY_STATUS(storage_.rename(name, kRecycledName));

@@ -60,9 +60,9 @@ private:
     std::unique_ptr<File> open_;
     uint64_t write_offset_;  ///< after the batch whose write is under way
     std::unique_ptr<File> next_;
-    bool next_found_;  ///< by recovery
-    bool recycled_;    ///< kRecycledName is there and free to be reused
-    bool preparing_ = false;
+    bool next_found_;         ///< by recovery
+    bool recycled_;           ///< kRecycledName is there and free to be reused
+    uint64_t preparing_ = 0;  ///< id of the segment in preparation, 0 for none
     uint64_t next_seq_;
     uint64_t durable_seq_;
     BatchBuffer batches_[2];

@@ -1,0 +1,332 @@
+// The log in use: batches, segments, reading, release, full disks.
+#include <cerrno>
+
+#include "agent/log/segment.h"
+#include "agent/log/test_log.h"
+
+namespace noded::log {
+namespace {
+
+TEST(Log, begins_empty_and_with_seq_one) {
+    MemStorage storage;
+    TestLog log(storage);
+    ASSERT_TRUE(log.open());
+    EXPECT_EQ(log->next_seq(), 1u);
+    EXPECT_EQ(log->oldest_seq(), 1u);
+    EXPECT_EQ(log->durable_seq(), 0u);
+    EXPECT_TRUE(log.read(1).empty());
+    EXPECT_EQ(log.notice, "");
+}
+
+TEST(Log, of_default_size_starts_with_a_small_segment) {
+    MemStorage storage;
+    TestLog log(storage, {});
+    ASSERT_TRUE(log.open());
+    EXPECT_LE(storage.bytes(segment_name(1)).size(), 8u << 20);
+    log.write(8);
+    EXPECT_EQ(storage.bytes(segment_name(2)).size(), limits::log_segment_bytes)
+        << "the next one is made in the background, before it is needed";
+}
+
+TEST(Log, record_is_durable_when_sync_says_so_and_not_before) {
+    MemStorage storage;
+    TestLog log(storage);
+    ASSERT_TRUE(log.open());
+    log.append(16);
+    log.append(24);
+    log.start_sync();
+    EXPECT_TRUE(log->sync_under_way());
+    EXPECT_FALSE(log.result);
+    EXPECT_EQ(log->durable_seq(), 0u);
+    EXPECT_TRUE(log.read(1).empty());
+    storage.run();
+    EXPECT_TRUE(log.result);
+    EXPECT_FALSE(log->sync_under_way());
+    EXPECT_EQ(log->durable_seq(), 2u);
+    EXPECT_EQ(log.durable_seq, 2u);
+    EXPECT_EQ(log.read(1).size(), 2u);
+}
+
+TEST(Log, appends_while_a_sync_is_under_way_form_the_next_batch) {
+    MemStorage storage;
+    TestLog log(storage);
+    ASSERT_TRUE(log.open());
+    log.append(16);
+    log.start_sync();
+    log.append(8);
+    ASSERT_TRUE(storage.run_one());
+    EXPECT_EQ(log->durable_seq(), 1u);
+    log.start_sync();
+    storage.run();
+    EXPECT_EQ(log->durable_seq(), 2u);
+    EXPECT_EQ(log.read(1)[2], payload_of(2, 8));
+}
+
+TEST(Log, holds_after_reopening_what_was_written_before) {
+    MemStorage storage;
+    TestLog log(storage);
+    for (uint64_t round = 0; round < 20; ++round) {
+        ASSERT_TRUE(log.open()) << round;
+        EXPECT_EQ(log.notice, "");
+        EXPECT_EQ(log->next_seq(), round + 1);
+        log.write(round * 200);
+        log.close();
+    }
+    ASSERT_TRUE(log.open());
+    const auto payloads = log.read(1);
+    ASSERT_EQ(payloads.size(), 20u);
+    for (const auto& [seq, payload] : payloads)
+        EXPECT_EQ(payload, payload_of(seq, (seq - 1) * 200));
+}
+
+TEST(Log, rolls_over_to_the_segment_that_was_prepared) {
+    MemStorage storage;
+    TestLog log(storage, small_segments(4));
+    ASSERT_TRUE(log.open());
+    for (int i = 0; i < 10; ++i) log.write(3000);
+    EXPECT_TRUE(storage.exists(segment_name(4)));
+    EXPECT_TRUE(storage.exists(segment_name(5))) << "prepared";
+    EXPECT_FALSE(storage.exists(segment_name(6)));
+    ASSERT_TRUE(log.open());
+    EXPECT_EQ(log.read(1).size(), 10u);
+    EXPECT_EQ(log.read(7).begin()->first, 7u);
+}
+
+TEST(Log, reads_pages_from_anywhere) {
+    MemStorage storage;
+    TestLog log(storage, {4 << 20, 64, kTestLogId});
+    ASSERT_TRUE(log.open());
+    for (int i = 0; i < 3000; ++i) log.write(2000 + i % 16 * 8);
+    for (int reopened = 0; reopened < 2; ++reopened) {
+        for (uint64_t first = 1; first <= 3000; first += 97) {
+            std::vector<uint64_t> seqs;
+            const Status status = log->read(first, [&](const Record& record) {
+                seqs.push_back(record.seq);
+                return seqs.size() < 10;
+            });
+            ASSERT_TRUE(status) << status.error().message;
+            ASSERT_EQ(seqs.front(), first);
+            ASSERT_EQ(seqs.size(), std::min<uint64_t>(10, 3001 - first));
+        }
+        ASSERT_TRUE(log.open());
+    }
+    EXPECT_TRUE(log.read(3001).empty());
+}
+
+TEST(Log, takes_the_largest_payload_and_the_fullest_batch) {
+    MemStorage storage;
+    TestLog log(storage, {});
+    ASSERT_TRUE(log.open());
+    for (int i = 0; i < 3; ++i) log.append(limits::log_payload_bytes_max);
+    EXPECT_FALSE(log->fits(limits::log_payload_bytes_max));
+    log.start_sync();
+    for (size_t i = 0; i < limits::log_batch_records_max; ++i) log.append(size_t{8});
+    EXPECT_FALSE(log->fits(0));
+    storage.run();
+    log.start_sync();
+    storage.run();
+    ASSERT_TRUE(log.open());
+    EXPECT_EQ(log.read(1).size(), 3 + limits::log_batch_records_max);
+}
+
+TEST(LogDeathTest, refuses_misuse) {
+    MemStorage storage;
+    TestLog log(storage);
+    ASSERT_TRUE(log.open());
+    EXPECT_DEATH(log.start_sync(), "empty");
+    EXPECT_DEATH(log->append(record_of(5, {})), "dense in seq");
+    log.append(8);
+    log.start_sync();
+    log.append(8);
+    EXPECT_DEATH(log.start_sync(), "one sync at a time");
+}
+
+TEST(LogRelease, removes_whole_segments_that_a_snapshot_covers) {
+    MemStorage storage;
+    TestLog log(storage, small_segments(4));
+    ASSERT_TRUE(log.open());
+    for (int i = 0; i < 10; ++i) log.write(3000);
+    ASSERT_TRUE(log->release_before(6));
+    storage.run();
+    EXPECT_FALSE(storage.exists(segment_name(1)));
+    EXPECT_TRUE(storage.exists(segment_name(2))) << "it holds event 6";
+    EXPECT_EQ(log->oldest_seq(), 4u);
+    const Status status = log->read(3, [](const Record&) { return true; });
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().message, "event 3 is no longer in the log, the oldest is 4");
+    ASSERT_TRUE(log->release_before(1000)) << "the open segment always stays";
+    EXPECT_EQ(log->oldest_seq(), 10u);
+    ASSERT_TRUE(log.open());
+    EXPECT_EQ(log->oldest_seq(), 10u);
+    EXPECT_EQ(log->next_seq(), 11u);
+    EXPECT_EQ(log.read(10).size(), 1u);
+}
+
+TEST(LogRelease, space_of_released_segments_is_used_again) {
+    MemStorage storage;
+    TestLog log(storage, small_segments(4));
+    ASSERT_TRUE(log.open());
+    // Room for five segments, and a log that is written through thirty.
+    storage.set_capacity(5 * 4 * kBlock);
+    for (uint64_t i = 0; i < 90; ++i) {
+        ASSERT_TRUE(log->ensure_room(3000)) << i;
+        const uint64_t seq = log.write(3000);
+        if (seq > 3) {
+            ASSERT_TRUE(log->release_before(seq - 2));
+        }
+        storage.run();
+        if (i % 7 == 0) {
+            ASSERT_TRUE(log.open()) << i;
+        }
+    }
+    EXPECT_EQ(log.read(log->oldest_seq()).rbegin()->first, 90u);
+}
+
+TEST(LogRoom, full_disk_is_told_before_anything_is_written_and_passes) {
+    MemStorage storage;
+    TestLog log(storage, small_segments(4));
+    ASSERT_TRUE(log.open());
+    storage.set_capacity(2 * 4 * kBlock);
+    for (int i = 0; i < 6; ++i) {
+        ASSERT_TRUE(log->ensure_room(3000)) << i;
+        log.write(3000);
+    }
+    const auto before = image_of(storage);
+    const Status status = log->ensure_room(3000);
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().code, ENOSPC);
+    EXPECT_EQ(
+        status.error().message,
+        "make room in the log: create segment-0000000000000003: ENOSPC (No space left on device)");
+    log.append(3000);
+    log.start_sync();
+    ASSERT_FALSE(log.result);
+    EXPECT_EQ(log.result.error().code, ENOSPC);
+    EXPECT_FALSE(log->sync_under_way());
+    EXPECT_EQ(image_of(storage), before);
+
+    storage.set_capacity(UINT64_MAX);
+    ASSERT_TRUE(log->ensure_room(0, 0));
+    log.start_sync();
+    storage.run();
+    ASSERT_TRUE(log.result) << "the batch stayed, and went out when there was room";
+    ASSERT_TRUE(log.open());
+    EXPECT_EQ(log.read(1).size(), 7u);
+}
+
+TEST(LogRoom, limit_of_segments_is_told_before_anything_is_written_and_passes) {
+    MemStorage storage;
+    TestLog log(storage, small_segments(4, 3));
+    ASSERT_TRUE(log.open());
+    uint64_t seq = 0;
+    while (log->ensure_room(3000)) seq = log.write(3000);
+    EXPECT_EQ(seq, 9u);
+    EXPECT_EQ(log->ensure_room(3000).error().code, ENOSPC);
+    EXPECT_EQ(log->ensure_room(3000).error().message,
+              "the log is at its limit of 3 segments: a snapshot must release some first");
+    ASSERT_TRUE(log->release_before(seq));
+    ASSERT_TRUE(log->ensure_room(3000));
+    log.write(3000);
+}
+
+TEST(LogRoom, is_made_in_line_when_nothing_was_prepared) {
+    MemStorage storage;
+    storage.refuse_preparations(true);
+    TestLog log(storage, small_segments(4));
+    ASSERT_TRUE(log.open());
+    for (int i = 0; i < 10; ++i) {
+        ASSERT_TRUE(log->ensure_room(3000));
+        log.write(3000);
+    }
+    ASSERT_TRUE(log.open());
+    EXPECT_EQ(log.read(1).size(), 10u);
+}
+
+TEST(LogRoom, made_in_line_and_prepared_at_once_is_no_conflict) {
+    MemStorage storage;
+    TestLog log(storage, small_segments(2));
+    ASSERT_TRUE(log.open());
+    for (int i = 0; i < 40; ++i) {
+        // The preparation falls behind by a few segments, and finds its own used and even released.
+        storage.hold_preparations(i % 8 != 0);
+        ASSERT_TRUE(log->ensure_room(3000)) << i;
+        log.write(3000);
+        ASSERT_TRUE(log->release_before(log->durable_seq()));
+    }
+    storage.hold_preparations(false);
+    storage.run();
+    ASSERT_TRUE(log->release_before(40));
+    ASSERT_TRUE(log.open());
+    EXPECT_EQ(log->oldest_seq(), 40u);
+    EXPECT_EQ(log.read(40).size(), 1u);
+}
+
+TEST(LogRoom, more_than_a_batch_is_refused_as_too_large) {
+    MemStorage storage;
+    TestLog log(storage, small_segments(8));
+    ASSERT_TRUE(log.open());
+    EXPECT_EQ(log->ensure_room(8 * kBlock).error().code, EMSGSIZE);
+    EXPECT_EQ(log->ensure_room(0, limits::log_batch_records_max + 1).error().code, EMSGSIZE);
+    EXPECT_EQ(log->ensure_room(SIZE_MAX).error().code, EMSGSIZE);
+    EXPECT_TRUE(log->ensure_room(6 * kBlock));
+}
+
+TEST(Log, failed_write_is_final) {
+    MemStorage storage;
+    TestLog log(storage);
+    ASSERT_TRUE(log.open());
+    log.write(8);
+    storage.fail_next_write(EIO);
+    log.append(8);
+    log.start_sync();
+    storage.run();
+    ASSERT_FALSE(log.result);
+    EXPECT_EQ(log.result.error().code, EIO);
+    EXPECT_EQ(log.durable_seq, 1u);
+    EXPECT_DEATH(log.append(8), "nothing can follow a failed write");
+}
+
+TEST(Log, nonsense_options_are_refused) {
+    MemStorage storage;
+    std::string notice;
+    EXPECT_FALSE(open_log(storage, &notice, {kBlock, 64, 1}));
+    EXPECT_FALSE(open_log(storage, &notice, {3 * kBlock + 1, 64, 1}));
+    EXPECT_FALSE(open_log(storage, &notice, {2 * kBlock, 1, 1}));
+}
+
+TEST(Log, larger_segments_than_before_may_be_configured) {
+    MemStorage storage;
+    TestLog small(storage, small_segments(4));
+    ASSERT_TRUE(small.open());
+    for (int i = 0; i < 4; ++i) small.write(3000);
+    small.close();
+    TestLog large(storage, small_segments(32));
+    ASSERT_TRUE(large.open());
+    large.write(20 * kBlock);
+    ASSERT_TRUE(large.open());
+    EXPECT_EQ(large.read(1).size(), 5u);
+}
+
+TEST(ReadLog, changes_nothing_and_tells_of_a_torn_tail) {
+    MemStorage storage;
+    TestLog log(storage);
+    ASSERT_TRUE(log.open());
+    log.write(8);
+    log.append(2000);
+    log.start_sync();
+    storage.crash([](size_t sector) { return sector == 0; });
+    log.close();
+    const auto before = image_of(storage);
+    std::string notice;
+    size_t records = 0;
+    ASSERT_TRUE(read_log(
+        storage, 0, [&](const Record&) { return ++records, true; }, &notice));
+    EXPECT_EQ(records, 1u);
+    EXPECT_EQ(
+        notice,
+        "log segment-0000000000000001: a torn write of 4096 bytes at byte 8192 is left alone");
+    EXPECT_EQ(image_of(storage), before);
+}
+
+}  // namespace
+}  // namespace noded::log
