@@ -1,0 +1,48 @@
+// See attached.h.
+#include "tools/nodectl/attached.h"
+
+#include <unistd.h>
+
+namespace noded::nodectl {
+
+Status check_terminal(bool tty, bool interactive) {
+    if (tty && interactive && isatty(STDIN_FILENO) == 0) return fail("the input device is not a TTY");
+    return {};
+}
+
+Attachment::Attachment(Session& session, StreamCall call, Fd near, RelayOptions options)
+    : session_(session),
+      relay_(session, std::move(near), std::move(options)),
+      call_(call.then([](auto&&) {}, [this](kj::Exception&& exception) {
+                    error_ = rpc::to_error(exception).message;
+                }).eagerlyEvaluate(nullptr)) {}
+
+Result<Finished> Attachment::finish(kj::Promise<Ended> ended) {
+    auto end = relay_.end().fork();
+    auto left = end.addBranch().then([](Relay::End how) -> kj::Promise<Finished> {
+        if (how == Relay::End::detached) return Finished{.ended = {}, .detached = true};
+        return kj::NEVER_DONE;
+    });
+    auto answered = ended.then([](Ended&& how) { return Finished{.ended = std::move(how), .detached = false}; });
+    auto finished = session_.wait<Finished>(answered.exclusiveJoin(kj::mv(left)));
+    if (!finished && !Session::is_lost(finished.error())) {
+        relay_.stop_input();
+        return finished;
+    }
+    if (finished && (finished->detached || finished->ended.start_failed)) {
+        relay_.stop_input();
+        return finished;
+    }
+    const auto how = session_.wait<Relay::End>(end.addBranch());
+    relay_.stop_input();
+    if (!how) return std::unexpected(how.error());
+    if (!finished) {
+        const auto code = relay_.exit_code();
+        if (!code) return finished;
+        return Finished{.ended = {.code = *code}};
+    }
+    if (*how == Relay::End::closed && !error_.empty()) return fail(error_);
+    return finished;
+}
+
+}  // namespace noded::nodectl

@@ -1,0 +1,54 @@
+// An attached container or exec from nodectl's side: the answer of its wait call and its stream, brought together.
+#pragma once
+
+#include <string>
+
+#include "tools/nodectl/relay.h"
+#include "tools/nodectl/session.h"
+
+namespace noded::nodectl {
+
+/// How a container or exec ended.
+struct Ended {
+    int code = 0;
+    std::string error;  ///< of a start that failed
+    bool start_failed = false;
+};
+
+/// The same, or the user left with the detach keys.
+struct Finished {
+    Ended ended;
+    bool detached = false;
+};
+
+/// Docker refuses -it without a terminal on standard input.
+Status check_terminal(bool tty, bool interactive);
+
+class Attachment {
+public:
+    /// Sends the attach call ("attach" or "attachExec" with its params) and starts the relay.
+    template <typename Params>
+    static Result<std::unique_ptr<Attachment>> begin(Session& session, const char* method, Payload<Params>& params,
+                                                     RelayOptions options) {
+        AttachPair pair = TRY(attach_pair());
+        auto call = session.call_with_stream<schema::Container>("container", method, params, std::move(pair.far));
+        return std::unique_ptr<Attachment>(
+            new Attachment(session, std::move(call), std::move(pair.near), std::move(options)));
+    }
+
+    Relay& relay() { return relay_; }
+
+    /// Waits until both the wait call is answered and the last byte of output is written. If noded goes away meanwhile,
+    /// the stream goes on without it, and its exit frame says how it ended.
+    Result<Finished> finish(kj::Promise<Ended> ended);
+
+private:
+    Attachment(Session& session, StreamCall call, Fd near, RelayOptions options);
+
+    Session& session_;
+    Relay relay_;
+    std::string error_;  ///< of the attach call
+    kj::Promise<void> call_;
+};
+
+}  // namespace noded::nodectl

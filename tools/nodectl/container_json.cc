@@ -1,0 +1,184 @@
+// See container_json.h.
+#include "tools/nodectl/container_json.h"
+
+#include <cstring>
+
+#include "tools/nodectl/table.h"
+#include "tools/nodectl/units.h"
+
+namespace noded::nodectl {
+namespace {
+
+constexpr size_t kCommandWidth = 20;
+
+Json texts(const capnp::List<capnp::Text>::Reader& list) {
+    Json out = Json::array();
+    for (const auto text : list) out.push_back(text.cStr());
+    return out;
+}
+
+/// Docker's null where nothing was set.
+Json texts_or_null(const capnp::List<capnp::Text>::Reader& list) {
+    return list.size() == 0 ? Json(nullptr) : texts(list);
+}
+
+std::string time_or_zero(int64_t time_ns) {
+    return time_ns == 0 ? "0001-01-01T00:00:00Z" : rfc3339_short(time_ns);
+}
+
+std::string joined(const capnp::List<capnp::Text>::Reader& list, const char* separator) {
+    std::string out;
+    for (const auto text : list) {
+        if (!out.empty()) out += separator;
+        out += text.cStr();
+    }
+    return out;
+}
+
+std::string quoted(const std::string& text) {
+    return to_line(Json(text));
+}
+
+std::string signal_name(int signal) {
+    const char* name = sigabbrev_np(signal);
+    return name != nullptr ? std::string("SIG") + name : std::to_string(signal);
+}
+
+}  // namespace
+
+const char* state_name(schema::Phase phase) {
+    switch (phase) {
+        case schema::Phase::REQUESTED:
+        case schema::Phase::CREATED:
+        case schema::Phase::STARTING: return "created";
+        case schema::Phase::RUNNING: return "running";
+        case schema::Phase::EXITED: return "exited";
+        case schema::Phase::REMOVING: return "removing";
+    }
+    return "unknown";
+}
+
+std::string status_text(const schema::ContainerState::Reader& state, int64_t now_ns) {
+    const auto ago = [&](int64_t time_ns) { return human_duration((now_ns - time_ns) / kSecondNs); };
+    switch (state.getPhase()) {
+        case schema::Phase::REQUESTED:
+        case schema::Phase::CREATED:
+        case schema::Phase::STARTING: return "Created";
+        case schema::Phase::RUNNING: return "Up " + ago(state.getStartedNs());
+        case schema::Phase::EXITED:
+            return "Exited (" + std::to_string(state.getExitCode()) + ") " + ago(state.getFinishedNs()) + " ago";
+        case schema::Phase::REMOVING: return "Removal In Progress";
+    }
+    return "Unknown";
+}
+
+Row container_row(const schema::ContainerState::Reader& state, bool truncate, int64_t now_ns) {
+    const auto spec = state.getSpec();
+    const std::string id = state.getId().cStr();
+    const std::string command = joined(spec.getArgv(), " ");
+    const std::string image = spec.getImageName().cStr();
+    const bool image_is_id = image.starts_with("sha256:");
+    Json labels = Json::object();
+    std::string label_text;
+    for (const auto label : spec.getLabels()) {
+        labels[label.getKey().cStr()] = label.getValue().cStr();
+        label_text += std::string(label_text.empty() ? "" : ",") + label.getKey().cStr() + "=" + label.getValue().cStr();
+    }
+    Row row;
+    row.fields = {
+        {"Command", quoted(truncate ? ellipsis(command, kCommandWidth) : command)},
+        {"CreatedAt", local_time(state.getCreatedNs())},
+        {"ID", truncate ? short_id(id) : id},
+        {"Image", truncate && image_is_id ? short_id(image) : image},
+        {"Labels", label_text},
+        {"LocalVolumes", "0"},
+        {"Mounts", ""},
+        {"Names", state.getName().cStr()},
+        {"Networks", spec.getNetwork().cStr()},
+        {"Ports", ""},
+        {"RunningFor", human_duration((now_ns - state.getCreatedNs()) / kSecondNs) + " ago"},
+        {"Size", "0B"},
+        {"State", state_name(state.getPhase())},
+        {"Status", status_text(state, now_ns)},
+    };
+    row.methods["Label"] = std::move(labels);
+    return row;
+}
+
+namespace {
+
+Json state_json(const schema::ContainerState::Reader& state) {
+    const bool running = state.getPhase() == schema::Phase::RUNNING;
+    return {
+        {"Status", state_name(state.getPhase())},
+        {"Running", running},
+        {"Paused", false},
+        {"Restarting", false},
+        {"OOMKilled", state.getOomKilled()},
+        {"Dead", false},
+        {"Pid", running ? state.getPid() : 0},
+        {"ExitCode", state.getExitCode()},
+        {"Error", state.getError().cStr()},
+        {"StartedAt", time_or_zero(state.getStartedNs())},
+        {"FinishedAt", time_or_zero(running ? 0 : state.getFinishedNs())},
+    };
+}
+
+Json config_json(const schema::ResolvedSpec::Reader& spec) {
+    Json labels = Json::object();
+    for (const auto label : spec.getLabels()) labels[label.getKey().cStr()] = label.getValue().cStr();
+    return {
+        {"Hostname", spec.getHostname().cStr()},
+        {"Domainname", ""},
+        {"User", spec.getUser().cStr()},
+        {"Tty", spec.getTty()},
+        {"OpenStdin", spec.getOpenStdin()},
+        {"StdinOnce", spec.getStdinOnce()},
+        {"Env", texts(spec.getEnv())},
+        {"Cmd", texts_or_null(spec.getCommand())},
+        {"Image", spec.getImageName().cStr()},
+        {"WorkingDir", spec.getWorkingDir().cStr()},
+        {"Entrypoint", texts_or_null(spec.getEntrypoint())},
+        {"Labels", std::move(labels)},
+        {"StopSignal", signal_name(spec.getStopSignal())},
+        {"StopTimeout", spec.getStopTimeoutSeconds() < 0 ? Json(nullptr) : Json(spec.getStopTimeoutSeconds())},
+    };
+}
+
+}  // namespace
+
+Json container_json(const schema::ContainerState::Reader& state) {
+    const auto spec = state.getSpec();
+    Json arguments = texts(spec.getArgv());
+    const std::string path = arguments.empty() ? "" : arguments[0].get<std::string>();
+    if (!arguments.empty()) arguments.erase(arguments.begin());
+    return {
+        {"Id", state.getId().cStr()},
+        {"Created", time_or_zero(state.getCreatedNs())},
+        {"Path", path},
+        {"Args", std::move(arguments)},
+        {"State", state_json(state)},
+        {"Image", spec.getImageId().cStr()},
+        {"LogPath", state.getLogPath().cStr()},
+        {"Name", std::string("/") + state.getName().cStr()},
+        {"RestartCount", 0},
+        {"Driver", "overlay2"},
+        {"Platform", "linux"},
+        {"ExecIDs", texts_or_null(state.getExecIds())},
+        {"HostConfig",
+         {{"NetworkMode", spec.getNetwork().cStr()},
+          {"AutoRemove", spec.getAutoRemove()},
+          {"RestartPolicy", {{"Name", "no"}, {"MaximumRetryCount", 0}}},
+          {"Privileged", false}}},
+        {"GraphDriver",
+         {{"Data",
+           {{"LowerDir", joined(state.getLowers(), ":")},
+            {"UpperDir", state.getUpper().cStr()},
+            {"WorkDir", state.getWork().cStr()}}},
+          {"Name", "overlay2"}}},
+        {"Mounts", Json::array()},
+        {"Config", config_json(spec)},
+    };
+}
+
+}  // namespace noded::nodectl

@@ -1,0 +1,137 @@
+// See container_options.h.
+#include "tools/nodectl/container_options.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "agent/base/fd.h"
+#include "tools/nodectl/files.h"
+#include "tools/nodectl/output.h"
+#include "tools/nodectl/terminal.h"
+
+namespace noded::nodectl {
+
+std::vector<Option> ContainerOptions::table(std::vector<Option> more) {
+    std::vector<Option> options = {
+        {0, "cidfile", &cid_file, "string", "Write the container ID to the file"},
+        {0, "entrypoint", &entrypoint, "string", "Overwrite the default ENTRYPOINT of the image"},
+        {'e', "env", &env, "list", "Set environment variables"},
+        {0, "env-file", &env_files, "list", "Read in a file of environment variables"},
+        {'h', "hostname", &hostname, "string", "Container host name"},
+        {'i', "interactive", &interactive, "", "Keep STDIN open even if not attached"},
+        {'l', "label", &labels, "list", "Set meta data on a container"},
+        {0, "name", &name, "string", "Assign a name to the container"},
+        {0, "network", &network, "string", "Network of the container: none or host (default \"none\")"},
+        {0, "net", &network, "string", nullptr},
+        {0, "rm", &auto_remove, "", "Automatically remove the container when it exits"},
+        {0, "stop-signal", &stop_signal, "string", "Signal to stop the container"},
+        {0, "stop-timeout", &stop_timeout, "int", "Timeout (in seconds) to stop a container"},
+        {'t', "tty", &tty, "", "Allocate a pseudo-TTY"},
+        {'u', "user", &user, "string", "Username or UID (format: <name|uid>[:<group|gid>])"},
+        {'w', "workdir", &working_dir, "string", "Working directory inside the container"},
+    };
+    options.insert(options.end(), more.begin(), more.end());
+    return options;
+}
+
+void set_texts(capnp::List<capnp::Text>::Builder list, const std::vector<std::string>& texts) {
+    for (size_t i = 0; i < texts.size(); i++) list.set(static_cast<unsigned>(i), texts[i]);
+}
+
+Result<std::vector<std::string>> parse_env_lines(const std::string& text, const std::string& file) {
+    std::vector<std::string> result;
+    size_t begin = 0;
+    while (begin < text.size()) {
+        const size_t end = std::min(text.find('\n', begin), text.size());
+        std::string line = text.substr(begin, end - begin);
+        begin = end + 1;
+        if (line.ends_with('\r')) line.pop_back();
+        const size_t first = line.find_first_not_of(" \t");
+        if (first == std::string::npos || line[first] == '#') continue;
+        line.erase(0, first);
+        const std::string key = line.substr(0, line.find('='));
+        if (key.empty() || key.find_first_of(" \t") != std::string::npos) {
+            return fail("poorly formatted environment: variable '" + key + "' in " + file +
+                        " is empty or contains white space");
+        }
+        result.push_back(std::move(line));
+    }
+    return result;
+}
+
+Result<std::vector<std::string>> collect_env(const std::vector<std::string>& env,
+                                             const std::vector<std::string>& env_files) {
+    std::vector<std::string> result;
+    const auto add = [&](const std::string& variable) -> Status {
+        if (variable.empty() || variable[0] == '=') return fail("invalid environment variable: " + variable);
+        if (variable.find('=') != std::string::npos) {
+            result.push_back(variable);
+        } else if (const char* value = getenv(variable.c_str())) {
+            result.push_back(variable + "=" + value);
+        }
+        return {};
+    };
+    for (const std::string& file : env_files) {
+        for (const std::string& line : TRY(parse_env_lines(TRY(read_file(file)), file))) TRY_STATUS(add(line));
+    }
+    for (const std::string& variable : env) TRY_STATUS(add(variable));
+    return result;
+}
+
+Status ContainerOptions::fill(schema::ContainerSpec::Builder spec, const std::vector<std::string>& positional) const {
+    const std::vector<std::string> variables = TRY(collect_env(env, env_files));
+    const std::vector<std::string> command(positional.begin() + 1, positional.end());
+    if (stop_timeout && (*stop_timeout < -1 || *stop_timeout > INT32_MAX)) {
+        return fail("invalid --stop-timeout " + std::to_string(*stop_timeout) + ": it is a number of seconds");
+    }
+    spec.setImage(positional[0]);
+    spec.setName(name);
+    set_texts(spec.initCommand(static_cast<unsigned>(command.size())), command);
+    if (entrypoint) {
+        spec.setEntrypointSet(true);
+        if (!entrypoint->empty()) spec.initEntrypoint(1).set(0, *entrypoint);
+    }
+    set_texts(spec.initEnv(static_cast<unsigned>(variables.size())), variables);
+    spec.setWorkingDir(working_dir);
+    spec.setUser(user);
+    auto list = spec.initLabels(static_cast<unsigned>(labels.size()));
+    for (unsigned i = 0; i < labels.size(); i++) {
+        const size_t equals = std::min(labels[i].find('='), labels[i].size());
+        if (equals == 0) return fail("invalid label '" + labels[i] + "': the key is empty");
+        list[i].setKey(labels[i].substr(0, equals));
+        list[i].setValue(labels[i].substr(std::min(equals + 1, labels[i].size())));
+    }
+    spec.setHostname(hostname);
+    spec.setTty(tty);
+    spec.setOpenStdin(interactive);
+    spec.setAutoRemove(auto_remove);
+    spec.setNetwork(network);
+    spec.setStopSignal(stop_signal);
+    spec.setStopTimeoutSeconds(static_cast<int32_t>(stop_timeout.value_or(-1)));
+    if (tty) {
+        const TerminalSize size = terminal_size();
+        spec.setTtyRows(size.rows);
+        spec.setTtyColumns(size.columns);
+    }
+    return {};
+}
+
+Status ContainerOptions::check_cid_file() const {
+    struct stat status {};
+    if (cid_file.empty() || lstat(cid_file.c_str(), &status) != 0) return {};
+    return fail("container ID file found, make sure the other container isn't running or delete " + cid_file);
+}
+
+Status ContainerOptions::write_cid_file(const std::string& id) const {
+    if (cid_file.empty()) return {};
+    const Fd fd(open(cid_file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    if (!fd.valid()) return fail_errno(errno, "create the container ID file " + cid_file);
+    write_all(fd.get(), id);
+    return {};
+}
+
+}  // namespace noded::nodectl

@@ -1,0 +1,52 @@
+// The options that run and create share, and the ContainerSpec that they make.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "schemas/container.capnp.h"
+#include "tools/nodectl/options.h"
+
+namespace noded::nodectl {
+
+struct ContainerOptions {
+    bool auto_remove = false;
+    bool interactive = false;
+    bool tty = false;
+    std::string name;
+    std::vector<std::string> env;
+    std::vector<std::string> env_files;
+    std::string working_dir;
+    std::string user;
+    std::optional<std::string> entrypoint;
+    std::vector<std::string> labels;
+    std::string hostname;
+    std::string network;
+    std::string stop_signal;
+    std::optional<int64_t> stop_timeout;
+    std::string cid_file;
+
+    /// The table for parse(), with `more` behind it.
+    std::vector<Option> table(std::vector<Option> more);
+
+    /// `positional`: the image, then the command.
+    Status fill(schema::ContainerSpec::Builder spec, const std::vector<std::string>& positional) const;
+
+    /// Before the command is sent: the file must not exist yet.
+    Status check_cid_file() const;
+    /// Afterwards.
+    Status write_cid_file(const std::string& id) const;
+};
+
+/// "K=V" as it is, "K" with its value from nodectl's own environment or not at all; files have one per line.
+Result<std::vector<std::string>> collect_env(const std::vector<std::string>& env,
+                                             const std::vector<std::string>& env_files);
+
+/// The lines of a text as --env-file reads them: blank lines and those that begin with # are skipped.
+Result<std::vector<std::string>> parse_env_lines(const std::string& text, const std::string& file);
+
+/// Copies into a list of a message.
+void set_texts(capnp::List<capnp::Text>::Builder list, const std::vector<std::string>& texts);
+
+}  // namespace noded::nodectl

@@ -1,0 +1,133 @@
+// See event_line.h.
+#include "tools/nodectl/event_line.h"
+
+#include <cstdio>
+
+#include "tools/nodectl/units.h"
+
+namespace noded::nodectl {
+namespace {
+
+constexpr std::string_view kKeys[] = {"container", "image", "plugin", "type"};
+constexpr size_t kValueWidth = 64;
+
+/// A text member, or "".
+std::string text_of(const Json& object, const char* name) {
+    if (!object.is_object()) return "";
+    const auto found = object.find(name);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+bool is_id(const std::string& text) {
+    const bool digest = text.starts_with("sha256:");
+    const std::string_view digits = std::string_view(text).substr(digest ? 7 : 0);
+    return digits.size() == 64 && digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+std::string shown(const Json& value, bool truncate) {
+    std::string text = value.is_string() ? value.get<std::string>() : to_line(value);
+    if (truncate && is_id(text)) return short_id(text);
+    if (truncate && text.size() > kValueWidth) text = text.substr(0, kValueWidth) + "…";
+    const bool plain = !text.empty() && text.find_first_of(" \t\n\"=") == std::string::npos;
+    return plain || !value.is_string() ? text : to_line(Json(text));
+}
+
+/// Empty members say nothing, but an exit code of zero does.
+bool worth_showing(const std::string& key, const Json& value) {
+    if (key == "exitCode") return true;
+    if (value.is_number()) return value != 0;
+    if (value.is_boolean()) return value.get<bool>();
+    return !value.empty();
+}
+
+void append_members(std::string& line, const Json& object, bool truncate) {
+    for (const auto& item : object.items()) {
+        const Json& value = item.value();
+        if (!worth_showing(item.key(), value)) continue;
+        const bool texts = value.is_array() && value[0].is_string();
+        if (value.is_structured() && !texts) {
+            // What a user looks for in a spec.
+            const std::string image = text_of(value, "imageName");
+            if (!image.empty()) line += " image=" + image;
+            continue;
+        }
+        line += " " + item.key() + "=" + shown(value, truncate);
+    }
+}
+
+}  // namespace
+
+std::string event_type(const ShownEvent& event) {
+    if (!event.name.empty()) return event.name;
+    char text[24];
+    snprintf(text, sizeof text, "0x%016llx", static_cast<unsigned long long>(event.type));
+    return text;
+}
+
+Json event_json(const ShownEvent& event) {
+    return {
+        {"seq", event.seq},
+        {"time", event.time_ns / kSecondNs},
+        {"timeNano", event.time_ns},
+        {"type", event_type(event)},
+        {"plugin", event.plugin},
+        {"commandId", event.command_id},
+        {"causeSeq", event.cause_seq},
+        {"payload", event.payload},
+    };
+}
+
+std::string event_line(const ShownEvent& event, bool truncate) {
+    std::string line = rfc3339_fixed(event.time_ns) + " " + std::to_string(event.seq) + " " +
+                       (event.plugin.empty() ? "-" : event.plugin) + " " + event_type(event);
+    if (event.payload.is_object()) append_members(line, event.payload, truncate);
+    return line;
+}
+
+Result<EventFilter> EventFilter::parse(const std::vector<std::string>& arguments) {
+    EventFilter result;
+    result.filters_ = TRY(Filters::parse(arguments, kKeys));
+    return result;
+}
+
+void EventFilter::learn(const std::string& id, const std::string& name) {
+    for (const std::string& wanted : filters_.of("container")) {
+        if (wanted == name) ids_.insert(id);
+    }
+}
+
+bool EventFilter::matches_container(const ShownEvent& event, const std::string& wanted) const {
+    for (const char* member : {"id", "containerId"}) {
+        const std::string id = text_of(event.payload, member);
+        if (id.empty()) continue;
+        if (ids_.contains(id) || (wanted.size() >= 4 && id.starts_with(wanted))) return true;
+    }
+    return text_of(event.payload, "name") == wanted;
+}
+
+bool EventFilter::matches(const ShownEvent& event) {
+    const std::string id = text_of(event.payload, "id");
+    const std::string name = text_of(event.payload, "name");
+    if (event.plugin == "container" && !id.empty() && !name.empty()) learn(id, name);
+    const auto is_image = [&](const std::string& wanted) {
+        const auto spec = event.payload.is_object() ? event.payload.find("spec") : event.payload.end();
+        const Json empty = Json::object();
+        const Json& inner = spec != event.payload.end() ? *spec : empty;
+        for (const std::string& text : {text_of(event.payload, "reference"), text_of(inner, "imageName"),
+                                        text_of(inner, "imageId"), name, id}) {
+            if (text == wanted || text == wanted + ":latest" || text == "sha256:" + wanted) return true;
+        }
+        const auto names = event.payload.is_object() ? event.payload.find("names") : event.payload.end();
+        if (names == event.payload.end() || !names->is_array()) return false;
+        for (const Json& one : *names) {
+            if (one == wanted || one == wanted + ":latest") return true;
+        }
+        return false;
+    };
+    return filters_.any("type", [&](const std::string& wanted) { return wanted == event_type(event); }) &&
+           filters_.any("plugin", [&](const std::string& wanted) { return wanted == event.plugin; }) &&
+           filters_.any("container", [&](const std::string& wanted) { return matches_container(event, wanted); }) &&
+           filters_.any("image", is_image);
+}
+
+}  // namespace noded::nodectl

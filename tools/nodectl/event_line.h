@@ -1,0 +1,50 @@
+// One event as nodectl shows it: a line for the eye, or an object per line; and the filters of `events`. Pure.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include "tools/nodectl/filters.h"
+#include "tools/nodectl/json.h"
+
+namespace noded::nodectl {
+
+struct ShownEvent {
+    uint64_t seq = 0;
+    int64_t time_ns = 0;
+    uint64_t type = 0;
+    std::string name;
+    std::string plugin;
+    std::string command_id;  ///< hexadecimal
+    uint64_t cause_seq = 0;
+    Json payload;            ///< null if its schema is not known
+};
+
+/// {"seq","time","timeNano","type","plugin","commandId","causeSeq","payload"}.
+Json event_json(const ShownEvent& event);
+
+/// "2025-11-24T13:41:05.123456789Z 42 container ContainerStarted id=3f2a… pid=77".
+std::string event_line(const ShownEvent& event, bool truncate);
+
+/// "ContainerStarted", or the number of the type if no plugin that is loaded owns it.
+std::string event_type(const ShownEvent& event);
+
+/// type=, plugin=, container=, image=. A container asked for by name is followed by its id once the name was seen.
+class EventFilter {
+public:
+    static Result<EventFilter> parse(const std::vector<std::string>& arguments);
+
+    /// A container that is known already, so that events without a name match too.
+    void learn(const std::string& id, const std::string& name);
+    bool wants_containers() const { return filters_.has("container"); }
+    bool matches(const ShownEvent& event);
+
+private:
+    bool matches_container(const ShownEvent& event, const std::string& wanted) const;
+
+    Filters filters_;
+    std::set<std::string> ids_;  ///< of the containers that were asked for by name
+};
+
+}  // namespace noded::nodectl

@@ -1,0 +1,158 @@
+// nodectl events: the history of the node from the oldest event still there, and on request what follows. The payloads
+// are decoded by the schemas of the plugins that own them, so a stranger's plugin is shown like ours.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/base/bytes.h"
+#include "tools/nodectl/dynamic_json.h"
+#include "tools/nodectl/event_line.h"
+#include "tools/nodectl/units.h"
+#include "tools/nodectl/verb.h"
+
+namespace noded::nodectl {
+namespace {
+
+constexpr uint32_t kPageEvents = 1024;
+constexpr uint32_t kWaitMs = 30'000;
+
+struct EventsOptions {
+    bool follow = false;
+    bool no_trunc = false;
+    std::string since;
+    std::string until;
+    std::vector<std::string> filters;
+    std::string output;
+};
+
+/// Where to begin or end: a number is a seq, anything else a time.
+struct Bound {
+    std::optional<uint64_t> seq;
+    std::optional<int64_t> time_ns;
+};
+
+Result<Bound> parse_bound(const char* option, const std::string& text) {
+    Bound bound;
+    if (text.empty()) return bound;
+    bound.seq = parse_number(text);
+    if (bound.seq) return bound;
+    bound.time_ns = text.starts_with('@') ? parse_unix_time(text.substr(1)) : parse_time(text, now_ns());
+    if (bound.time_ns) return bound;
+    return fail(std::string("invalid value for \"") + option + "\": \"" + text +
+                "\" is neither a seq (42) nor a time (RFC 3339, @1700000000) nor a duration ago (10m)");
+}
+
+class EventsReader {
+public:
+    EventsReader(Invocation& call, const EventsOptions& options, EventFilter filter, Bound until)
+        : session_(call.session), options_(options), filter_(std::move(filter)), until_(until), schemas_(call.session) {}
+
+    /// The containers that there are, for filters by name.
+    Status learn_containers() {
+        if (!filter_.wants_containers()) return {};
+        const auto response = TRY(session_.wait<capnp::Response<schema::Container::ListResults>>(
+            session_.container().listRequest().send()));
+        for (const auto state : response.getContainers()) filter_.learn(state.getId().cStr(), state.getName().cStr());
+        return {};
+    }
+
+    Status run(uint64_t seq) {
+        while (!done_) {
+            auto request = session_.node().eventsRequest();
+            request.setSince(seq);
+            request.setMax(kPageEvents);
+            request.setWaitMs(wait_ms());
+            const auto response = TRY(session_.wait<capnp::Response<schema::Node::EventsResults>>(request.send()));
+            const auto page = response.getPage();
+            warn_of_gap(seq, page.getOldest());
+            for (const auto event : page.getEvents()) {
+                if (!done_) take(event);
+            }
+            seq = page.getNext();
+            if (page.getEvents().size() == 0 && (!options_.follow || time_is_over())) break;
+            out_.flush();
+        }
+        out_.flush();
+        return {};
+    }
+
+private:
+    bool time_is_over() const { return until_.time_ns && now_ns() >= *until_.time_ns; }
+
+    uint32_t wait_ms() const {
+        if (!options_.follow) return 0;
+        if (!until_.time_ns) return kWaitMs;
+        const int64_t left_ms = (*until_.time_ns - now_ns()) / 1'000'000 + 1;
+        return static_cast<uint32_t>(std::clamp<int64_t>(left_ms, 1, kWaitMs));
+    }
+
+    /// The log is bounded: who asks for what is gone is told so.
+    void warn_of_gap(uint64_t asked, uint64_t oldest) {
+        if (asked == 0 || asked >= oldest) return;
+        out_.add(STDERR_FILENO, "Warning: events before seq " + std::to_string(oldest) + " are no longer in the log\n");
+    }
+
+    void take(const schema::Event::Reader& event) {
+        done_ = (until_.seq && event.getSeq() > *until_.seq) || (until_.time_ns && event.getTimeNs() > *until_.time_ns);
+        if (done_) return;
+        ShownEvent shown;
+        shown.seq = event.getSeq();
+        shown.time_ns = event.getTimeNs();
+        shown.type = event.getType();
+        shown.name = event.getName().cStr();
+        shown.plugin = event.getPlugin().cStr();
+        shown.command_id = to_hex({event.getCommandId().begin(), event.getCommandId().size()});
+        shown.cause_seq = event.getCauseSeq();
+        shown.payload = schemas_.decode(shown.plugin, shown.type, event.getPayload());
+        if (filter_.matches(shown)) {
+            const bool json = options_.output == "json";
+            out_.add(STDOUT_FILENO, (json ? to_line(event_json(shown)) : event_line(shown, !options_.no_trunc)) + "\n");
+        }
+        done_ = until_.seq && event.getSeq() == *until_.seq;
+    }
+
+    Session& session_;
+    const EventsOptions& options_;
+    EventFilter filter_;
+    Bound until_;
+    PluginSchemas schemas_;
+    Output out_;
+    bool done_ = false;
+};
+
+Result<uint64_t> first_seq(Session& session, const Bound& since) {
+    if (since.seq) return *since.seq;
+    if (!since.time_ns) return 0;
+    auto request = session.node().seqAtRequest();
+    request.setTimeNs(*since.time_ns);
+    const auto response = TRY(session.wait<capnp::Response<schema::Node::SeqAtResults>>(request.send()));
+    return response.getSeq();
+}
+
+}  // namespace
+
+int events(Invocation& call) {
+    EventsOptions options;
+    const Option table[] = {
+        {'f', "follow", &options.follow, "", "Go on with events as they happen (without it: the history, then stop)"},
+        {0, "filter", &options.filters, "filter", "Only events with type=, plugin=, container= or image="},
+        {0, "no-trunc", &options.no_trunc, "", "Don't truncate ids and long values"},
+        {'o', "output", &options.output, "string", "text or json (one object per line)"},
+        {0, "format", &options.output, "string", nullptr},
+        {0, "since", &options.since, "string", "From this seq (42), time (RFC 3339, @1700000000) or duration ago (10m)"},
+        {0, "until", &options.until, "string", "Up to and with this seq, time or duration ago"},
+    };
+    if (const auto status = call.parse(table, {.max = 0})) return *status;
+    if (!options.output.empty() && options.output != "json" && options.output != "text") {
+        return call.failed(Error{0, "invalid output \"" + options.output + "\": it is text or json"});
+    }
+    const Bound since = OR_FAIL(call, parse_bound("--since", options.since));
+    const Bound until = OR_FAIL(call, parse_bound("--until", options.until));
+    EventsReader reader(call, options, OR_FAIL(call, EventFilter::parse(options.filters)), until);
+    OR_FAIL_STATUS(call, reader.learn_containers());
+    const uint64_t seq = OR_FAIL(call, first_seq(call.session, since));
+    OR_FAIL_STATUS(call, reader.run(seq));
+    return 0;
+}
+
+}  // namespace noded::nodectl

@@ -1,0 +1,89 @@
+// nodectl info: the node, its limits and its log.
+#include "tools/nodectl/container_json.h"
+#include "tools/nodectl/rows.h"
+#include "tools/nodectl/units.h"
+#include "tools/nodectl/verb.h"
+
+namespace noded::nodectl {
+namespace {
+
+struct Counts {
+    size_t containers = 0;
+    size_t running = 0;
+    size_t images = 0;
+};
+
+/// A node without these plugins has none of either.
+Counts count(Session& session) {
+    auto containers = session.container().listRequest().send();
+    auto images = session.storage().listImagesRequest().send();
+    Counts counts;
+    const auto list = session.wait<capnp::Response<schema::Container::ListResults>>(kj::mv(containers));
+    if (list) {
+        for (const auto state : list->getContainers()) {
+            counts.containers++;
+            if (state.getPhase() == schema::Phase::RUNNING) counts.running++;
+        }
+    }
+    const auto all = session.wait<capnp::Response<schema::Storage::ListImagesResults>>(kj::mv(images));
+    if (all) counts.images = all->getImages().size();
+    return counts;
+}
+
+Json document_of(const schema::Info::Reader& info, const Counts& counts) {
+    Json warnings = Json::array();
+    for (const auto warning : info.getWarnings()) warnings.push_back(warning.cStr());
+    return {
+        {"Name", info.getNodeName().cStr()},
+        {"Containers", counts.containers},
+        {"ContainersRunning", counts.running},
+        {"ContainersStopped", counts.containers - counts.running},
+        {"Images", counts.images},
+        {"ServerVersion", info.getVersion().cStr()},
+        {"KernelVersion", info.getKernel().cStr()},
+        {"NCPU", info.getCpus()},
+        {"MemTotal", info.getMemoryBytes()},
+        {"StateDir", info.getStateDir().cStr()},
+        {"RuntimeDir", info.getRuntimeDir().cStr()},
+        {"PluginDir", info.getPluginDir().cStr()},
+        {"StartedAt", rfc3339_short(info.getStartedNs())},
+        {"OldestSeq", info.getOldestSeq()},
+        {"DurableSeq", info.getDurableSeq()},
+        {"SnapshotSeq", info.getSnapshotSeq()},
+        {"Clients", info.getClients()},
+        {"Reactor", info.getReactor().cStr()},
+        {"PublishEndpoint", info.getPublishEndpoint().cStr()},
+        {"Warnings", std::move(warnings)},
+    };
+}
+
+/// One line per member; what is not text is written as JSON.
+std::string text_of(const Json& document) {
+    std::string out;
+    for (const auto& item : document.items()) {
+        if (item.key() == "Warnings") continue;
+        const Json& value = item.value();
+        std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+        if (item.key() == "MemTotal") text = human_size(value.get<uint64_t>());
+        out += " " + item.key() + ": " + text + "\n";
+    }
+    for (const Json& warning : document.at("Warnings")) out += "WARNING: " + warning.get<std::string>() + "\n";
+    return out;
+}
+
+}  // namespace
+
+int info(Invocation& call) {
+    std::string format;
+    const Option options[] = {
+        {'f', "format", &format, "string", "Format output using a Go template, or json"},
+    };
+    if (const auto status = call.parse(options, {.max = 0})) return *status;
+    const auto response = OR_FAIL(call, call.session.wait<capnp::Response<schema::Node::InfoResults>>(
+                                            call.session.node().infoRequest().send()));
+    const Json document = document_of(response.getInfo(), count(call.session));
+    print(OR_FAIL(call, render_document(document, format, text_of(document))));
+    return 0;
+}
+
+}  // namespace noded::nodectl

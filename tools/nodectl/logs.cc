@@ -1,0 +1,156 @@
+// nodectl logs: what a container wrote. noded only hands over the descriptor of the log; it is read and followed here.
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "tools/nodectl/container_call.h"
+#include "tools/nodectl/log_printer.h"
+#include "tools/nodectl/units.h"
+#include "tools/nodectl/watched_fd.h"
+
+namespace noded::nodectl {
+namespace {
+
+constexpr size_t kReadBytes = 256 << 10;
+
+struct LogsOptions {
+    bool follow = false;
+    bool timestamps = false;
+    std::string tail = "all";
+    std::string since;
+    std::string until;
+};
+
+Result<int64_t> log_time(const char* option, const std::string& text) {
+    if (const auto seconds = parse_unix_time(text)) return *seconds;
+    if (const auto time = parse_time(text, now_ns())) return *time;
+    return fail(std::string("invalid value for \"") + option + "\": \"" + text +
+                "\" is neither a time (RFC 3339, seconds since 1970) nor a duration (10m)");
+}
+
+Result<LogFilter> log_filter(const LogsOptions& options) {
+    LogFilter filter;
+    filter.timestamps = options.timestamps;
+    if (!options.since.empty()) filter.since_ns = TRY(log_time("--since", options.since));
+    if (!options.until.empty()) filter.until_ns = TRY(log_time("--until", options.until));
+    // As in docker, anything that is not a number means all.
+    filter.tail = parse_number(options.tail);
+    return filter;
+}
+
+struct OpenLog {
+    Fd fd;
+    bool running = false;
+};
+
+Result<OpenLog> open_log(Session& session, const std::string& container) {
+    using Results = schema::Container::LogFileResults;
+    Payload<schema::Container::LogFileParams> params;
+    params.root.setContainer(container);
+    auto call = session.call_with_stream<schema::Container>("container", "logFile", params, Fd());
+    auto response = TRY(session.wait<capnp::Response<schema::Node::CallWithStreamResults>>(kj::mv(call)));
+    OpenLog log;
+    const auto bytes = response.getResults();
+    const kj::ArrayPtr<const capnp::word> words(reinterpret_cast<const capnp::word*>(bytes.begin()),
+                                                bytes.size() / sizeof(capnp::word));
+    if (words.size() > 0) {
+        capnp::FlatArrayMessageReader reader(words);
+        log.running = reader.getRoot<Results>().getRunning();
+    }
+    log.fd = TRY(session.received_fd(response));
+    return log;
+}
+
+class LogReader {
+public:
+    LogReader(Fd fd, LogFilter filter)
+        : fd_(std::move(fd)),
+          printer_(filter,
+                   [this](LogStream stream, std::string_view text) {
+                       out_.add(stream == LogStream::standard_error ? STDERR_FILENO : STDOUT_FILENO, text);
+                   }),
+          buffer_(std::make_unique<char[]>(kReadBytes)) {}
+
+    /// What is there now.
+    Status read_rest() {
+        for (;;) {
+            const ssize_t count = pread(fd_.get(), buffer_.get(), kReadBytes, offset_);
+            if (count < 0 && errno == EINTR) continue;
+            if (count < 0) return fail_errno(errno, "read the log");
+            if (count == 0) break;
+            offset_ += count;
+            TRY_STATUS(printer_.feed({buffer_.get(), static_cast<size_t>(count)}));
+        }
+        printer_.release_tail();
+        out_.flush();
+        return {};
+    }
+
+    /// An inotify descriptor that becomes readable when the log grows.
+    Result<Fd> watch() const {
+        Fd inotify(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+        if (!inotify.valid()) return fail_errno(errno, "create an inotify descriptor");
+        const std::string path = "/proc/self/fd/" + std::to_string(fd_.get());
+        if (inotify_add_watch(inotify.get(), path.c_str(), IN_MODIFY) < 0) return fail_errno(errno, "watch the log");
+        return inotify;
+    }
+
+private:
+    Fd fd_;
+    Output out_;
+    LogPrinter printer_;
+    std::unique_ptr<char[]> buffer_;
+    off_t offset_ = 0;
+};
+
+/// Reads until the container has exited and nothing is left, or until the time of --until has come.
+Status follow(Session& session, const std::string& container, LogReader& reader, int64_t until_ns) {
+    const Fd inotify = TRY(reader.watch());
+    WatchedFd grown(session.port(), inotify.get());
+    auto exited = send_wait(session, container, Until::EXITED).then([](auto&&) {}).fork();
+    for (bool done = false; !done && now_ns() <= until_ns;) {
+        TRY_STATUS(reader.read_rest());
+        auto ends = exited.addBranch().then([] { return true; });
+        auto grows = grown.readable().then([&inotify] {
+            char events[4096];
+            while (read(inotify.get(), events, sizeof events) > 0) {
+            }
+            return false;
+        });
+        auto next = ends.exclusiveJoin(kj::mv(grows));
+        if (until_ns != INT64_MAX) {
+            const auto left = (until_ns - now_ns()) * kj::NANOSECONDS;
+            next = next.exclusiveJoin(session.port().getTimer().afterDelay(left).then([] { return true; }));
+        }
+        done = TRY(session.wait<bool>(kj::mv(next)));
+    }
+    return reader.read_rest();
+}
+
+}  // namespace
+
+int logs(Invocation& call) {
+    LogsOptions options;
+    const Option table[] = {
+        {'f', "follow", &options.follow, "", "Follow log output"},
+        {0, "since", &options.since, "string", "Show logs since a time (2013-01-02T13:23:37Z) or a duration ago (42m)"},
+        {'n', "tail", &options.tail, "string", "Number of lines to show from the end of the logs (default \"all\")"},
+        {'t', "timestamps", &options.timestamps, "", "Show timestamps"},
+        {0, "until", &options.until, "string", "Show logs before a time (2013-01-02T13:23:37Z) or a duration ago (42m)"},
+    };
+    if (const auto status = call.parse(table, {.min = 1, .max = 1})) return *status;
+    const LogFilter filter = OR_FAIL(call, log_filter(options));
+    OpenLog log = OR_FAIL(call, open_log(call.session, call.arguments[0]));
+    const bool running = log.running;
+    LogReader reader(std::move(log.fd), filter);
+    if (options.follow && running) {
+        OR_FAIL_STATUS(call, follow(call.session, call.arguments[0], reader, filter.until_ns));
+    } else {
+        OR_FAIL_STATUS(call, reader.read_rest());
+    }
+    return 0;
+}
+
+}  // namespace noded::nodectl

@@ -1,0 +1,133 @@
+// nodectl: the operators' command line for one noded. Reads the global options, finds the verb, runs it.
+//
+// Start-up is part of every latency that a user sees: one static program, no streams, no locale, nothing before main.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <kj/exception.h>
+
+#include "tools/nodectl/verb.h"
+#include "tools/nodectl/version_text.h"
+
+namespace noded::nodectl {
+namespace {
+
+struct Found {
+    const Verb* verb = nullptr;
+    std::string spelling;
+    size_t words = 0;
+};
+
+/// The verb that the first one or two words name.
+Found find_verb(std::span<const std::string> words) {
+    for (const size_t count : {size_t{2}, size_t{1}}) {
+        if (words.size() < count) continue;
+        const std::string wanted = count == 2 ? words[0] + " " + words[1] : words[0];
+        for (const Verb& verb : verbs()) {
+            std::string_view rest = verb.spellings;
+            while (!rest.empty()) {
+                const size_t comma = std::min(rest.find(','), rest.size());
+                if (rest.substr(0, comma) == wanted) return {&verb, wanted, count};
+                rest.remove_prefix(std::min(comma + 1, rest.size()));
+            }
+        }
+    }
+    return {};
+}
+
+bool is_group(std::string_view word) {
+    return word == "container" || word == "image" || word == "plugin";
+}
+
+/// One line per verb; only those spelled "GROUP …" if a group is given.
+std::string verb_list(std::string_view group) {
+    std::vector<std::pair<std::string, const char*>> lines;
+    for (const Verb& verb : verbs()) {
+        if (group.empty()) {
+            lines.emplace_back(verb.main_spelling(), verb.description);
+            continue;
+        }
+        const std::string_view all = verb.spellings;
+        const size_t at = all.find(std::string(group) + " ");
+        if (at == std::string_view::npos) continue;
+        const std::string_view name = all.substr(at + group.size() + 1);
+        lines.emplace_back(name.substr(0, name.find(',')), verb.description);
+    }
+    std::string out;
+    for (const auto& [name, description] : lines) {
+        out += "  " + name + std::string(name.size() < 18 ? 18 - name.size() : 1, ' ') + description + "\n";
+    }
+    return out;
+}
+
+std::string usage(std::span<const Option> globals) {
+    return "Usage:  nodectl [OPTIONS] COMMAND\n\nThe command line of noded, the node agent\n\nCommands:\n" + verb_list("") +
+           "\nGlobal options:\n" + describe_options(globals) +
+           "\nRun 'nodectl COMMAND --help' for more about a command. NODECTL_HOST is used where --host is not given.\n";
+}
+
+int unknown(std::span<const std::string> words) {
+    const std::string name = words.size() > 1 && is_group(words[0]) ? words[0] + " " + words[1] : words[0];
+    write_all(STDERR_FILENO, "nodectl: '" + name + "' is not a nodectl command.\nSee 'nodectl --help'\n");
+    return kUsageStatus;
+}
+
+int dispatch(std::vector<std::string> words, const std::string& host) {
+    const Found found = find_verb(words);
+    if (found.verb == nullptr) {
+        const bool help = words.size() == 1 || words[1] == "--help" || words[1] == "-h";
+        if (!is_group(words[0]) || !help) return unknown(words);
+        print("Usage:  nodectl " + words[0] + " COMMAND\n\nCommands:\n" + verb_list(words[0]) +
+              "\nRun 'nodectl " + words[0] + " COMMAND --help' for more information on a command.\n");
+        return 0;
+    }
+    words.erase(words.begin(), words.begin() + static_cast<ptrdiff_t>(found.words));
+    Session session(host);
+    Invocation call(*found.verb, found.spelling, std::move(words), session);
+    return found.verb->function(call);
+}
+
+int run_main(std::vector<std::string> words) {
+    const char* host_variable = getenv("NODECTL_HOST");
+    std::string host = host_variable != nullptr && *host_variable != 0 ? host_variable : kHostDefault;
+    bool version_wanted = false;
+    const Option globals[] = {
+        {'H', "host", &host, "string", "Socket of the noded to talk to (default \"unix:/run/noded/noded.sock\")"},
+        {'v', "version", &version_wanted, "", "Print the version and quit"},
+    };
+    auto parsed = parse_options(globals, words, Order::stops_early);
+    if (!parsed) {
+        write_all(STDERR_FILENO, parsed.error().message + "\nSee 'nodectl --help'.\n");
+        return kUsageStatus;
+    }
+    if (version_wanted) {
+        print(std::string("nodectl version ") + kVersion + "\n");
+        return 0;
+    }
+    words = std::move(parsed->positional);
+    if (!words.empty() && words[0] == "help") {
+        words.erase(words.begin());
+        if (!words.empty()) words.push_back("--help");
+    }
+    if (words.empty() || parsed->help) {
+        print(usage(globals));
+        return 0;
+    }
+    return dispatch(std::move(words), host);
+}
+
+}  // namespace
+}  // namespace noded::nodectl
+
+int main(int argc, char** argv) {
+    int status = noded::nodectl::kUsageStatus;
+    // Session::wait translates what a call can throw; this is for what KJ throws elsewhere.
+    KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&] {
+        status = noded::nodectl::run_main({argv + 1, argv + argc});
+    })) {
+        noded::nodectl::print_error(exception->getDescription().cStr());
+    }
+    return status;
+}

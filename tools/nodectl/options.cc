@@ -1,0 +1,150 @@
+// See options.h.
+#include "tools/nodectl/options.h"
+
+#include <charconv>
+#include <string_view>
+
+namespace noded::nodectl {
+namespace {
+
+class Parser {
+public:
+    Parser(std::span<const Option> options, std::span<const std::string> arguments, Order order)
+        : options_(options), arguments_(arguments), order_(order) {}
+
+    Result<ParsedArguments> run() {
+        while (next_ < arguments_.size()) {
+            const std::string& argument = arguments_[next_++];
+            if (argument == "--") break;
+            if (argument.starts_with("--")) {
+                TRY_STATUS(long_option(argument));
+            } else if (argument.size() > 1 && argument[0] == '-') {
+                TRY_STATUS(letters(argument));
+            } else {
+                parsed_.positional.push_back(argument);
+                if (order_ == Order::stops_early) break;
+            }
+            if (parsed_.help) return std::move(parsed_);
+        }
+        parsed_.positional.insert(parsed_.positional.end(), arguments_.begin() + next_, arguments_.end());
+        return std::move(parsed_);
+    }
+
+private:
+    Status long_option(const std::string& argument) {
+        const size_t equals = argument.find('=');
+        const std::string_view name = std::string_view(argument).substr(2, equals == std::string::npos
+                                                                               ? equals : equals - 2);
+        for (const Option& option : options_) {
+            if (name != option.name) continue;
+            if (equals != std::string::npos) return store(option, argument.substr(equals + 1));
+            if (is_flag(option)) return store(option, "true");
+            if (next_ == arguments_.size()) return fail("flag needs an argument: --" + std::string(name));
+            return store(option, arguments_[next_++]);
+        }
+        if (name == "help") {
+            parsed_.help = true;
+            return {};
+        }
+        return fail("unknown flag: --" + std::string(name));
+    }
+
+    /// "-it", "-e X", "-eX", "-e=X".
+    Status letters(const std::string& argument) {
+        for (size_t i = 1; i < argument.size(); i++) {
+            const Option* option = find_letter(argument[i]);
+            if (option == nullptr && argument[i] == 'h') {
+                parsed_.help = true;
+                return {};
+            }
+            if (option == nullptr) {
+                return fail(std::string("unknown shorthand flag: '") + argument[i] + "' in " + argument);
+            }
+            std::string_view rest = std::string_view(argument).substr(i + 1);
+            if (rest.starts_with('=')) return store(*option, std::string(rest.substr(1)));
+            if (is_flag(*option)) {
+                TRY_STATUS(store(*option, "true"));
+                continue;
+            }
+            if (!rest.empty()) return store(*option, std::string(rest));
+            if (next_ == arguments_.size()) {
+                return fail(std::string("flag needs an argument: '") + argument[i] + "' in " + argument);
+            }
+            return store(*option, arguments_[next_++]);
+        }
+        return {};
+    }
+
+    const Option* find_letter(char letter) const {
+        for (const Option& option : options_) {
+            if (option.letter == letter) return &option;
+        }
+        return nullptr;
+    }
+
+    static bool is_flag(const Option& option) { return std::holds_alternative<bool*>(option.target); }
+
+    static std::unexpected<Error> invalid(const Option& option, const std::string& value, const char* why) {
+        std::string spelling = option.letter != 0 ? std::string("-") + option.letter + ", " : "";
+        return fail("invalid argument \"" + value + "\" for \"" + spelling + "--" + option.name + "\" flag: " + why);
+    }
+
+    static Status store(const Option& option, const std::string& value) {
+        if (auto* flag = std::get_if<bool*>(&option.target)) {
+            if (value != "true" && value != "false" && value != "1" && value != "0") {
+                return invalid(option, value, "it is true or false");
+            }
+            **flag = value == "true" || value == "1";
+        } else if (auto* text = std::get_if<std::string*>(&option.target)) {
+            **text = value;
+        } else if (auto* maybe = std::get_if<std::optional<std::string>*>(&option.target)) {
+            **maybe = value;
+        } else if (auto* list = std::get_if<std::vector<std::string>*>(&option.target)) {
+            (*list)->push_back(value);
+        } else {
+            int64_t number = 0;
+            const char* end = value.data() + value.size();
+            const auto [stop, error] = std::from_chars(value.data(), end, number);
+            if (error != std::errc{} || stop != end) return invalid(option, value, "it is a whole number");
+            *std::get<std::optional<int64_t>*>(option.target) = number;
+        }
+        return {};
+    }
+
+    std::span<const Option> options_;
+    std::span<const std::string> arguments_;
+    Order order_;
+    size_t next_ = 0;
+    ParsedArguments parsed_;
+};
+
+}  // namespace
+
+Result<ParsedArguments> parse_options(std::span<const Option> options, std::span<const std::string> arguments,
+                                      Order order) {
+    return Parser(options, arguments, order).run();
+}
+
+std::string describe_options(std::span<const Option> options) {
+    std::vector<std::pair<std::string, const char*>> lines;
+    size_t width = 0;
+    const auto add = [&](std::string left, const char* help) {
+        width = std::max(width, left.size());
+        lines.emplace_back(std::move(left), help);
+    };
+    for (const Option& option : options) {
+        if (option.help == nullptr) continue;
+        std::string left = option.letter != 0 ? std::string("  -") + option.letter + ", --" : std::string("      --");
+        left += option.name;
+        if (!std::holds_alternative<bool*>(option.target)) left += std::string(" ") + option.value_name;
+        add(std::move(left), option.help);
+    }
+    add("      --help", "Print usage");
+    std::string out;
+    for (const auto& [left, help] : lines) {
+        out += left + std::string(width + 3 - left.size(), ' ') + help + "\n";
+    }
+    return out;
+}
+
+}  // namespace noded::nodectl

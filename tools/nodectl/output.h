@@ -1,0 +1,33 @@
+// What nodectl writes: results on stdout, sentences on stderr. A reader that went away ends nodectl as SIGPIPE would.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace noded::nodectl {
+
+/// Writes all of it, blocking. Dies of SIGPIPE if nobody reads any more.
+void write_all(int fd, std::string_view text);
+
+/// Collects for stdout and stderr in order: what goes to the one is written before what goes to the other.
+class Output {
+public:
+    ~Output() { flush(); }
+    void add(int fd, std::string_view text);
+    void flush();
+
+private:
+    int fd_ = 1;
+    std::string pending_;
+};
+
+/// A result on stdout.
+void print(std::string_view text);
+
+/// "Error: MESSAGE" on stderr.
+void print_error(std::string_view message);
+
+/// Ends the process as a write to a closed pipe does.
+[[noreturn]] void die_of_sigpipe();
+
+}  // namespace noded::nodectl

@@ -1,0 +1,108 @@
+// nodectl run: creates a container and starts it. Everything is sent at once: the attach stream, the command, and the
+// wait for its outcome, all under the id that is minted here; so a run costs one way there and one back.
+#include <unistd.h>
+
+#include "tools/nodectl/attached.h"
+#include "tools/nodectl/container_call.h"
+#include "tools/nodectl/container_options.h"
+#include "tools/nodectl/detach_keys.h"
+
+namespace noded::nodectl {
+namespace {
+
+struct RunOptions {
+    ContainerOptions container;
+    bool detach = false;
+    bool sig_proxy = true;
+    std::string detach_keys = kDetachKeysDefault;
+};
+
+kj::Promise<Ended> ended(Waited waited) {
+    return waited.then([](capnp::Response<schema::Container::WaitResults>&& response) {
+        const auto result = response.getResult();
+        return Ended{static_cast<int>(result.getExitCode()), result.getError().cStr(), result.getStartFailed()};
+    });
+}
+
+int start_failed(Invocation& call, const Ended& how) {
+    call.failed(Error{how.code, how.error});
+    return how.code != 0 ? how.code : kRunFailed;
+}
+
+/// A signal for the container. It may not run yet: the kill then waits for its start.
+std::function<void(int)> forward_signals(Session& session, const std::string& id, kj::TaskSet& tasks) {
+    return [&session, id, &tasks](int number) {
+        tasks.add(send_wait(session, id, Until::STARTED).then([&session, id, number](auto&&) {
+            Payload<schema::KillContainer> command;
+            command.root.setContainer(id);
+            command.root.setSignal(std::to_string(number));
+            return session.submit(mint_command_id(), command).ignoreResult();
+        }));
+    };
+}
+
+int run_detached(Invocation& call, const ContainerOptions& container, const std::string& id, Submitted submitted) {
+    auto waited = ended(send_wait(call.session, id, Until::STARTED));
+    OR_FAIL_STATUS(call, call.session.wait_accepted(std::move(submitted)));
+    OR_FAIL_STATUS(call, container.write_cid_file(id));
+    const Ended how = OR_FAIL(call, call.session.wait<Ended>(kj::mv(waited)));
+    if (how.start_failed) return start_failed(call, how);
+    print(id + "\n");
+    return 0;
+}
+
+class IgnoreErrors final : public kj::TaskSet::ErrorHandler {
+    // A signal that comes too late has nobody to go to.
+    void taskFailed(kj::Exception&&) override {}
+};
+
+int run_attached(Invocation& call, const RunOptions& options, const CommandId& id,
+                 Payload<schema::RunContainer>& command, RelayOptions relay) {
+    const ContainerOptions& container = options.container;
+    const std::string hex = id.hex();
+    IgnoreErrors ignore;
+    kj::TaskSet tasks(ignore);
+    if (options.sig_proxy && !container.tty) relay.on_signal = forward_signals(call.session, hex, tasks);
+
+    Payload<schema::Container::AttachParams> params;
+    params.root.setContainer(hex);
+    const auto attachment = OR_FAIL(
+        call, Attachment::begin(call.session, "attach", params, std::move(relay)));
+    auto submitted = call.session.submit(id, command);
+    auto waited = ended(send_wait(call.session, hex, container.auto_remove ? Until::REMOVED : Until::EXITED));
+    OR_FAIL_STATUS(call, call.session.wait_accepted(std::move(submitted)));
+    OR_FAIL_STATUS(call, container.write_cid_file(hex));
+    OR_FAIL_STATUS(call, attachment->relay().begin_input());
+
+    const Finished finished = OR_FAIL(call, attachment->finish(kj::mv(waited)));
+    if (finished.detached) return 0;
+    if (finished.ended.start_failed) return start_failed(call, finished.ended);
+    return finished.ended.code;
+}
+
+}  // namespace
+
+int run(Invocation& call) {
+    RunOptions options;
+    const auto table = options.container.table({
+        {'d', "detach", &options.detach, "", "Run container in background and print container ID"},
+        {0, "detach-keys", &options.detach_keys, "string", "Key sequence for detaching (default \"ctrl-p,ctrl-q\")"},
+        {0, "sig-proxy", &options.sig_proxy, "", "Proxy received signals to the process (default true)"},
+    });
+    if (const auto status = call.parse(table, {.min = 1})) return *status;
+    ContainerOptions& container = options.container;
+    RelayOptions relay{.tty = container.tty, .open_stdin = container.interactive, .detach_keys = {}, .on_signal = {}};
+    relay.detach_keys = OR_FAIL(call, parse_detach_keys(options.detach_keys));
+    if (!options.detach) OR_FAIL_STATUS(call, check_terminal(container.tty, container.interactive));
+    OR_FAIL_STATUS(call, container.check_cid_file());
+
+    Payload<schema::RunContainer> command;
+    auto spec = command.root.initSpec();
+    OR_FAIL_STATUS(call, container.fill(spec, call.arguments));
+    spec.setStdinOnce(container.interactive && !options.detach);
+    const CommandId id = mint_command_id();
+    if (options.detach) return run_detached(call, container, id.hex(), call.session.submit(id, command));
+    return run_attached(call, options, id, command, std::move(relay));
+}
+
+}  // namespace noded::nodectl

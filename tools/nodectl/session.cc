@@ -1,0 +1,122 @@
+// See session.h.
+#include "tools/nodectl/session.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+
+#include <cerrno>
+
+#include "agent/base/check.h"
+
+namespace noded::nodectl {
+namespace {
+
+/// Carries one descriptor to noded.
+class FdStream final : public schema::Stream::Server {
+public:
+    explicit FdStream(Fd fd) : fd_(std::move(fd)) {}
+    kj::Maybe<int> getFd() override { return fd_.get(); }
+
+private:
+    Fd fd_;
+};
+
+std::span<const uint8_t> bytes_of(const kj::Array<capnp::word>& words) {
+    return {reinterpret_cast<const uint8_t*>(words.begin()), words.asBytes().size()};
+}
+
+capnp::Data::Reader data_of(std::span<const uint8_t> bytes) {
+    return {bytes.data(), bytes.size()};
+}
+
+template <typename Interface>
+typename Interface::Client plugin_interface(schema::Node::Client& node, const char* name) {
+    auto request = node.pluginRequest();
+    request.setName(name);
+    return request.send().getInterface().castAs<Interface>();
+}
+
+}  // namespace
+
+Status Session::connect() {
+    if (client_) return {};
+    // docker's spelling of the same thing.
+    if (host_.starts_with("unix://")) host_.erase(5, 2);
+    auto connected = rpc::Client::connect(host_);
+    if (!connected) {
+        const bool absent = connected.error().code == ENOENT || connected.error().code == ECONNREFUSED;
+        return fail("cannot connect to noded: " + connected.error().message + (absent ? ". Is noded running?" : ""));
+    }
+    client_ = std::move(*connected);
+    node_.emplace(client_->bootstrap().castAs<schema::Node>());
+    return {};
+}
+
+schema::Container::Client& Session::container() {
+    if (!container_) container_.emplace(plugin_interface<schema::Container>(*node_, "container"));
+    return *container_;
+}
+
+schema::Storage::Client& Session::storage() {
+    if (!storage_) storage_.emplace(plugin_interface<schema::Storage>(*node_, "storage"));
+    return *storage_;
+}
+
+bool Session::is_lost(const Error& error) { return error.code == ECONNRESET; }
+
+Error Session::explain(Error error) const {
+    if (is_lost(error)) error.message = "lost the connection to noded at " + host_ + " in the middle of a call";
+    return error;
+}
+
+Submitted Session::submit_words(const CommandId& id, uint64_t type, capnp::MessageBuilder& message) {
+    auto request = node_->submitRequest();
+    auto command = request.initCommand();
+    const auto words = capnp::messageToFlatArray(message);
+    command.setId(data_of(id.bytes));
+    command.setType(type);
+    command.setPayload(data_of(bytes_of(words)));
+    return request.send();
+}
+
+Result<bool> Session::wait_caused(Submitted submitted) {
+    const auto response = TRY(wait(kj::mv(submitted)));
+    const auto outcome = response.getOutcome();
+    if (outcome.isAccepted()) return outcome.getAccepted().getLastSeq() != 0;
+    return fail(outcome.getRejected().getMessage().cStr());
+}
+
+Status Session::wait_accepted(Submitted submitted) {
+    TRY(wait_caused(std::move(submitted)));
+    return {};
+}
+
+StreamCall Session::stream_call(const char* plugin, uint16_t method, capnp::MessageBuilder& params, Fd fd) {
+    auto request = node_->callWithStreamRequest();
+    const auto words = capnp::messageToFlatArray(params);
+    request.setPlugin(plugin);
+    request.setMethod(method);
+    request.setParams(data_of(bytes_of(words)));
+    if (fd.valid()) request.setStream(kj::heap<FdStream>(std::move(fd)));
+    return request.send();
+}
+
+Result<Fd> Session::received_fd(capnp::Response<schema::Node::CallWithStreamResults>& response) {
+    if (!response.hasStream()) return fail("the answer came without a descriptor");
+    const kj::Maybe<int> fd = TRY(wait(response.getStream().getFd()));
+    KJ_IF_MAYBE(number, fd) {
+        // The capability owns its descriptor.
+        const int copy = fcntl(*number, F_DUPFD_CLOEXEC, 3);
+        if (copy < 0) return fail_errno(errno, "duplicate a descriptor");
+        return Fd(copy);
+    }
+    return fail("the answer came without a descriptor");
+}
+
+CommandId mint_command_id() {
+    CommandId id;
+    CHECK(getrandom(id.bytes.data(), id.bytes.size(), 0) == static_cast<ssize_t>(id.bytes.size()));
+    return id;
+}
+
+}  // namespace noded::nodectl

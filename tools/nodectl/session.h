@@ -1,0 +1,101 @@
+// Session: one connection of nodectl to one noded, made when it is first needed, and the few ways to call it.
+//
+// Every KJ exception becomes an Error in wait(), with a sentence for the user.
+// Calls are sent as they are made and answered in the order of wait(): send several, then wait.
+#pragma once
+
+#include <capnp/message.h>
+#include <capnp/schema.h>
+#include <capnp/serialize.h>
+#include <kj/async-unix.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/base/fd.h"
+#include "agent/base/ids.h"
+#include "agent/base/result.h"
+#include "ipc/rpc/client.h"
+#include "schemas/container.capnp.h"
+#include "schemas/node.capnp.h"
+#include "schemas/storage.capnp.h"
+
+namespace noded::nodectl {
+
+constexpr const char* kHostDefault = "unix:/run/noded/noded.sock";
+
+/// A command or the params of a call, being built.
+template <typename T>
+struct Payload {
+    capnp::MallocMessageBuilder message;
+    typename T::Builder root = message.initRoot<T>();
+};
+
+using Submitted = capnp::RemotePromise<schema::Node::SubmitResults>;
+using StreamCall = capnp::RemotePromise<schema::Node::CallWithStreamResults>;
+
+class Session {
+public:
+    /// `host` is "unix:PATH" or "unix://PATH".
+    explicit Session(std::string host) : host_(std::move(host)) {}
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    /// Does nothing if there is a connection already. Must have succeeded before anything below is called.
+    Status connect();
+
+    schema::Node::Client& node() { return *node_; }
+    schema::Container::Client& container();
+    schema::Storage::Client& storage();
+    kj::UnixEventPort& port() { return client_->event_port(); }
+
+    /// Waits; an exception, from here or from the other side, becomes an Error.
+    template <typename T>
+    Result<T> wait(kj::Promise<T> promise) {
+        Result<T> result = client_->wait(kj::mv(promise));
+        if (!result) result.error() = explain(std::move(result.error()));
+        return result;
+    }
+
+    /// Sends a command.
+    template <typename T>
+    Submitted submit(const CommandId& id, Payload<T>& command) {
+        return submit_words(id, capnp::typeId<T>(), command.message);
+    }
+    /// Waits until its events are durable; a rejection is an Error with its sentence. False: accepted, but there was
+    /// nothing to do.
+    Result<bool> wait_caused(Submitted submitted);
+    Status wait_accepted(Submitted submitted);
+
+    /// Calls a method of a plugin's interface by name, with a descriptor along. The descriptor is closed here when noded
+    /// has taken it, or is gone: from then on the other end sees the end of the stream.
+    template <typename Interface, typename Params>
+    StreamCall call_with_stream(const char* plugin, const char* method, Payload<Params>& params, Fd fd) {
+        const auto ordinal = capnp::Schema::from<Interface>().getMethodByName(method).getOrdinal();
+        return stream_call(plugin, ordinal, params.message, std::move(fd));
+    }
+
+    /// The descriptor that came with an answer.
+    Result<Fd> received_fd(capnp::Response<schema::Node::CallWithStreamResults>& response);
+
+    /// Whether noded went away in the middle of the call.
+    static bool is_lost(const Error& error);
+
+private:
+    Error explain(Error error) const;
+    Submitted submit_words(const CommandId& id, uint64_t type, capnp::MessageBuilder& message);
+    StreamCall stream_call(const char* plugin, uint16_t method, capnp::MessageBuilder& params, Fd fd);
+
+    std::string host_;
+    std::unique_ptr<rpc::Client> client_;
+    // Each is asked for once; they go before the connection does.
+    std::optional<schema::Node::Client> node_;
+    std::optional<schema::Container::Client> container_;
+    std::optional<schema::Storage::Client> storage_;
+};
+
+/// 32 random bytes.
+CommandId mint_command_id();
+
+}  // namespace noded::nodectl

@@ -1,0 +1,76 @@
+// nodectl start: starts containers that were created or have exited; one of them can be attached to.
+#include "tools/nodectl/attached.h"
+#include "tools/nodectl/container_call.h"
+#include "tools/nodectl/detach_keys.h"
+
+namespace noded::nodectl {
+namespace {
+
+Submitted send_start(Session& session, const std::string& container) {
+    Payload<schema::StartContainer> command;
+    command.root.setContainer(container);
+    return session.submit(mint_command_id(), command);
+}
+
+Status start_one(Session& session, const std::string& name, Submitted submitted) {
+    TRY_STATUS(session.wait_accepted(std::move(submitted)));
+    // Only now: before the start was decided the wait would be answered by the run before.
+    const auto waited = TRY(session.wait<capnp::Response<schema::Container::WaitResults>>(
+        send_wait(session, name, Until::STARTED)));
+    if (waited.getResult().getStartFailed()) return std::unexpected(start_failure(waited.getResult()));
+    print(name + "\n");
+    return {};
+}
+
+int start_attached(Invocation& call, bool interactive, RelayOptions relay) {
+    const auto inspected = OR_FAIL(call, inspect_one(call.session, call.arguments[0]));
+    const auto state = inspected.getState();
+    const std::string id = state.getId().cStr();
+    relay.tty = state.getSpec().getTty();
+    relay.open_stdin = interactive && state.getSpec().getOpenStdin();
+    OR_FAIL_STATUS(call, check_terminal(relay.tty, relay.open_stdin));
+
+    Payload<schema::Container::AttachParams> params;
+    params.root.setContainer(id);
+    const auto attachment = OR_FAIL(call, Attachment::begin(call.session, "attach", params, std::move(relay)));
+    OR_FAIL_STATUS(call, call.session.wait_accepted(send_start(call.session, id)));
+    auto waited = send_wait(call.session, id, state.getSpec().getAutoRemove() ? Until::REMOVED : Until::EXITED);
+    OR_FAIL_STATUS(call, attachment->relay().begin_input());
+    const Finished finished = OR_FAIL(call, attachment->finish(waited.then([](auto&& response) {
+        const auto result = response.getResult();
+        return Ended{static_cast<int>(result.getExitCode()), result.getError().cStr(), result.getStartFailed()};
+    })));
+    if (finished.detached) return 0;
+    if (finished.ended.start_failed) call.failed(Error{0, finished.ended.error});
+    return finished.ended.code;
+}
+
+}  // namespace
+
+int start(Invocation& call) {
+    bool attach = false;
+    bool interactive = false;
+    std::string detach_keys = kDetachKeysDefault;
+    const Option options[] = {
+        {'a', "attach", &attach, "", "Attach STDOUT/STDERR"},
+        {0, "detach-keys", &detach_keys, "string", "Key sequence for detaching (default \"ctrl-p,ctrl-q\")"},
+        {'i', "interactive", &interactive, "", "Attach container's STDIN"},
+    };
+    if (const auto status = call.parse(options, {.min = 1})) return *status;
+    if (attach || interactive) {
+        if (call.arguments.size() > 1) return call.failed(Error{0, "you cannot start and attach multiple containers at once"});
+        RelayOptions relay;
+        relay.detach_keys = OR_FAIL(call, parse_detach_keys(detach_keys));
+        return start_attached(call, interactive, std::move(relay));
+    }
+    std::vector<Submitted> submitted;
+    for (const std::string& name : call.arguments) submitted.push_back(send_start(call.session, name));
+    int status = 0;
+    for (size_t i = 0; i < submitted.size(); i++) {
+        const Status started = start_one(call.session, call.arguments[i], std::move(submitted[i]));
+        if (!started) status = call.failed(started.error());
+    }
+    return status;
+}
+
+}  // namespace noded::nodectl

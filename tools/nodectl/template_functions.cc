@@ -1,0 +1,261 @@
+// See template_functions.h.
+#include "tools/nodectl/template_functions.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+
+namespace noded::nodectl {
+
+const char* type_name(const Json& value) {
+    if (value.is_null()) return "nil";
+    if (value.is_string()) return "string";
+    if (value.is_boolean()) return "bool";
+    if (value.is_number_integer()) return "int";
+    if (value.is_number()) return "float64";
+    return value.is_array() ? "slice" : "map";
+}
+
+bool is_true(const Json& value) {
+    if (value.is_boolean()) return value.get<bool>();
+    if (value.is_number()) return value.get<double>() != 0;
+    if (value.is_string()) return !value.get_ref<const std::string&>().empty();
+    return !value.empty();
+}
+
+std::string to_text(const Json& value) {
+    if (value.is_null()) return "<no value>";
+    if (value.is_string()) return value.get<std::string>();
+    if (!value.is_structured()) return value.dump();
+    std::string out = value.is_array() ? "[" : "map[";
+    bool first = true;
+    for (const auto& item : value.items()) {
+        if (!first) out += ' ';
+        first = false;
+        if (value.is_object()) out += item.key() + ":";
+        out += to_text(item.value());
+    }
+    return out + "]";
+}
+
+namespace {
+
+using Arguments = std::span<const Json>;
+
+std::string map_bytes(std::string text, int (*change)(int)) {
+    std::transform(text.begin(), text.end(), text.begin(),
+                   [&](unsigned char byte) { return static_cast<char>(change(byte)); });
+    return text;
+}
+
+Result<Json> join(Arguments arguments) {
+    std::string out;
+    for (const Json& part : arguments[0]) {
+        if (&part != &arguments[0].front()) out += to_text(arguments[1]);
+        out += to_text(part);
+    }
+    return Json(std::move(out));
+}
+
+Result<Json> split(Arguments arguments) {
+    const std::string text = to_text(arguments[0]);
+    const std::string separator = to_text(arguments[1]);
+    if (separator.empty()) return fail("split needs a separator");
+    Json parts = Json::array();
+    size_t begin = 0;
+    for (;;) {
+        const size_t end = text.find(separator, begin);
+        parts.push_back(text.substr(begin, end - begin));
+        if (end == std::string::npos) return parts;
+        begin = end + separator.size();
+    }
+}
+
+Result<Json> index(Arguments arguments) {
+    Json value = arguments[0];
+    for (const Json& key : arguments.subspan(1)) {
+        if (value.is_object() && key.is_string()) {
+            const auto found = value.find(key.get_ref<const std::string&>());
+            // Go answers with the zero value of the map's type; for docker's maps that prints as nothing.
+            Json next = found == value.end() ? Json("") : *found;
+            value = std::move(next);
+        } else if (value.is_array() && key.is_number_integer()) {
+            const int64_t at = key.get<int64_t>();
+            if (at < 0 || static_cast<size_t>(at) >= value.size()) {
+                return fail("error calling index: index out of range: " + std::to_string(at));
+            }
+            Json next = value[static_cast<size_t>(at)];
+            value = std::move(next);
+        } else {
+            return fail(std::string("error calling index: can't index item of type ") + type_name(value));
+        }
+    }
+    return value;
+}
+
+Result<Json> length(Arguments arguments) {
+    const Json& value = arguments[0];
+    if (value.is_string()) return Json(value.get_ref<const std::string&>().size());
+    if (value.is_structured()) return Json(value.size());
+    return fail(std::string("error calling len: len of type ") + type_name(value));
+}
+
+/// The arguments separated by blanks where neither neighbour is text, as Go's Print.
+std::string print(Arguments arguments, bool line) {
+    std::string out;
+    for (size_t i = 0; i < arguments.size(); i++) {
+        const bool texts = i > 0 && (arguments[i].is_string() || arguments[i - 1].is_string());
+        if (i > 0 && (line || !texts)) out += ' ';
+        out += to_text(arguments[i]);
+    }
+    return line ? out + "\n" : out;
+}
+
+/// One verb of printf, with flags and width as C has them.
+std::string format_one(const std::string& verb, const Json& value) {
+    char out[512];
+    const char kind = verb.back();
+    const std::string head = verb.substr(0, verb.size() - 1);
+    if (kind == 'd' && value.is_number_integer()) {
+        snprintf(out, sizeof out, (head + "lld").c_str(), value.get<long long>());
+        return out;
+    }
+    if (kind == 'x' && value.is_number_integer()) {
+        snprintf(out, sizeof out, (head + "llx").c_str(), value.get<long long>());
+        return out;
+    }
+    if ((kind == 'f' || kind == 'g' || kind == 'e') && value.is_number()) {
+        snprintf(out, sizeof out, verb.c_str(), value.get<double>());
+        return out;
+    }
+    if (kind == 'q') return to_line(Json(to_text(value)));
+    if (kind == 's' || kind == 'v' || (kind == 't' && value.is_boolean())) {
+        const std::string text = to_text(value);
+        if (head == "%") return text;
+        snprintf(out, sizeof out, (head + "s").c_str(), text.c_str());
+        return out;
+    }
+    return std::string("%!") + kind + "(" + type_name(value) + "=" + to_text(value) + ")";
+}
+
+Result<Json> formatted(Arguments arguments) {
+    const std::string format = to_text(arguments[0]);
+    std::string out;
+    size_t next = 1;
+    for (size_t i = 0; i < format.size(); i++) {
+        if (format[i] != '%') {
+            out += format[i];
+            continue;
+        }
+        const size_t end = format.find_first_not_of("+-# 0123456789.", i + 1);
+        if (end == std::string::npos || end - i > 12) return fail("error calling printf: bad format " + format);
+        const std::string verb = format.substr(i, end - i + 1);
+        i = end;
+        if (verb.back() == '%') {
+            out += '%';
+        } else if (next < arguments.size()) {
+            out += format_one(verb, arguments[next++]);
+        } else {
+            (out += "%!") += verb.back();
+            out += "(MISSING)";
+        }
+    }
+    return Json(std::move(out));
+}
+
+/// -1, 0, 1; nothing for values that have no order.
+Result<int> compare(std::string_view name, const Json& left, const Json& right) {
+    if (left.is_number() && right.is_number()) {
+        return left < right ? -1 : right < left ? 1 : 0;
+    }
+    if (left.type() != right.type()) return fail("error calling " + std::string(name) + ": incompatible types for comparison");
+    return left < right ? -1 : right < left ? 1 : 0;
+}
+
+Result<Json> compared(std::string_view name, Arguments arguments) {
+    if (name == "eq") {
+        for (const Json& other : arguments.subspan(1)) {
+            if (TRY(compare(name, arguments[0], other)) == 0) return Json(true);
+        }
+        return Json(false);
+    }
+    const int order = TRY(compare(name, arguments[0], arguments[1]));
+    if (name == "ne") return Json(order != 0);
+    if (name == "lt") return Json(order < 0);
+    if (name == "le") return Json(order <= 0);
+    if (name == "gt") return Json(order > 0);
+    return Json(order >= 0);
+}
+
+Result<Json> chosen(std::string_view name, Arguments arguments) {
+    const bool stop_at = name == "or";
+    for (const Json& value : arguments) {
+        if (is_true(value) == stop_at) return value;
+    }
+    return arguments.back();
+}
+
+Result<Json> padded(Arguments arguments) {
+    const auto blanks = [](const Json& count) {
+        const int64_t number = count.is_number_integer() ? count.get<int64_t>() : 0;
+        return std::string(static_cast<size_t>(std::clamp<int64_t>(number, 0, 1024)), ' ');
+    };
+    const std::string text = to_text(arguments[0]);
+    return Json(text.empty() ? text : blanks(arguments[1]) + text + blanks(arguments[2]));
+}
+
+Result<Json> truncated(Arguments arguments) {
+    const int64_t count = arguments[1].is_number_integer() ? arguments[1].get<int64_t>() : 0;
+    return Json(to_text(arguments[0]).substr(0, static_cast<size_t>(std::max<int64_t>(count, 0))));
+}
+
+Result<Json> title(Arguments arguments) {
+    std::string text = to_text(arguments[0]);
+    for (size_t i = 0; i < text.size(); i++) {
+        if (i == 0 || text[i - 1] == ' ') text[i] = static_cast<char>(toupper(static_cast<unsigned char>(text[i])));
+    }
+    return Json(std::move(text));
+}
+
+Result<Json> as_json(Arguments arguments) { return Json(to_line(arguments[0])); }
+Result<Json> upper(Arguments arguments) { return Json(map_bytes(to_text(arguments[0]), toupper)); }
+Result<Json> lower(Arguments arguments) { return Json(map_bytes(to_text(arguments[0]), tolower)); }
+Result<Json> negated(Arguments arguments) { return Json(!is_true(arguments[0])); }
+Result<Json> printed(Arguments arguments) { return Json(print(arguments, false)); }
+Result<Json> printed_line(Arguments arguments) { return Json(print(arguments, true)); }
+
+constexpr size_t kAny = 64;
+
+struct Function {
+    std::string_view name;
+    size_t arguments_min;
+    size_t arguments_max;
+    Result<Json> (*call)(Arguments);
+};
+
+constexpr Function kFunctions[] = {
+    {"json", 1, 1, as_json}, {"upper", 1, 1, upper}, {"lower", 1, 1, lower}, {"title", 1, 1, title},
+    {"join", 2, 2, join}, {"split", 2, 2, split}, {"index", 1, kAny, index}, {"len", 1, 1, length},
+    {"not", 1, 1, negated}, {"print", 0, kAny, printed}, {"println", 0, kAny, printed_line},
+    {"printf", 1, kAny, formatted}, {"pad", 3, 3, padded}, {"truncate", 2, 2, truncated},
+};
+
+}  // namespace
+
+Result<Json> call_template_function(std::string_view name, Arguments arguments) {
+    const auto wrong_count = [&] { return fail("wrong number of args for " + std::string(name)); };
+    for (const Function& function : kFunctions) {
+        if (function.name != name) continue;
+        if (arguments.size() < function.arguments_min || arguments.size() > function.arguments_max) return wrong_count();
+        return function.call(arguments);
+    }
+    for (const std::string_view comparison : {"eq", "ne", "lt", "le", "gt", "ge"}) {
+        if (comparison != name) continue;
+        if (arguments.size() < 2 || (name != "eq" && arguments.size() > 2)) return wrong_count();
+        return compared(name, arguments);
+    }
+    if (name == "and" || name == "or") return arguments.empty() ? wrong_count() : chosen(name, arguments);
+    return fail("function \"" + std::string(name) + "\" not defined");
+}
+
+}  // namespace noded::nodectl

@@ -1,0 +1,25 @@
+// The functions that a template can call, and how values look as text. Pure. Called by template.cc.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "agent/base/result.h"
+#include "tools/nodectl/json.h"
+
+namespace noded::nodectl {
+
+/// The error is the end of a sentence: "wrong number of args for upper".
+Result<Json> call_template_function(std::string_view name, std::span<const Json> arguments);
+
+/// Go's %v: "text", "3", "[a b]", "map[k:v]", "<no value>".
+std::string to_text(const Json& value);
+
+/// False for nothing, false, zero and empty.
+bool is_true(const Json& value);
+
+/// "string", "int", "bool", "slice", "map"; for messages.
+const char* type_name(const Json& value);
+
+}  // namespace noded::nodectl

@@ -1,0 +1,106 @@
+// Verb: one line of the table in verbs.cc, and Invocation: one use of it. Every verb has a file of its own with one
+// function `int VERB(Invocation&)` that returns the exit status.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tools/nodectl/options.h"
+#include "tools/nodectl/output.h"
+#include "tools/nodectl/session.h"
+
+namespace noded::nodectl {
+
+constexpr int kUsageStatus = 1;
+constexpr int kRunFailed = 125;  ///< run, create and exec: nodectl or noded failed, not the command in the container
+
+class Invocation;
+
+struct Verb {
+    const char* spellings;    ///< separated by commas, the first is the main one: "ps,container ls"
+    const char* usage;        ///< "[OPTIONS] CONTAINER [CONTAINER...]"
+    const char* description;  ///< one line
+    int (*function)(Invocation&);
+    int failure = kUsageStatus;  ///< exit status for a wrong command line
+    Order order = Order::anywhere;
+
+    std::string main_spelling() const;
+};
+
+/// The table of all verbs, in the order of the help text.
+std::span<const Verb> verbs();
+
+struct Arity {
+    size_t min = 0;
+    size_t max = SIZE_MAX;
+};
+
+class Invocation {
+public:
+    Invocation(const Verb& verb, std::string spelling, std::vector<std::string> arguments, Session& session)
+        : verb(verb), spelling(std::move(spelling)), arguments(std::move(arguments)), session(session) {}
+
+    /// Reads the options; `arguments` keeps what is not one. A status: help was printed, or the command line is wrong
+    /// and that was said.
+    std::optional<int> parse(std::span<const Option> options, Arity arity);
+
+    /// Says "Error: MESSAGE" and gives the status of a failure of this verb.
+    int failed(const Error& error) const {
+        print_error(error.message);
+        return verb.failure;
+    }
+
+    const Verb& verb;
+    std::string spelling;  ///< as the user wrote it: "container ls"
+    std::vector<std::string> arguments;
+    Session& session;
+
+private:
+    int wrong(const std::string& message) const;
+};
+
+/// Unwraps a Result, or says its error and returns the failure status from the verb.
+#define OR_FAIL(call, expression)                                     \
+    ({                                                                \
+        auto or_fail_ = (expression);                                 \
+        if (!or_fail_) return (call).failed(or_fail_.error());        \
+        std::move(*or_fail_);                                         \
+    })
+
+#define OR_FAIL_STATUS(call, expression)                              \
+    do {                                                              \
+        auto or_fail_ = (expression);                                 \
+        if (!or_fail_) return (call).failed(or_fail_.error());        \
+    } while (0)
+
+// The verbs, each in the file of its name.
+int call_plugin(Invocation&);
+int create(Invocation&);
+int events(Invocation&);
+int exec(Invocation&);
+int image_import(Invocation&);
+int image_load(Invocation&);
+int images(Invocation&);
+int info(Invocation&);
+int inspect(Invocation&);
+int inspect_container(Invocation&);
+int inspect_image(Invocation&);
+int kill_container(Invocation&);
+int logs(Invocation&);
+int plugin_inspect(Invocation&);
+int plugin_ls(Invocation&);
+int ps(Invocation&);
+int rm(Invocation&);
+int rmi(Invocation&);
+int run(Invocation&);
+int start(Invocation&);
+int stop(Invocation&);
+int tag(Invocation&);
+int top(Invocation&);
+int version(Invocation&);
+int wait_container(Invocation&);
+
+}  // namespace noded::nodectl

@@ -1,0 +1,92 @@
+// The table of verbs, and how their command lines are read. See verb.h.
+#include "tools/nodectl/verb.h"
+
+#include <unistd.h>
+
+namespace noded::nodectl {
+namespace {
+
+constexpr const char* kContainers = "[OPTIONS] CONTAINER [CONTAINER...]";
+
+constexpr Verb kVerbs[] = {
+    {"run,container run", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create and run a new container from an image", run,
+     kRunFailed, Order::stops_early},
+    {"create,container create", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container", create, kRunFailed,
+     Order::stops_early},
+    {"start,container start", kContainers, "Start one or more stopped containers", start},
+    {"stop,container stop", kContainers, "Stop one or more running containers", stop},
+    {"kill,container kill", kContainers, "Kill one or more running containers", kill_container},
+    {"rm,container rm,container remove", kContainers, "Remove one or more containers", rm},
+    {"ps,container ls,container list,container ps", "[OPTIONS]", "List containers", ps},
+    {"exec,container exec", "[OPTIONS] CONTAINER COMMAND [ARG...]", "Execute a command in a running container", exec,
+     kRunFailed, Order::stops_early},
+    {"logs,container logs", "[OPTIONS] CONTAINER", "Fetch the logs of a container", logs},
+    {"wait,container wait", "CONTAINER [CONTAINER...]", "Block until containers stop, then print their exit codes",
+     wait_container},
+    {"top,container top", "CONTAINER", "Display the running processes of a container", top},
+    {"inspect", "[OPTIONS] NAME|ID [NAME|ID...]", "Show everything about containers and images, as JSON", inspect},
+    {"container inspect", kContainers, "Show everything about containers, as JSON", inspect_container},
+    {"image inspect", "[OPTIONS] IMAGE [IMAGE...]", "Show everything about images, as JSON", inspect_image},
+    {"images,image ls,image list", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", images},
+    {"image import,import", "[OPTIONS] FILE|- [REPOSITORY[:TAG]]", "Make an image of a root file system archive",
+     image_import},
+    {"image load,load", "[OPTIONS]", "Load images from an archive made by docker save, or an OCI layout", image_load},
+    {"rmi,image rm,image remove", "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", rmi},
+    {"tag,image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image another name", tag},
+    {"events", "[OPTIONS]", "Show the events of the node: its history, or as they happen", events},
+    {"plugin ls,plugin list", "[OPTIONS]", "List plugins", plugin_ls},
+    {"plugin inspect", "[OPTIONS] PLUGIN [PLUGIN...]", "Show everything about plugins, as JSON", plugin_inspect},
+    {"call", "PLUGIN METHOD [JSON|-]", "Call a method of a plugin", call_plugin},
+    {"version", "[OPTIONS]", "Show the versions of nodectl and noded", version},
+    {"info", "[OPTIONS]", "Show information about the node", info},
+};
+
+}  // namespace
+
+std::span<const Verb> verbs() { return kVerbs; }
+
+std::string Verb::main_spelling() const {
+    const std::string_view all = spellings;
+    return std::string(all.substr(0, all.find(',')));
+}
+
+int Invocation::wrong(const std::string& message) const {
+    const std::string name = "nodectl " + spelling;
+    write_all(STDERR_FILENO, message + "\nSee '" + name + " --help'.\n");
+    return verb.failure;
+}
+
+namespace {
+
+std::string arity_message(const std::string& name, Arity arity) {
+    const auto arguments = [](size_t count) {
+        return std::to_string(count) + (count == 1 ? " argument." : " arguments.");
+    };
+    if (arity.max == 0) return "\"" + name + "\" accepts no arguments.";
+    if (arity.min == arity.max) return "\"" + name + "\" requires exactly " + arguments(arity.min);
+    if (arity.max == SIZE_MAX) return "\"" + name + "\" requires at least " + arguments(arity.min);
+    return "\"" + name + "\" requires " + std::to_string(arity.min) + " to " + arguments(arity.max);
+}
+
+}  // namespace
+
+std::optional<int> Invocation::parse(std::span<const Option> options, Arity arity) {
+    auto parsed = parse_options(options, arguments, verb.order);
+    if (!parsed) return wrong(parsed.error().message);
+    const std::string name = "nodectl " + spelling;
+    const std::string usage = "Usage:  " + name + " " + verb.usage + "\n\n" + verb.description + "\n";
+    if (parsed->help) {
+        print(usage + "\nOptions:\n" + describe_options(options));
+        return 0;
+    }
+    arguments = std::move(parsed->positional);
+    if (arguments.size() < arity.min || arguments.size() > arity.max) {
+        write_all(STDERR_FILENO,
+                  arity_message(name, arity) + "\nSee '" + name + " --help'.\n\n" + usage);
+        return verb.failure;
+    }
+    if (auto connected = session.connect(); !connected) return failed(connected.error());
+    return std::nullopt;
+}
+
+}  // namespace noded::nodectl
