@@ -1,0 +1,124 @@
+// The two bodies of a child. Each line is a step whose place matters; why is said where it is not plain.
+#include "plugins/container/shim/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+namespace noded::shim {
+namespace {
+
+/// Dies with the shim while it is being made, and afterwards: a container without its shim would be one that nobody can stop,
+/// whose output goes nowhere and whose exit nobody learns.
+void die_with_shim(Start& start) {
+    char byte;
+    sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    if (sys(SYS_recvfrom, start.report_fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0) exit_group(125);
+}
+
+/// Through the host's own /proc, so before the mount namespace is entered or left behind.
+void set_oom_score(Start& start) {
+    const int wanted = start.container->oom_score_adj;
+    if (wanted == start.oom_score_adj) return;
+    const Text<16> text(wanted < 0 ? "-" : "", static_cast<uint32_t>(wanted < 0 ? -wanted : wanted));
+    int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+    const long result = fd < 0 ? fd : sys(SYS_write, fd, text.c_str(), text.view().size());
+    if (result < 0) start.warnings.add("set oom_score_adj to ").add(text.view()).add(": ").add(error_name(result)).add("\n");
+    close_fd(fd);
+}
+
+/// Signals as a new program expects them; the shim itself blocks them all. It ignores none, so none is ignored here.
+void open_signals() {
+    const uint64_t none = 0;
+    sys(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
+}
+
+void join_network(Start& start) {
+    const char* path = start.container->netns;
+    if (path == nullptr) return;
+    int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
+    const long result = fd < 0 ? fd : sys(SYS_setns, fd, CLONE_NEWNET);
+    if (result < 0) give_up(start, 125, "join the network namespace", path, result);
+    close_fd(fd);
+}
+
+void raise_loopback(Start& start) {
+    if ((start.container->namespaces & CLONE_NEWNET) == 0) return;
+    ifreq request = {};
+    memcpy(request.ifr_name, "lo", 3);
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    int fd = static_cast<int>(sys(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const long result = fd < 0 ? fd : sys(SYS_ioctl, fd, SIOCSIFFLAGS, &request);
+    if (result < 0) give_up(start, 125, "bring up", "lo", result);
+    close_fd(fd);
+}
+
+void set_hostname(Start& start) {
+    const char* name = start.container->hostname;
+    if (name == nullptr || (start.container->namespaces & CLONE_NEWUTS) == 0) return;
+    const long result = sys(SYS_sethostname, name, strlen(name));
+    if (result < 0) give_up(start, 125, "set the host name to", name, result);
+}
+
+void set_sysctls(Start& start) {
+    for (uint32_t i = 0; i < start.container->sysctl_count; ++i) {
+        const launch::Pair& sysctl = start.container->sysctls[i];
+        const Text<512> path("/proc/sys/", sysctl.first);
+        int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path.c_str(), O_WRONLY | O_CLOEXEC));
+        const long result = fd < 0 ? fd : sys(SYS_write, fd, sysctl.second, strlen(sysctl.second));
+        if (result < 0) give_up(start, 125, "write to", path.view(), result);
+        close_fd(fd);
+    }
+}
+
+}  // namespace
+
+void give_up(Start& start, int code, std::string_view sentence) {
+    start.message.clear();
+    start.message.add(sentence);
+    start.code = code;
+    exit_group(code);
+}
+
+void give_up(Start& start, int code, std::string_view what, std::string_view on, long error) {
+    Text<shim_message_bytes_max> sentence(what, " ", on, ": ", error_name(error));
+    give_up(start, code, sentence.view());
+}
+
+void container_child(void* argument) {
+    Start& start = *static_cast<Start*>(argument);
+    die_with_shim(start);
+    open_signals();
+    sys(SYS_umask, 0);
+    set_oom_score(start);
+    join_cgroups(start);
+    join_network(start);
+    sys(SYS_setsid);
+    set_hostname(start);
+    raise_loopback(start);
+    enter_rootfs(start);
+    set_sysctls(start);  // before /proc/sys becomes read-only
+    hide_paths(start);
+    become_process(start);
+}
+
+void exec_child(void* argument) {
+    Start& start = *static_cast<Start*>(argument);
+    die_with_shim(start);
+    open_signals();
+    set_oom_score(start);
+    join_cgroups(start);
+    const unsigned namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    // The shim has set the PID namespace for its children already; the mount namespace brings its root along.
+    const long result = sys(SYS_setns, start.container_pidfd, namespaces);
+    if (result < 0) give_up(start, 125, "enter", "the container's namespaces", result);
+    sys(SYS_setsid);
+    become_process(start);
+}
+
+}  // namespace noded::shim

@@ -1,0 +1,100 @@
+// The launch spec: what noded tells a shim about the container it shall create, and about each exec. A flat sequence of
+// tagged records that the shim reads in place; PROTOCOL.md describes it. Shared by noded (launch_encode) and the shim
+// (launch_decode), which links no C++ library: keep this header free of anything that allocates.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace noded::launch {
+
+constexpr uint32_t header_magic = 0x314c534e;  ///< "NSL1"
+
+/// Stands once, in front. Everything is in the byte order of the machine: a spec never leaves it.
+struct Header {
+    uint32_t magic;
+    uint32_t size;     ///< of the whole spec, this header included
+    uint32_t records;
+    uint32_t zero;
+};
+static_assert(sizeof(Header) == 16);
+
+/// Stands before each value; the value is padded with zero bytes to a multiple of 8.
+struct Record {
+    uint16_t tag;
+    uint16_t zero;
+    uint32_t length;   ///< of the value without padding; of a string, its NUL included
+};
+static_assert(sizeof(Record) == 8);
+
+/// "text" is one NUL-terminated string, "texts" several behind one another. Unless marked with * a tag stands at most once.
+enum class Tag : uint16_t {
+    id = 1,             ///< text: container id; of an exec, the exec id
+    lower = 2,          ///< text*: absolute folder, the topmost layer first
+    upper = 3,          ///< text
+    work = 4,           ///< text
+    rootfs = 5,         ///< text: a plain folder instead of lower, upper and work
+    hostname = 6,       ///< text
+    argument = 7,       ///< text*
+    environment = 8,    ///< text*: NAME=value
+    cwd = 9,            ///< text: absolute, created when missing
+    user = 10,          ///< text: uid[:gid], name[:group] or a mixture; empty is root
+    capabilities = 11,  ///< u64: bit n is capability n
+    seccomp = 12,       ///< bytes: sock_filter array; absent or empty means no filter
+    flags = 13,         ///< u32: Flag bits
+    masked = 14,        ///< text*: path in the container, hidden if it exists
+    read_only = 15,     ///< text*: path in the container, made read-only if it exists
+    rlimit = 16,        ///< Rlimit*
+    mount = 17,         ///< texts*: type ("bind", "tmpfs"), source, target, options
+    namespaces = 18,    ///< u32: CLONE_NEW* bits; without CLONE_NEWNET the network is the host's
+    netns = 19,         ///< text: join the network namespace pinned at this path instead of a new one
+    cgroup_v2 = 20,     ///< text: absolute folder in the v2 tree
+    cgroup_v1 = 21,     ///< texts*: absolute folder, its name below /sys/fs/cgroup in the container (empty: not shown)
+    log = 22,           ///< text: absolute path of the log file, appended to
+    runtime = 23,       ///< text: absolute folder, exists, belongs to this container alone
+    stop_signal = 24,   ///< u32: sent to the container when the shim itself gets SIGTERM
+    window = 25,        ///< Window: initial size of the terminal
+    oom_score_adj = 26, ///< i32
+    sysctl = 27,        ///< texts*: path below /proc/sys ("net/ipv4/ip_forward"), value
+    shm_bytes = 28,     ///< u64: size of /dev/shm
+};
+
+enum Flag : uint32_t {
+    flag_no_new_privs = 1,
+    flag_tty = 2,
+    flag_open_stdin = 4,       ///< without it standard input is /dev/null
+    flag_read_only_rootfs = 8,
+};
+constexpr uint32_t flags_known = 15;
+
+struct Rlimit {
+    uint32_t resource;  ///< RLIMIT_*
+    uint32_t zero;
+    uint64_t soft;
+    uint64_t hard;
+};
+static_assert(sizeof(Rlimit) == 24);
+
+struct Window {
+    uint16_t rows;
+    uint16_t columns;
+};
+
+// What a spec may hold. The encoder refuses more with a sentence, the decoder checks again.
+constexpr size_t spec_bytes_max = 2 << 20;
+constexpr size_t id_bytes_max = 127;
+constexpr size_t text_bytes_max = 128 << 10;      ///< one argument: the kernel's MAX_ARG_STRLEN
+constexpr size_t path_bytes_max = 4095;
+constexpr size_t lowers_max = 256;
+constexpr size_t arguments_max = 4096;
+constexpr size_t environment_max = 4096;
+constexpr size_t hidden_paths_max = 64;           ///< masked and read-only, each
+constexpr size_t rlimits_max = 16;
+constexpr size_t mounts_max = 64;
+constexpr size_t cgroups_max = 16;
+constexpr size_t sysctls_max = 32;
+constexpr size_t seccomp_bytes_max = 4096 * 8;    ///< BPF_MAXINSNS instructions
+constexpr size_t hostname_bytes_max = 64;
+constexpr size_t groups_max = 256;                ///< supplementary groups of one user
+
+}  // namespace noded::launch

@@ -1,0 +1,404 @@
+// From a spec to a running process and from its end to a durable record. The child shares this memory until its exec, so its
+// progress is read from its Start; the report socket only says when to look.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <cstring>
+#include <new>
+
+#include "plugins/container/shim/shim.h"
+
+namespace noded::shim {
+namespace {
+
+using Sentence = Text<shim_message_bytes_max>;
+
+bool refuse(Sentence* out, std::string_view what, std::string_view on, long error) {
+    out->clear();
+    out->add(what).add(" ").add(on).add(": ").add(error_name(error));
+    return false;
+}
+
+/// A pipe whose `ours` end never blocks. 0 or a negative errno.
+long make_pipe(int* ours, int* theirs, bool we_read) {
+    int ends[2];
+    const long result = sys(SYS_pipe2, ends, O_CLOEXEC);
+    if (result < 0) return result;
+    *ours = ends[we_read ? 0 : 1];
+    *theirs = ends[we_read ? 1 : 0];
+    return sys(SYS_fcntl, *ours, F_SETFL, O_NONBLOCK);
+}
+
+bool counts_oom_kill(const char* folder, const char* file) {
+    const Text<launch::path_bytes_max + 32> path(folder, file);
+    int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (fd < 0) return false;
+    char text[512];
+    const long size = sys(SYS_read, fd, text, sizeof text);
+    close_fd(fd);
+    const std::string_view content(text, size > 0 ? static_cast<size_t>(size) : 0);
+    const size_t at = content.find("oom_kill ");
+    return at != std::string_view::npos && at + 9 < content.size() && content[at + 9] != '0';
+}
+
+}  // namespace
+
+/// Copies the spec behind a fresh Launch and decodes it there. nullptr, or what is wrong with it.
+const char* Shim::read_spec(Process& process, const uint8_t* payload, size_t size, int memfd) {
+    struct stat info = {};
+    if (memfd >= 0 && (sys(SYS_fstat, memfd, &info) < 0 || info.st_size < 0)) return "the launch spec's memfd cannot be read";
+    const size_t spec_size = memfd >= 0 ? static_cast<size_t>(info.st_size) : size;
+    if (spec_size > launch::spec_bytes_max) return "the launch spec has an impossible size";
+    constexpr size_t offset = (sizeof(launch::Launch) + 15) & ~size_t{15};
+    const long mapped =
+        sys(SYS_mmap, nullptr, offset + spec_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped < 0 && mapped > -4096) return "there is no memory for the launch spec";
+    process.memory = reinterpret_cast<char*>(mapped);
+    process.memory_bytes = offset + spec_size;
+    // The mapping is zero already; only what is not zero by default has to be written.
+    process.launch = reinterpret_cast<launch::Launch*>(process.memory);
+    process.launch->cwd = "/";
+    process.launch->user = "";
+    process.launch->stop_signal = SIGTERM;
+    process.launch->shm_bytes = 64 << 20;
+    char* bytes = process.memory + offset;
+    if (memfd < 0) memcpy(bytes, payload, size);
+    else if (sys(SYS_pread64, memfd, bytes, spec_size, 0) != static_cast<long>(spec_size))
+        return "the launch spec's memfd cannot be read";
+    const char* problem = launch::decode(bytes, spec_size, process.launch);
+    if (problem == nullptr) memcpy(process.id.text, process.launch->id, strlen(process.launch->id));
+    return problem;
+}
+
+void Shim::free_process(Process& process) {
+    for (size_t part = 0; part < 2; ++part) close_output(process, part);
+    close_input(process);
+    if (process.memory != nullptr) sys(SYS_munmap, process.memory, process.memory_bytes);
+    const size_t index = static_cast<size_t>(&process - processes_);
+    sys(SYS_madvise, stacks_[index], sizeof stacks_[index], MADV_DONTNEED);
+    memset(static_cast<void*>(&process), 0, sizeof process);
+}
+
+/// Makes the streams and the child. Without `streams` the child's are /dev/null. False: nothing is left behind.
+bool Shim::spawn(Process& process, bool streams, Sentence* error) {
+    const size_t index = static_cast<size_t>(&process - processes_);
+    const launch::Launch& confinement = *container().launch;
+    Start& start = process.start;
+    start.process = process.launch;
+    start.container = &confinement;
+    start.is_exec = process.is_exec;
+    start.rootfs_fd = holds_rootfs_ ? rootfs_fd_ : -1;
+    start.container_pidfd = container_pidfd_;
+    start.oom_score_adj = own_oom_score_;
+    for (int& fd : start.stdio) fd = -1;
+    int pair[2];
+    int cgroup_fd = -1;
+    long result = sys(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
+    if (result < 0) return refuse(error, "make", "the report socket", result);
+    start.report_fd = pair[1];
+    process.report_fd = pair[0];
+    if (streams && !process.tty()) {
+        for (size_t part = 0; part < 2 && result == 0; ++part) {
+            result = make_pipe(&process.output_fd[part], &start.stdio[part + 1], true);
+            process.output_open[part] = start.stdio[part + 1] >= 0;
+        }
+        if (result == 0 && process.launch->has(launch::flag_open_stdin)) {
+            result = make_pipe(&process.input_fd, &start.stdio[0], false);
+            process.input_open = start.stdio[0] >= 0;
+        }
+    }
+    process.input_expected = process.tty();
+    unsigned namespaces = process.is_exec ? 0 : confinement.namespaces & ~static_cast<unsigned>(CLONE_NEWCGROUP);
+    if (result == 0 && confinement.cgroup_v2 != nullptr)
+        result = cgroup_fd = static_cast<int>(
+            sys(SYS_openat, AT_FDCWD, confinement.cgroup_v2, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    int pidfd = -1;
+    if (result >= 0) {
+        clone_args arguments = {};
+        arguments.flags = CLONE_VM | CLONE_PIDFD | namespaces | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0);
+        arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+        arguments.exit_signal = SIGCHLD;
+        arguments.stack = reinterpret_cast<uint64_t>(stacks_[index]);
+        arguments.stack_size = child_stack_bytes;
+        arguments.cgroup = static_cast<uint64_t>(cgroup_fd);
+        result = clone_sharing_memory(arguments, process.is_exec ? exec_child : container_child, &start);
+    }
+    close_fd(cgroup_fd);
+    close_fd(pair[1]);
+    for (int& fd : start.stdio) close_fd(fd);
+    if (result < 0) {
+        close_fd(process.report_fd);
+        return refuse(error, "clone", "the container's process", result);
+    }
+    process.pid = static_cast<int>(result);
+    process.state = ShimState::starting;
+    starting_ += 1;
+    if (process.is_exec) {
+        close_fd(pidfd);
+    } else {
+        container_pidfd_ = pidfd;
+        holds_pidfd_ = true;
+    }
+    return true;
+}
+
+/// The socket by which a restarted noded finds this shim, and the log. Done while the child is already at work.
+bool Shim::open_runtime(Sentence* error) {
+    const launch::Launch& spec = *container().launch;
+    long result = sys(SYS_chdir, spec.runtime);
+    if (result < 0) return refuse(error, "enter the runtime folder", spec.runtime, result);
+    sockaddr_un address = {AF_UNIX, {}};
+    memcpy(address.sun_path, shim_socket_name, sizeof shim_socket_name);
+    sys(SYS_unlinkat, AT_FDCWD, shim_socket_name, 0);
+    listener_fd_ = static_cast<int>(sys(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    result = listener_fd_ < 0 ? listener_fd_ : sys(SYS_bind, listener_fd_, &address, sizeof address);
+    if (result == 0) result = sys(SYS_listen, listener_fd_, 8);
+    if (result < 0) return refuse(error, "listen on shim.sock in", spec.runtime, result);
+    listening_ = true;
+    watch(listener_fd_, Source::listener, 0, 0, EPOLLIN);
+    return open_log(spec.log, error);
+}
+
+void Shim::launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd, int attach_fd) {
+    Process& process = container();
+    Sentence error;
+    process.tag = tag;
+    const char* problem = read_spec(process, payload, size, memfd);
+    if (problem == nullptr) problem = launch::check_container(*process.launch);
+    if (problem != nullptr) {
+        close_fd(attach_fd);
+        return start_failed(0, 125, problem);
+    }
+    if (process.launch->rootfs == nullptr) {
+        const long rootfs = open_overlay(*process.launch);
+        holds_rootfs_ = rootfs >= 0;
+        rootfs_fd_ = static_cast<int>(rootfs);
+        if (rootfs < 0 && rootfs != -EINVAL)
+            refuse(&error, "mount overlay on", process.launch->upper != nullptr ? process.launch->upper : "its layers", rootfs);
+    }
+    const bool spawned = error.empty() && spawn(process, true, &error);
+    // Also when there is no child: a failed start has its record, and its noded may come back for it.
+    Sentence runtime_error;
+    const bool ready = open_runtime(&runtime_error) && spawned;
+    if (error.empty()) error = runtime_error;
+    if (attach_fd >= 0) add_client(0, attach_fd, flags);
+    if (!ready) {
+        if (spawned) sys(SYS_kill, process.pid, SIGKILL);
+        return start_failed(0, 125, error.view());
+    }
+    watch(process.report_fd, Source::report, 0, 0, EPOLLIN);
+    watch_outputs(0, true);
+}
+
+void Shim::exec(Connection& from, uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd,
+                int attach_fd) {
+    size_t index = 1;
+    while (index < processes_max && processes_[index].used) index += 1;
+    const bool running = container().state == ShimState::running;
+    if (!running || index == processes_max) {
+        close_fd(attach_fd);
+        return running ? answer(from, tag, EUSERS, "exec: too many execs are running in this container")
+                       : answer(from, tag, ESRCH, "exec: the container is not running");
+    }
+    Process& process = processes_[index];
+    Sentence error;
+    const char* problem = read_spec(process, payload, size, memfd);
+    if (problem == nullptr && find(process.id) != nullptr) problem = "exec: the exec id is taken";
+    if (problem != nullptr) {
+        close_fd(attach_fd);
+        free_process(process);
+        return answer(from, tag, EINVAL, problem);
+    }
+    process.used = true;
+    process.is_exec = true;
+    process.tag = tag;
+    if (attach_fd >= 0) add_client(index, attach_fd, flags);
+    if (!in_pid_namespace_) {
+        const long result = sys(SYS_setns, container_pidfd_, CLONE_NEWPID);
+        if (result < 0) {
+            refuse(&error, "enter", "the container's PID namespace", result);
+            return start_failed(index, 125, error.view());
+        }
+        in_pid_namespace_ = true;
+    }
+    if (!spawn(process, attach_fd >= 0 || process.tty(), &error)) return start_failed(index, 125, error.view());
+    watch(process.report_fd, Source::report, index, 0, EPOLLIN);
+    watch_outputs(index, true);
+}
+
+/// A byte brings the terminal; the end of the stream means that the child has executed its command or given up.
+void Shim::on_report(size_t index) {
+    Process& process = processes_[index];
+    while (process.used && process.state == ShimState::starting) {
+        char byte;
+        iovec part = {&byte, 1};
+        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+        msghdr message = {};
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+        const long size = sys(SYS_recvmsg, process.report_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (size == -EAGAIN || size == -EINTR) return;
+        if (size <= 0) return start_done(index);
+        const cmsghdr* rights = CMSG_FIRSTHDR(&message);
+        if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS) continue;
+        int master;
+        memcpy(&master, CMSG_DATA(rights), sizeof master);
+        take_terminal(index, master);
+    }
+}
+
+void Shim::take_terminal(size_t index, int master) {
+    Process& process = processes_[index];
+    process.output_fd[0] = master;
+    process.output_open[0] = true;
+    // A second descriptor, so that reading and writing are watched apart.
+    process.input_fd = static_cast<int>(sys(SYS_fcntl, master, F_DUPFD_CLOEXEC, 0));
+    process.input_open = process.input_fd >= 0;
+    process.input_expected = false;
+    watch_outputs(index, true);
+    on_input_writable(index);
+}
+
+void Shim::start_done(size_t index) {
+    Process& process = processes_[index];
+    if (process.start.code != 0) return start_failed(index, process.start.code, process.start.message.view());
+    if (!process.start.executing) return start_failed(index, 125, "the container was killed while it was being made");
+    unwatch(process.report_fd);
+    close_fd(process.report_fd);
+    starting_ -= 1;
+    process.input_expected = false;
+    process.state = ShimState::running;
+    process.started = {process.pid, 0, wall_clock_ns(), log_.begin};
+    if (process.is_exec) {
+        const ExecReply reply = exec_reply(process);
+        send_to_all(ControlType::exec_started, process.tag, &reply, sizeof reply, "");
+    } else {
+        send_to_all(ControlType::started, process.tag, &process.started, sizeof process.started,
+                    process.start.warnings.view());
+    }
+    // The child wrote its own score while it shared this memory, and the kernel then counts both as one.
+    if (starting_ == 0 && container().launch->oom_score_adj != own_oom_score_) lower_oom_score();
+    sys(SYS_madvise, stacks_[index], sizeof stacks_[index], MADV_DONTNEED);
+}
+
+/// Also for a process that has no child yet. The news comes after the child is gone, so that nothing of it is left.
+void Shim::start_failed(size_t index, int code, std::string_view sentence) {
+    Process& process = processes_[index];
+    if (process.state == ShimState::starting) {
+        if (!process.reaped) sys(SYS_wait4, process.pid, nullptr, 0, nullptr);
+        unwatch(process.report_fd);
+        close_fd(process.report_fd);
+        starting_ -= 1;
+    }
+    if (process.start.message.view() != sentence) {
+        process.start.message.clear();
+        process.start.message.add(sentence);
+    }
+    process.reaped = true;
+    process.input_expected = false;
+    process.state = ShimState::start_failed;
+    process.exit = {code, 0, 0, 0, wall_clock_ns()};
+    for (size_t part = 0; part < 2; ++part) close_output(process, part);
+    close_input(process);
+    if (process.is_exec) {
+        const ExecReply reply = exec_reply(process);
+        process.reported = send_to_all(ControlType::exec_failed, process.tag, &reply, sizeof reply,
+                                       process.start.message.view());
+    } else {
+        container_ended();
+    }
+    pump_clients(index);
+}
+
+void Shim::reap() {
+    for (;;) {
+        int status;
+        const long pid = sys(SYS_wait4, -1, &status, WNOHANG, nullptr);
+        if (pid <= 0) return;
+        for (size_t i = 0; i < processes_max; ++i) {
+            Process& process = processes_[i];
+            if (!process.used || process.pid != pid || process.reaped) continue;
+            process.reaped = true;
+            if (process.state == ShimState::starting) on_report(i);
+            if (process.state == ShimState::running) ended(i, status);
+        }
+    }
+}
+
+void Shim::ended(size_t index, int status) {
+    Process& process = processes_[index];
+    const bool killed = WIFSIGNALED(status);
+    process.state = ShimState::exited;
+    process.exit = {killed ? 128 + WTERMSIG(status) : WEXITSTATUS(status), killed ? WTERMSIG(status) : 0, 0, 0,
+                    wall_clock_ns()};
+    if (process.is_exec) {
+        const ExecReply reply = exec_reply(process);
+        process.reported = send_to_all(ControlType::exec_exited, 0, &reply, sizeof reply, "");
+    } else {
+        process.exit.oom = process.exit.signal == SIGKILL && out_of_memory() ? 1 : 0;
+        drain_outputs(index);
+        container_ended();
+    }
+    close_input(process);
+    pump_clients(index);
+}
+
+/// Record first, then the news, and only then the work that nobody waits for.
+void Shim::container_ended() {
+    Process& process = container();
+    if (listening_) write_exit_record();
+    const bool failed = process.state == ShimState::start_failed;
+    send_to_all(failed ? ControlType::start_failed : ControlType::exited, failed ? process.tag : 0, &process.exit,
+                sizeof process.exit, failed ? process.start.message.view() : "");
+    if (holds_pidfd_) close_fd(container_pidfd_);
+    if (holds_rootfs_) close_fd(rootfs_fd_);
+    holds_pidfd_ = holds_rootfs_ = false;
+}
+
+void Shim::write_exit_record() {
+    const Process& process = container();
+    const bool failed = process.state == ShimState::start_failed;
+    const std::string_view message = failed ? process.start.message.view() : std::string_view();
+    ExitRecord record = {exit_record_magic, control_version, process.state, static_cast<uint32_t>(message.size()), {},
+                         process.started, process.exit};
+    memcpy(record.id, process.id.text, sizeof record.id);
+    iovec parts[2] = {{&record, sizeof record}, {const_cast<char*>(message.data()), message.size()}};
+    int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, "exit.tmp", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (fd < 0) return;
+    const bool written = sys(SYS_writev, fd, parts, 2) == static_cast<long>(sizeof record + message.size()) &&
+                         sys(SYS_fsync, fd) == 0;
+    close_fd(fd);
+    // Without a record noded still hears of the exit from this shim; a torn record would be worse than none.
+    if (written) sys(SYS_renameat, AT_FDCWD, "exit.tmp", AT_FDCWD, exit_record_name);
+    else sys(SYS_unlinkat, AT_FDCWD, "exit.tmp", 0);
+}
+
+bool Shim::out_of_memory() {
+    const launch::Launch& spec = *container().launch;
+    if (spec.cgroup_v2 != nullptr && counts_oom_kill(spec.cgroup_v2, "/memory.events")) return true;
+    for (uint32_t i = 0; i < spec.cgroup_count; ++i)
+        if (counts_oom_kill(spec.cgroups[i].first, "/memory.oom_control")) return true;
+    return false;
+}
+
+ExecReply Shim::exec_reply(const Process& process) {
+    return {process.id, process.state, process.pid, process.exit.code, process.exit.signal};
+}
+
+/// An exec's place is free again when noded knows its end and its client has everything.
+void Shim::tidy_execs() {
+    for (size_t i = 1; i < processes_max; ++i) {
+        Process& process = processes_[i];
+        if (process.used && process.ended() && process.reported && client_of_exec(i) == nullptr) free_process(process);
+    }
+}
+
+}  // namespace noded::shim

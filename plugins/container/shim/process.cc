@@ -1,0 +1,257 @@
+// The last part of a child's way: terminal and standard streams, user, rights, and the exec itself. Order: everything that needs the
+// shim's rights first; the command is looked up with the user's rights; a seccomp filter without no_new_privs needs CAP_SYS_ADMIN, so
+// it is loaded one step before the capabilities go, otherwise it is the last thing.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <cstring>
+
+#include "plugins/container/shim/child.h"
+#include "plugins/container/shim/users.h"
+
+namespace noded::shim {
+namespace {
+
+constexpr char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+using Path = Text<launch::path_bytes_max + 1>;
+
+void send_to_shim(Start& start, int fd) {
+    char byte = 't';
+    iovec part = {&byte, 1};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+    msghdr message = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+    const long sent = sys(SYS_sendmsg, start.report_fd, &message, MSG_NOSIGNAL);
+    if (sent < 0) give_up(start, 125, "hand over", "the terminal", sent);
+}
+
+/// A terminal of the container's own devpts. A running container may have put anything at that path, so it is looked at twice.
+int open_terminal(Start& start) {
+    int master = static_cast<int>(
+        sys(SYS_openat, AT_FDCWD, "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+    struct stat info;
+    long result = master < 0 ? master : sys(SYS_fstat, master, &info);
+    if (result == 0 && (!S_ISCHR(info.st_mode) || info.st_rdev != (5 << 8 | 2))) result = -ENOTTY;
+    const int unlocked = 0;
+    if (result == 0) result = sys(SYS_ioctl, master, TIOCSPTLCK, &unlocked);
+    if (result == 0) result = sys(SYS_ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (result < 0) give_up(start, 125, "open a terminal at", "/dev/pts/ptmx", result);
+    const launch::Window& window = start.process->window;
+    const winsize size = {window.rows, window.columns, 0, 0};
+    if (window.rows != 0 || window.columns != 0) sys(SYS_ioctl, master, TIOCSWINSZ, &size);
+    uint32_t number = 0;
+    if (!start.is_exec && sys(SYS_ioctl, master, TIOCGPTN, &number) == 0) {
+        int console = open_target(start, "/dev/console", false);
+        const long bound = sys(SYS_mount, Text<32>("/dev/pts/", number).c_str(), "/dev/console", nullptr, MS_BIND, nullptr);
+        if (bound < 0) give_up(start, 125, "mount the terminal on", "/dev/console", bound);
+        close_fd(console);
+    }
+    send_to_shim(start, master);
+    close_fd(master);
+    const int terminal = static_cast<int>(result);
+    result = sys(SYS_ioctl, terminal, TIOCSCTTY, 0);
+    if (result < 0) give_up(start, 125, "take", "the terminal", result);
+    return terminal;
+}
+
+void set_stdio(Start& start, const User& user) {
+    int stdio[3] = {start.stdio[0], start.stdio[1], start.stdio[2]};
+    if (start.process->has(launch::flag_tty)) stdio[0] = stdio[1] = stdio[2] = open_terminal(start);
+    int nothing = -1;
+    for (int i = 0; i < 3; ++i) {
+        // Owned by the user, or /dev/stdout could not be opened again by a user that is not root.
+        if (stdio[i] >= 0 && user.uid != 0) sys(SYS_fchown, stdio[i], user.uid, -1);
+        if (stdio[i] < 0 && nothing < 0)
+            nothing = static_cast<int>(sys(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY));
+        const int from = stdio[i] >= 0 ? stdio[i] : nothing;
+        const long result = from < 0 ? from : sys(SYS_dup3, from, i, 0);
+        if (result < 0) give_up(start, 125, "open", "the standard streams", result);
+    }
+    // All have the flag already; this is the second lock on the door.
+    sys(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+}
+
+void set_rlimits(Start& start) {
+    for (uint32_t i = 0; i < start.container->rlimit_count; ++i) {
+        const launch::Rlimit& wanted = start.container->rlimits[i];
+        uint64_t limit[2] = {wanted.soft, wanted.hard};
+        long result = sys(SYS_prlimit64, 0, wanted.resource, limit, nullptr);
+        if (result == -EPERM) {
+            // Without CAP_SYS_RESOURCE a hard limit cannot be raised: come as near as the machine allows.
+            uint64_t now[2];
+            sys(SYS_prlimit64, 0, wanted.resource, nullptr, now);
+            for (uint64_t& value : limit) value = value < now[1] ? value : now[1];
+            result = sys(SYS_prlimit64, 0, wanted.resource, limit, nullptr);
+            start.warnings.add("resource limit ").add(wanted.resource).add(" could not be raised: EPERM\n");
+        }
+        if (result < 0) give_up(start, 125, "set resource limit", Text<16>(wanted.resource).view(), result);
+    }
+}
+
+const char* find_variable(const launch::Launch& process, std::string_view name) {
+    for (uint32_t i = 0; i < process.environment.count; ++i) {
+        const std::string_view variable = process.environment.items[i];
+        if (variable.size() > name.size() && variable[name.size()] == '=' && variable.starts_with(name))
+            return variable.data() + name.size() + 1;
+    }
+    return nullptr;
+}
+
+void add_variable(launch::Launch& process, std::string_view name, const char* variable) {
+    if (find_variable(process, name) == nullptr) process.environment.items[process.environment.count++] = variable;
+}
+
+/// Loads the group list and ids but keeps the permitted capabilities: seccomp may still need one of them.
+void set_user(Start& start, const User& user) {
+    for (int capability = 0; capability < 64; ++capability) {
+        if ((start.container->capabilities >> capability & 1) != 0) continue;
+        if (sys(SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0) == -EINVAL) break;  // past the last one
+    }
+    long result = sys(SYS_setgroups, user.group_count, user.groups);
+    if (result == 0) result = sys(SYS_setresgid, user.gid, user.gid, user.gid);
+    if (user.uid != 0) sys(SYS_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    if (result == 0) result = sys(SYS_setresuid, user.uid, user.uid, user.uid);
+    if (user.uid != 0) sys(SYS_prctl, PR_SET_KEEPCAPS, 0, 0, 0, 0);
+    if (result < 0) give_up(start, 125, "become user", Text<16>(user.uid).view(), result);
+}
+
+void set_capabilities(Start& start, uint64_t effective, uint64_t permitted) {
+    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2] = {};
+    for (int i = 0; i < 2; ++i) {
+        data[i].effective = static_cast<uint32_t>(effective >> (32 * i));
+        data[i].permitted = static_cast<uint32_t>(permitted >> (32 * i));
+    }
+    const long result = sys(SYS_capset, &header, data);
+    if (result < 0) give_up(start, 125, "set", "the capabilities", result);
+}
+
+uint64_t permitted_capabilities() {
+    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2] = {};
+    sys(SYS_capget, &header, data);
+    return uint64_t{data[1].permitted} << 32 | data[0].permitted;
+}
+
+void load_seccomp(Start& start) {
+    const launch::Launch& container = *start.container;
+    if (container.seccomp_count == 0) return;
+    const sock_fprog program = {static_cast<unsigned short>(container.seccomp_count),
+                                static_cast<sock_filter*>(const_cast<void*>(container.seccomp))};
+    const long result = sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+    if (result < 0) give_up(start, 125, "load", "the seccomp filter", result);
+}
+
+/// 0, or why the file cannot be executed.
+long executable(const char* path) {
+    struct stat info;
+    const long result = sys(SYS_newfstatat, AT_FDCWD, path, &info, 0);
+    if (result < 0) return result;
+    if (S_ISDIR(info.st_mode)) return -EISDIR;
+    return sys(SYS_faccessat, AT_FDCWD, path, 1 /* X_OK */) < 0 ? -EACCES : 0;
+}
+
+using Sentence = Text<shim_message_bytes_max>;
+
+/// Docker's words: its clients derive the exit code from them.
+[[noreturn]] void give_up_exec(Start& start, std::string_view command, long error) {
+    if (error == -EACCES || error == -EPERM)
+        give_up(start, 126, Sentence("exec: \"", command, "\": permission denied").view());
+    if (error == -EISDIR) give_up(start, 126, Sentence("exec: \"", command, "\": is a directory").view());
+    if (error == -ENOEXEC) give_up(start, 126, Sentence("exec ", command, ": exec format error").view());
+    if (error == -ENOENT || error == -ENOTDIR)
+        give_up(start, 127, Sentence("exec ", command, ": no such file or directory").view());
+    give_up(start, 126, "exec", command, error);
+}
+
+/// Looks the command up as docker does: by PATH of the container's environment unless it has a slash.
+void find_command(Start& start, Path* out) {
+    const std::string_view command = start.process->arguments.items[0];
+    if (command.find('/') != std::string_view::npos) {
+        out->add(command);
+        const long error = executable(out->c_str());
+        if (error == -ENOENT || error == -ENOTDIR)
+            give_up(start, 127, Sentence("exec: \"", command, "\": stat ", command, ": no such file or directory").view());
+        if (error < 0) give_up_exec(start, command, error);
+        return;
+    }
+    std::string_view rest = find_variable(*start.process, "PATH");
+    while (!rest.empty() && !command.empty()) {
+        const size_t colon = rest.find(':');
+        const std::string_view folder(rest.data(), colon == std::string_view::npos ? rest.size() : colon);
+        rest.remove_prefix(colon == std::string_view::npos ? rest.size() : colon + 1);
+        out->clear();
+        out->add(folder.empty() ? std::string_view(".") : folder).add("/").add(command);
+        if (!out->cut() && executable(out->c_str()) == 0) return;
+    }
+    give_up(start, 127, Sentence("exec: \"", command, "\": executable file not found in $PATH").view());
+}
+
+void enter_folder(Start& start) {
+    const char* cwd = start.process->cwd;
+    const long result = sys(SYS_chdir, cwd);
+    if (result < 0)
+        give_up(start, result == -ENOENT ? 127 : result == -EACCES ? 126 : 125, "change to the working directory", cwd, result);
+}
+
+}  // namespace
+
+void become_process(Start& start) {
+    launch::Launch& process = *start.process;
+    User user;
+    resolve_user(start, &user);
+    const Text<520> home("HOME=", user.home.view());
+    const Text<96> hostname("HOSTNAME=", start.container->hostname != nullptr ? start.container->hostname : "");
+    add_variable(process, "PATH", default_path);
+    if (start.container->hostname != nullptr) add_variable(process, "HOSTNAME", hostname.c_str());
+    if (process.has(launch::flag_tty)) add_variable(process, "TERM", "TERM=xterm");
+    add_variable(process, "HOME", home.c_str());
+
+    set_stdio(start, user);
+    set_rlimits(start);
+    enter_folder(start);
+    sys(SYS_umask, 022);
+    sys(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);  // not the host's keys; absent on some kernels
+    const uint64_t rights = permitted_capabilities();
+    set_user(start, user);
+    Path path;
+    find_command(start, &path);
+
+    const launch::Launch& container = *start.container;
+    const uint64_t wanted = container.capabilities & rights;
+    const bool early_filter = !container.has(launch::flag_no_new_privs);
+    if (user.uid != 0) set_capabilities(start, rights, rights);
+    if (early_filter) load_seccomp(start);
+    // The kernel clears a plain user's effective set at exec; clear it now, so that the exec is checked as that user's.
+    set_capabilities(start, user.uid == 0 ? wanted : 0, user.uid == 0 ? wanted : 0);
+    if (!early_filter) {
+        const long result = sys(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        if (result < 0) give_up(start, 125, "set", "no_new_privs", result);
+        load_seccomp(start);
+    }
+    sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // setresuid and capset have cleared it
+    start.executing = true;
+    const long result = sys(SYS_execve, path.c_str(), process.arguments.items, process.environment.items);
+    give_up_exec(start, path.view(), result);
+}
+
+}  // namespace noded::shim

@@ -1,0 +1,309 @@
+// The container's file tree, made inside the child's own mount namespace: nothing appears in the host's mount table. The image is
+// hostile. Whatever it contains is looked at only after pivot_root, when no path can lead outside; the kernel's own file systems go on
+// real folders only, because a /proc that is a link would move every mask to a place of the image's choice.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "plugins/container/shim/child.h"
+
+namespace noded::shim {
+namespace {
+
+constexpr unsigned long safe = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+void mount_at(Start& start, const char* type, const char* target, unsigned long flags, const char* options) {
+    const long result = sys(SYS_mount, type, target, type, flags, options);
+    if (result < 0) give_up(start, 125, Text<64>("mount ", type, " on").view(), target, result);
+}
+
+long set_string(int context, const char* key, const char* value) {
+    return sys(SYS_fsconfig, context, FSCONFIG_SET_STRING, key, value, 0);
+}
+
+void add_escaped(Text<4096>& options, const char* path) {
+    for (; *path != 0; ++path) {
+        if (*path == ':' || *path == ',' || *path == '\\') options.add("\\");
+        options.add(std::string_view(path, 1));
+    }
+}
+
+/// For kernels before 6.5. mount(2) takes one page of options.
+void mount_overlay_from_options(Start& start) {
+    const launch::Launch& container = *start.container;
+    Text<4096> options("lowerdir=");
+    for (uint32_t i = 0; i < container.lowers.count; ++i) {
+        if (i > 0) options.add(":");
+        add_escaped(options, container.lowers.items[i]);
+    }
+    if (container.upper != nullptr) {
+        add_escaped(options.add(",upperdir="), container.upper);
+        add_escaped(options.add(",workdir="), container.work);
+    }
+    if (options.cut()) give_up(start, 125, "mount overlay: the names of the layers are longer than this kernel takes");
+    const long result = sys(SYS_mount, "overlay", container.runtime, "overlay", 0, options.c_str());
+    if (result < 0) give_up(start, 125, "mount overlay on", container.upper != nullptr ? container.upper : "layers", result);
+}
+
+/// Puts the rootfs on the runtime folder, inside this mount namespace only.
+void mount_rootfs(Start& start) {
+    const launch::Launch& container = *start.container;
+    if (container.rootfs == nullptr && start.rootfs_fd < 0) return mount_overlay_from_options(start);
+    int root = start.rootfs_fd;
+    if (container.rootfs != nullptr)
+        root = static_cast<int>(sys(SYS_open_tree, AT_FDCWD, container.rootfs,
+                                    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+    if (root < 0) give_up(start, 125, "open the rootfs", container.rootfs, root);
+    const long result = sys(SYS_move_mount, root, "", AT_FDCWD, container.runtime, MOVE_MOUNT_F_EMPTY_PATH);
+    if (result < 0) give_up(start, 125, "attach the rootfs to", container.runtime, result);
+}
+
+void pivot(Start& start) {
+    // The old root ends up stacked on the new one, where "." reaches it.
+    long result = sys(SYS_chdir, start.container->runtime);
+    if (result == 0) result = sys(SYS_pivot_root, ".", ".");
+    if (result == 0) result = sys(SYS_umount2, ".", MNT_DETACH);
+    if (result == 0) result = sys(SYS_chdir, "/");
+    if (result < 0) give_up(start, 125, "pivot_root to", start.container->runtime, result);
+}
+
+/// The kernel's own file systems are mounted on real folders only.
+void need_folder(Start& start, const char* path) {
+    open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_NO_SYMLINKS};
+    int fd = static_cast<int>(sys(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
+    if (fd == -ENOENT) {
+        const long made = sys(SYS_mkdirat, AT_FDCWD, path, 0755);
+        if (made < 0) give_up(start, 125, "make the folder", path, made);
+        return;
+    }
+    if (fd == -ELOOP || fd == -ENOTDIR)
+        give_up(start, 125, Text<256>("the image has something else than a folder at ", path).view());
+    if (fd < 0) give_up(start, 125, "open", path, fd);
+    close_fd(fd);
+}
+
+void make_devices(Start& start) {
+    struct Device {
+        const char* path;
+        uint32_t major, minor;
+    };
+    constexpr Device devices[] = {{"/dev/null", 1, 3},    {"/dev/zero", 1, 5},    {"/dev/full", 1, 7},
+                                  {"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
+    constexpr const char* links[][2] = {{"pts/ptmx", "/dev/ptmx"},            {"/proc/self/fd", "/dev/fd"},
+                                        {"/proc/self/fd/0", "/dev/stdin"},   {"/proc/self/fd/1", "/dev/stdout"},
+                                        {"/proc/self/fd/2", "/dev/stderr"}, {"/proc/kcore", "/dev/core"}};
+    for (const Device& device : devices) {
+        const long made = sys(SYS_mknodat, AT_FDCWD, device.path, S_IFCHR | 0666, device.major << 8 | device.minor);
+        if (made < 0) give_up(start, 125, "make the device", device.path, made);
+    }
+    for (const auto& link : links) {
+        const long made = sys(SYS_symlinkat, link[0], AT_FDCWD, link[1]);
+        if (made < 0) give_up(start, 125, "make the link", link[1], made);
+    }
+    for (const char* folder : {"/dev/pts", "/dev/mqueue", "/dev/shm"}) {
+        const long made = sys(SYS_mkdirat, AT_FDCWD, folder, 0755);
+        if (made < 0) give_up(start, 125, "make the folder", folder, made);
+    }
+}
+
+void mount_usual(Start& start) {
+    for (const char* folder : {"/proc", "/sys", "/dev"}) need_folder(start, folder);
+    mount_at(start, "proc", "/proc", safe, nullptr);
+    mount_at(start, "sysfs", "/sys", safe | MS_RDONLY, nullptr);
+    mount_at(start, "tmpfs", "/dev", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k");
+    make_devices(start);
+    mount_at(start, "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5");
+    mount_at(start, "mqueue", "/dev/mqueue", safe, nullptr);
+    mount_at(start, "tmpfs", "/dev/shm", safe, Text<64>("mode=1777,size=", start.container->shm_bytes).c_str());
+}
+
+struct MountOptions {
+    uint64_t attributes = 0;
+    bool recursive = true;
+};
+
+/// Applies one option; the key of a tmpfs goes to its context.
+void take_option(Start& start, const launch::Mount& mount, std::string_view option, int context, MountOptions* out) {
+    const size_t equals = option.find('=');
+    if (option == "ro") out->attributes |= MOUNT_ATTR_RDONLY;
+    else if (option == "nosuid") out->attributes |= MOUNT_ATTR_NOSUID;
+    else if (option == "nodev") out->attributes |= MOUNT_ATTR_NODEV;
+    else if (option == "noexec") out->attributes |= MOUNT_ATTR_NOEXEC;
+    else if (option == "bind") out->recursive = false;
+    else if (option == "rw" || option == "rbind" || option.empty()) return;
+    else if (context >= 0 && equals != std::string_view::npos) {
+        const Text<64> key(std::string_view(option.data(), equals));
+        option.remove_prefix(equals + 1);
+        const long result = set_string(context, key.c_str(), Text<256>(option).c_str());
+        if (result < 0) give_up(start, 125, Text<256>("set tmpfs option ", key.view(), " for").view(), mount.target, result);
+    } else {
+        give_up(start, 125, Text<512>("mount on ", mount.target, ": unknown option ", option).view());
+    }
+}
+
+MountOptions take_options(Start& start, const launch::Mount& mount, int context) {
+    MountOptions options;
+    std::string_view rest = mount.options;
+    while (!rest.empty()) {
+        const size_t comma = rest.find(',');
+        const size_t length = comma == std::string_view::npos ? rest.size() : comma;
+        take_option(start, mount, {rest.data(), length}, context, &options);
+        rest.remove_prefix(comma == std::string_view::npos ? length : length + 1);
+    }
+    return options;
+}
+
+int open_tmpfs(Start& start, const launch::Mount& mount) {
+    int context = static_cast<int>(sys(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC));
+    if (context < 0) give_up(start, 125, "mount tmpfs on", mount.target, context);
+    const MountOptions options = take_options(start, mount, context);
+    long result = sys(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
+    if (result == 0) result = sys(SYS_fsmount, context, FSMOUNT_CLOEXEC, options.attributes);
+    if (result < 0) give_up(start, 125, "mount tmpfs on", mount.target, result);
+    close_fd(context);
+    return static_cast<int>(result);
+}
+
+int open_bind(Start& start, const launch::Mount& mount) {
+    const MountOptions options = take_options(start, mount, -1);
+    const unsigned recursive = options.recursive ? AT_RECURSIVE : 0;
+    const int tree = static_cast<int>(
+        sys(SYS_open_tree, AT_FDCWD, mount.source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive));
+    if (tree < 0) give_up(start, 125, "bind", mount.source, tree);
+    if (options.attributes == 0) return tree;
+    mount_attr attributes = {.attr_set = options.attributes, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
+    const long result =
+        sys(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | recursive, &attributes, sizeof attributes);
+    if (result < 0) give_up(start, 125, "set the options of the mount on", mount.target, result);
+    return tree;
+}
+
+/// Sources are host paths, so they are opened before pivot_root.
+void open_mounts(Start& start, int* trees) {
+    for (uint32_t i = 0; i < start.container->mount_count; ++i) {
+        const launch::Mount& mount = start.container->mounts[i];
+        const std::string_view type = mount.type;
+        if (mount.target[0] != '/') give_up(start, 125, "mount on a path that is not absolute", mount.target, -EINVAL);
+        if (type == "tmpfs") trees[i] = open_tmpfs(start, mount);
+        else if (type == "bind") trees[i] = open_bind(start, mount);
+        else give_up(start, 125, "mount an unknown type", type, -ENODEV);
+    }
+}
+
+void place_mounts(Start& start, int* trees) {
+    for (uint32_t i = 0; i < start.container->mount_count; ++i) {
+        const launch::Mount& mount = start.container->mounts[i];
+        struct stat info;
+        const long known = sys(SYS_fstat, trees[i], &info);
+        if (known < 0) give_up(start, 125, "look at", mount.source, known);
+        int target = open_target(start, mount.target, S_ISDIR(info.st_mode));
+        const long result = sys(SYS_move_mount, trees[i], "", target, "",
+                                MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+        if (result < 0) give_up(start, 125, Text<512>("mount ", mount.source, " on").view(), mount.target, result);
+        close_fd(target);
+        close_fd(trees[i]);
+    }
+}
+
+int open_inside(int root, const char* path) {
+    open_how how = {.flags = O_PATH | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    return static_cast<int>(sys(SYS_openat2, root, path, &how, sizeof how));
+}
+
+void make_entry(Start& start, int parent, const char* path, const Text<256>& name, bool folder) {
+    long made;
+    if (folder) {
+        made = sys(SYS_mkdirat, parent, name.c_str(), 0755);
+    } else {
+        made = sys(SYS_openat, parent, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        int fd = static_cast<int>(made);
+        if (fd >= 0) close_fd(fd);
+    }
+    if (made < 0 && made != -EEXIST) give_up(start, 125, "make", path, made);
+}
+
+}  // namespace
+
+long open_overlay(const launch::Launch& container) {
+    int context = static_cast<int>(sys(SYS_fsopen, "overlay", FSOPEN_CLOEXEC));
+    if (context < 0) return context;
+    long result = 0;
+    for (uint32_t i = 0; i < container.lowers.count && result == 0; ++i)
+        result = set_string(context, "lowerdir+", container.lowers.items[i]);
+    if (result == 0 && container.upper != nullptr) result = set_string(context, "upperdir", container.upper);
+    if (result == 0 && container.upper != nullptr) result = set_string(context, "workdir", container.work);
+    if (result == 0) result = sys(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
+    if (result == 0) result = sys(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
+    close_fd(context);
+    return result;
+}
+
+int open_target(Start& start, const char* path, bool folder) {
+    int root = static_cast<int>(sys(SYS_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (root < 0) give_up(start, 125, "open", "/", root);
+    int fd = open_inside(root, path);
+    if (fd == -ENOENT) {
+        Text<launch::path_bytes_max + 1> prefix;
+        int parent = root;
+        for (std::string_view rest = path; !rest.empty();) {
+            const size_t slash = rest.find('/');
+            const Text<256> name(std::string_view(rest.data(), slash == std::string_view::npos ? rest.size() : slash));
+            rest.remove_prefix(slash == std::string_view::npos ? rest.size() : slash + 1);
+            if (name.empty()) continue;
+            prefix.add("/").add(name.view());
+            fd = open_inside(root, prefix.c_str());
+            if (fd == -ENOENT) {
+                make_entry(start, parent, path, name, folder || !rest.empty());
+                fd = open_inside(root, prefix.c_str());
+            }
+            if (fd < 0) give_up(start, 125, "make", path, fd);
+            if (parent != root) close_fd(parent);
+            parent = fd;
+        }
+    }
+    if (fd < 0) give_up(start, 125, "open", path, fd);
+    close_fd(root);
+    return fd;
+}
+
+void enter_rootfs(Start& start) {
+    int trees[launch::mounts_max];
+    int cgroup_trees[launch::cgroups_max + 1];
+    const long result = sys(SYS_mount, nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    if (result < 0) give_up(start, 125, "make private", "/", result);
+    open_mounts(start, trees);
+    open_cgroup_trees(start, cgroup_trees);
+    mount_rootfs(start);
+    pivot(start);
+    mount_usual(start);
+    mount_cgroup_trees(start, cgroup_trees);
+    place_mounts(start, trees);
+    int cwd = open_target(start, start.process->cwd, true);
+    close_fd(cwd);
+}
+
+void hide_paths(Start& start) {
+    const launch::Launch& container = *start.container;
+    for (uint32_t i = 0; i < container.masked.count; ++i) {
+        const char* path = container.masked.items[i];
+        long result = sys(SYS_mount, "/dev/null", path, nullptr, MS_BIND, nullptr);
+        if (result == -ENOTDIR) result = sys(SYS_mount, "tmpfs", path, "tmpfs", safe | MS_RDONLY, "mode=755");
+        if (result < 0 && result != -ENOENT) give_up(start, 125, "mask", path, result);
+    }
+    for (uint32_t i = 0; i < container.read_only.count; ++i) {
+        const char* path = container.read_only.items[i];
+        mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
+        long result = sys(SYS_mount, path, path, nullptr, MS_BIND | MS_REC, nullptr);
+        if (result == -ENOENT) continue;
+        if (result == 0)
+            result = sys(SYS_mount_setattr, AT_FDCWD, path, AT_RECURSIVE, &read_only, sizeof read_only);
+        if (result < 0) give_up(start, 125, "make read-only", path, result);
+    }
+    if (!container.has(launch::flag_read_only_rootfs)) return;
+    const long result = sys(SYS_mount, nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr);
+    if (result < 0) give_up(start, 125, "make read-only", "/", result);
+}
+
+}  // namespace noded::shim

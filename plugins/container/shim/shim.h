@@ -1,0 +1,184 @@
+// The shim's state and its parts. One thread, one epoll loop, fixed tables: everything has a limit and nothing is allocated but
+// the specs. All members are zero when empty, so that the tables cost no memory until they are used.
+// Flow: main.cc dispatches → control.cc (noded's requests) · lifecycle.cc (start, exec, exit) · streams.cc (log, attach clients).
+#pragma once
+
+#include "plugins/container/shim/attach_frames.h"
+#include "plugins/container/shim/child.h"
+#include "plugins/container/shim/log_frames.h"
+
+namespace noded::shim {
+
+constexpr size_t processes_max = 1 + execs_max;              ///< the first is the container
+constexpr size_t clients_max = attach_clients_max + execs_max;
+constexpr size_t child_stack_bytes = 64 << 10;               ///< several paths of 4 KiB live on it
+constexpr size_t client_input_bytes = 16 << 10;
+constexpr size_t client_output_bytes = log_frame_bytes_max;
+
+/// What an epoll event is about; Shim::watch packs it into the event's 64 bits.
+enum class Source : uint8_t { signals, listener, connection, report, output, input, client };
+
+/// The container's first process or an exec.
+struct Process {
+    bool used;
+    bool is_exec;
+    bool reaped;
+    bool reported;          ///< noded was told how it ended
+    bool input_expected;    ///< there will be a terminal, but it has not arrived
+    bool input_open;
+    bool input_watched;
+    bool output_open[2];    ///< stdout or terminal, stderr
+    bool output_watched[2];
+    ShimState state;
+    int pid;
+    int report_fd;
+    int input_fd;
+    int output_fd[2];
+    uint64_t tag;           ///< of the request that asked for it
+    StartedReply started;
+    ExitReply exit;
+    launch::Launch* launch; ///< at the start of `memory`, its strings behind it
+    char* memory;
+    size_t memory_bytes;
+    Start start;
+    ExecId id;
+
+    bool tty() const { return launch != nullptr && launch->has(launch::flag_tty); }
+    bool ended() const { return state == ShimState::exited || state == ShimState::start_failed; }
+};
+
+/// One attach socket. Of the container: a cursor over the log. Of an exec: a relay that holds the exec's output back.
+struct Client {
+    bool used;
+    bool hung_up;           ///< the other side is gone, its last input is still being fed
+    bool input_blocked;     ///< standard input takes no more for now
+    bool input_ended;       ///< nothing more comes from the socket
+    bool in_frame;
+    bool last_frame_queued;
+    uint8_t frame_stream;   ///< of the log frame that is being sent in pieces
+    AttachKind frame_kind;  ///< of the frame that is being received
+    uint32_t flags;         ///< ControlFlag attach_*
+    uint32_t process;       ///< index
+    int fd;
+    uint32_t watched;       ///< epoll events asked for, 0 if not in the set
+    uint64_t cursor;        ///< position in the log of what is to be queued next
+    uint32_t cursor_left;   ///< bytes of the log frame at `cursor` not yet queued, 0 between frames
+    uint32_t frame_left;    ///< bytes of the received frame not yet taken
+    uint32_t input_begin, input_end;
+    uint32_t output_begin, output_end;
+    uint8_t input[client_input_bytes];
+    uint8_t output[client_output_bytes];
+};
+
+struct Connection {
+    bool used;
+    int fd;
+};
+
+struct Log {
+    bool open;
+    int fd;
+    uint64_t end;
+    uint64_t begin;         ///< where this start's output begins
+    uint64_t lost;          ///< bytes that could not be written and are not yet noted in the file
+};
+
+class Shim {
+public:
+    int run();
+
+private:
+    // main.cc
+    void prepare();
+    void dispatch(uint64_t code, uint32_t events);
+    void on_signals();
+    void forward_stop();
+    void watch(int fd, Source source, size_t index, size_t part, uint32_t events);
+    void unwatch(int fd);
+    Process& container() { return processes_[0]; }
+
+    // control.cc
+    void add_connection(int fd);
+    void on_listener();
+    void on_connection(size_t index);
+    void drop_connection(Connection& connection);
+    void handle(Connection& from, const ControlHeader& header, const uint8_t* payload, size_t size, int* fds, size_t fd_count);
+    void answer(Connection& to, uint64_t tag, int error, std::string_view sentence);
+    bool send(Connection& to, ControlType type, uint64_t tag, const void* fixed, size_t fixed_size, std::string_view text);
+    bool send_to_all(ControlType type, uint64_t tag, const void* fixed, size_t fixed_size, std::string_view text);
+    void send_status(Connection& to, uint64_t tag);
+    void handle_signal(Connection& from, uint64_t tag, const SignalRequest& request);
+    void handle_resize(Connection& from, uint64_t tag, const ResizeRequest& request);
+    void handle_release(Connection& from, uint64_t tag);
+    Process* find(const ExecId& id);
+
+    // lifecycle.cc
+    const char* read_spec(Process& process, const uint8_t* payload, size_t size, int memfd);
+    void free_process(Process& process);
+    void launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd, int attach_fd);
+    void exec(Connection& from, uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd, int attach_fd);
+    bool spawn(Process& process, bool streams, Text<shim_message_bytes_max>* error);
+    bool open_runtime(Text<shim_message_bytes_max>* error);
+    void on_report(size_t index);
+    void take_terminal(size_t index, int master);
+    void start_done(size_t index);
+    void start_failed(size_t index, int code, std::string_view sentence);
+    void reap();
+    void ended(size_t index, int status);
+    void container_ended();
+    void write_exit_record();
+    bool out_of_memory();
+    void lower_oom_score();
+    ExecReply exec_reply(const Process& process);
+    void tidy_execs();
+
+    // streams.cc
+    bool open_log(const char* path, Text<shim_message_bytes_max>* error);
+    void append_log(uint8_t stream, size_t size);
+    void on_output(size_t index, size_t part);
+    void drain_outputs(size_t index);
+    void close_output(Process& process, size_t part);
+    void watch_outputs(size_t index, bool wanted);
+    Client* add_client(size_t process, int fd, uint32_t flags);
+    Client* client_of_exec(size_t process);
+    void drop_client(Client& client);
+    void on_client(size_t index, uint32_t events);
+    void on_input_writable(size_t index);
+    void pump_output(Client& client);
+    void pump_clients(size_t process);
+    bool fill(Client& client);
+    bool fill_from_log(Client& client);
+    bool fill_from_exec(Client& client);
+    void queue_exit(Client& client);
+    size_t queue(Client& client, uint8_t stream, const uint8_t* bytes, size_t size);
+    void pump_input(Client& client);
+    bool take_input(Client& client);
+    size_t feed(Client& client, Process& process, const uint8_t* bytes, size_t size);
+    void end_input(size_t process);
+    void close_input(Process& process);
+    void update_interest(Client& client);
+
+    int epoll_fd_;
+    int signal_fd_;
+    int listener_fd_;
+    int container_pidfd_;
+    int rootfs_fd_;
+    int own_oom_fd_;
+    int own_oom_score_;
+    bool listening_;
+    bool holds_pidfd_;
+    bool holds_rootfs_;
+    bool released_;
+    bool in_pid_namespace_;   ///< children are born into the container's PID namespace
+    uint32_t starting_;       ///< children that still share this memory
+    uint64_t connections_seen_;
+    Log log_;
+    Connection connections_[control_connections_max];
+    Process processes_[processes_max];
+    Client clients_[clients_max];
+    alignas(16) uint8_t packet_[control_packet_bytes_max];
+    uint8_t scratch_[sizeof(LogHeader) + log_frame_bytes_max];
+    alignas(4096) char stacks_[processes_max][child_stack_bytes];
+};
+
+}  // namespace noded::shim

@@ -1,0 +1,157 @@
+// Sockets and packets of shim_client.h.
+#include "plugins/container/shim/shim_client.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "plugins/container/shim/launch.h"
+
+namespace noded {
+namespace {
+
+/// What the child needs between vfork and exec.
+struct SpawnArguments {
+    const char* path;
+    int control;
+    int error;
+};
+
+/// Runs in the parent's memory: system calls only.
+[[noreturn]] void spawn_child(SpawnArguments& arguments) {
+    char name[] = "noded-shim";
+    char* argv[] = {name, nullptr};
+    char* environment[] = {nullptr};
+    // A plain dup2 keeps the close-on-exec flag when both numbers are the same.
+    const bool placed = arguments.control == 3 ? fcntl(3, F_SETFD, 0) == 0 : dup2(arguments.control, 3) == 3;
+    if (placed) execve(arguments.path, argv, environment);
+    arguments.error = errno;
+    _exit(127);
+}
+
+}  // namespace
+
+Result<SpawnedShim> spawn_shim(const std::string& shim_path) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+        return fail_errno(errno, "make a socket pair for a shim");
+    Fd ours(ends[0]);
+    const Fd theirs(ends[1]);
+    SpawnArguments arguments = {shim_path.c_str(), theirs.get(), 0};
+    const pid_t pid = vfork();
+    if (pid == 0) spawn_child(arguments);
+    if (pid < 0) return fail_errno(errno, "fork a shim");
+    if (arguments.error != 0) {
+        waitpid(pid, nullptr, 0);
+        return fail_errno(arguments.error, "execute " + shim_path);
+    }
+    Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    if (!pidfd.valid()) return fail_errno(errno, "open a pidfd of the shim");
+    return SpawnedShim{std::move(ours), pid, std::move(pidfd)};
+}
+
+Result<Fd> connect_shim(const std::string& runtime_dir) {
+    // A socket's path is limited to 108 bytes and a runtime folder's is not.
+    const Fd folder(open(runtime_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!folder.valid()) return fail_errno(errno, "open " + runtime_dir);
+    Fd socket_fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket_fd.valid()) return fail_errno(errno, "make a socket");
+    sockaddr_un address = {AF_UNIX, {}};
+    const std::string path = "/proc/self/fd/" + std::to_string(folder.get()) + "/" + shim_socket_name;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    if (connect(socket_fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+        return fail_errno(errno, "connect to the shim of " + runtime_dir);
+    return socket_fd;
+}
+
+Status send_control(int socket, ControlType type, uint32_t flags, uint64_t tag, Bytes payload, const std::vector<int>& fds) {
+    if (sizeof(ControlHeader) + payload.size() > control_packet_bytes_max) return fail("a packet to the shim is too large");
+    if (fds.size() > control_fds_max) return fail("a packet to the shim has too many descriptors");
+    ControlHeader header = {type, flags, tag};
+    iovec parts[2] = {{&header, sizeof header}, {const_cast<uint8_t*>(payload.data()), payload.size()}};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * control_fds_max)] = {};
+    msghdr message = {};
+    message.msg_iov = parts;
+    message.msg_iovlen = 2;
+    if (!fds.empty()) {
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
+        cmsghdr* rights = CMSG_FIRSTHDR(&message);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
+        std::memcpy(CMSG_DATA(rights), fds.data(), sizeof(int) * fds.size());
+    }
+    if (sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return fail_errno(errno, "send to the shim");
+    return {};
+}
+
+Status send_spec(int socket, ControlType type, uint64_t tag, Bytes spec, int attach_fd, uint32_t flags) {
+    std::vector<int> fds;
+    Fd memfd;
+    if (sizeof(ControlHeader) + spec.size() > control_packet_bytes_max) {
+        memfd.reset(memfd_create("launch-spec", MFD_CLOEXEC));
+        if (!memfd.valid()) return fail_errno(errno, "make a memfd for a launch spec");
+        if (write(memfd.get(), spec.data(), spec.size()) != static_cast<ssize_t>(spec.size()))
+            return fail_errno(errno, "write a launch spec to a memfd");
+        fds.push_back(memfd.get());
+        flags |= control_spec_in_memfd;
+        spec = {};
+    }
+    if (attach_fd >= 0) {
+        fds.push_back(attach_fd);
+        flags |= control_attach_socket;
+    }
+    return send_control(socket, type, flags, tag, spec, fds);
+}
+
+Result<ControlPacket> receive_control(int socket) {
+    ControlPacket packet;
+    packet.payload.resize(control_packet_bytes_max);
+    iovec parts[2] = {{&packet.header, sizeof packet.header}, {packet.payload.data(), packet.payload.size()}};
+    msghdr message = {};
+    message.msg_iov = parts;
+    message.msg_iovlen = 2;
+    const ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (size < 0) return fail_errno(errno, "receive from the shim");
+    if (size == 0) return fail("the shim has gone");
+    if (size < static_cast<ssize_t>(sizeof packet.header)) return fail("the shim sent a packet that is too short");
+    packet.payload.resize(static_cast<size_t>(size) - sizeof packet.header);
+    return packet;
+}
+
+ExecId exec_id(std::string_view text) {
+    ExecId id = {};
+    text.copy(id.text, sizeof id.text - 1);
+    return id;
+}
+
+Result<ShimExit> read_exit_record(const std::string& runtime_dir) {
+    const std::string path = runtime_dir + "/" + exit_record_name;
+    const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.valid()) return fail_errno(errno, "open " + path);
+    ShimExit exit;
+    char text[shim_message_bytes_max];
+    iovec parts[2] = {{&exit.record, sizeof exit.record}, {text, sizeof text}};
+    const ssize_t size = readv(file.get(), parts, 2);
+    if (size < 0) return fail_errno(errno, "read " + path);
+    if (size < static_cast<ssize_t>(sizeof exit.record) || exit.record.magic != exit_record_magic ||
+        size != static_cast<ssize_t>(sizeof exit.record + exit.record.message_length))
+        return fail(path + " is not an exit record");
+    if (exit.record.version != control_version)
+        return fail(path + " has version " + std::to_string(exit.record.version) + ", this noded reads " +
+                    std::to_string(control_version));
+    exit.message.assign(text, exit.record.message_length);
+    exit.record.id[sizeof exit.record.id - 1] = 0;
+    return exit;
+}
+
+}  // namespace noded

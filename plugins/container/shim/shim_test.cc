@@ -1,0 +1,800 @@
+// The shim on the real kernel: containers on a busybox layer, driven over the control socket as noded does it. Needs root.
+#include <dirent.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "plugins/container/shim/log_frames.h"
+#include "plugins/container/shim/test_box.h"
+
+namespace noded {
+namespace {
+
+constexpr uint32_t attach_output = attach_stdout | attach_stderr;
+constexpr uint32_t attach_all = attach_output | attach_stdin;
+namespace fs = std::filesystem;
+
+using Words = std::vector<std::string>;
+
+/// Runs a script and returns its standard output.
+std::string output_of(ShimBox& box, const LaunchSpec& spec) {
+    EXPECT_EQ(box.run(spec), 0) << box.logged(2);
+    return box.logged(1);
+}
+std::string output_of(const std::string& script) {
+    ShimBox box;
+    return output_of(box, box.spec(script));
+}
+
+TEST(ShimRun, exit_code_reaches_noded_and_the_record) {
+    ShimBox box;
+    EXPECT_EQ(box.run(box.spec("exit 42")), 42);
+    const auto record = read_exit_record(box.runtime());
+    ASSERT_TRUE(record.has_value()) << record.error().message;
+    EXPECT_EQ(record->record.exit.code, 42);
+    EXPECT_EQ(record->record.state, ShimState::exited);
+    EXPECT_STREQ(record->record.id, "0123456789ab");
+}
+
+TEST(ShimRun, streams_are_kept_apart_in_the_log) {
+    ShimBox box;
+    EXPECT_EQ(box.run(box.spec("echo to out; echo to err >&2")), 0);
+    EXPECT_EQ(box.logged(1), "to out\n");
+    EXPECT_EQ(box.logged(2), "to err\n");
+}
+
+TEST(ShimRun, large_output_is_complete) {
+    ShimBox box;
+    EXPECT_EQ(box.run(box.spec("seq 1 200000")), 0);
+    const std::string log = box.logged(1);
+    EXPECT_EQ(log.size(), 1288895u);
+    EXPECT_TRUE(log.ends_with("\n199999\n200000\n"));
+}
+
+TEST(ShimRun, spec_too_large_for_a_packet_travels_in_a_memfd) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("echo ${#BIG}");
+    spec.environment = {"BIG=" + std::string(100'000, 'x'), "ALSO=" + std::string(100'000, 'y')};
+    EXPECT_EQ(output_of(box, spec), "100000\n");
+}
+
+TEST(ShimRun, log_of_a_second_start_goes_on_behind_the_first_and_a_torn_tail) {
+    ShimBox first;
+    EXPECT_EQ(first.run(first.spec("echo one")), 0);
+    std::ofstream(first.scratch("log"), std::ios::app) << "torn";
+    first.release();
+    ASSERT_TRUE(first.wait_shim_gone());
+    first.spawn();
+    const StartedReply started = first.start(first.spec("echo two"));
+    EXPECT_EQ(started.log_offset, sizeof(LogHeader) + 4);
+    EXPECT_EQ(first.wait_exit().code, 0);
+    EXPECT_EQ(first.logged(1), "one\ntwo\n");
+}
+
+TEST(ShimFailure, unknown_command_is_127_in_dockers_words) {
+    ShimBox box;
+    EXPECT_EQ(box.run_failing(box.spec(Words{"foo"})),
+              std::pair(127, std::string("exec: \"foo\": executable file not found in $PATH")));
+    EXPECT_EQ(read_exit_record(box.runtime())->message, "exec: \"foo\": executable file not found in $PATH");
+}
+
+TEST(ShimFailure, missing_path_is_127) {
+    ShimBox box;
+    EXPECT_EQ(box.run_failing(box.spec(Words{"/nowhere/x"})),
+              std::pair(127, std::string("exec: \"/nowhere/x\": stat /nowhere/x: no such file or directory")));
+}
+
+TEST(ShimFailure, what_is_not_executable_is_126) {
+    ShimBox file;
+    file.file("etc/plain", "text");
+    EXPECT_EQ(file.run_failing(file.spec(Words{"/etc/plain"})),
+              std::pair(126, std::string("exec: \"/etc/plain\": permission denied")));
+    ShimBox folder;
+    EXPECT_EQ(folder.run_failing(folder.spec(Words{"/etc"})), std::pair(126, std::string("exec: \"/etc\": is a directory")));
+    ShimBox format;
+    chmod(format.file("bin/strange", "no program").c_str(), 0755);
+    EXPECT_EQ(format.run_failing(format.spec(Words{"/bin/strange"})),
+              std::pair(126, std::string("exec /bin/strange: exec format error")));
+}
+
+TEST(ShimFailure, unknown_user_and_group_are_named) {
+    ShimBox user;
+    LaunchSpec spec = user.spec("true");
+    spec.user = "bob";
+    EXPECT_EQ(user.run_failing(spec), std::pair(125, std::string("unable to find user bob: no matching entries in passwd file")));
+    ShimBox group;
+    spec = group.spec("true");
+    spec.user = "alice:nobody";
+    EXPECT_EQ(group.run_failing(spec),
+              std::pair(125, std::string("unable to find group nobody: no matching entries in group file")));
+}
+
+TEST(ShimFailure, missing_layer_is_named_and_the_shim_can_be_released) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("true");
+    spec.lowers = {"/nowhere"};
+    const auto [code, sentence] = box.run_failing(spec);
+    EXPECT_EQ(code, 125);
+    EXPECT_NE(sentence.find("mount overlay on " + box.scratch("upper") + ": E"), std::string::npos) << sentence;
+    EXPECT_EQ(read_exit_record(box.runtime())->record.state, ShimState::start_failed);
+    box.release();
+    EXPECT_TRUE(box.wait_shim_gone());
+}
+
+TEST(ShimFailure, malformed_spec_is_a_failed_start_not_a_dead_shim) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("true");
+    spec.log_path.clear();
+    EXPECT_EQ(box.run_failing(spec), std::pair(125, std::string("the launch spec has no log file")));
+    EXPECT_EQ(box.status().state, ShimState::start_failed);
+}
+
+TEST(ShimConfinement, process_is_pid_1_of_its_own_namespaces) {
+    ShimBox box;
+    const std::string out = output_of(
+        box, box.spec("echo $$; hostname; cat /proc/sys/kernel/hostname; ls /proc | grep -c '^[0-9]'; cat /proc/self/cgroup | grep -c :/\\.\\."));
+    EXPECT_TRUE(out.starts_with("1\nbox\nbox\n3\n") || out.starts_with("1\nbox\nbox\n2\n")) << out;
+}
+
+TEST(ShimConfinement, loopback_is_up_and_nothing_else_is_there) {
+    EXPECT_EQ(output_of("cat /sys/class/net/lo/flags; ls /sys/class/net"), "0x9\nlo\n");
+}
+
+TEST(ShimConfinement, capabilities_and_seccomp_are_dockers) {
+    const std::string status = output_of("cat /proc/self/status");
+    EXPECT_NE(status.find("CapEff:\t00000000a80425fb\n"), std::string::npos) << status;
+    EXPECT_NE(status.find("CapPrm:\t00000000a80425fb\n"), std::string::npos);
+    EXPECT_NE(status.find("CapBnd:\t00000000a80425fb\n"), std::string::npos);
+    EXPECT_NE(status.find("CapInh:\t0000000000000000\n"), std::string::npos);
+    EXPECT_NE(status.find("CapAmb:\t0000000000000000\n"), std::string::npos);
+    EXPECT_NE(status.find("Seccomp:\t2\n"), std::string::npos);
+    EXPECT_NE(status.find("NoNewPrivs:\t0\n"), std::string::npos);
+    EXPECT_NE(status.find("SigBlk:\t0000000000000000\n"), std::string::npos);
+    EXPECT_NE(status.find("SigIgn:\t0000000000000000\n"), std::string::npos);
+}
+
+TEST(ShimConfinement, no_new_privileges_is_set_on_request) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("grep -e NoNew -e Seccomp: /proc/self/status");
+    spec.no_new_privs = true;
+    EXPECT_EQ(output_of(box, spec), "NoNewPrivs:\t1\nSeccomp:\t2\n");
+}
+
+TEST(ShimConfinement, seccomp_refuses_new_namespaces_and_mounts) {
+    EXPECT_EQ(output_of("unshare -m true 2>/dev/null; echo $?; mount -t tmpfs x /tmp 2>/dev/null; echo $?"), "1\n1\n");
+}
+
+TEST(ShimConfinement, plain_user_has_names_groups_home_and_no_capabilities) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("id; echo $HOME; grep CapEff /proc/self/status; grep CapPrm /proc/self/status");
+    spec.user = "alice";
+    EXPECT_EQ(output_of(box, spec),
+              "uid=1000(alice) gid=1001(alice) groups=50(staff),63(audio)\n/home/alice\n"
+              "CapEff:\t0000000000000000\nCapPrm:\t0000000000000000\n");
+}
+
+TEST(ShimConfinement, numeric_user_and_explicit_group) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("id -u; id -g; id -G; echo $HOME");
+    spec.user = "4711:staff";
+    EXPECT_EQ(output_of(box, spec), "4711\n50\n50\n/\n");
+}
+
+TEST(ShimConfinement, plain_user_can_open_dev_stdout_again) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("echo again >/dev/stdout; echo wrong >/dev/stderr");
+    spec.user = "alice";
+    EXPECT_EQ(output_of(box, spec), "again\n");
+    EXPECT_EQ(box.logged(2), "wrong\n");
+}
+
+TEST(ShimConfinement, masked_paths_are_empty_and_read_only_paths_refuse) {
+    const std::string out = output_of(
+        "stat -c %t:%T /proc/kcore; cat /proc/kcore /proc/interrupts | wc -c; ls -A /sys/firmware | wc -l;"
+        "(echo 1 >/proc/sys/kernel/sysrq) 2>/dev/null; echo $?; (echo b >/proc/sysrq-trigger) 2>/dev/null; echo $?;"
+        "mkdir /sys/x 2>/dev/null; echo $?");
+    // The mask itself is a device: 1:3 is /dev/null.
+    EXPECT_TRUE(out.starts_with("1:3\n0\n0\n")) << out;
+    EXPECT_TRUE(out.ends_with("\n1\n1\n1\n") || out.ends_with("\n1\n1\n127\n")) << out;
+}
+
+TEST(ShimConfinement, devices_and_links_are_the_usual_ones) {
+    const std::string out = output_of(
+        "ls /dev | grep -v console; readlink /dev/stdin /dev/ptmx; stat -c '%a %t:%T' /dev/null /dev/tty; head -c 3 /dev/zero | wc -c;"
+        "stat -f -c %T /dev/shm; grep ' /dev/mqueue ' /proc/mounts | wc -l; touch /dev/shm/x && echo writable");
+    EXPECT_EQ(out,
+              "core\nfd\nfull\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n"
+              "/proc/self/fd/0\npts/ptmx\n666 1:3\n666 5:0\n3\ntmpfs\n1\nwritable\n");
+}
+
+TEST(ShimConfinement, writes_go_to_the_upper_folder_only) {
+    ShimBox box;
+    EXPECT_EQ(box.run(box.spec("echo changed >/etc/passwd; echo new >/tmp/new")), 0);
+    EXPECT_EQ(read_file(box.scratch("upper") + "/tmp/new"), "new\n");
+    EXPECT_TRUE(read_file(box.layer() + "/etc/passwd").starts_with("root:"));
+}
+
+TEST(ShimConfinement, read_only_rootfs_refuses_writes_but_not_its_tmpfs) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("(echo x >/etc/x) 2>/dev/null || echo refused; echo y >/scratch/y && echo kept");
+    spec.read_only_rootfs = true;
+    spec.mounts = {{"tmpfs", "", "/scratch", "size=1m,mode=1777,nosuid"}};
+    EXPECT_EQ(output_of(box, spec), "refused\nkept\n");
+}
+
+TEST(ShimConfinement, bind_mounts_make_their_targets_and_may_be_read_only) {
+    ShimBox box;
+    fs::create_directory(box.scratch("data"));
+    std::ofstream(box.scratch("data") + "/f") << "from outside\n";
+    std::ofstream(box.scratch("hosts")) << "127.0.0.1 box\n";
+    LaunchSpec spec = box.spec("cat /mnt/deep/data/f /etc/hosts; (echo x >/mnt/deep/data/g) 2>/dev/null || echo refused");
+    spec.mounts = {{"bind", box.scratch("data"), "/mnt/deep/data", "ro"}, {"bind", box.scratch("hosts"), "/etc/hosts", ""}};
+    EXPECT_EQ(output_of(box, spec), "from outside\n127.0.0.1 box\nrefused\n");
+}
+
+TEST(ShimConfinement, working_folder_is_made_and_entered) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("pwd");
+    spec.cwd = "/made/for/it";
+    EXPECT_EQ(output_of(box, spec), "/made/for/it\n");
+}
+
+TEST(ShimConfinement, resource_limits_apply_and_what_cannot_be_raised_is_a_warning) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("ulimit -n");
+    spec.rlimits = {{7, 0, 77, 88}};
+    EXPECT_EQ(output_of(box, spec), "77\n");
+}
+
+TEST(ShimConfinement, environment_gets_its_defaults) {
+    ShimBox box;
+    LaunchSpec spec = box.spec(Words{"env"});
+    spec.environment = {"A=b"};
+    EXPECT_EQ(output_of(box, spec),
+              "A=b\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nHOSTNAME=box\nHOME=/root\n");
+}
+
+TEST(ShimConfinement, nothing_of_the_host_is_open_in_the_container) {
+    EXPECT_EQ(output_of("ls /proc/1/fd | grep -v -x -e 0 -e 1 -e 2 | wc -l"), "0\n");
+}
+
+TEST(ShimConfinement, host_network_and_pinned_network_namespaces) {
+    ShimBox host;
+    LaunchSpec spec = host.spec("readlink /proc/self/ns/net");
+    spec.namespaces &= ~0x40000000u;  // CLONE_NEWNET
+    EXPECT_EQ(output_of(host, spec), fs::read_symlink("/proc/self/ns/net").string() + "\n");
+    ShimBox pinned;
+    spec = pinned.spec("readlink /proc/self/ns/net");
+    spec.namespaces &= ~0x40000000u;
+    spec.netns = "/proc/self/ns/net";
+    EXPECT_EQ(output_of(pinned, spec), fs::read_symlink("/proc/self/ns/net").string() + "\n");
+}
+
+TEST(ShimCgroup, v1_and_v2_groups_are_joined_and_shown_read_only) {
+    const std::string name = "/noded-shim-test-" + std::to_string(getpid());
+    const std::string memory = "/sys/fs/cgroup/memory" + name;
+    const std::string unified = "/sys/fs/cgroup/unified" + name;
+    if (!fs::exists("/sys/fs/cgroup/memory") || !fs::exists("/sys/fs/cgroup/unified")) GTEST_SKIP();
+    fs::create_directory(memory);
+    fs::create_directory(unified);
+    {
+        ShimBox box;
+        LaunchSpec spec = box.spec(
+            "grep -e :memory: -e ^0: /proc/self/cgroup; cat /sys/fs/cgroup/memory/tasks | wc -l;"
+            "cat /sys/fs/cgroup/unified/cgroup.procs | wc -l; (echo 1 >/sys/fs/cgroup/memory/tasks) 2>/dev/null || echo refused;"
+            "mkdir /sys/fs/cgroup/x 2>/dev/null || echo refused; sleep 100");
+        spec.cgroups_v1 = {{memory, "memory"}};
+        spec.cgroup_v2 = unified;
+        AttachEnd end;
+        box.start(spec, &end, attach_output | attach_from_start);
+        const AttachedOutput& output = end.read_until([](const AttachedOutput& seen) {
+            return seen.out.ends_with("refused\nrefused\n");
+        });
+        EXPECT_EQ(output.out, "4:memory:/\n0::/\n2\n2\nrefused\nrefused\n");
+        AttachEnd exec_end;
+        box.exec(box.process("e", "grep -e :memory: -e ^0: /proc/self/cgroup"), &exec_end, attach_output);
+        EXPECT_EQ(exec_end.read_all().out, "4:memory:/\n0::/\n");
+        box.signal(SIGKILL);
+        EXPECT_EQ(box.wait_exit().code, 137);
+    }
+    EXPECT_EQ(rmdir(memory.c_str()), 0);
+    EXPECT_EQ(rmdir(unified.c_str()), 0);
+}
+
+TEST(ShimCgroup, out_of_memory_kill_is_told_from_a_kill) {
+    const std::string memory = "/sys/fs/cgroup/memory/noded-shim-oom-" + std::to_string(getpid());
+    if (!fs::exists("/sys/fs/cgroup/memory")) GTEST_SKIP();
+    fs::create_directory(memory);
+    std::ofstream(memory + "/memory.limit_in_bytes") << (8 << 20);
+    {
+        ShimBox box;
+        LaunchSpec spec = box.spec(Words{"dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"});
+        spec.cgroups_v1 = {{memory, ""}};
+        box.start(spec);
+        const ExitReply exit = box.wait_exit();
+        EXPECT_EQ(exit.code, 137);
+        EXPECT_EQ(exit.signal, SIGKILL);
+        EXPECT_EQ(exit.oom, 1u);
+    }
+    EXPECT_EQ(rmdir(memory.c_str()), 0);
+}
+
+TEST(ShimSignal, kill_is_137_and_handled_signals_arrive) {
+    ShimBox killed;
+    killed.start(killed.spec("sleep 100"));
+    EXPECT_EQ(killed.signal(SIGKILL), 0);
+    const ExitReply exit = killed.wait_exit();
+    EXPECT_EQ(exit.code, 137);
+    EXPECT_EQ(exit.signal, SIGKILL);
+    EXPECT_EQ(exit.oom, 0u);
+    EXPECT_EQ(killed.signal(SIGKILL), ESRCH);
+    ShimBox handled;
+    AttachEnd end;
+    handled.start(handled.spec("trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done"), &end, attach_output);
+    end.read_until([](const AttachedOutput& seen) { return seen.out == "ready\n"; });
+    EXPECT_EQ(handled.signal(SIGTERM), 0);
+    EXPECT_EQ(handled.wait_exit().code, 3);
+    EXPECT_EQ(end.read_all().out, "ready\nbye\n");
+}
+
+TEST(ShimSignal, sigterm_to_the_shim_is_the_stop_signal_for_the_container) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done");
+    spec.stop_signal = SIGINT;
+    AttachEnd end;
+    box.start(spec, &end, attach_output);
+    end.read_until([](const AttachedOutput& seen) { return seen.out == "ready\n"; });
+    kill(box.shim_pid(), SIGTERM);
+    EXPECT_EQ(box.wait_exit().code, 9);
+}
+
+TEST(ShimSignal, container_dies_with_its_shim) {
+    ShimBox box;
+    const StartedReply started = box.start(box.spec("sleep 100"));
+    kill(box.shim_pid(), SIGKILL);
+    ASSERT_TRUE(box.wait_shim_gone());
+    for (int i = 0; i < 500 && kill(started.pid, 0) == 0; ++i) usleep(10'000);
+    EXPECT_NE(kill(started.pid, 0), 0);
+}
+
+TEST(ShimAttach, input_reaches_the_container_and_its_end_does_too) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("cat; echo done");
+    spec.open_stdin = true;
+    AttachEnd end;
+    box.start(spec, &end, attach_all);
+    end.feed("hello\n");
+    end.read_until([](const AttachedOutput& seen) { return seen.out == "hello\n"; });
+    end.end_input();
+    const AttachedOutput& output = end.read_all();
+    EXPECT_EQ(output.out, "hello\ndone\n");
+    EXPECT_EQ(output.code, 0);
+}
+
+TEST(ShimAttach, megabytes_of_input_pass_a_slow_reader) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("sleep 0.3; wc -c");
+    spec.open_stdin = true;
+    AttachEnd end;
+    box.start(spec, &end, attach_all);
+    const std::string piece(64 << 10, 'x');
+    for (int i = 0; i < 64; ++i) end.feed(piece);
+    end.end_input();
+    EXPECT_EQ(end.read_all().out, "4194304\n");
+}
+
+TEST(ShimAttach, input_sent_before_hanging_up_still_arrives) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("sleep 0.2; wc -c");
+    spec.open_stdin = true;
+    AttachEnd end;
+    box.start(spec, &end, attach_stdin | attach_stdin_once);
+    end.feed(std::string(100'000, 'x'));
+    end.close();
+    EXPECT_EQ(box.wait_exit().code, 0);
+    EXPECT_EQ(box.logged(1), "100000\n");
+}
+
+TEST(ShimAttach, without_open_stdin_input_is_empty) {
+    ShimBox box;
+    EXPECT_EQ(output_of(box, box.spec("wc -c")), "0\n");
+}
+
+TEST(ShimAttach, from_the_start_replays_and_otherwise_only_news_come) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("echo first; cat");
+    spec.open_stdin = true;
+    AttachEnd first;
+    box.start(spec, &first, attach_all);
+    first.read_until([](const AttachedOutput& seen) { return seen.out == "first\n"; });
+    AttachEnd replay, news;
+    EXPECT_EQ(box.attach(replay, attach_output | attach_from_start), 0);
+    EXPECT_EQ(box.attach(news, attach_output), 0);
+    first.feed("second\n");
+    first.end_input();
+    EXPECT_EQ(replay.read_all().out, "first\nsecond\n");
+    EXPECT_EQ(news.read_all().out, "second\n");
+    AttachEnd late;
+    EXPECT_EQ(box.attach(late, attach_output | attach_from_start), 0);
+    EXPECT_EQ(late.read_all().out, "first\nsecond\n");
+    EXPECT_EQ(late.read_all().code, 0);
+}
+
+TEST(ShimAttach, client_that_does_not_read_never_blocks_the_container_and_loses_nothing) {
+    ShimBox box;
+    AttachEnd slow;
+    box.start(box.spec("seq 1 300000"), &slow, attach_output);
+    EXPECT_EQ(box.wait_exit().code, 0);  // although nobody has read a byte
+    const AttachedOutput& output = slow.read_all();
+    EXPECT_EQ(output.out.size(), 1988895u);
+    EXPECT_TRUE(output.out.ends_with("299999\n300000\n"));
+    EXPECT_EQ(output.code, 0);
+}
+
+TEST(ShimAttach, client_that_disappears_does_no_harm) {
+    ShimBox box;
+    {
+        AttachEnd gone;
+        box.start(box.spec("seq 1 100000; sleep 0.2; echo end"), &gone, attach_output);
+    }
+    EXPECT_EQ(box.wait_exit().code, 0);
+    EXPECT_TRUE(box.logged(1).ends_with("100000\nend\n"));
+}
+
+TEST(ShimAttach, nonsense_from_a_client_ends_that_client_only) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("read line; echo got $line");
+    spec.open_stdin = true;
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    box.start(spec);
+    EXPECT_EQ(box.request(ControlType::attach, {}, attach_all, {ends[1]}), 0);
+    close(ends[1]);
+    const std::string nonsense(64, '\xff');
+    EXPECT_EQ(write(ends[0], nonsense.data(), nonsense.size()), 64);
+    char byte;
+    EXPECT_LE(read(ends[0], &byte, 1), 0);
+    close(ends[0]);
+    AttachEnd good;
+    EXPECT_EQ(box.attach(good, attach_all), 0);
+    good.feed("x\n");
+    EXPECT_EQ(good.read_all().out, "got x\n");
+}
+
+TEST(ShimTerminal, size_resize_and_controlling_terminal) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("stty size; test -t 0 && echo tty; echo $TERM; : >/dev/tty && echo owned; ls -l /dev/console | cut -c1;"
+                               "read line; stty size");
+    spec.arguments.back() = "stty size; test -t 0 && echo tty; echo $TERM; : >/dev/tty && echo owned; read line; stty size";
+    spec.tty = true;
+    spec.open_stdin = true;
+    spec.rows = 33;
+    spec.columns = 111;
+    AttachEnd end;
+    box.start(spec, &end, attach_all | attach_from_start);
+    end.read_until([](const AttachedOutput& seen) { return seen.out.ends_with("owned\r\n"); });
+    end.resize(20, 50);
+    end.feed("\n");
+    const AttachedOutput& output = end.read_all();
+    EXPECT_EQ(output.out, "33 111\r\ntty\r\nxterm\r\nowned\r\n\r\n20 50\r\n");
+    EXPECT_EQ(output.code, 0);
+}
+
+TEST(ShimTerminal, resize_request_and_interrupt_key_work) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("trap 'stty size; exit 5' INT; echo ready; while :; do sleep 0.05; done");
+    spec.tty = true;
+    spec.open_stdin = true;
+    AttachEnd end;
+    box.start(spec, &end, attach_all | attach_from_start);
+    end.read_until([](const AttachedOutput& seen) { return seen.out == "ready\r\n"; });
+    const ResizeRequest resize = {exec_id(""), 7, 9};
+    EXPECT_EQ(box.request(ControlType::resize, {reinterpret_cast<const uint8_t*>(&resize), sizeof resize}), 0);
+    end.feed("\x03");
+    EXPECT_EQ(box.wait_exit().code, 5);
+    EXPECT_TRUE(end.read_all().out.ends_with("7 9\r\n"));
+}
+
+TEST(ShimTerminal, plain_user_owns_the_terminal_and_end_of_input_ends_it) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("cat; id -un; ls -l $(readlink /proc/self/fd/0) | grep -c alice");
+    spec.tty = true;
+    spec.open_stdin = true;
+    spec.user = "alice";
+    AttachEnd end;
+    box.start(spec, &end, attach_all | attach_from_start);
+    end.end_input();
+    EXPECT_TRUE(end.read_all().out.ends_with("alice\r\n1\r\n")) << end.read_all().out;
+}
+
+TEST(ShimExec, runs_inside_with_the_containers_confinement) {
+    ShimBox box;
+    box.start(box.spec("sleep 100"));
+    AttachEnd end;
+    const auto [type, sentence] = box.exec(
+        box.process("e1", "hostname; cat /proc/1/comm; grep -e CapEff -e Seccomp: /proc/self/status; echo oops >&2; exit 7"), &end,
+        attach_output);
+    EXPECT_EQ(type, ControlType::exec_started) << sentence;
+    const AttachedOutput& output = end.read_all();
+    EXPECT_EQ(output.out, "box\nsleep\nCapEff:\t00000000a80425fb\nSeccomp:\t2\n");
+    EXPECT_EQ(output.err, "oops\n");
+    EXPECT_EQ(output.code, 7);
+    const ExecReply ended = *control_body<ExecReply>(box.wait_for(ControlType::exec_exited));
+    EXPECT_STREQ(ended.exec.text, "e1");
+    EXPECT_EQ(ended.code, 7);
+    EXPECT_EQ(box.logged(1), "");
+}
+
+TEST(ShimExec, input_terminal_user_and_folder) {
+    ShimBox box;
+    box.start(box.spec("sleep 100"));
+    ProcessSpec process = box.process("e", "id -un; pwd; cat");
+    process.user = "alice";
+    process.cwd = "/tmp";
+    process.open_stdin = true;
+    AttachEnd end;
+    box.exec(process, &end, attach_all);
+    end.feed("typed");
+    end.end_input();
+    EXPECT_EQ(end.read_all().out, "alice\n/tmp\ntyped");
+    process = box.process("t", "stty size; test -t 1 && echo tty");
+    process.tty = true;
+    process.rows = 5;
+    process.columns = 6;
+    AttachEnd terminal;
+    box.exec(process, &terminal, attach_all);
+    EXPECT_EQ(terminal.read_all().out, "5 6\r\ntty\r\n");
+}
+
+TEST(ShimExec, failures_have_dockers_words_and_leave_the_container_alone) {
+    ShimBox box;
+    box.start(box.spec("sleep 100"));
+    ProcessSpec process = box.process("x", "");
+    process.arguments = {"nope"};
+    AttachEnd end;
+    EXPECT_EQ(box.exec(process, &end, attach_output),
+              std::pair(ControlType::exec_failed, std::string("exec: \"nope\": executable file not found in $PATH")));
+    EXPECT_EQ(end.read_all().code, 127);
+    EXPECT_EQ(box.status().state, ShimState::running);
+    EXPECT_EQ(box.exec(box.process("ok", "true"), nullptr, 0).first, ControlType::exec_started);
+}
+
+TEST(ShimExec, output_waits_for_a_slow_client_and_is_complete) {
+    ShimBox box;
+    box.start(box.spec("sleep 100"));
+    AttachEnd end;
+    box.exec(box.process("big", "seq 1 300000"), &end, attach_output);
+    usleep(200'000);
+    const AttachedOutput& output = end.read_all();
+    EXPECT_EQ(output.out.size(), 1988895u);
+    EXPECT_EQ(output.code, 0);
+}
+
+TEST(ShimExec, signal_reaches_an_exec_and_container_end_ends_it) {
+    ShimBox box;
+    box.start(box.spec("sleep 100"));
+    AttachEnd first, second;
+    box.exec(box.process("one", "exec sleep 100"), &first, attach_output);
+    box.exec(box.process("two", "exec sleep 100"), &second, attach_output);
+    EXPECT_EQ(box.exec(box.process("two", "true"), nullptr, 0),
+              std::pair(ControlType::result, std::string("exec: the exec id is taken")));
+    EXPECT_EQ(box.signal(SIGTERM, "one"), 0);
+    EXPECT_EQ(first.read_all().code, 143);
+    EXPECT_EQ(box.signal(SIGKILL), 0);
+    EXPECT_EQ(second.read_all().code, 137);
+    EXPECT_EQ(box.wait_exit().code, 137);
+    EXPECT_EQ(box.exec(box.process("late", "true"), nullptr, 0).second, "exec: the container is not running");
+}
+
+TEST(ShimExec, table_is_bounded_and_places_are_reused) {
+    ShimBox box;
+    box.start(box.spec("sleep 100"));
+    for (size_t i = 0; i < execs_max; ++i)
+        EXPECT_EQ(box.exec(box.process("e" + std::to_string(i), "exec sleep 100"), nullptr, 0).first, ControlType::exec_started);
+    EXPECT_EQ(box.exec(box.process("more", "true"), nullptr, 0).second, "exec: too many execs are running in this container");
+    box.signal(SIGKILL, "e3");
+    box.wait_for(ControlType::exec_exited);
+    EXPECT_EQ(box.exec(box.process("more", "true"), nullptr, 0).first, ControlType::exec_started);
+}
+
+TEST(ShimAlone, noded_may_go_and_come_back) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("read line; echo $line; exit 6");
+    spec.open_stdin = true;
+    const StartedReply started = box.start(spec);
+    box.exec(box.process("e", "exec sleep 100"), nullptr, 0);
+    box.disconnect();
+    box.reconnect();
+    std::vector<ExecReply> execs;
+    const StatusReply status = box.status(&execs);
+    EXPECT_EQ(status.version, control_version);
+    EXPECT_EQ(status.state, ShimState::running);
+    EXPECT_STREQ(status.id, "0123456789ab");
+    EXPECT_EQ(status.started.pid, started.pid);
+    ASSERT_EQ(execs.size(), 1u);
+    EXPECT_STREQ(execs[0].exec.text, "e");
+    EXPECT_EQ(execs[0].state, ShimState::running);
+    EXPECT_EQ(box.request(ControlType::release, {}), EBUSY);
+    AttachEnd end;
+    EXPECT_EQ(box.attach(end, attach_all), 0);
+    end.feed("hello\n");
+    EXPECT_EQ(box.wait_exit().code, 6);
+    EXPECT_EQ(box.logged(1), "hello\n");
+}
+
+TEST(ShimAlone, exit_while_nobody_is_connected_is_collected_later) {
+    ShimBox box;
+    const StartedReply started = box.start(box.spec("sleep 0.1; echo late; exit 11"));
+    box.exec(box.process("e", "exit 12"), nullptr, 0);
+    box.disconnect();
+    for (int i = 0; i < 500 && !read_exit_record(box.runtime()); ++i) usleep(10'000);
+    ASSERT_TRUE(read_exit_record(box.runtime()).has_value());
+    EXPECT_NE(kill(started.pid, 0), 0);
+    box.reconnect();
+    const StatusReply status = box.status();
+    EXPECT_EQ(status.state, ShimState::exited);
+    EXPECT_EQ(status.exit.code, 11);
+    EXPECT_EQ(box.logged(1), "late\n");
+    box.release();
+    EXPECT_TRUE(box.wait_shim_gone());
+    EXPECT_TRUE(fs::is_empty(box.runtime()));
+    EXPECT_FALSE(connect_shim(box.runtime()).has_value());
+}
+
+TEST(ShimAlone, record_outlives_a_shim_that_is_killed_after_the_exit) {
+    ShimBox box;
+    EXPECT_EQ(box.run(box.spec("exit 13")), 13);
+    kill(box.shim_pid(), SIGKILL);
+    ASSERT_TRUE(box.wait_shim_gone());
+    EXPECT_EQ(connect_shim(box.runtime()).error().code, ECONNREFUSED);
+    EXPECT_EQ(read_exit_record(box.runtime())->record.exit.code, 13);
+}
+
+TEST(ShimAlone, spare_shim_ends_with_its_noded) {
+    ShimBox box;
+    box.disconnect();
+    EXPECT_TRUE(box.wait_shim_gone());
+}
+
+TEST(ShimAlone, malformed_requests_are_answered_and_change_nothing) {
+    ShimBox box;
+    box.start(box.spec("sleep 100"));
+    EXPECT_EQ(box.request(static_cast<ControlType>(77), {}), EINVAL);
+    EXPECT_EQ(box.request(ControlType::signal, as_bytes("short")), EINVAL);
+    EXPECT_EQ(box.request(ControlType::attach, {}), EINVAL);
+    EXPECT_EQ(box.request(ControlType::exec, as_bytes("no spec at all")), EINVAL);
+    EXPECT_EQ(box.request(ControlType::launch, {}), EALREADY);
+    EXPECT_EQ(box.status().state, ShimState::running);
+}
+
+TEST(ShimHostile, proc_that_is_a_link_is_refused) {
+    ShimBox box;
+    fs::remove(box.layer() + "/proc");
+    fs::create_symlink("/tmp", box.layer() + "/proc");
+    EXPECT_EQ(box.run_failing(box.spec("true")),
+              std::pair(125, std::string("the image has something else than a folder at /proc")));
+}
+
+TEST(ShimHostile, dev_that_leads_out_is_refused_and_the_host_untouched) {
+    ShimBox box;
+    fs::remove(box.layer() + "/dev");
+    fs::create_symlink("../../..", box.layer() + "/dev");
+    EXPECT_EQ(box.run_failing(box.spec("true")).second, "the image has something else than a folder at /dev");
+    struct stat null;
+    ASSERT_EQ(stat("/dev/null", &null), 0);
+    EXPECT_TRUE(S_ISCHR(null.st_mode));
+}
+
+TEST(ShimHostile, mount_targets_that_climb_out_stay_inside) {
+    ShimBox box;
+    fs::create_directory(box.scratch("data"));
+    std::ofstream(box.scratch("data") + "/f") << "inside\n";
+    fs::create_symlink("../../../../../../escape", box.layer() + "/link");
+    fs::create_directory(box.layer() + "/escape");
+    LaunchSpec spec = box.spec("cat /escape/sub/f");
+    spec.mounts = {{"bind", box.scratch("data"), "/link/sub", ""}};
+    EXPECT_EQ(output_of(box, spec), "inside\n");
+    EXPECT_FALSE(fs::exists("/escape"));
+}
+
+TEST(ShimHostile, passwd_that_is_a_pipe_or_huge_does_not_hang_the_start) {
+    ShimBox pipe;
+    fs::remove(pipe.layer() + "/etc/passwd");
+    ASSERT_EQ(mkfifo((pipe.layer() + "/etc/passwd").c_str(), 0644), 0);
+    EXPECT_EQ(pipe.run(pipe.spec("true")), 0);
+    ShimBox huge;
+    ASSERT_EQ(truncate((huge.layer() + "/etc/passwd").c_str(), 2 << 20), 0);
+    EXPECT_EQ(huge.run_failing(huge.spec("true")).second, "read /etc/passwd: EFBIG");
+}
+
+TEST(ShimHostile, working_folder_through_a_link_is_made_inside) {
+    ShimBox box;
+    fs::create_symlink("/../../outside-of-it", box.layer() + "/w");
+    fs::create_directory(box.layer() + "/outside-of-it");
+    LaunchSpec spec = box.spec("pwd -P");
+    spec.cwd = "/w/new";
+    EXPECT_EQ(output_of(box, spec), "/outside-of-it/new\n");
+    EXPECT_FALSE(fs::exists("/outside-of-it"));
+}
+
+size_t count_mounts() {
+    const std::string mounts = read_file("/proc/self/mountinfo");
+    return static_cast<size_t>(std::count(mounts.begin(), mounts.end(), '\n'));
+}
+
+size_t count_shims() {
+    size_t count = 0;
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+        const std::string name = entry.path().filename();
+        if (name.find_first_not_of("0123456789") == std::string::npos && read_file(entry.path() / "comm") == "noded-shim\n") ++count;
+    }
+    return count;
+}
+
+size_t count_own_descriptors() {
+    return static_cast<size_t>(std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()));
+}
+
+TEST(ShimLeak, nothing_is_left_after_release) {
+    const size_t descriptors = count_own_descriptors();
+    const size_t mounts = count_mounts();
+    std::string folder;
+    {
+        ShimBox box;
+        folder = box.scratch("");
+        box.start(box.spec("echo x; sleep 100"));
+        EXPECT_EQ(count_mounts(), mounts);  // not even while it runs
+        AttachEnd end;
+        box.exec(box.process("e", "exec sleep 100"), &end, attach_output);
+        box.signal(SIGKILL);
+        box.wait_exit();
+        // The overlay is gone as soon as the exit is told: its work folder can be taken away.
+        box.release();
+        ASSERT_TRUE(box.wait_shim_gone());
+        EXPECT_TRUE(fs::is_empty(box.runtime()));
+        std::error_code failed;
+        fs::remove_all(box.scratch("work"), failed);
+        EXPECT_FALSE(failed) << failed.message();
+    }
+    EXPECT_EQ(count_mounts(), mounts);
+    EXPECT_EQ(count_own_descriptors(), descriptors);
+    EXPECT_FALSE(fs::exists(folder));
+}
+
+TEST(ShimLeak, a_shim_stays_small) {
+    const size_t before = count_shims();
+    ShimBox box;
+    box.start(box.spec("sleep 100"));
+    EXPECT_EQ(count_shims(), before + 1);
+    const std::string status = read_file("/proc/" + std::to_string(box.shim_pid()) + "/status");
+    const size_t at = status.find("VmRSS:");
+    ASSERT_NE(at, std::string::npos);
+    EXPECT_LT(std::stoul(status.substr(at + 6)), 400u) << status;
+}
+
+TEST(LogFrames, lines_are_put_together_across_frames_of_a_stream) {
+    LogLines lines;
+    LogPiece piece;
+    lines.start({{1, 5, LogStream::standard_output, log_partial, 0}, "a\nb c"});
+    ASSERT_TRUE(lines.next(&piece));
+    EXPECT_TRUE(piece.first && piece.last);
+    ASSERT_TRUE(lines.next(&piece));
+    EXPECT_TRUE(piece.first && !piece.last);
+    EXPECT_FALSE(lines.next(&piece));
+    lines.start({{2, 4, LogStream::standard_error, 0, 0}, "err\n"});
+    ASSERT_TRUE(lines.next(&piece));
+    EXPECT_TRUE(piece.first && piece.last);
+    lines.start({{3, 2, LogStream::standard_output, 0, 0}, "d\n"});
+    ASSERT_TRUE(lines.next(&piece));
+    EXPECT_TRUE(!piece.first && piece.last);
+    EXPECT_EQ(piece.text, "d\n");
+}
+
+}  // namespace
+}  // namespace noded
