@@ -206,7 +206,9 @@ interface Container @0xf2b7a6d1c0e4a020 {
   # a client sends it together with the command.
   attach @3 (container :Text, flags :UInt32) -> ();
   # With a descriptor (Node.callWithStream): one end of a stream socket on which attach frames
-  # (plugins/container/shim/attach_frames.h) then pass. Works before the container exists, by full id.
+  # (plugins/container/shim/attach_frames.h) then pass. Works before the container exists, by full id; what is
+  # given before the start loses no output. `flags` are the attach_* bits of plugins/container/shim/control.h, 0 for
+  # all three streams from now on.
   attachExec @4 (execId :Text) -> ();
   # The same for the stdio of an exec whose command follows.
   waitExec @5 (execId :Text, started :Bool) -> (exitCode :UInt32, error :Text);
@@ -253,6 +255,7 @@ struct ContainerState {
   upper @16 :Text;
   work @17 :Text;
   createdSeq @18 :UInt64;
+  pidStartTime @19 :UInt64; # see ContainerStarted
 }
 
 struct Process {
@@ -289,6 +292,7 @@ struct ContainerRecord {
   removalSeq @10 :UInt64;     # of ContainerRemovalRequested
   removalCommand @11 :Data;
   execs @12 :List(ExecRecord);
+  killRequested @13 :Bool;    # SIGKILL, of this run
 }
 
 struct ExecRecord {

@@ -1,0 +1,179 @@
+// Cgroups, see cgroup.h. The formats are those of the kernel's admin-guide, cgroup-v1/ and cgroup-v2.rst.
+#include "plugins/container/cgroup.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <set>
+#include <sstream>
+
+#include "agent/base/crc32c.h"
+
+namespace noded::container {
+namespace {
+
+constexpr std::string_view kGroup = "noded";
+/// cpuset is left out: a new group there has no CPUs until somebody writes them.
+constexpr std::string_view kControllers[] = {"cpu",     "cpuacct", "memory", "pids",
+                                             "devices", "freezer", "blkio"};
+/// Controllers that a v2 tree shall hand down.
+constexpr std::string_view kDelegated[] = {"+cpu", "+memory", "+pids", "+io"};
+
+/// What a container may do with devices: make any node, use the harmless ones and its terminals.
+constexpr std::string_view kDevices[] = {"c *:* m",    "b *:* m",    "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",
+                                         "c 1:8 rwm",  "c 1:9 rwm",  "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm",
+                                         "c 136:* rwm"};
+
+std::vector<std::string> split(std::string_view text, char separator) {
+    std::vector<std::string> parts;
+    for (size_t at = 0; at <= text.size();) {
+        const size_t end = std::min(text.find(separator, at), text.size());
+        parts.emplace_back(text.substr(at, end - at));
+        at = end + 1;
+    }
+    return parts;
+}
+
+bool is_ours(const std::string& controller) { return std::ranges::count(kControllers, controller) > 0; }
+
+/// One line: "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu".
+void parse_mount(const std::string& line, std::vector<Hierarchy>& out) {
+    const size_t dash = line.find(" - ");
+    if (dash == std::string::npos) return;
+    const auto before = split(std::string_view(line).substr(0, dash), ' ');
+    const auto after = split(std::string_view(line).substr(dash + 3), ' ');
+    if (before.size() < 5 || after.size() < 3) return;
+    if (after[0] == "cgroup2") return out.push_back({"", before[4]});
+    if (after[0] != "cgroup") return;
+    const auto options = split(after[2], ',');
+    // A hierarchy is shown by its first controller that is ours, co-mounted ones with it: "cpu,cpuacct".
+    std::string name;
+    for (const std::string& option : options)
+        if (is_ours(option)) name += (name.empty() ? "" : ",") + option;
+    if (!name.empty()) out.push_back({name, before[4]});
+}
+
+bool has_controller(const Hierarchy& hierarchy, std::string_view controller) {
+    return std::ranges::count(split(hierarchy.name, ','), controller) > 0;
+}
+
+std::string node_name(std::string_view state_dir) {
+    char digits[9];
+    snprintf(digits, sizeof digits, "%08x", crc32c(as_bytes(state_dir)));
+    return digits;
+}
+
+}  // namespace
+
+std::vector<Hierarchy> parse_hierarchies(std::string_view mountinfo) {
+    std::vector<Hierarchy> found;
+    for (const std::string& line : split(mountinfo, '\n')) parse_mount(line, found);
+    // The same hierarchy mounted twice would be joined twice.
+    std::vector<Hierarchy> once;
+    for (const Hierarchy& hierarchy : found)
+        if (std::ranges::find(once, hierarchy.name, &Hierarchy::name) == once.end()) once.push_back(hierarchy);
+    return once;
+}
+
+Cgroups::Cgroups(std::shared_ptr<Sys> sys, std::string_view state_dir, std::vector<std::string>& warnings)
+    : sys_(std::move(sys)), node_(node_name(state_dir)) {
+    const auto mounts = sys_->read_file("/proc/self/mountinfo");
+    if (!mounts) warnings.push_back("no cgroups are used: " + mounts.error().message);
+    if (!mounts) return;
+    for (const Hierarchy& hierarchy : parse_hierarchies(*mounts)) {
+        if (const auto prepared = prepare(hierarchy); prepared)
+            hierarchies_.push_back(hierarchy);
+        else
+            warnings.push_back("the cgroup hierarchy " + hierarchy.mount + " is not used: " + prepared.error().message);
+    }
+}
+
+std::string Cgroups::parent(const Hierarchy& hierarchy) const {
+    return hierarchy.mount + "/" + std::string(kGroup) + "/" + node_;
+}
+
+std::string Cgroups::folder(const Hierarchy& hierarchy, std::string_view id) const {
+    return parent(hierarchy) + "/" + std::string(id);
+}
+
+/// The devices list can be set only while a group has no children, and its children inherit it; that of the group
+/// of all nodes is left alone.
+Status Cgroups::prepare(const Hierarchy& hierarchy) const {
+    const std::string group = hierarchy.mount + "/" + std::string(kGroup);
+    TRY(sys_->make_folder(group));
+    TRY(sys_->make_folder(parent(hierarchy)));
+    if (hierarchy.name.empty()) {
+        // In a hybrid tree the controllers are v1's and these writes are refused, each on its own.
+        for (const std::string& folder : {hierarchy.mount, group, parent(hierarchy)})
+            for (std::string_view controller : kDelegated)
+                (void)sys_->write_file(folder + "/cgroup.subtree_control", controller);
+    }
+    const bool childless = sys_->folders_in(parent(hierarchy)).empty();
+    if (!childless || !has_controller(hierarchy, "devices")) return {};
+    TRY_STATUS(sys_->write_file(parent(hierarchy) + "/devices.deny", "a"));
+    for (std::string_view device : kDevices)
+        TRY_STATUS(sys_->write_file(parent(hierarchy) + "/devices.allow", device));
+    return {};
+}
+
+Status Cgroups::create(std::string_view id) const {
+    for (const Hierarchy& hierarchy : hierarchies_) TRY(sys_->make_folder(folder(hierarchy, id)));
+    return {};
+}
+
+Status Cgroups::remove(std::string_view id) const {
+    Status first;
+    for (const Hierarchy& hierarchy : hierarchies_) {
+        // A container may have made groups of its own below.
+        const std::string top = folder(hierarchy, id);
+        for (const std::string& child : sys_->folders_in(top)) (void)sys_->remove_folder(top + "/" + child);
+        if (auto removed = sys_->remove_folder(top); !removed && first) first = std::move(removed);
+    }
+    return first;
+}
+
+std::vector<uint32_t> Cgroups::processes(std::string_view id) const {
+    std::set<uint32_t> pids;
+    for (const Hierarchy& hierarchy : hierarchies_) {
+        const auto text = sys_->read_file(folder(hierarchy, id) + "/cgroup.procs");
+        if (!text) continue;
+        std::istringstream lines(*text);
+        for (uint32_t pid = 0; lines >> pid;)
+            if (pid > 0) pids.insert(pid);
+        if (!pids.empty()) break;  // a container is in all of them or in none
+    }
+    return {pids.begin(), pids.end()};
+}
+
+bool Cgroups::kill(std::string_view id) const {
+    const std::vector<uint32_t> pids = processes(id);
+    for (const Hierarchy& hierarchy : hierarchies_)
+        if (hierarchy.name.empty()) (void)sys_->write_file(folder(hierarchy, id) + "/cgroup.kill", "1");
+    for (uint32_t pid : pids) (void)sys_->kill_process(pid, 9);
+    return !pids.empty();
+}
+
+bool Cgroups::oom_killed(std::string_view id) const {
+    for (const Hierarchy& hierarchy : hierarchies_) {
+        for (const char* file : {"/memory.oom_control", "/memory.events"}) {
+            const auto text = sys_->read_file(folder(hierarchy, id) + file);
+            if (!text) continue;
+            const size_t at = text->find("oom_kill ");
+            if (at != std::string::npos && strtoull(text->c_str() + at + 9, nullptr, 10) > 0) return true;
+        }
+    }
+    return false;
+}
+
+std::vector<std::string> Cgroups::ids() const {
+    std::set<std::string> found;
+    for (const Hierarchy& hierarchy : hierarchies_)
+        for (std::string& id : sys_->folders_in(parent(hierarchy))) found.insert(std::move(id));
+    return {found.begin(), found.end()};
+}
+
+void Cgroups::remove_parents() const {
+    for (const Hierarchy& hierarchy : hierarchies_) (void)sys_->remove_folder(parent(hierarchy));
+}
+
+}  // namespace noded::container

@@ -1,0 +1,57 @@
+// The cgroups of containers: which hierarchies this machine has, and the folders of one container in them.
+//
+// Each v1 controller that is mounted is used on its own, and so is the v2 tree, alone or beside v1 ("hybrid"). Ours
+// is MOUNT/noded/NODE/ID, NODE being a number made from the state directory: two nodes on one machine do not meet.
+// Limits are not set here yet but for the devices that a container may use. Called by the launch, by removals on the
+// offload lane (everything is const after discover), and by reconcile.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "plugins/container/sys.h"
+
+namespace noded::container {
+
+struct Hierarchy {
+    std::string name;   ///< "memory", "cpu,cpuacct"; empty for v2
+    std::string mount;  ///< "/sys/fs/cgroup/memory"
+};
+
+/// What /proc/self/mountinfo (proc(5)) says: the v1 controllers that are ours to use, and v2. Pure.
+std::vector<Hierarchy> parse_hierarchies(std::string_view mountinfo);
+
+class Cgroups {
+public:
+    /// Reads the mounts and makes MOUNT/noded/NODE in each. The warnings are sentences on what will be missing.
+    Cgroups(std::shared_ptr<Sys> sys, std::string_view state_dir, std::vector<std::string>& warnings);
+
+    const std::vector<Hierarchy>& hierarchies() const { return hierarchies_; }
+    std::string folder(const Hierarchy& hierarchy, std::string_view id) const;
+
+    /// Makes the container's folders.
+    Status create(std::string_view id) const;
+    /// Removes them; an error if processes are still in one.
+    Status remove(std::string_view id) const;
+    /// SIGKILL to all that is in there. True if there was something.
+    bool kill(std::string_view id) const;
+    std::vector<uint32_t> processes(std::string_view id) const;
+    bool oom_killed(std::string_view id) const;
+    /// Ids of all that has a folder of this node.
+    std::vector<std::string> ids() const;
+    /// Removes MOUNT/noded/NODE if it is empty; MOUNT/noded stays, another node may be about to use it.
+    void remove_parents() const;
+
+private:
+    std::string parent(const Hierarchy& hierarchy) const;
+    Status prepare(const Hierarchy& hierarchy) const;
+
+    std::shared_ptr<Sys> sys_;
+    std::string node_;
+    std::vector<Hierarchy> hierarchies_;
+};
+
+}  // namespace noded::container

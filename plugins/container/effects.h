@@ -1,0 +1,267 @@
+// Effects: what the plugin does to the kernel because an event became durable, and the calls that clients wait in.
+//
+// One Live per container that has anything going on. A Live holds durable facts only: they are set by react, or by
+// reconcile after replay, never from the state, which may be ahead of the disk. Outcomes are proposed; decide drops
+// those that no longer fit, so proposing twice is harmless.
+//
+// The functions stand in one file per effect: launch.cc, attach.cc, exec.cc, stop.cc, cleanup.cc, wait.cc, top.cc,
+// reconcile.cc; react.cc and rpc.cc dispatch to them. Everything runs on the reactor.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/base/fd.h"
+#include "plugins/container/cgroup.h"
+#include "plugins/container/shim/launch_encode.h"
+#include "plugins/container/shim_link.h"
+#include "plugins/container/state.h"
+#include "plugins/container/sys.h"
+#include "plugins/sdk/host.h"
+
+namespace noded::container {
+
+using Until = schema::Container::Until;
+
+/// A stream socket of a client, on its way to a shim.
+struct Stream {
+    Fd fd;
+    uint32_t flags = 0;  ///< attach_* bits
+};
+
+/// What a wait is answered with.
+struct Ended {
+    uint32_t exit_code = 0;
+    std::string error;
+    bool start_failed = false;
+};
+
+struct Waiter {
+    uint64_t token = 0;
+    Until until{};
+};
+
+struct Live {
+    std::string id;
+
+    bool known = false;         ///< its ContainerRequested is durable; else calls came before their command
+    bool rootfs_ready = false;
+    bool rootfs_removed = false;
+    uint32_t start_wanted = 0;  ///< run of a start without outcome; 0: none
+    sdk::Cause start;           ///< of the newest run
+    uint32_t run = 0;           ///< the newest run
+    bool running = false;
+    bool removing = false;
+    sdk::Cause removal;
+    StopRequest stop;           ///< of this run
+    bool kill_wanted = false;   ///< SIGKILL, of this run
+    Ended end;                  ///< of the newest run
+
+    std::unique_ptr<ShimLink> link;
+    uint32_t launched = 0;       ///< the run that the link's shim serves
+    bool adopting = false;       ///< reconcile found the shim and waits for its status
+    bool over = false;           ///< the outcome of that run is durable: the shim may go
+    uint64_t release_tag = 0;    ///< of the release, once it was sent
+    bool traces = false;         ///< there may be cgroups and a runtime folder
+    bool cleaning = false;       ///< a removal is on the offload lane
+    bool cleaned = false;        ///< nothing is left of the container
+    uint32_t cleanup_failures = 0;
+
+    uint64_t start_timer = 0;
+    uint64_t stop_timer = 0;
+    uint64_t park_timer = 0;
+    uint64_t adopt_timer = 0;
+
+    std::vector<Stream> streams;          ///< to be attached when it starts
+    std::vector<Waiter> waiters;
+    std::map<uint64_t, uint64_t> answers; ///< tag of a request to the shim → call that waits for its result
+};
+
+/// An exec that runs, or whose stream came before its command.
+struct LiveExec {
+    std::string id;
+    std::string container_id;  ///< empty until its ExecRequested is durable
+    Stream stream;
+    bool started = false;
+    uint64_t park_timer = 0;
+    std::vector<Waiter> waiters;
+};
+
+class Effects final : public ShimUser {
+public:
+    Effects(const State& state, sdk::Host host, std::shared_ptr<Sys> sys);
+
+    void react(const noded_event& event);
+    void reconcile();
+    void call(const noded_call& call);
+    void cancelled(uint64_t token);
+    /// Containers stay as they are.
+    void stop();
+    const sdk::Host& host() const { return host_; }
+
+    void shim_said(ShimLink& link, const ControlHeader& header, Bytes payload) override;
+    void shim_closed(ShimLink& link) override;
+
+private:
+    // effects.cc
+    Live* find_live(std::string_view id);
+    Live& live_of(const std::string& id);
+    LiveExec* find_exec(std::string_view id);
+    LiveExec& exec_of(const std::string& id);
+    void drop_live(const std::string& id);
+    void drop_exec(const std::string& id);
+    uint64_t after(int64_t delay_ns, std::function<void()> run);
+    void cancel(uint64_t& timer);
+    static void fire(void* self, void* argument) noexcept;
+    static void reap(void* self, void* argument, uint32_t events) noexcept;
+    std::string runtime_folder(const Live& live) const;
+    std::string run_folder(const Live& live, uint32_t run) const;
+    std::string state_folder(const std::string& id) const;
+    void propose_started(Live& live, uint32_t pid, uint32_t shim_pid);
+    void propose_start_failed(Live& live, uint32_t code, const std::string& message);
+    void propose_exited(Live& live, const ExitReply& exit, bool lost);
+    void propose_exec_exited(const LiveExec& exec, uint32_t code);
+    void propose_exec_failed(const LiveExec& exec, uint32_t code, const std::string& message);
+    void reap_when_ended(Fd pidfd);
+
+    // effects.cc: what shims say
+    void shim_started(Live& live, ShimLink& link, Bytes payload);
+    void shim_start_failed(Live& live, Bytes payload);
+    void shim_exited(Live& live, Bytes payload);
+    void shim_exec_said(ControlType type, Bytes payload);
+    void shim_result(Live& live, uint64_t tag, Bytes payload);
+
+    // react.cc
+    void container_requested(const noded_event& event);
+    void start_requested(const noded_event& event);
+    void started(const noded_event& event);
+    void start_failed(const noded_event& event);
+    void exited(const noded_event& event);
+    void stop_requested(const noded_event& event);
+    void kill_requested(const noded_event& event);
+    void removal_requested(const noded_event& event);
+    void removed(const noded_event& event);
+    void exec_requested(const noded_event& event);
+    void exec_exited(const noded_event& event);
+    void exec_failed(const noded_event& event);
+    void rootfs_prepared(const noded_event& event);
+    void rootfs_prepare_failed(const noded_event& event);
+    void rootfs_removed(const noded_event& event);
+
+    // launch.cc
+    void launch(Live& live);
+    Status launch_now(Live& live, const Container& container);
+    LaunchSpec launch_spec(const Live& live, const Container& container);
+    Result<std::unique_ptr<ShimLink>> take_shim(const std::string& id);
+    Result<std::unique_ptr<ShimLink>> spawn_shim();
+    Status send_spec(ShimLink& link, ControlType type, uint64_t tag, const Buffer& spec, Stream stream);
+    void refill_later();
+    const Buffer& seccomp();
+
+    // attach.cc
+    void attach(uint64_t token, const std::string& reference, uint32_t flags, Fd fd);
+    void attach_exec(uint64_t token, const std::string& exec_id, Fd fd);
+    void attach_parked(Live& live);
+    void resize(uint64_t token, const std::string& reference, const std::string& exec_id, uint16_t rows,
+                uint16_t columns);
+    void ask_shim(Live& live, uint64_t token, ControlType type, uint32_t flags, Bytes payload, std::vector<Fd> fds);
+    void fail_answers(Live& live);
+
+    // exec.cc
+    void execute(LiveExec& exec, schema::ExecRequested::Reader event);
+    void end_exec(const std::string& id, const Ended& end);
+
+    // stop.cc
+    void send_signal(Live& live, uint32_t signal);
+    void apply_stop(Live& live);
+
+    // cleanup.cc
+    void advance(Live& live);
+    void release(Live& live);
+    void clean(Live& live, bool everything);
+    void cleaned(const std::string& id, bool everything, const Status& status);
+    void propose_removed(Live& live);
+
+    // wait.cc
+    void wait(uint64_t token, const std::string& reference, Until until);
+    void wait_exec(uint64_t token, const std::string& exec_id, bool started);
+    void answer(uint64_t token, const Ended& end);
+    void answer_exec(uint64_t token, const Ended& end);
+    void answer_waiters(Live& live, std::initializer_list<Until> which, const Ended& end);
+    bool may_park(uint64_t token);
+    bool park_unknown(uint64_t token, const std::string& id);
+    void park_deadline(const std::string& id);
+    bool park_unknown_exec(uint64_t token, const std::string& id);
+    void remember_end(const std::string& id, const Ended& end);
+
+    // top.cc
+    void top(uint64_t token, const std::string& reference);
+
+    // reconcile.cc
+    Live& live_from(const Container& container);
+    uint32_t newest_run_folder(const Live& live) const;
+    void reconcile_container(Live& live, const Container& container);
+    bool adopt(Live& live);
+    void adopt_starting(const std::string& id, int attempts_left);
+    void adopted(Live& live, Bytes payload);
+    void adopt_running(Live& live, const StartedReply& started, const std::vector<ExecReply>& execs);
+    void reconcile_execs(const Container& container, const std::vector<ExecReply>& there);
+    void shim_lost(Live& live);
+    bool read_exit_record(Live& live);
+    void tell_end(Live& live, ShimState state, const StartedReply& started, const ExitReply& exit,
+                  const std::string& message);
+    bool kill_leftovers(const Live& live);
+    void remove_strays();
+    void destroy_stray(const std::string& id);
+
+    // rpc.cc
+    void list(uint64_t token);
+    void inspect(uint64_t token, const std::string& reference);
+    void log_file(uint64_t token, const std::string& reference);
+    void fill(const Container& container, schema::ContainerState::Builder out) const;
+    const Container* find_or_refuse(uint64_t token, const std::string& reference);
+
+    /// Both are arguments of callbacks: their places in the maps do not move.
+    struct Timer {
+        Effects* owner = nullptr;
+        uint64_t key = 0;
+        uint64_t handle = 0;
+        std::function<void()> run;
+    };
+    struct Zombie {
+        Effects* owner = nullptr;
+        uint64_t key = 0;
+        Fd pidfd;
+        uint64_t watch = 0;
+    };
+
+    const State& state_;
+    sdk::Host host_;
+    std::shared_ptr<Sys> sys_;
+    std::string runtime_dir_;
+    std::string state_dir_;
+    std::string shim_program_;
+    std::shared_ptr<const Cgroups> cgroups_;
+    Buffer seccomp_;
+
+    std::map<std::string, std::unique_ptr<Live>, std::less<>> lives_;
+    std::map<std::string, std::unique_ptr<LiveExec>, std::less<>> execs_;
+    std::map<uint64_t, std::string> call_homes_;  ///< waiting call → id of the Live or LiveExec that has it
+    std::map<std::string, Ended> ends_;           ///< of containers that are gone
+    std::deque<std::string> ends_order_;          ///< oldest first
+    size_t unknown_ = 0;                          ///< Lives and LiveExecs that wait for their command
+
+    std::unique_ptr<ShimLink> idle_;
+    uint64_t refill_timer_ = 0;
+    std::map<uint64_t, Timer> timers_;
+    std::map<uint64_t, Zombie> zombies_;
+    uint64_t keys_ = 0;  ///< of timers and zombies
+    uint64_t tags_ = 0;  ///< of requests to shims
+};
+
+}  // namespace noded::container

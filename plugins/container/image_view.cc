@@ -1,0 +1,124 @@
+// Images as this plugin sees them, see image_view.h.
+#include "plugins/container/image_view.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "agent/base/check.h"
+
+namespace noded::container {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::string_view kDigestPrefix = "sha256:";
+
+const Json& member(const Json& object, const char* key) {
+    static const Json none;
+    if (!object.is_object()) return none;
+    const auto found = object.find(key);
+    return found == object.end() ? none : *found;
+}
+
+std::string string_of(const Json& value) {
+    return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+std::vector<std::string> strings_of(const Json& value) {
+    std::vector<std::string> strings;
+    if (!value.is_array()) return strings;
+    for (const Json& item : value)
+        if (item.is_string()) strings.push_back(item.get<std::string>());
+    return strings;
+}
+
+/// The forms under which the same image may be named: as storage writes names, without docker's default
+/// registry, and with a tag.
+std::string familiar(std::string_view reference) {
+    for (std::string_view prefix : {"docker.io/library/", "index.docker.io/library/", "docker.io/",
+                                    "index.docker.io/", "library/"})
+        if (reference.starts_with(prefix)) {
+            reference.remove_prefix(prefix.size());
+            break;
+        }
+    std::string name(reference);
+    const size_t slash = name.rfind('/');
+    const size_t colon = name.rfind(':');
+    const bool tagged = colon != std::string::npos && (slash == std::string::npos || colon > slash);
+    if (!tagged && name.find('@') == std::string::npos) name += ":latest";
+    return name;
+}
+
+bool is_hex(std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+}  // namespace
+
+ImageConfig ImageConfig::parse(const std::string& text) {
+    const Json document = Json::parse(text, nullptr, false);
+    const Json& config = member(document, "config");
+    ImageConfig out;
+    out.env = strings_of(member(config, "Env"));
+    out.command = strings_of(member(config, "Cmd"));
+    out.entrypoint = strings_of(member(config, "Entrypoint"));
+    out.working_dir = string_of(member(config, "WorkingDir"));
+    out.user = string_of(member(config, "User"));
+    out.stop_signal = string_of(member(config, "StopSignal"));
+    const Json& labels = member(config, "Labels");
+    if (labels.is_object())
+        for (const auto& [key, value] : labels.items()) out.labels.emplace_back(key, string_of(value));
+    return out;
+}
+
+void Images::add(Image image, const std::vector<std::string>& names) {
+    CHECK(!image.id.empty());
+    const std::string id = image.id;
+    by_id_.insert_or_assign(id, std::move(image));
+    for (const std::string& name : names) id_by_name_[name] = id;
+}
+
+void Images::tag(const std::string& id, const std::string& name) { id_by_name_[name] = id; }
+
+void Images::untag(const std::string& id, const std::string& name) {
+    const auto found = id_by_name_.find(name);
+    if (found != id_by_name_.end() && found->second == id) id_by_name_.erase(found);
+}
+
+void Images::remove(const std::string& id) {
+    by_id_.erase(id);
+    std::erase_if(id_by_name_, [&](const auto& entry) { return entry.second == id; });
+}
+
+void Images::clear() {
+    by_id_.clear();
+    id_by_name_.clear();
+}
+
+const Image* Images::find(std::string_view reference, bool& ambiguous) const {
+    ambiguous = false;
+    if (reference.empty()) return nullptr;
+    for (const std::string& name : {std::string(reference), familiar(reference)})
+        if (const auto found = id_by_name_.find(name); found != id_by_name_.end())
+            if (const auto image = by_id_.find(found->second); image != by_id_.end()) return &image->second;
+    if (reference.starts_with(kDigestPrefix)) reference.remove_prefix(kDigestPrefix.size());
+    return is_hex(reference) ? find_by_prefix(reference, ambiguous) : nullptr;
+}
+
+const Image* Images::find_by_prefix(std::string_view hex, bool& ambiguous) const {
+    const std::string prefix = std::string(kDigestPrefix) + std::string(hex);
+    const auto first = by_id_.lower_bound(prefix);
+    if (first == by_id_.end() || !first->first.starts_with(prefix)) return nullptr;
+    const auto second = std::next(first);
+    ambiguous = second != by_id_.end() && second->first.starts_with(prefix);
+    return ambiguous ? nullptr : &first->second;
+}
+
+std::vector<std::string> Images::names_of(const std::string& id) const {
+    std::vector<std::string> names;
+    for (const auto& [name, of] : id_by_name_)
+        if (of == id) names.push_back(name);
+    return names;
+}
+
+}  // namespace noded::container

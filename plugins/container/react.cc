@@ -1,0 +1,181 @@
+// react: an event is durable. Each function notes the fact in the container's Live and starts what follows from it;
+// the state may be ahead and is read only for what never changes (the spec, the rootfs).
+#include "agent/base/check.h"
+#include "plugins/container/effects.h"
+#include "plugins/container/limits.h"
+#include "plugins/container/types.h"
+#include "plugins/sdk/message.h"
+
+namespace noded::container {
+
+using sdk::Reading;
+
+void Effects::container_requested(const noded_event& event) {
+    Reading<schema::ContainerRequested> in(event.payload);
+    Live& live = live_of(to_string(in->getId()));
+    if (live.park_timer != 0) --unknown_;
+    cancel(live.park_timer);
+    live.known = true;
+}
+
+void Effects::start_requested(const noded_event& event) {
+    Reading<schema::ContainerStartRequested> in(event.payload);
+    Live& live = live_of(to_string(in->getId()));
+    live.known = true;
+    live.start_wanted = live.run = in->getRun();
+    live.start = sdk::Cause::of(event);
+    live.stop = {};
+    live.kill_wanted = false;
+    live.end = {};
+    live.start_timer = after(limits::start_deadline_ns, [this, id = live.id] {
+        Live* late = find_live(id);
+        if (late == nullptr || late->start_wanted == 0) return;
+        late->start_timer = 0;
+        propose_start_failed(*late, 125, "the container did not start within " +
+                                             std::to_string(limits::start_deadline_ns / 1'000'000'000) +
+                                             " seconds");
+    });
+    advance(live);
+}
+
+void Effects::rootfs_prepared(const noded_event& event) {
+    Reading<schema::RootfsPrepared> in(event.payload);
+    Live* live = find_live(to_string(in->getContainerId()));
+    if (live == nullptr) return;
+    live->rootfs_ready = true;
+    advance(*live);
+}
+
+void Effects::rootfs_prepare_failed(const noded_event& event) {
+    Reading<schema::RootfsPrepareFailed> in(event.payload);
+    Live* live = find_live(to_string(in->getContainerId()));
+    if (live != nullptr && live->start_wanted != 0) propose_start_failed(*live, 125, to_string(in->getMessage()));
+}
+
+void Effects::started(const noded_event& event) {
+    Reading<schema::ContainerStarted> in(event.payload);
+    Live& live = live_of(to_string(in->getId()));
+    cancel(live.start_timer);
+    live.start_wanted = 0;
+    live.running = true;
+    answer_waiters(live, {Until::STARTED}, {});
+    if (live.kill_wanted) send_signal(live, 9);
+    if (live.stop.signal != 0) apply_stop(live);
+    refill_later();
+}
+
+void Effects::start_failed(const noded_event& event) {
+    Reading<schema::ContainerStartFailed> in(event.payload);
+    Live& live = live_of(to_string(in->getId()));
+    cancel(live.start_timer);
+    live.start_wanted = 0;
+    live.over = true;
+    live.end = {in->getExitCode(), to_string(in->getMessage()), true};
+    live.streams.clear();
+    answer_waiters(live, {Until::STARTED, Until::EXITED}, live.end);
+    advance(live);
+}
+
+void Effects::exited(const noded_event& event) {
+    Reading<schema::ContainerExited> in(event.payload);
+    Live& live = live_of(to_string(in->getId()));
+    cancel(live.stop_timer);
+    live.running = false;
+    live.over = true;
+    live.end = {in->getExitCode(), {}, false};
+    answer_waiters(live, {Until::STARTED, Until::EXITED}, live.end);
+    advance(live);
+}
+
+void Effects::stop_requested(const noded_event& event) {
+    Reading<schema::ContainerStopRequested> in(event.payload);
+    Live* live = find_live(to_string(in->getId()));
+    if (live == nullptr || live->run != in->getRun()) return;
+    live->stop = {in->getSignal(), in->getTimeoutSeconds(), event.time_ns};
+    if (live->running) apply_stop(*live);
+}
+
+/// A container that is removed by force before it was launched need not be started first.
+void Effects::kill_requested(const noded_event& event) {
+    Reading<schema::ContainerKillRequested> in(event.payload);
+    Live* live = find_live(to_string(in->getId()));
+    if (live == nullptr || live->run != in->getRun()) return;
+    if (in->getSignal() == 9) live->kill_wanted = true;
+    if (live->running) return send_signal(*live, in->getSignal());
+    if (in->getRemove() && live->start_wanted != 0 && live->launched != live->run)
+        propose_start_failed(*live, 125, "the container was removed before it started");
+}
+
+void Effects::removal_requested(const noded_event& event) {
+    Reading<schema::ContainerRemovalRequested> in(event.payload);
+    Live& live = live_of(to_string(in->getId()));
+    live.removing = true;
+    live.removal = sdk::Cause::of(event);
+    live.streams.clear();
+    Ended never = live.end;
+    if (live.run == 0) never.error = "the container is being removed and was never started";
+    answer_waiters(live, {Until::STARTED, Until::EXITED}, never);
+    advance(live);
+}
+
+void Effects::rootfs_removed(const noded_event& event) {
+    Reading<schema::RootfsRemoved> in(event.payload);
+    Live* live = find_live(to_string(in->getContainerId()));
+    if (live == nullptr) return;
+    live->rootfs_removed = true;
+    advance(*live);
+}
+
+void Effects::removed(const noded_event& event) {
+    Reading<schema::ContainerRemoved> in(event.payload);
+    Live& live = live_of(to_string(in->getId()));
+    const Ended end = live.end;
+    remember_end(live.id, end);
+    answer_waiters(live, {Until::STARTED, Until::EXITED, Until::REMOVED}, end);
+    drop_live(to_string(in->getId()));
+}
+
+void Effects::exec_requested(const noded_event& event) {
+    Reading<schema::ExecRequested> in(event.payload);
+    LiveExec& exec = exec_of(to_string(in->getExecId()));
+    if (exec.park_timer != 0) --unknown_;
+    cancel(exec.park_timer);
+    exec.container_id = to_string(in->getContainerId());
+    execute(exec, *in);
+}
+
+void Effects::exec_exited(const noded_event& event) {
+    Reading<schema::ExecExited> in(event.payload);
+    end_exec(to_string(in->getExecId()), {in->getExitCode(), {}, false});
+}
+
+void Effects::exec_failed(const noded_event& event) {
+    Reading<schema::ExecFailed> in(event.payload);
+    end_exec(to_string(in->getExecId()), {in->getExitCode(), to_string(in->getMessage()), true});
+}
+
+void Effects::react(const noded_event& event) {
+    switch (EventType(event.type)) {
+        case EventType::container_requested: return container_requested(event);
+        case EventType::container_start_requested: return start_requested(event);
+        case EventType::container_started: return started(event);
+        case EventType::container_start_failed: return start_failed(event);
+        case EventType::container_exited: return exited(event);
+        case EventType::container_stop_requested: return stop_requested(event);
+        case EventType::container_kill_requested: return kill_requested(event);
+        case EventType::container_removal_requested: return removal_requested(event);
+        case EventType::container_removed: return removed(event);
+        case EventType::exec_requested: return exec_requested(event);
+        case EventType::exec_exited: return exec_exited(event);
+        case EventType::exec_failed: return exec_failed(event);
+        case EventType::rootfs_prepared: return rootfs_prepared(event);
+        case EventType::rootfs_prepare_failed: return rootfs_prepare_failed(event);
+        case EventType::rootfs_removed: return rootfs_removed(event);
+        case EventType::image_added:
+        case EventType::image_tagged:
+        case EventType::image_untagged:
+        case EventType::image_removed: return;  // nothing to do: they are only looked up
+    }
+}
+
+}  // namespace noded::container

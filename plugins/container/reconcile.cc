@@ -1,0 +1,241 @@
+// reconcile: after replay the state says how things were; here each container is compared with what is there. Its
+// shim is asked, or the exit record that the shim left is read, and what happened meanwhile is proposed. What was half
+// done is gone on with or rolled back; what belongs to no container is removed.
+//
+// shim_lost() is the same question at run time: a shim that ends before its container's outcome is known.
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "agent/base/check.h"
+#include "plugins/container/effects.h"
+#include "plugins/container/limits.h"
+
+namespace noded::container {
+
+namespace {
+
+/// A shim that got its launch makes its socket first of all; so long it may take on a busy machine.
+constexpr int kStartingAttempts = 50;
+constexpr int64_t kStartingRetryNs = 20'000'000;
+
+}  // namespace
+
+/// The durable facts of a container, all of which were replayed.
+Live& Effects::live_from(const Container& container) {
+    Live& live = live_of(container.id);
+    live.known = true;
+    live.rootfs_ready = container.rootfs.ready;
+    live.rootfs_removed = container.rootfs.removed;
+    live.run = container.run;
+    live.start_wanted = container.phase == Phase::STARTING ? container.run : 0;
+    live.start = container.start;
+    live.running = container.phase == Phase::RUNNING;
+    live.removing = container.phase == Phase::REMOVING;
+    live.removal = container.removal;
+    live.stop = container.stop;
+    live.kill_wanted = container.kill_requested;
+    live.end = {container.exit_code, container.error, !container.error.empty()};
+    return live;
+}
+
+/// Folders are named by the run that they belong to; 0 if there is none.
+uint32_t Effects::newest_run_folder(const Live& live) const {
+    uint32_t newest = 0;
+    for (const std::string& name : sys_->folders_in(runtime_folder(live))) {
+        uint32_t run = 0;
+        std::from_chars(name.data(), name.data() + name.size(), run);
+        newest = std::max(newest, run);
+    }
+    return newest;
+}
+
+void Effects::reconcile() {
+    std::vector<std::string> warnings;
+    cgroups_ = std::make_shared<Cgroups>(sys_, state_dir_, warnings);
+    for (const std::string& warning : warnings) host_.warn(warning);
+    const std::vector<std::string> grouped = cgroups_->ids();
+    for (const auto& [id, container] : state_.by_id) {
+        Live& live = live_from(container);
+        live.traces = sys_->exists(runtime_folder(live)) || std::ranges::binary_search(grouped, id);
+        reconcile_container(live, container);
+    }
+    remove_strays();
+    refill_later();
+}
+
+void Effects::reconcile_container(Live& live, const Container& container) {
+    live.launched = newest_run_folder(live);
+    const bool of_this_run = live.launched == live.run;
+    if (live.running && !of_this_run) live.launched = live.run;  // a reboot emptied the runtime folder
+    live.over = !live.running && !(live.start_wanted != 0 && of_this_run);
+    if (live.start_wanted != 0 && !container.rootfs.error.empty())
+        return propose_start_failed(live, 125, container.rootfs.error);
+    if (live.start_wanted != 0)
+        live.start_timer = after(limits::start_deadline_ns, [this, id = live.id] {
+            Live* late = find_live(id);
+            if (late == nullptr || late->start_wanted == 0) return;
+            late->start_timer = 0;
+            propose_start_failed(*late, 125, "the container did not start in time");
+        });
+    if (live.launched != 0 && adopt(live)) return;
+    if (live.running) return shim_lost(live);
+    if (live.start_wanted != 0 && of_this_run) return adopt_starting(live.id, kStartingAttempts);
+    advance(live);
+}
+
+/// True if a shim listens: it is asked, or, when its run is over, released.
+bool Effects::adopt(Live& live) {
+    auto socket = sys_->connect_shim(run_folder(live, live.launched));
+    if (!socket) return false;
+    const uint32_t pid = sys_->peer_pid(socket->get());
+    live.link = std::make_unique<ShimLink>(host_, *this, live.id, std::move(*socket), Fd(), pid);
+    live.adopting = !live.over;
+    if (!live.link->start() || (live.adopting && !live.link->send(ControlType::status, 0, ++tags_, {}))) {
+        live.link->stop();
+        live.link.reset();
+        live.adopting = false;
+        return false;
+    }
+    if (live.over) return advance(live), true;
+    live.adopt_timer = after(limits::reconcile_deadline_ns, [this, id = live.id] {
+        Live* late = find_live(id);
+        if (late == nullptr || !late->adopting) return;
+        late->adopt_timer = 0;
+        host_.warn("the shim of container " + id + " does not answer and is killed");
+        if (late->link->pid() != 0) (void)sys_->kill_process(late->link->pid(), 9);
+    });
+    return true;
+}
+
+/// noded ended between making the run's folder and the outcome: the shim may be about to listen.
+void Effects::adopt_starting(const std::string& id, int attempts_left) {
+    Live* live = find_live(id);
+    if (live == nullptr || live->start_wanted == 0 || live->link) return;
+    if (sys_->exists(run_folder(*live, live->launched) + "/" + exit_record_name) || attempts_left == 0)
+        return shim_lost(*live);
+    if (adopt(*live)) return;
+    after(kStartingRetryNs, [this, id, attempts_left] { adopt_starting(id, attempts_left - 1); });
+}
+
+void Effects::adopted(Live& live, Bytes payload) {
+    StatusReply status;
+    if (!live.adopting || payload.size() < sizeof status) return;
+    memcpy(&status, payload.data(), sizeof status);
+    payload = payload.subspan(sizeof status);
+    std::vector<ExecReply> execs(std::min<size_t>(status.exec_count, payload.size() / sizeof(ExecReply)));
+    if (!execs.empty()) memcpy(execs.data(), payload.data(), execs.size() * sizeof(ExecReply));
+    const std::string message(as_text(payload.subspan(execs.size() * sizeof(ExecReply))));
+    cancel(live.adopt_timer);
+    live.adopting = false;
+    switch (status.state) {
+        case ShimState::waiting:
+        case ShimState::starting: return;  // it will say how that ends
+        case ShimState::running: return adopt_running(live, status.started, execs);
+        case ShimState::exited:
+        case ShimState::start_failed: return tell_end(live, status.state, status.started, status.exit, message);
+    }
+}
+
+void Effects::adopt_running(Live& live, const StartedReply& started, const std::vector<ExecReply>& execs) {
+    if (live.start_wanted != 0) return propose_started(live, uint32_t(started.pid), live.link->pid());
+    // The signal may have been lost with the noded that was about to send it; the second of two does no harm.
+    if (live.kill_wanted) send_signal(live, 9);
+    if (live.stop.signal != 0) apply_stop(live);
+    const Container* container = state_.get(live.id);
+    CHECK(container != nullptr);
+    reconcile_execs(*container, execs);
+}
+
+void Effects::reconcile_execs(const Container& container, const std::vector<ExecReply>& there) {
+    for (const Exec& known : container.execs) {
+        if (known.done) continue;
+        LiveExec& exec = exec_of(known.id);
+        exec.container_id = container.id;
+        const auto found = std::ranges::find_if(
+            there, [&](const ExecReply& reply) { return strncmp(reply.exec.text, known.id.c_str(), 127) == 0; });
+        if (found == there.end())
+            propose_exec_failed(exec, 126, "noded was interrupted before the command was executed");
+        else if (found->state == ShimState::exited)
+            propose_exec_exited(exec, uint32_t(found->code));
+        else
+            exec.started = found->state == ShimState::running;
+    }
+}
+
+/// No shim: it left a record, or the container's end is not known and it is made sure of.
+void Effects::shim_lost(Live& live) {
+    cancel(live.adopt_timer);
+    live.adopting = false;
+    if (!live.running && live.start_wanted == 0) {
+        live.over = true;
+        return advance(live);
+    }
+    if (read_exit_record(live)) return;
+    const bool oom = cgroups_->oom_killed(live.id);
+    const bool killed = kill_leftovers(live);
+    if (live.start_wanted != 0)
+        return propose_start_failed(live, 125, "noded was interrupted while starting it, or its shim was killed");
+    host_.warn("the shim of container " + live.id + " is gone and left no record of the container's end");
+    ExitReply exit{};
+    exit.code = killed || oom ? 137 : 255;
+    exit.signal = killed || oom ? 9 : 0;
+    exit.oom = oom ? 1 : 0;
+    propose_exited(live, exit, true);
+}
+
+bool Effects::kill_leftovers(const Live& live) {
+    bool killed = cgroups_->kill(live.id);
+    const Container* container = state_.get(live.id);
+    if (container == nullptr || container->pid == 0) return killed;
+    const bool same = container->pid_start_time != 0 &&
+                      process_start_time(*sys_, container->pid) == container->pid_start_time;
+    if (same && sys_->kill_process(container->pid, 9)) killed = true;
+    return killed;
+}
+
+bool Effects::read_exit_record(Live& live) {
+    const auto content = sys_->read_file(run_folder(live, live.launched) + "/" + exit_record_name);
+    ExitRecord record;
+    if (!content || content->size() < sizeof record) return false;
+    memcpy(&record, content->data(), sizeof record);
+    const bool valid = record.magic == exit_record_magic && record.version == control_version &&
+                       record.message_length <= content->size() - sizeof record &&
+                       strncmp(record.id, live.id.c_str(), sizeof record.id) == 0;
+    if (!valid) return false;
+    tell_end(live, record.state, record.started, record.exit, content->substr(sizeof record, record.message_length));
+    return true;
+}
+
+/// A run that began and ended while nobody looked is both.
+void Effects::tell_end(Live& live, ShimState state, const StartedReply& started, const ExitReply& exit,
+                       const std::string& message) {
+    if (state == ShimState::start_failed) {
+        std::string sentence = message.c_str();
+        return propose_start_failed(live, uint32_t(exit.code), sentence);
+    }
+    if (live.start_wanted != 0) propose_started(live, uint32_t(started.pid), live.link ? live.link->pid() : 0);
+    propose_exited(live, exit, false);
+}
+
+void Effects::remove_strays() {
+    std::set<std::string> found;
+    for (const std::vector<std::string>& ids :
+         {sys_->folders_in(runtime_dir_), sys_->folders_in(state_dir_), cgroups_->ids()})
+        for (const std::string& id : ids)
+            if (is_full_id(id) && state_.get(id) == nullptr) found.insert(id);
+    for (const std::string& id : found) destroy_stray(id);
+}
+
+/// What belongs to no container in the log was never acknowledged, or its log is gone.
+void Effects::destroy_stray(const std::string& id) {
+    host_.warn("container " + id + " is not in the log: what is left of it is removed");
+    Live& live = live_of(id);
+    live.run = live.launched = newest_run_folder(live);
+    live.over = live.traces = live.removing = true;
+    cgroups_->kill(id);
+    if (live.launched != 0 && adopt(live)) return;
+    advance(live);
+}
+
+}  // namespace noded::container

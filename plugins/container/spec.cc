@@ -1,0 +1,224 @@
+// Spec and its rules, see spec.h.
+#include "plugins/container/spec.h"
+
+#include <algorithm>
+
+#include "plugins/container/limits.h"
+#include "plugins/container/signals.h"
+#include "plugins/sdk/message.h"
+
+namespace noded::container {
+
+using sdk::text;
+
+std::vector<std::string> to_strings(capnp::List<capnp::Text>::Reader list) {
+    std::vector<std::string> strings;
+    strings.reserve(list.size());
+    for (auto item : list) strings.push_back(to_string(item));
+    return strings;
+}
+
+Spec Spec::read(schema::ResolvedSpec::Reader in) {
+    Spec spec;
+    spec.image_id = to_string(in.getImageId());
+    spec.image_name = to_string(in.getImageName());
+    spec.argv = to_strings(in.getArgv());
+    spec.env = to_strings(in.getEnv());
+    spec.working_dir = to_string(in.getWorkingDir());
+    spec.user = to_string(in.getUser());
+    for (auto label : in.getLabels())
+        spec.labels.emplace_back(to_string(label.getKey()), to_string(label.getValue()));
+    spec.hostname = to_string(in.getHostname());
+    spec.tty = in.getTty();
+    spec.open_stdin = in.getOpenStdin();
+    spec.stdin_once = in.getStdinOnce();
+    spec.auto_remove = in.getAutoRemove();
+    spec.network = to_string(in.getNetwork());
+    spec.stop_signal = in.getStopSignal();
+    spec.stop_timeout_seconds = in.getStopTimeoutSeconds();
+    spec.layers = to_strings(in.getLayers());
+    spec.tty_rows = in.getTtyRows();
+    spec.tty_columns = in.getTtyColumns();
+    spec.entrypoint = to_strings(in.getEntrypoint());
+    spec.command = to_strings(in.getCommand());
+    return spec;
+}
+
+void Spec::write(schema::ResolvedSpec::Builder out) const {
+    out.setImageId(text(image_id));
+    out.setImageName(text(image_name));
+    write_strings(argv, [&](unsigned n) { return out.initArgv(n); });
+    write_strings(env, [&](unsigned n) { return out.initEnv(n); });
+    out.setWorkingDir(text(working_dir));
+    out.setUser(text(user));
+    auto list = out.initLabels(unsigned(labels.size()));
+    for (unsigned i = 0; i < labels.size(); ++i) {
+        list[i].setKey(text(labels[i].first));
+        list[i].setValue(text(labels[i].second));
+    }
+    out.setHostname(text(hostname));
+    out.setTty(tty);
+    out.setOpenStdin(open_stdin);
+    out.setStdinOnce(stdin_once);
+    out.setAutoRemove(auto_remove);
+    out.setNetwork(text(network));
+    out.setStopSignal(stop_signal);
+    out.setStopTimeoutSeconds(stop_timeout_seconds);
+    write_strings(layers, [&](unsigned n) { return out.initLayers(n); });
+    out.setTtyRows(tty_rows);
+    out.setTtyColumns(tty_columns);
+    write_strings(entrypoint, [&](unsigned n) { return out.initEntrypoint(n); });
+    write_strings(command, [&](unsigned n) { return out.initCommand(n); });
+}
+
+Status check_text(std::string_view text, size_t bytes_max, std::string_view what) {
+    if (text.size() > bytes_max)
+        return fail(std::string(what) + " has " + std::to_string(text.size()) + " bytes, at most " +
+                    std::to_string(bytes_max) + " are allowed");
+    if (text.find('\0') != std::string_view::npos)
+        return fail(std::string(what) + " contains a zero byte, which no program can be given");
+    return {};
+}
+
+Status check_strings(const std::vector<std::string>& list, size_t count_max, size_t bytes_max,
+                     std::string_view what) {
+    if (list.size() > count_max)
+        return fail(std::string(what) + " has " + std::to_string(list.size()) + " strings, at most " +
+                    std::to_string(count_max) + " are allowed");
+    size_t bytes = 0;
+    for (const std::string& item : list) {
+        TRY_STATUS(check_text(item, bytes_max, what));
+        bytes += item.size() + 1;
+    }
+    if (bytes > bytes_max)
+        return fail(std::string(what) + " has " + std::to_string(bytes) + " bytes together, at most " +
+                    std::to_string(bytes_max) + " are allowed");
+    return {};
+}
+
+Status check_working_dir(std::string_view path) {
+    TRY_STATUS(check_text(path, limits::path_bytes_max, "the working directory"));
+    if (path.empty() || path.front() != '/')
+        return fail("the working directory '" + std::string(path) +
+                    "' is invalid, it needs to be an absolute path");
+    return {};
+}
+
+std::vector<std::string> merge_env(std::vector<std::string> base, const std::vector<std::string>& more) {
+    auto same_key = [](const std::string& a, const std::string& b) {
+        return std::string_view(a).substr(0, a.find('=')) == std::string_view(b).substr(0, b.find('='));
+    };
+    for (const std::string& item : more) {
+        const auto found = std::ranges::find_if(base, [&](const auto& had) { return same_key(had, item); });
+        const bool assigns = item.find('=') != std::string::npos;
+        if (found != base.end() && assigns)
+            *found = item;
+        else if (found != base.end())
+            base.erase(found);
+        else if (assigns)
+            base.push_back(item);
+    }
+    return base;
+}
+
+namespace {
+
+constexpr const char* kDefaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Docker's rules. An entrypoint that was asked for drops the image's command too; an empty one (or a single
+/// empty string, as docker's own client sends it) leaves the command alone to be run.
+void resolve_argv(schema::ContainerSpec::Reader asked, const Image& image, Spec& spec) {
+    spec.entrypoint = to_strings(asked.getEntrypoint());
+    spec.command = to_strings(asked.getCommand());
+    const bool replaced = asked.getEntrypointSet() || !spec.entrypoint.empty();
+    if (!replaced && spec.command.empty()) spec.command = image.config.command;
+    if (!replaced) spec.entrypoint = image.config.entrypoint;
+    if (spec.entrypoint.size() == 1 && spec.entrypoint[0].empty()) spec.entrypoint.clear();
+    spec.argv = spec.entrypoint;
+    spec.argv.insert(spec.argv.end(), spec.command.begin(), spec.command.end());
+}
+
+std::vector<std::string> resolve_env(schema::ContainerSpec::Reader asked, const Image& image,
+                                     const std::string& hostname) {
+    std::vector<std::string> env = {kDefaultPath, "HOSTNAME=" + hostname};
+    if (asked.getTty()) env.push_back("TERM=xterm");
+    return merge_env(merge_env(std::move(env), image.config.env), to_strings(asked.getEnv()));
+}
+
+std::vector<std::pair<std::string, std::string>> resolve_labels(schema::ContainerSpec::Reader asked,
+                                                                const Image& image) {
+    auto labels = image.config.labels;
+    for (auto label : asked.getLabels()) {
+        const std::string key = to_string(label.getKey());
+        const auto had = std::ranges::find(labels, key, &std::pair<std::string, std::string>::first);
+        if (had != labels.end())
+            had->second = to_string(label.getValue());
+        else
+            labels.emplace_back(key, to_string(label.getValue()));
+    }
+    return labels;
+}
+
+Status check_labels(const Spec& spec) {
+    std::vector<std::string> flat;
+    for (const auto& [key, value] : spec.labels) {
+        if (key.empty()) return fail("a label must have a key");
+        flat.push_back(key + "=" + value);
+    }
+    return check_strings(flat, limits::labels_count_max, limits::labels_bytes_max, "the labels");
+}
+
+Status check_env(const Spec& spec) {
+    for (const std::string& item : spec.env)
+        if (item.front() == '=') return fail("invalid environment variable: " + item);
+    return check_strings(spec.env, limits::env_count_max, limits::env_bytes_max, "the environment");
+}
+
+Status check(const Spec& spec) {
+    if (spec.argv.empty()) return fail("No command specified");
+    if (spec.argv[0].empty()) return fail("the command to run is an empty string");
+    TRY_STATUS(check_strings(spec.argv, limits::argv_count_max, limits::argv_bytes_max, "the command line"));
+    TRY_STATUS(check_env(spec));
+    TRY_STATUS(check_labels(spec));
+    TRY_STATUS(check_text(spec.user, limits::user_bytes_max, "the user"));
+    TRY_STATUS(check_text(spec.hostname, limits::hostname_bytes_max, "the hostname"));
+    TRY_STATUS(check_working_dir(spec.working_dir));
+    if (spec.network != "none" && spec.network != "host")
+        return fail("network " + spec.network + " not found: this node knows \"none\" and \"host\"");
+    if (spec.stop_timeout_seconds < -1 || spec.stop_timeout_seconds > limits::stop_timeout_seconds_max)
+        return fail("the stop timeout must be between -1 and " +
+                    std::to_string(limits::stop_timeout_seconds_max) + " seconds");
+    return {};
+}
+
+}  // namespace
+
+Result<Spec> resolve(schema::ContainerSpec::Reader asked, const Image& image, std::string_view id) {
+    Spec spec;
+    spec.image_id = image.id;
+    spec.image_name = to_string(asked.getImage());
+    spec.layers = image.layers;
+    resolve_argv(asked, image, spec);
+    spec.hostname = asked.getHostname().size() > 0 ? to_string(asked.getHostname()) : std::string(id.substr(0, 12));
+    spec.env = resolve_env(asked, image, spec.hostname);
+    spec.labels = resolve_labels(asked, image);
+    spec.working_dir = to_string(asked.getWorkingDir());
+    if (spec.working_dir.empty()) spec.working_dir = image.config.working_dir;
+    if (spec.working_dir.empty()) spec.working_dir = "/";
+    spec.user = asked.getUser().size() > 0 ? to_string(asked.getUser()) : image.config.user;
+    spec.tty = asked.getTty();
+    spec.open_stdin = asked.getOpenStdin();
+    spec.stdin_once = asked.getStdinOnce();
+    spec.auto_remove = asked.getAutoRemove();
+    spec.network = asked.getNetwork().size() > 0 ? to_string(asked.getNetwork()) : "none";
+    spec.tty_rows = asked.getTtyRows();
+    spec.tty_columns = asked.getTtyColumns();
+    spec.stop_timeout_seconds = asked.getStopTimeoutSeconds();
+    std::string signal = to_string(asked.getStopSignal());
+    if (signal.empty()) signal = image.config.stop_signal;
+    spec.stop_signal = signal.empty() ? 15 : TRY(parse_signal(signal));
+    TRY_STATUS(check(spec));
+    return spec;
+}
+
+}  // namespace noded::container

@@ -1,0 +1,196 @@
+// Look-ups and snapshots of the state, see state.h.
+#include "plugins/container/state.h"
+
+#include <algorithm>
+
+#include "plugins/container/limits.h"
+#include "plugins/sdk/message.h"
+
+namespace noded::container {
+
+using sdk::text;
+
+bool is_full_id(std::string_view text) {
+    return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+CommandId root_command(const std::string& id) {
+    CommandId command;
+    return from_hex(id, command.bytes) ? command : CommandId{};
+}
+
+const Exec* Container::find_exec(std::string_view exec_id) const {
+    const auto found = std::ranges::find(execs, exec_id, &Exec::id);
+    return found == execs.end() ? nullptr : &*found;
+}
+Exec* Container::find_exec(std::string_view exec_id) {
+    return const_cast<Exec*>(std::as_const(*this).find_exec(exec_id));
+}
+
+size_t Container::execs_running() const {
+    return size_t(std::ranges::count_if(execs, [](const Exec& exec) { return !exec.done; }));
+}
+
+const Container* State::get(std::string_view id) const {
+    const auto found = by_id.find(id);
+    return found == by_id.end() ? nullptr : &found->second;
+}
+Container* State::get(std::string_view id) {
+    const auto found = by_id.find(id);
+    return found == by_id.end() ? nullptr : &found->second;
+}
+
+Result<const Container*> State::find(std::string_view reference) const {
+    if (const Container* exact = get(reference)) return exact;
+    std::string_view name = reference;
+    if (name.starts_with('/')) name.remove_prefix(1);
+    if (const auto named = by_name.find(name); named != by_name.end()) return get(named->second);
+    const std::string said(reference.substr(0, limits::reference_bytes_max));
+    const auto first = by_id.lower_bound(reference);
+    if (reference.empty() || first == by_id.end() || !first->first.starts_with(reference))
+        return std::unexpected(Error{NODED_REJECT_NOT_FOUND, "No such container: " + said});
+    const auto second = std::next(first);
+    if (second != by_id.end() && second->first.starts_with(reference))
+        return std::unexpected(Error{NODED_REJECT_INVALID, "Multiple IDs found with provided prefix: " + said});
+    return &first->second;
+}
+
+void write_container(const Container& from, schema::ContainerState::Builder out) {
+    out.setId(text(from.id));
+    out.setName(text(from.name));
+    out.setPhase(from.phase);
+    from.spec.write(out.initSpec());
+    out.setCreatedNs(from.created_ns);
+    out.setStartedNs(from.started_ns);
+    out.setFinishedNs(from.finished_ns);
+    out.setPid(from.pid);
+    out.setShimPid(from.shim_pid);
+    out.setPidStartTime(from.pid_start_time);
+    out.setExitCode(from.exit_code);
+    out.setOomKilled(from.oom_killed);
+    out.setError(text(from.error));
+    out.setRun(from.run);
+    std::vector<std::string> execs;
+    for (const Exec& exec : from.execs)
+        if (!exec.done) execs.push_back(exec.id);
+    write_strings(execs, [&](unsigned n) { return out.initExecIds(n); });
+    write_strings(from.rootfs.lowers, [&](unsigned n) { return out.initLowers(n); });
+    out.setUpper(text(from.rootfs.upper));
+    out.setWork(text(from.rootfs.work));
+    out.setCreatedSeq(from.created_seq);
+}
+
+namespace {
+
+capnp::Data::Reader data(const uint8_t (&id)[32]) { return {id, sizeof id}; }
+
+sdk::Cause read_cause(uint64_t seq, capnp::Data::Reader id) {
+    sdk::Cause cause;
+    cause.seq = seq;
+    if (id.size() == sizeof cause.command_id) memcpy(cause.command_id, id.begin(), id.size());
+    return cause;
+}
+
+void save_container(const Container& from, schema::ContainerRecord::Builder out) {
+    write_container(from, out.initState());
+    out.setRootfsReady(from.rootfs.ready);
+    out.setRootfsRemoved(from.rootfs.removed);
+    out.setRootfsError(text(from.rootfs.error));
+    out.setKillRequested(from.kill_requested);
+    out.setRemoveAfterExit(from.remove_after_exit);
+    out.setStartSeq(from.start.seq);
+    out.setStartCommand(data(from.start.command_id));
+    out.setStopSignal(from.stop.signal);
+    out.setStopTimeoutSeconds(from.stop.timeout_seconds);
+    out.setStopRequestedNs(from.stop.requested_ns);
+    out.setRemovalSeq(from.removal.seq);
+    out.setRemovalCommand(data(from.removal.command_id));
+    auto execs = out.initExecs(unsigned(from.execs.size()));
+    for (unsigned i = 0; i < from.execs.size(); ++i) {
+        const Exec& exec = from.execs[i];
+        execs[i].setExecId(text(exec.id));
+        execs[i].setSeq(exec.seq);
+        execs[i].setDone(exec.done);
+        execs[i].setExitCode(exec.exit_code);
+        execs[i].setError(text(exec.error));
+    }
+}
+
+void load_present(schema::ContainerState::Reader in, Container& out) {
+    out.id = to_string(in.getId());
+    out.name = to_string(in.getName());
+    out.phase = in.getPhase();
+    out.spec = Spec::read(in.getSpec());
+    out.created_ns = in.getCreatedNs();
+    out.started_ns = in.getStartedNs();
+    out.finished_ns = in.getFinishedNs();
+    out.pid = in.getPid();
+    out.shim_pid = in.getShimPid();
+    out.pid_start_time = in.getPidStartTime();
+    out.exit_code = in.getExitCode();
+    out.oom_killed = in.getOomKilled();
+    out.error = to_string(in.getError());
+    out.run = in.getRun();
+    out.rootfs.lowers = to_strings(in.getLowers());
+    out.rootfs.upper = to_string(in.getUpper());
+    out.rootfs.work = to_string(in.getWork());
+    out.created_seq = in.getCreatedSeq();
+}
+
+Container load_container(schema::ContainerRecord::Reader in) {
+    Container out;
+    load_present(in.getState(), out);
+    out.rootfs.ready = in.getRootfsReady();
+    out.rootfs.removed = in.getRootfsRemoved();
+    out.rootfs.error = to_string(in.getRootfsError());
+    out.kill_requested = in.getKillRequested();
+    out.remove_after_exit = in.getRemoveAfterExit();
+    out.start = read_cause(in.getStartSeq(), in.getStartCommand());
+    out.removal = read_cause(in.getRemovalSeq(), in.getRemovalCommand());
+    out.stop = {in.getStopSignal(), in.getStopTimeoutSeconds(), in.getStopRequestedNs()};
+    for (auto exec : in.getExecs())
+        out.execs.push_back({to_string(exec.getExecId()), exec.getSeq(), exec.getDone(), exec.getExitCode(),
+                             to_string(exec.getError())});
+    return out;
+}
+
+}  // namespace
+
+void State::save(schema::ContainerSnapshot::Builder out) const {
+    auto containers = out.initContainers(unsigned(by_id.size()));
+    unsigned i = 0;
+    for (const auto& [id, container] : by_id) save_container(container, containers[i++]);
+    auto list = out.initImages(unsigned(images.by_id().size()));
+    i = 0;
+    for (const auto& [id, image] : images.by_id()) {
+        auto record = list[i++];
+        record.setId(text(id));
+        record.setConfig(text(image.config_json));
+        write_strings(image.layers, [&](unsigned n) { return record.initLayers(n); });
+        write_strings(images.names_of(id), [&](unsigned n) { return record.initNames(n); });
+    }
+}
+
+void State::load(schema::ContainerSnapshot::Reader in) {
+    by_id.clear();
+    by_name.clear();
+    container_by_exec.clear();
+    images.clear();
+    for (auto record : in.getContainers()) {
+        Container container = load_container(record);
+        by_name.emplace(container.name, container.id);
+        for (const Exec& exec : container.execs) container_by_exec.emplace(exec.id, container.id);
+        std::string id = container.id;
+        by_id.emplace(std::move(id), std::move(container));
+    }
+    for (auto record : in.getImages()) {
+        Image image;
+        image.id = to_string(record.getId());
+        image.config_json = to_string(record.getConfig());
+        image.config = ImageConfig::parse(image.config_json);
+        image.layers = to_strings(record.getLayers());
+        images.add(std::move(image), to_strings(record.getNames()));
+    }
+}
+
+}  // namespace noded::container

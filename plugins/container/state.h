@@ -1,0 +1,105 @@
+// State: everything that the plugin folded. Changed by fold.cc alone, read by decide, effects and calls.
+//
+// Pure: no clock, no descriptor. Invariants: by_name has exactly the names of by_id; a container in phase running has
+// a pid; removing is the last phase.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/base/ids.h"
+#include "agent/base/result.h"
+#include "plugins/container/image_view.h"
+#include "plugins/container/spec.h"
+#include "plugins/sdk/host.h"
+#include "schemas/container.capnp.h"
+
+namespace noded::container {
+
+using Phase = schema::Phase;
+
+struct Exec {
+    std::string id;    ///< also, in hexadecimal, that of its command
+    uint64_t seq = 0;  ///< of its ExecRequested
+    bool done = false;
+    uint32_t exit_code = 0;
+    std::string error;  ///< it never ran
+};
+
+/// The rootfs as storage prepared it.
+struct Rootfs {
+    bool ready = false;
+    bool removed = false;
+    std::string error;                ///< why there is none
+    std::vector<std::string> lowers;  ///< top first
+    std::string upper;
+    std::string work;
+};
+
+/// A stop that was asked for during the present run.
+struct StopRequest {
+    uint32_t signal = 0;  ///< 0: none
+    int32_t timeout_seconds = 0;
+    int64_t requested_ns = 0;
+};
+
+struct Container {
+    std::string id;
+    std::string name;
+    Spec spec;
+    Phase phase = Phase::REQUESTED;
+    Rootfs rootfs;
+    uint32_t run = 0;  ///< counts the starts
+    uint32_t pid = 0;  ///< these three: of the running one, else 0
+    uint32_t shim_pid = 0;
+    uint64_t pid_start_time = 0;
+    uint32_t exit_code = 0;
+    bool oom_killed = false;
+    std::string error;  ///< why the last start failed
+    int64_t created_ns = 0;
+    int64_t started_ns = 0;
+    int64_t finished_ns = 0;
+    uint64_t created_seq = 0;
+    sdk::Cause start;    ///< the ContainerStartRequested of this run
+    sdk::Cause removal;  ///< the ContainerRemovalRequested
+    StopRequest stop;
+    bool kill_requested = false;     ///< SIGKILL, during this run
+    bool remove_after_exit = false;  ///< by force
+    std::vector<Exec> execs;         ///< oldest first
+
+    bool live() const { return phase == Phase::STARTING || phase == Phase::RUNNING; }
+    const Exec* find_exec(std::string_view exec_id) const;
+    Exec* find_exec(std::string_view exec_id);
+    size_t execs_running() const;
+};
+
+struct State {
+    std::map<std::string, Container, std::less<>> by_id;
+    std::map<std::string, std::string, std::less<>> by_name;
+    std::unordered_map<std::string, std::string> container_by_exec;
+    Images images;
+
+    /// By id, name, or a prefix of an id that fits one container only. The error is docker's sentence; its code is
+    /// a noded_rejection.
+    Result<const Container*> find(std::string_view reference) const;
+    const Container* get(std::string_view id) const;
+    Container* get(std::string_view id);
+
+    void save(schema::ContainerSnapshot::Builder out) const;
+    void load(schema::ContainerSnapshot::Reader in);
+};
+
+/// 64 hexadecimal digits: an id that may belong to a command still on its way.
+bool is_full_id(std::string_view text);
+/// The command at the root of what has this id.
+CommandId root_command(const std::string& id);
+
+/// Without log path, which only the effects know.
+void write_container(const Container& container, schema::ContainerState::Builder out);
+
+}  // namespace noded::container

@@ -1,0 +1,52 @@
+// Sys: the plugin's kernel seam. Folders, processes, cgroups and sockets go through here; sys_linux.cc is the kernel,
+// sys_fake.cc keeps files in memory and lets a test play the shim at the other end of a socket pair.
+//
+// Every function may be called on any thread: removals run on the offload lane.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/bytes.h"
+#include "agent/base/fd.h"
+#include "agent/base/result.h"
+#include "plugins/container/shim/shim_client.h"
+
+namespace noded::container {
+
+class Sys {
+public:
+    virtual ~Sys() = default;
+
+    virtual Result<SpawnedShim> spawn_shim(const std::string& program) = 0;
+    virtual void reap(int pidfd) = 0;
+    /// To the shim that listens in a run's folder.
+    virtual Result<Fd> connect_shim(const std::string& folder) = 0;
+    /// Of the process that listens at the other end; 0 if it is not known.
+    virtual uint32_t peer_pid(int socket) = 0;
+
+    /// Mode 0700; true if it was not there before.
+    virtual Result<bool> make_folder(const std::string& path) = 0;
+    /// What is not there is removed already.
+    virtual Status remove_tree(const std::string& path) = 0;
+    /// One empty folder or cgroup; what is not there is removed already.
+    virtual Status remove_folder(const std::string& path) = 0;
+    virtual bool exists(const std::string& path) = 0;
+    /// Names of the folders in a folder; none if it cannot be read.
+    virtual std::vector<std::string> folders_in(const std::string& path) = 0;
+
+    virtual Result<std::string> read_file(const std::string& path) = 0;
+    /// Into an existing file, with one write: control files of cgroups.
+    virtual Status write_file(const std::string& path, std::string_view text) = 0;
+    virtual Result<Fd> open_read(const std::string& path) = 0;
+    /// An anonymous file with this content.
+    virtual Result<Fd> make_memfd(Bytes content) = 0;
+    virtual Status kill_process(uint32_t pid, int signal) = 0;
+};
+
+/// Field 22 of /proc/PID/stat (proc(5)): with the pid it names a process for ever. 0 if there is no such process.
+uint64_t process_start_time(Sys& sys, uint32_t pid);
+
+}  // namespace noded::container

@@ -1,0 +1,144 @@
+// The kernel behind Sys, see sys.h. Stateless, so that the offload lane may use it at the same time.
+#include "plugins/container/sys_linux.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+namespace noded::container {
+namespace {
+
+constexpr size_t kFileBytesMax = 1 << 20;  ///< /proc and cgroup files
+
+class LinuxSys final : public Sys {
+public:
+    Result<SpawnedShim> spawn_shim(const std::string& program) override { return noded::spawn_shim(program); }
+    void reap(int pidfd) override;
+    Result<Fd> connect_shim(const std::string& folder) override { return noded::connect_shim(folder); }
+    uint32_t peer_pid(int socket) override;
+    Result<bool> make_folder(const std::string& path) override;
+    Status remove_tree(const std::string& path) override;
+    Status remove_folder(const std::string& path) override;
+    bool exists(const std::string& path) override { return access(path.c_str(), F_OK) == 0; }
+    std::vector<std::string> folders_in(const std::string& path) override;
+    Result<std::string> read_file(const std::string& path) override;
+    Status write_file(const std::string& path, std::string_view text) override;
+    Result<Fd> open_read(const std::string& path) override;
+    Result<Fd> make_memfd(Bytes content) override;
+    Status kill_process(uint32_t pid, int signal) override;
+};
+
+void LinuxSys::reap(int pidfd) {
+    siginfo_t info{};
+    while (waitid(P_PIDFD, id_t(pidfd), &info, WEXITED | WNOHANG) != 0 && errno == EINTR) {
+    }
+}
+
+uint32_t LinuxSys::peer_pid(int socket) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return 0;
+    return peer.pid > 0 ? uint32_t(peer.pid) : 0;
+}
+
+Result<bool> LinuxSys::make_folder(const std::string& path) {
+    if (mkdir(path.c_str(), 0700) == 0) return true;
+    if (errno == EEXIST) return false;
+    return fail_errno(errno, "make the folder " + path);
+}
+
+Status LinuxSys::remove_tree(const std::string& path) {
+    std::error_code error;
+    std::filesystem::remove_all(path, error);
+    if (error) return fail_errno(error.value(), "remove " + path);
+    return {};
+}
+
+Status LinuxSys::remove_folder(const std::string& path) {
+    if (rmdir(path.c_str()) == 0 || errno == ENOENT) return {};
+    return fail_errno(errno, "remove the folder " + path);
+}
+
+std::vector<std::string> LinuxSys::folders_in(const std::string& path) {
+    std::vector<std::string> names;
+    DIR* directory = opendir(path.c_str());
+    if (directory == nullptr) return names;
+    while (const dirent* item = readdir(directory)) {
+        const std::string name = item->d_name;
+        if (item->d_type == DT_DIR && name != "." && name != "..") names.push_back(name);
+    }
+    closedir(directory);
+    return names;
+}
+
+Result<std::string> LinuxSys::read_file(const std::string& path) {
+    const Fd file = TRY(open_read(path));
+    std::string content;
+    char buffer[4096];
+    while (content.size() < kFileBytesMax) {
+        const ssize_t got = read(file.get(), buffer, sizeof buffer);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail_errno(errno, "read " + path);
+        if (got == 0) break;
+        content.append(buffer, size_t(got));
+    }
+    return content;
+}
+
+Status LinuxSys::write_file(const std::string& path, std::string_view text) {
+    const Fd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!file.valid()) return fail_errno(errno, "open " + path);
+    if (write(file.get(), text.data(), text.size()) != ssize_t(text.size()))
+        return fail_errno(errno, "write \"" + std::string(text) + "\" to " + path);
+    return {};
+}
+
+Result<Fd> LinuxSys::open_read(const std::string& path) {
+    Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.valid()) return fail_errno(errno, "open " + path);
+    return file;
+}
+
+Result<Fd> LinuxSys::make_memfd(Bytes content) {
+    Fd file(memfd_create("launch", MFD_CLOEXEC));
+    if (!file.valid()) return fail_errno(errno, "make an anonymous file for a launch spec");
+    for (size_t done = 0; done < content.size();) {
+        const ssize_t wrote = write(file.get(), content.data() + done, content.size() - done);
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote <= 0) return fail_errno(errno, "write a launch spec");
+        done += size_t(wrote);
+    }
+    return file;
+}
+
+Status LinuxSys::kill_process(uint32_t pid, int signal) {
+    if (kill(pid_t(pid), signal) == 0) return {};
+    return fail_errno(errno, "send signal " + std::to_string(signal) + " to process " + std::to_string(pid));
+}
+
+}  // namespace
+
+std::shared_ptr<Sys> linux_sys() { return std::make_shared<LinuxSys>(); }
+
+uint64_t process_start_time(Sys& sys, uint32_t pid) {
+    const auto stat = sys.read_file("/proc/" + std::to_string(pid) + "/stat");
+    if (!stat) return 0;
+    // The command's name, field 2, may contain anything; the fields behind its last parenthesis are numbers.
+    size_t at = stat->rfind(')');
+    if (at == std::string::npos) return 0;
+    constexpr int kFieldsToSkip = 20;
+    for (int field = 0; field < kFieldsToSkip && at != std::string::npos; ++field) at = stat->find(' ', at + 1);
+    if (at == std::string::npos) return 0;
+    return strtoull(stat->c_str() + at + 1, nullptr, 10);
+}
+
+}  // namespace noded::container
