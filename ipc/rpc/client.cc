@@ -44,6 +44,7 @@ private:
     kj::UnixEventPort::FdObserver observer_;
     FrameReader frames_;
     bool end_of_input_ = false;
+    kj::Maybe<kj::Promise<void>> readable_;  // The wait for more, where it began before someone asked for more.
     FrameWriter writer_;
     std::vector<kj::Own<kj::PromiseFulfiller<void>>> writers_;
     bool broken_ = false;
@@ -62,6 +63,10 @@ Result<bool> PolledStream::receive() {
     if (count < 0 && errno == EAGAIN) return false;
     if (count < 0) return fail_errno(errno, "receive from noded");
     if (count == 0) end_of_input_ = true;
+    // Less than there is room for, and no descriptor that cut it short: the socket is empty, and asking again would
+    // only say so. epoll tells of the next byte once, so the wait for it begins now.
+    const bool drained = static_cast<size_t>(count) < message.msg_iov->iov_len && message.msg_controllen == 0;
+    if (drained && !end_of_input_) readable_ = observer_.whenBecomesReadable();
     TRY_STATUS(frames_.received(message, static_cast<size_t>(count)));
     return true;
 }
@@ -81,11 +86,14 @@ kj::Promise<kj::Maybe<MessageReaderAndFds>> PolledStream::tryReadMessage(
             if (!frames_.within_message()) return kj::Maybe<MessageReaderAndFds>(nullptr);
             return to_exception(Error{ECONNRESET, "noded closed the connection in the middle of a message"});
         }
+        if (readable_ != nullptr) break;
         const auto received = receive();
         if (!received) return to_exception(received.error());
-        if (!*received) break;
+        if (!*received) readable_ = observer_.whenBecomesReadable();
     }
-    return observer_.whenBecomesReadable().then(
+    auto readable = kj::mv(KJ_ASSERT_NONNULL(readable_));
+    readable_ = nullptr;
+    return readable.then(
         [this, fd_space, options, scratch] { return tryReadMessage(fd_space, options, scratch); });
 }
 

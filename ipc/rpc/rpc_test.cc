@@ -164,6 +164,27 @@ TEST_F(RpcTest, stock_kj_client_calls_and_passes_descriptors_both_ways) {
     expect_echoes_and_descriptors(client.bootstrap().castAs<Echo>(), io.waitScope);
 }
 
+TEST_F(RpcTest, answers_with_descriptors_that_wait_together_are_all_seen) {
+    auto client = connect();
+    auto server = client->bootstrap().castAs<Echo>();
+    ASSERT_EQ(client->wait(echo(server, "hello")).value_or("failed"), "hello");
+    std::vector<kj::Promise<capnp::Response<Echo::OpenResults>>> opens;
+    for (int i = 0; i < 8; ++i) {
+        auto request = server.openRequest();
+        request.setText(kj::str("opened ", i));
+        opens.push_back(request.send());
+    }
+    // The calls leave, and the answers are all there before the client looks.
+    client->wait_scope().poll();
+    usleep(50'000);
+    for (size_t i = 0; i < opens.size(); ++i) {
+        auto opened = client->wait(kj::mv(opens[i]));
+        ASSERT_TRUE(opened) << opened.error().message;
+        const auto fd = opened->getSource().getFd().wait(client->wait_scope());
+        EXPECT_EQ(test::text_in(KJ_ASSERT_NONNULL(fd)), "opened " + std::to_string(i));
+    }
+}
+
 TEST_F(RpcTest, server_knows_who_calls) {
     auto client = connect();
     auto me = client->wait(client->bootstrap().castAs<Echo>().whoAmIRequest().send());
@@ -319,6 +340,55 @@ TEST_F(RpcTest, peer_that_does_not_read_its_replies_is_not_read_from) {
         sent += done;
         ASSERT_LT(sent, 4u << 20) << "the server takes requests without end";
     }
+}
+
+TEST(RpcStream, destroyed_while_reading_and_writing_it_closes_its_socket) {
+    auto reactor = reactor::UringReactor::create();
+    ASSERT_TRUE(reactor);
+    TurnSender sender(**reactor);
+    std::array<int, 2> ends;
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+    const Fd peer(ends[1]);
+    auto stream = kj::heap<Stream>(**reactor, sender, Fd(ends[0]));
+    auto reading = stream->tryReadMessage(nullptr, {}, nullptr);
+    // More than the socket takes, so that a part is left when the stream goes.
+    capnp::MallocMessageBuilder message;
+    message.initRoot<capnp::AnyPointer>().initAs<capnp::Data>(4 << 20);
+    auto writing = stream->writeMessage(nullptr, message.getSegmentsForOutput());
+    EXPECT_FALSE(reading.poll((*reactor)->wait_scope()));
+    EXPECT_FALSE(writing.poll((*reactor)->wait_scope()));
+    reading = nullptr;
+    writing = nullptr;
+    stream = nullptr;
+    (*reactor)->wait_scope().poll();
+    std::string sink(1 << 20, '\0');
+    size_t arrived = 0;
+    ssize_t count = 0;
+    while ((count = recv(peer.get(), sink.data(), sink.size(), MSG_DONTWAIT)) > 0) {
+        arrived += static_cast<size_t>(count);
+    }
+    EXPECT_EQ(count, 0) << "end of file, not a socket that stays open";
+    EXPECT_GT(arrived, 0u);
+    EXPECT_LT(arrived, 4u << 20);
+    // stop() has nothing left to end: the descriptor went with the last operation.
+    EXPECT_LT(fcntl(ends[0], F_GETFD), 0);
+}
+
+TEST(RpcStream, what_was_written_last_arrives_although_the_stream_goes_at_once) {
+    auto reactor = reactor::UringReactor::create();
+    ASSERT_TRUE(reactor);
+    TurnSender sender(**reactor);
+    std::array<int, 2> ends;
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+    const Fd peer(ends[1]);
+    {
+        Stream stream(**reactor, sender, Fd(ends[0]));
+        capnp::MallocMessageBuilder message;
+        message.initRoot<capnp::AnyPointer>().setAs<capnp::Text>("farewell");
+        stream.writeMessage(nullptr, message.getSegmentsForOutput()).wait((*reactor)->wait_scope());
+    }
+    char bytes[256];
+    EXPECT_GT(recv(peer.get(), bytes, sizeof bytes, MSG_DONTWAIT), 16);
 }
 
 TEST(RpcConnect, errors_say_what_to_do) {
