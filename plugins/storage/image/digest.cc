@@ -1,5 +1,5 @@
-// Digests: see digest.h. EVP calls fail only without memory or without SHA-256 in the library, both of which
-// are beyond repair, so they are CHECKed.
+// Digests: see digest.h. EVP calls fail only without memory or without SHA-256 in the library, both
+// of which are beyond repair, so they are CHECKed.
 #include "plugins/storage/image/digest.h"
 
 #include <openssl/evp.h>

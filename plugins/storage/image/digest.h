@@ -1,5 +1,5 @@
-// SHA-256 digests in the two forms that the store needs: "sha256:HEX" as images write them, and bare HEX as
-// files are named. Used by every file of this folder that reads or writes content.
+// SHA-256 digests in the two forms that the store needs: "sha256:HEX" as images write them, and
+// bare HEX as files are named. Used by every file of this folder that reads or writes content.
 #pragma once
 
 #include <memory>

@@ -11,7 +11,8 @@ namespace noded::image {
 /// A name from an archive for an error sentence: control characters escaped, length bounded.
 std::string show_name(std::string_view name);
 
-/// A relative path without "", "." and ".." components, split before its last one. Both parts empty: the root.
+/// A relative path without "", "." and ".." components, split before its last one. Both parts
+/// empty: the root.
 struct EntryPath {
     std::string parent;
     std::string name;
@@ -20,7 +21,8 @@ struct EntryPath {
     std::string full() const { return parent.empty() ? name : parent + "/" + name; }
     std::string shown() const { return show_name(is_root() ? "." : full()); }
     bool parent_has_prefix(std::string_view prefix) const {
-        return parent.starts_with(prefix) || parent.find("/" + std::string(prefix)) != std::string::npos;
+        return parent.starts_with(prefix) ||
+               parent.find("/" + std::string(prefix)) != std::string::npos;
     }
     /// True if any component, the name included, starts so.
     bool has_component_prefix(std::string_view prefix) const {

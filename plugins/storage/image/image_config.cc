@@ -1,5 +1,5 @@
-// Parse and print of the image config, see image_config.h. nlohmann-json throws on a wrong type, so every value's
-// type is asked for before it is read; nothing here relies on its exceptions.
+// Parse and print of the image config, see image_config.h. nlohmann-json throws on a wrong type, so
+// every value's type is asked for before it is read; nothing here relies on its exceptions.
 #include "plugins/storage/image/image_config.h"
 
 #include <algorithm>
@@ -15,7 +15,8 @@ std::unexpected<Error> wrong(std::string_view field, std::string_view what) {
     return fail("image config: " + std::string(field) + " " + std::string(what));
 }
 
-/// What a NUL would do to a string that later goes to execve(2) or mount(2) is never what its author meant.
+/// What a NUL would do to a string that later goes to execve(2) or mount(2) is never what its
+/// author meant.
 Status check_string(const std::string& text, std::string_view field) {
     if (text.size() > limits::config_string_bytes_max)
         return wrong(field, "has a string of more than 131072 bytes");
@@ -61,7 +62,8 @@ Status read_labels(const Json& object, std::map<std::string, std::string>& out) 
     const Json& value = json_member(object, "Labels");
     if (value.is_null()) return {};
     if (!value.is_object()) return wrong("Labels", "is not an object");
-    if (value.size() > limits::config_strings_max) return wrong("Labels", "has more than 4096 members");
+    if (value.size() > limits::config_strings_max)
+        return wrong("Labels", "has more than 4096 members");
     for (auto& [name, text] : value.items()) {
         if (!text.is_string()) return wrong("Labels", "has a value that is not a string");
         out[name] = text.get_ref<const std::string&>();
@@ -93,7 +95,8 @@ Status read_history(const Json& object, std::vector<HistoryLine>& out) {
     const Json& value = json_member(object, "history");
     if (value.is_null()) return {};
     if (!value.is_array()) return wrong("history", "is not an array");
-    if (value.size() > limits::config_strings_max) return wrong("history", "has more than 4096 elements");
+    if (value.size() > limits::config_strings_max)
+        return wrong("history", "has more than 4096 elements");
     for (const Json& element : value) {
         if (!element.is_object()) return wrong("history", "has an element that is not an object");
         HistoryLine line;
@@ -101,7 +104,8 @@ Status read_history(const Json& object, std::vector<HistoryLine>& out) {
         TRY_STATUS(read_string(element, "created_by", line.created_by));
         TRY_STATUS(read_string(element, "comment", line.comment));
         const Json& empty = json_member(element, "empty_layer");
-        if (!empty.is_null() && !empty.is_boolean()) return wrong("empty_layer", "is not a boolean");
+        if (!empty.is_null() && !empty.is_boolean())
+            return wrong("empty_layer", "is not a boolean");
         line.empty_layer = empty.is_boolean() && empty.get<bool>();
         out.push_back(std::move(line));
     }
@@ -153,7 +157,8 @@ std::string_view trim(std::string_view text) {
     return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
-/// Splits at blanks outside quotes and takes the quotes away; a backslash protects the next character.
+/// Splits at blanks outside quotes and takes the quotes away; a backslash protects the next
+/// character.
 Result<std::vector<std::string>> split_words(std::string_view text) {
     std::vector<std::string> words;
     std::string word;
@@ -235,7 +240,8 @@ Status apply(RuntimeConfig& config, const std::string& verb, std::string_view re
         for (auto& [name, value] : TRY(read_pairs(rest))) config.labels[name] = value;
     } else if (verb == "EXPOSE") {
         for (const std::string& port : TRY(split_words(rest)))
-            add_once(config.exposed_ports, port.find('/') == std::string::npos ? port + "/tcp" : port);
+            add_once(config.exposed_ports,
+                     port.find('/') == std::string::npos ? port + "/tcp" : port);
     } else if (verb == "VOLUME") {
         bool array = rest.starts_with('[');
         for (const std::string& path : array ? command_form(rest) : TRY(split_words(rest)))
@@ -258,7 +264,8 @@ Status apply(RuntimeConfig& config, const std::string& verb, std::string_view re
 }  // namespace
 
 Result<ImageConfig> parse_image_config(std::string_view text) {
-    if (text.size() > limits::config_bytes_max) return wrong("its JSON", "has more than 524288 bytes");
+    if (text.size() > limits::config_bytes_max)
+        return wrong("its JSON", "has more than 524288 bytes");
     Json root = TRY(parse_json(text, "image config"));
     if (!root.is_object()) return wrong("it", "is not a JSON object");
     ImageConfig out;

@@ -1,5 +1,6 @@
-// The OCI image config (image-spec, config.md): what a container of the image runs by default, and which layers
-// it stands on. Unknown fields are ignored, known ones must have their type; counts and sizes are bounded.
+// The OCI image config (image-spec, config.md): what a container of the image runs by default, and
+// which layers it stands on. Unknown fields are ignored, known ones must have their type; counts
+// and sizes are bounded.
 //
 // Pure. Called by import and load, by the container plugin's side of `inspect`, and by decide.
 #pragma once
@@ -15,16 +16,16 @@ namespace noded::image {
 
 /// The "config" object: defaults of a container.
 struct RuntimeConfig {
-    std::vector<std::string> env;         ///< "NAME=value"
+    std::vector<std::string> env;  ///< "NAME=value"
     std::vector<std::string> cmd;
     std::vector<std::string> entrypoint;
     std::string working_dir;
-    std::string user;                     ///< "user", "uid:gid", … as written
+    std::string user;                        ///< "user", "uid:gid", … as written
     std::vector<std::string> exposed_ports;  ///< "80/tcp", in the order of their names
-    std::vector<std::string> volumes;     ///< paths, in the order of their names
+    std::vector<std::string> volumes;        ///< paths, in the order of their names
     std::map<std::string, std::string> labels;
-    std::string stop_signal;              ///< "SIGTERM", "15" or empty
-    std::string healthcheck;              ///< its JSON object as text, or empty
+    std::string stop_signal;  ///< "SIGTERM", "15" or empty
+    std::string healthcheck;  ///< its JSON object as text, or empty
     std::vector<std::string> shell;
 };
 
@@ -50,8 +51,8 @@ Result<ImageConfig> parse_image_config(std::string_view json);
 /// The JSON of `config`. The same value always gives the same bytes, hence the same image id.
 std::string image_config_json(const ImageConfig& config);
 
-/// Applies one instruction of `import --change`: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or
-/// WORKDIR, written as in a Dockerfile.
+/// Applies one instruction of `import --change`: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL,
+/// USER, VOLUME or WORKDIR, written as in a Dockerfile.
 Status apply_change(RuntimeConfig& config, std::string_view instruction);
 
 }  // namespace noded::image

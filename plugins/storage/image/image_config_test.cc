@@ -1,4 +1,5 @@
-// The image config: what is read, what is refused, and the Dockerfile instructions of import --change.
+// The image config: what is read, what is refused, and the Dockerfile instructions of import
+// --change.
 #include "plugins/storage/image/image_config.h"
 
 #include <gtest/gtest.h>
@@ -16,8 +17,10 @@ std::string with(const std::string& members) {
 
 TEST(ImageConfig, every_field_is_read_and_unknown_ones_are_ignored) {
     auto config = parse_image_config(with(
-        R"("Env":["A=1"],"Cmd":["sh","-c"],"Entrypoint":null,"WorkingDir":"/w","User":"1:2","Strange":[1],
-        "ExposedPorts":{"80/tcp":{},"53/udp":{}},"Volumes":{"/data":{}},"Labels":{"k":"v"},"StopSignal":"SIGINT",
+        R"("Env":["A=1"],"Cmd":["sh","-c"],"Entrypoint":null,"WorkingDir":"/w",
+        "User":"1:2","Strange":[1],
+        "ExposedPorts":{"80/tcp":{},"53/udp":{}},"Volumes":{"/data":{}},"Labels":{"k":"v"},
+        "StopSignal":"SIGINT",
         "Healthcheck":{"Test":["CMD","true"]},"Shell":["/bin/bash"])"));
     ASSERT_TRUE(config) << config.error().message;
     const RuntimeConfig& runtime = config->config;
@@ -79,7 +82,8 @@ TEST(ImageConfig, size_count_and_depth_are_bounded) {
     many.back() = ']';
     EXPECT_EQ(parse_image_config(with(many)).error().message,
               "image config: Env has more than 4096 elements");
-    std::string deep = "\"Healthcheck\":{\"a\":" + std::string(200000, '[') + std::string(200000, ']') + "}";
+    std::string deep =
+        "\"Healthcheck\":{\"a\":" + std::string(200000, '[') + std::string(200000, ']') + "}";
     EXPECT_EQ(parse_image_config(with(deep)).error().message,
               "image config is nested more than 64 levels deep");
     EXPECT_FALSE(parse_image_config(with("\"User\":\"" + std::string(600000, 'u') + "\"")));
@@ -88,9 +92,9 @@ TEST(ImageConfig, size_count_and_depth_are_bounded) {
 TEST(ImageConfig, changes_are_read_as_dockerfile_instructions) {
     RuntimeConfig config;
     for (const char* change :
-         {"CMD [\"a\", \"b c\"]", "entrypoint run it", "ENV A=1 B=\"two words\"", "ENV C three  four", "ENV A=2",
-          "EXPOSE 80 53/udp", "LABEL x=y", "USER me", "WORKDIR /a", "WORKDIR b", "VOLUME /v /w", "VOLUME [\"/x\"]",
-          "STOPSIGNAL SIGQUIT"})
+         {"CMD [\"a\", \"b c\"]", "entrypoint run it", "ENV A=1 B=\"two words\"",
+          "ENV C three  four", "ENV A=2", "EXPOSE 80 53/udp", "LABEL x=y", "USER me", "WORKDIR /a",
+          "WORKDIR b", "VOLUME /v /w", "VOLUME [\"/x\"]", "STOPSIGNAL SIGQUIT"})
         ASSERT_TRUE(apply_change(config, change)) << change;
     EXPECT_EQ(config.cmd, (Strings{"a", "b c"}));
     EXPECT_EQ(config.entrypoint, (Strings{"/bin/sh", "-c", "run it"}));

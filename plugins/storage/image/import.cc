@@ -1,4 +1,5 @@
-// Import of root file systems, see import.h. What could be refused early is refused before the first byte is read.
+// Import of root file systems, see import.h. What could be refused early is refused before the
+// first byte is read.
 #include "plugins/storage/image/import.h"
 
 #include <errno.h>
@@ -22,7 +23,8 @@ Result<RuntimeConfig> runtime_config(const std::vector<std::string>& changes) {
 Status refuse_directory(const Source& source) {
     struct stat info;
     if (fstat(source.fd.get(), &info) != 0) return fail_errno(errno, "stat " + source.name);
-    if (S_ISDIR(info.st_mode)) return fail(source.name + " is a directory; import reads a tar archive");
+    if (S_ISDIR(info.st_mode))
+        return fail(source.name + " is a directory; import reads a tar archive");
     return {};
 }
 

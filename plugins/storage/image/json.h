@@ -1,5 +1,6 @@
-// JSON from strangers: parsed without exceptions, with a bound on nesting (nlohmann-json prints recursively, so
-// a megabyte of brackets would run through the stack). Private to image_config.cc and load.cc.
+// JSON from strangers: parsed without exceptions, with a bound on nesting (nlohmann-json prints
+// recursively, so a megabyte of brackets would run through the stack). Private to image_config.cc
+// and load.cc.
 #pragma once
 
 #include <nlohmann/json.hpp>

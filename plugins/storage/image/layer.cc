@@ -39,7 +39,8 @@ Additions::~Additions() {
 }
 
 Result<std::string> Additions::layer(ContentStream& stream, const LayerExpectation& expected,
-                                     const UnpackOptions& options, std::vector<std::string>& notices) {
+                                     const UnpackOptions& options,
+                                     std::vector<std::string>& notices) {
     Workspace work = TRY(Workspace::make(paths_));
     Fd tree = TRY(make_subdir(work, "tree"));
     Fd trash = TRY(make_subdir(work, "trash"));
@@ -47,7 +48,8 @@ Result<std::string> Additions::layer(ContentStream& stream, const LayerExpectati
     TRY_STATUS(check(stream.name(), stream.stored_digest(), expected.stored_digest));
     TRY_STATUS(check(stream.name() + ", uncompressed,", stream.digest(), expected.diff_id));
     std::string diff_id = stream.digest();
-    if (TRY(install_layer(paths_, work, "tree", TRY(digest_hex(diff_id))))) layers_.push_back(diff_id);
+    if (TRY(install_layer(paths_, work, "tree", TRY(digest_hex(diff_id)))))
+        layers_.push_back(diff_id);
     return diff_id;
 }
 

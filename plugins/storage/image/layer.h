@@ -1,4 +1,5 @@
-// What an import or load adds to the store, layer by layer, and takes back if it fails. Private to import.cc and load.cc.
+// What an import or load adds to the store, layer by layer, and takes back if it fails. Private to
+// import.cc and load.cc.
 #pragma once
 
 #include <string>
@@ -27,8 +28,8 @@ public:
     Additions(const Additions&) = delete;
     Additions& operator=(const Additions&) = delete;
 
-    /// Unpacks and installs a layer, and returns its diff id. With another digest than expected nothing is
-    /// installed.
+    /// Unpacks and installs a layer, and returns its diff id. With another digest than expected
+    /// nothing is installed.
     Result<std::string> layer(ContentStream& stream, const LayerExpectation& expected,
                               const UnpackOptions& options, std::vector<std::string>& notices);
     /// Writes a blob and returns its digest.
@@ -42,8 +43,8 @@ private:
     bool kept_ = false;
 };
 
-/// Checks the digests of a layer that need not be unpacked: the stored one where it is known, which spares the
-/// decompression, else the diff id.
+/// Checks the digests of a layer that need not be unpacked: the stored one where it is known, which
+/// spares the decompression, else the diff id.
 Status verify_layer(Extent extent, const std::string& name, uint64_t bytes_max,
                     const LayerExpectation& expected);
 

@@ -1,5 +1,5 @@
-// Loading of image archives, see load.h. Two readers (docker's manifest.json, OCI's index.json) turn an archive into
-// ImageParts, and one function turns these into an image in the store.
+// Loading of image archives, see load.h. Two readers (docker's manifest.json, OCI's index.json)
+// turn an archive into ImageParts, and one function turns these into an image in the store.
 #include "plugins/storage/image/load.h"
 
 #include <algorithm>
@@ -25,8 +25,8 @@ struct ImageParts {
         std::string digest;  ///< of the member as it lies there; empty: not stated
     };
     std::string config_member;
-    std::string config;            ///< verified
-    std::string manifest;          ///< OCI only, verified
+    std::string config;    ///< verified
+    std::string manifest;  ///< OCI only, verified
     std::vector<Layer> layers;
     std::vector<std::string> names;
     std::vector<std::string> notices;
@@ -38,9 +38,9 @@ struct Descriptor {
     std::string digest;
     std::string hex;
     uint64_t size = 0;
-    std::string os;                ///< of "platform"; empty where there is none
+    std::string os;  ///< of "platform"; empty where there is none
     std::string architecture;
-    std::string image_name;        ///< annotations
+    std::string image_name;  ///< annotations
     std::string ref_name;
 
     std::string member() const { return "blobs/sha256/" + hex; }
@@ -54,8 +54,12 @@ struct Descriptor {
 
 class Loader {
 public:
-    Loader(const StorePaths& paths, const Source& source, const UnpackLimits& limits, Members members)
-        : paths_(paths), source_(source), limits_(limits), members_(std::move(members)),
+    Loader(const StorePaths& paths, const Source& source, const UnpackLimits& limits,
+           Members members)
+        : paths_(paths),
+          source_(source),
+          limits_(limits),
+          members_(std::move(members)),
           additions_(paths) {}
 
     Result<std::vector<ImportedImage>> run();
@@ -93,14 +97,14 @@ void add_name(ImageParts& parts, const std::string& name) {
     if (familiar.empty())
         parts.notices.push_back("the name \"" + name.substr(0, 200) + "\" was left out: " +
                                 (reference ? "it has a digest" : reference.error().message));
-    else if (parts.names.size() < limits::names_per_image_max)
-        parts.names.push_back(familiar);
+    else if (parts.names.size() < limits::names_per_image_max) parts.names.push_back(familiar);
 }
 
 // docker save.
 
-/// The digest that a member's name promises: "blobs/sha256/HEX", "HEX.json", "sha256:HEX". Empty: none. The HEX of
-/// layers' names means different things to different tools, hence only the first form counts for them.
+/// The digest that a member's name promises: "blobs/sha256/HEX", "HEX.json", "sha256:HEX". Empty:
+/// none. The HEX of layers' names means different things to different tools, hence only the first
+/// form counts for them.
 std::string promised_digest(std::string_view member, bool config) {
     constexpr std::string_view blobs = "blobs/sha256/";
     if (member.starts_with(blobs)) {
@@ -153,7 +157,8 @@ Result<std::vector<ImageParts>> Loader::read_docker() {
     std::string text = TRY(members_.read("manifest.json", limits::manifest_bytes_max));
     Json root = TRY(parse_json(text, shown));
     if (!root.is_array()) return fail(shown + " is not an array of images");
-    if (root.size() > limits::images_per_archive_max) return fail(shown + " has more than 256 images");
+    if (root.size() > limits::images_per_archive_max)
+        return fail(shown + " has more than 256 images");
     std::vector<ImageParts> images;
     for (const Json& element : root) images.push_back(TRY(read_docker_image(element)));
     if (images.size() == 1 && images[0].names.empty()) add_repositories(images[0]);
@@ -182,7 +187,8 @@ Result<Descriptor> read_descriptor(const Json& value, const std::string& shown) 
     return out;
 }
 
-Result<std::vector<Descriptor>> Loader::read_index(const std::string& text, const std::string& shown) {
+Result<std::vector<Descriptor>> Loader::read_index(const std::string& text,
+                                                   const std::string& shown) {
     Json root = TRY(parse_json(text, shown));
     const Json& manifests = json_member(root, "manifests");
     if (!manifests.is_array()) return fail(shown + " has no array of manifests");
@@ -204,8 +210,8 @@ Result<std::string> Loader::read_verified(const Descriptor& descriptor, size_t b
     return content;
 }
 
-/// The manifest behind a descriptor that runs here: itself, or of an index the first that says linux/amd64, or
-/// its only one where nothing says anything.
+/// The manifest behind a descriptor that runs here: itself, or of an index the first that says
+/// linux/amd64, or its only one where nothing says anything.
 Result<std::optional<Descriptor>> Loader::choose(const Descriptor& descriptor, size_t depth) {
     if (!descriptor.is_index()) {
         if (!descriptor.has_platform() || descriptor.runs_here()) return descriptor;
@@ -219,9 +225,11 @@ Result<std::optional<Descriptor>> Loader::choose(const Descriptor& descriptor, s
     for (const Descriptor& entry : entries)
         if (entry.runs_here() || entry.is_index())
             if (auto chosen = TRY(choose(entry, depth + 1))) return chosen;
-    if (entries.size() == 1 && !entries[0].has_platform() && !entries[0].is_index()) return entries[0];
+    if (entries.size() == 1 && !entries[0].has_platform() && !entries[0].is_index())
+        return entries[0];
     for (const Descriptor& entry : entries)
-        seen_platforms_.push_back(entry.has_platform() ? entry.os + "/" + entry.architecture : "no platform");
+        seen_platforms_.push_back(entry.has_platform() ? entry.os + "/" + entry.architecture
+                                                       : "no platform");
     return std::nullopt;
 }
 
@@ -244,8 +252,8 @@ Result<ImageParts> Loader::read_manifest(const Descriptor& descriptor) {
     return parts;
 }
 
-/// containerd writes the whole name; ref.name is the whole name (skopeo), a repository, or a bare tag (umoci), and
-/// "latest" alone cannot be anything but a tag.
+/// containerd writes the whole name; ref.name is the whole name (skopeo), a repository, or a bare
+/// tag (umoci), and "latest" alone cannot be anything but a tag.
 void add_annotated_names(ImageParts& parts, const Descriptor& descriptor) {
     if (!descriptor.image_name.empty()) add_name(parts, descriptor.image_name);
     else if (descriptor.ref_name == "latest")
@@ -259,7 +267,8 @@ Result<std::vector<ImageParts>> Loader::read_oci() {
     TRY(parse_json(layout, members_.shown("oci-layout")));
     std::string text = TRY(members_.read("index.json", limits::manifest_bytes_max));
     std::vector<Descriptor> entries = TRY(read_index(text, shown));
-    if (entries.size() > limits::images_per_archive_max) return fail(shown + " has more than 256 images");
+    if (entries.size() > limits::images_per_archive_max)
+        return fail(shown + " has more than 256 images");
     std::vector<ImageParts> images;
     std::vector<std::string> chosen_digests;
     for (const Descriptor& entry : entries) {
@@ -282,9 +291,11 @@ Result<std::vector<ImageParts>> Loader::read_parts() {
     if (members_.has("manifest.json")) return read_docker();
     if (members_.has("index.json")) return read_oci();
     if (members_.has("repositories"))
-        return fail(source_.name + " was made by docker before version 1.10; load it there and save it again");
+        return fail(source_.name +
+                    " was made by docker before version 1.10; load it there and save it again");
     return fail(source_.name +
-                " is not an image archive: it has neither manifest.json (docker save) nor index.json (OCI)");
+                " is not an image archive: it has neither manifest.json (docker save) nor "
+                "index.json (OCI)");
 }
 
 Status Loader::store_layer(const ImageParts::Layer& layer, const std::string& diff_id,
@@ -308,14 +319,16 @@ Result<ImportedImage> Loader::store(ImageParts parts) {
     auto config = parse_image_config(parts.config);
     if (!config) return context(config.error(), shown);
     if (config->os != "linux")
-        return fail(shown + " is of an image for \"" + config->os + "\", which does not run on linux");
+        return fail(shown + " is of an image for \"" + config->os +
+                    "\", which does not run on linux");
     if (config->diff_ids.size() != parts.layers.size())
         return fail(shown + " names " + std::to_string(config->diff_ids.size()) +
                     " layers, but its manifest " + std::to_string(parts.layers.size()));
     ImportedImage image;
     image.notices = std::move(parts.notices);
     if (config->architecture != "amd64")
-        image.notices.push_back("the image is for " + config->architecture + ", this node is amd64");
+        image.notices.push_back("the image is for " + config->architecture +
+                                ", this node is amd64");
     for (size_t i = 0; i < parts.layers.size(); ++i) {
         TRY_STATUS(store_layer(parts.layers[i], config->diff_ids[i], image.notices));
         image.layer_bytes.push_back(TRY(layer_size(paths_, TRY(digest_hex(config->diff_ids[i])))));
@@ -325,7 +338,8 @@ Result<ImportedImage> Loader::store(ImageParts parts) {
     image.names = std::move(parts.names);
     image.id = TRY(additions_.blob(as_bytes(parts.config)));
     image.config_json = std::move(parts.config);
-    if (!parts.manifest.empty()) image.manifest_digest = TRY(additions_.blob(as_bytes(parts.manifest)));
+    if (!parts.manifest.empty())
+        image.manifest_digest = TRY(additions_.blob(as_bytes(parts.manifest)));
     if (image.notices.size() > limits::notices_max) image.notices.resize(limits::notices_max);
     return image;
 }

@@ -1,6 +1,6 @@
-// `image load`: images from archives made by other tools. Understood are what docker save writes (before and after
-// version 25), what skopeo, jib, kaniko and kin write in that format, and OCI layouts, each as a tar (plain, gzip or
-// zstd) or as a directory. Blocking; for the offload lane.
+// `image load`: images from archives made by other tools. Understood are what docker save writes
+// (before and after version 25), what skopeo, jib, kaniko and kin write in that format, and OCI
+// layouts, each as a tar (plain, gzip or zstd) or as a directory. Blocking; for the offload lane.
 #pragma once
 
 #include <vector>
@@ -11,9 +11,9 @@
 
 namespace noded::image {
 
-/// Loads every image of the archive that runs on linux/amd64; at least one, or it is an error. Every digest that the
-/// archive states is checked. Layers that the store has are not unpacked again. All or nothing: an error leaves nothing new
-/// in the store.
+/// Loads every image of the archive that runs on linux/amd64; at least one, or it is an error.
+/// Every digest that the archive states is checked. Layers that the store has are not unpacked
+/// again. All or nothing: an error leaves nothing new in the store.
 Result<std::vector<ImportedImage>> load_archive(const StorePaths& paths, const Source& source,
                                                 const UnpackLimits& limits);
 

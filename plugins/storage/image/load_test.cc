@@ -1,4 +1,5 @@
-// Image archives: both formats, in every wrapping, with wrong digests, and as other tools write them.
+// Image archives: both formats, in every wrapping, with wrong digests, and as other tools write
+// them.
 #include "plugins/storage/image/load.h"
 
 #include <gtest/gtest.h>
@@ -69,14 +70,17 @@ TEST(ImageLoad, docker_archives_of_version_25_load_by_their_manifest) {
     Files files = oci_layout(image, "ignored", plain);
     std::string layers;
     for (const std::string& tar : image.tars)
-        layers += (layers.empty() ? "\"" : ",\"") + ("blobs/sha256/" + digest_of(tar).substr(7)) + "\"";
+        layers +=
+            (layers.empty() ? "\"" : ",\"") + ("blobs/sha256/" + digest_of(tar).substr(7)) + "\"";
     files["manifest.json"] = R"([{"Config":"blobs/sha256/)" + digest_of(image.config()).substr(7) +
-                             R"(","RepoTags":["app:1","host:5000/app:2"],"Layers":[)" + layers + "]}]";
+                             R"(","RepoTags":["app:1","host:5000/app:2"],"Layers":[)" + layers +
+                             "]}]";
     expect_two_layers(store, store.load(tar_of(files)), {"app:1", "host:5000/app:2"});
     // The name of a blob is a promise.
     files["blobs/sha256/" + digest_of(image.tars[1]).substr(7)] = image.tars[0];
-    EXPECT_EQ(refusal(files), "archive.tar: blobs/sha256/" + digest_of(image.tars[1]).substr(7) + " has digest " +
-                                  digest_of(image.tars[0]) + " instead of " + digest_of(image.tars[1]));
+    EXPECT_EQ(refusal(files), "archive.tar: blobs/sha256/" + digest_of(image.tars[1]).substr(7) +
+                                  " has digest " + digest_of(image.tars[0]) + " instead of " +
+                                  digest_of(image.tars[1]));
 }
 
 TEST(ImageLoad, oci_layouts_load_with_any_compression_and_as_directories) {
@@ -91,7 +95,8 @@ TEST(ImageLoad, oci_layouts_load_with_any_compression_and_as_directories) {
         TestStore second;
         std::string dir = second.dir() + "/layout";
         std::filesystem::create_directories(dir + "/blobs/sha256");
-        for (auto& [name, content] : files) std::ofstream(dir + "/" + name, std::ios::binary) << content;
+        for (auto& [name, content] : files)
+            std::ofstream(dir + "/" + name, std::ios::binary) << content;
         auto source = open_source(dir);
         ASSERT_TRUE(source);
         expect_two_layers(second, load_archive(second.paths(), *source, {}), {"app:1"});
@@ -106,7 +111,8 @@ TEST(ImageLoad, shared_layers_may_be_links_inside_the_archive) {
     for (auto& [name, content] : files)
         if (name != "layer1/layer.tar") tar.file(name, content);
     TestStore store;
-    auto images = store.load(TarBuilder(tar).link("layer1/layer.tar", "../layer0/layer.tar").finish());
+    auto images =
+        store.load(TarBuilder(tar).link("layer1/layer.tar", "../layer0/layer.tar").finish());
     ASSERT_TRUE(images) << images.error().message;
     EXPECT_EQ((*images)[0].diff_ids, Strings(2, digest_of(image.tars[0])));
     TestStore other;
@@ -133,19 +139,30 @@ TEST(ImageLoad, nested_indexes_give_the_platform_that_runs_here) {
         return std::string();
     };
     std::string inner = R"({"manifests":[)" +
-        add_blob(files, manifest_type, manifest_of(wrong), R"(,"platform":{"os":"linux","architecture":"arm64"})") + "," +
-        add_blob(files, manifest_type, "{}", R"(,"platform":{"os":"unknown","architecture":"unknown"})") + "," +
-        add_blob(files, manifest_type, manifest_of(right), R"(,"platform":{"os":"linux","architecture":"amd64"})") + "]}";
+                        add_blob(files, manifest_type, manifest_of(wrong),
+                                 R"(,"platform":{"os":"linux","architecture":"arm64"})") +
+                        "," +
+                        add_blob(files, manifest_type, "{}",
+                                 R"(,"platform":{"os":"unknown","architecture":"unknown"})") +
+                        "," +
+                        add_blob(files, manifest_type, manifest_of(right),
+                                 R"(,"platform":{"os":"linux","architecture":"amd64"})") +
+                        "]}";
     std::string outer = R"({"manifests":[)" + add_blob(files, index_type, inner) + "]}";
     files["oci-layout"] = "{}";
-    files["index.json"] = R"({"manifests":[)" +
-        add_blob(files, index_type, outer, R"(,"annotations":{"io.containerd.image.name":"docker.io/library/multi:2",)"
-                                           R"("org.opencontainers.image.ref.name":"2"})") + "]}";
+    files["index.json"] =
+        R"({"manifests":[)" +
+        add_blob(files, index_type, outer,
+                 R"(,"annotations":{"io.containerd.image.name":"docker.io/library/multi:2",)"
+                 R"("org.opencontainers.image.ref.name":"2"})") +
+        "]}";
     TestStore store;
     expect_two_layers(store, store.load(tar_of(files)), {"multi:2"});
 
     files["index.json"] = R"({"manifests":[)" +
-        add_blob(files, manifest_type, manifest_of(wrong), R"(,"platform":{"os":"linux","architecture":"arm64"})") + "]}";
+                          add_blob(files, manifest_type, manifest_of(wrong),
+                                   R"(,"platform":{"os":"linux","architecture":"arm64"})") +
+                          "]}";
     EXPECT_EQ(refusal(files), "archive.tar has no image for linux/amd64, only for linux/arm64");
 }
 
@@ -186,12 +203,13 @@ TEST(ImageLoad, a_wrong_digest_names_blob_expected_and_got) {
     Files files = docker_archive(image, "app");
     files["layer1/layer.tar"] = TarBuilder().file("evil").finish();
     EXPECT_EQ(refusal(files), "archive.tar: layer1/layer.tar, uncompressed, has digest " +
-                                  digest_of(files["layer1/layer.tar"]) + " instead of " + digest_of(image.tars[1]));
+                                  digest_of(files["layer1/layer.tar"]) + " instead of " +
+                                  digest_of(image.tars[1]));
     files = docker_archive(image, "app");
     std::string config = digest_of(image.config()).substr(7) + ".json";
     files[config] += " ";
-    EXPECT_EQ(refusal(files), "archive.tar: " + config + " has digest " + digest_of(files[config]) + " instead of " +
-                                  digest_of(image.config()));
+    EXPECT_EQ(refusal(files), "archive.tar: " + config + " has digest " + digest_of(files[config]) +
+                                  " instead of " + digest_of(image.config()));
     files = oci_layout(image, "app", gzip);
     for (auto& [name, content] : files) {
         if (!name.starts_with("blobs/")) continue;
@@ -219,14 +237,18 @@ TEST(ImageLoad, a_wrong_digest_names_blob_expected_and_got) {
         }
     std::string message = refusal(lying);
     EXPECT_NE(message.find("uncompressed, has digest " + digest_of(liar.tars[1]) + " instead of " +
-                           digest_of(image.tars[1])), std::string::npos) << message;
+                           digest_of(image.tars[1])),
+              std::string::npos)
+        << message;
 }
 
 TEST(ImageLoad, bad_archives_are_refused_with_a_sentence) {
-    EXPECT_EQ(refusal({{"x", "y"}}), "archive.tar is not an image archive: it has neither manifest.json (docker "
-                                     "save) nor index.json (OCI)");
+    EXPECT_EQ(refusal({{"x", "y"}}),
+              "archive.tar is not an image archive: it has neither manifest.json (docker "
+              "save) nor index.json (OCI)");
     EXPECT_EQ(refusal({{"manifest.json", "{"}}), "archive.tar: manifest.json is not valid JSON");
-    EXPECT_EQ(refusal({{"manifest.json", "{}"}}), "archive.tar: manifest.json is not an array of images");
+    EXPECT_EQ(refusal({{"manifest.json", "{}"}}),
+              "archive.tar: manifest.json is not an array of images");
     EXPECT_EQ(refusal({{"manifest.json", std::string(100, '[')}}),
               "archive.tar: manifest.json is nested more than 64 levels deep");
     EXPECT_EQ(refusal({{"manifest.json", R"([{"Config":"../../etc/passwd","Layers":[]}])"}}),
@@ -235,14 +257,16 @@ TEST(ImageLoad, bad_archives_are_refused_with_a_sentence) {
               "archive.tar: gone.json is not in the archive");
     TestImage image = two_layers();
     image.os = "windows";
-    EXPECT_NE(refusal(docker_archive(image, "app")).find("does not run on linux"), std::string::npos);
+    EXPECT_NE(refusal(docker_archive(image, "app")).find("does not run on linux"),
+              std::string::npos);
     Files files = docker_archive(two_layers(), "app");
     std::string& manifest = files["manifest.json"];
     manifest.replace(manifest.find("\"layer0/layer.tar\","), 19, "");
     EXPECT_NE(refusal(files).find("names 2 layers, but its manifest 1"), std::string::npos);
     UnpackLimits small;
     small.unpacked_bytes = 3000;
-    EXPECT_NE(refusal(docker_archive(two_layers(), "app"), small).find("more than the limit of"), std::string::npos);
+    EXPECT_NE(refusal(docker_archive(two_layers(), "app"), small).find("more than the limit of"),
+              std::string::npos);
 }
 
 TEST(ImageLoad, truncated_archives_are_refused_at_any_length) {
@@ -263,20 +287,27 @@ bool have(const char* tool) {
 TEST(ImageLoad, archives_made_by_umoci_and_skopeo_load) {
     if (!have("umoci") || !have("skopeo")) GTEST_SKIP() << "umoci or skopeo is not installed";
     TestStore store;
-    std::string cd = "set -e; cd " + store.dir() + "; export TMPDIR=$PWD HOME=$PWD; exec >log 2>&1; ";
-    ASSERT_EQ(system((cd + "umoci init --layout l; umoci new --image l:v1; umoci unpack --image l:v1 b; "
-                           "mkdir b/rootfs/dir; echo 1 > b/rootfs/dir/a; echo 1 > b/rootfs/gone; "
-                           "umoci repack --refresh-bundle --image l:v1 b; rm b/rootfs/gone; echo 2 > b/rootfs/dir/b; "
-                           "umoci repack --refresh-bundle --image l:v1 b; "
-                           "umoci config --image l:v1 --config.cmd /bin/x --config.env K=V; "
-                           "skopeo --insecure-policy copy oci:l:v1 docker-archive:d.tar:app:1; "
-                           "skopeo --insecure-policy copy oci:l:v1 oci-archive:o.tar:quay.io/a/app:2; "
-                           "skopeo --insecure-policy copy --dest-compress-format zstd oci:l:v1 oci-archive:z.tar:zip:3")
-                         .c_str()), 0)
+    std::string cd =
+        "set -e; cd " + store.dir() + "; export TMPDIR=$PWD HOME=$PWD; exec >log 2>&1; ";
+    ASSERT_EQ(
+        system((cd + "umoci init --layout l; umoci new --image l:v1; umoci unpack --image l:v1 b; "
+                     "mkdir b/rootfs/dir; echo 1 > b/rootfs/dir/a; echo 1 > b/rootfs/gone; "
+                     "umoci repack --refresh-bundle --image l:v1 b; rm b/rootfs/gone; echo 2 > "
+                     "b/rootfs/dir/b; "
+                     "umoci repack --refresh-bundle --image l:v1 b; "
+                     "umoci config --image l:v1 --config.cmd /bin/x --config.env K=V; "
+                     "skopeo --insecure-policy copy oci:l:v1 docker-archive:d.tar:app:1; "
+                     "skopeo --insecure-policy copy oci:l:v1 oci-archive:o.tar:quay.io/a/app:2; "
+                     "skopeo --insecure-policy copy --dest-compress-format zstd oci:l:v1 "
+                     "oci-archive:z.tar:zip:3")
+                   .c_str()),
+        0)
         << slurp(store.dir() + "/log");
     std::string id;
-    for (auto& [file, name] : std::map<std::string, std::string>{
-             {"l", "v1:latest"}, {"d.tar", "app:1"}, {"o.tar", "quay.io/a/app:2"}, {"z.tar", "zip:3"}}) {
+    for (auto& [file, name] : std::map<std::string, std::string>{{"l", "v1:latest"},
+                                                                 {"d.tar", "app:1"},
+                                                                 {"o.tar", "quay.io/a/app:2"},
+                                                                 {"z.tar", "zip:3"}}) {
         TestStore other;
         auto source = open_source(store.dir() + "/" + file);
         ASSERT_TRUE(source) << file;

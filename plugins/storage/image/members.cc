@@ -1,5 +1,5 @@
-// Members of archives that hold images, see members.h. The index remembers where each member's bytes lie, so that
-// nothing is unpacked twice and layers are streamed straight out of the archive.
+// Members of archives that hold images, see members.h. The index remembers where each member's
+// bytes lie, so that nothing is unpacked twice and layers are streamed straight out of the archive.
 #include "plugins/storage/image/members.h"
 
 #include <archive.h>
@@ -101,8 +101,8 @@ Status Members::index() {
         bool readable = result == ARCHIVE_OK || result == ARCHIVE_WARN;
         const char* name = readable ? archive_entry_pathname(entry) : nullptr;
         if (name == nullptr)
-            return fail(source_.name + " is damaged or truncated at byte " + std::to_string(end) + ": " +
-                        (archive_error_string(reader.get()) ?: "a member has no name"));
+            return fail(source_.name + " is damaged or truncated at byte " + std::to_string(end) +
+                        ": " + (archive_error_string(reader.get()) ?: "a member has no name"));
         auto path = clean_entry_path(name);
         if (!path) return context(path.error(), source_.name);
         if (places_.size() >= limits::archive_members_max)

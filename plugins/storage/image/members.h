@@ -1,5 +1,5 @@
-// The members of an archive that holds images: a tar (plain, gzip or zstd, from a file or a pipe) or a directory, read
-// by name and in any order. Private to load.cc.
+// The members of an archive that holds images: a tar (plain, gzip or zstd, from a file or a pipe)
+// or a directory, read by name and in any order. Private to load.cc.
 #pragma once
 
 #include <map>
@@ -15,14 +15,14 @@
 namespace noded::image {
 
 struct Member {
-    Fd owned;        ///< of a directory's file; invalid for a tar's member
-    Extent extent;   ///< size always given
+    Fd owned;       ///< of a directory's file; invalid for a tar's member
+    Extent extent;  ///< size always given
 };
 
 class Members {
 public:
-    /// `source` must outlive the object. Compressed archives and pipes are first written to a file below tmp/,
-    /// of at most `bytes_max`, because the parts of an image lie in it in any order.
+    /// `source` must outlive the object. Compressed archives and pipes are first written to a file
+    /// below tmp/, of at most `bytes_max`, because the parts of an image lie in it in any order.
     static Result<Members> open(const StorePaths& paths, const Source& source, uint64_t bytes_max);
 
     bool has(const std::string& name) const { return bool(find(name)); }
@@ -48,7 +48,7 @@ private:
     const Source& source_;
     std::unique_ptr<Workspace> work_;  ///< of the spool file
     Fd spool_;
-    int fd_ = -1;                      ///< the plain tar, or the directory
+    int fd_ = -1;  ///< the plain tar, or the directory
     bool directory_ = false;
     std::map<std::string, Place> places_;
 };

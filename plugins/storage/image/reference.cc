@@ -1,5 +1,5 @@
-// The reference grammar, see reference.h. Written by hand because the grammar is regular and small, and a
-// regular expression over hostile input is neither.
+// The reference grammar, see reference.h. Written by hand because the grammar is regular and small,
+// and a regular expression over hostile input is neither.
 #include "plugins/storage/image/reference.h"
 
 #include <algorithm>
@@ -82,7 +82,8 @@ bool is_tag(std::string_view tag) {
         tag, [](char c) { return is_alnum(c) || c == '_' || c == '.' || c == '-'; });
 }
 
-/// Separates the domain from the path as docker does: the first part is a domain only if it looks like one.
+/// Separates the domain from the path as docker does: the first part is a domain only if it looks
+/// like one.
 void split_domain(std::string_view name, Reference& out) {
     size_t slash = name.find('/');
     std::string_view first = name.substr(0, slash);
@@ -139,7 +140,8 @@ Result<Reference> parse_reference(std::string_view text) {
         if (is_upper(c)) c = char(c - 'A' + 'a');
     if (!is_domain(out.domain) || !is_path(lower)) return invalid();
     if (out.path != lower)
-        return fail("invalid reference format: repository name (" + out.path + ") must be lowercase");
+        return fail("invalid reference format: repository name (" + out.path +
+                    ") must be lowercase");
     if (out.path.size() > limits::repository_bytes_max)
         return fail("repository name must not be more than 255 characters");
     return out;

@@ -1,6 +1,8 @@
-// Image references in docker's grammar (distribution/reference): [domain[:port]/]path[:tag][@digest].
+// Image references in docker's grammar (distribution/reference):
+// [domain[:port]/]path[:tag][@digest].
 //
-// Pure. Called by decide (names of commands), by the archive loader (names that archives carry) and by listings.
+// Pure. Called by decide (names of commands), by the archive loader (names that archives carry) and
+// by listings.
 #pragma once
 
 #include <string>
@@ -26,8 +28,8 @@ struct Reference {
     bool operator==(const Reference&) const = default;
 };
 
-/// Normalises `text`; a reference with neither tag nor digest gets the tag "latest". The error's message is
-/// docker's: "invalid reference format" and kin.
+/// Normalises `text`; a reference with neither tag nor digest gets the tag "latest". The error's
+/// message is docker's: "invalid reference format" and kin.
 Result<Reference> parse_reference(std::string_view text);
 
 }  // namespace noded::image

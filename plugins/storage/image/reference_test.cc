@@ -44,12 +44,28 @@ TEST(ImageReference, names_are_normalised_as_docker_does) {
 TEST(ImageReference, invalid_ones_are_refused_with_dockers_words) {
     const std::string bad_digest = "a@sha256:" + std::string(63, 'a');
     const std::string long_tag = "a:" + std::string(129, 't');
-    for (const std::string& text :
-         {std::string(""), std::string(":tag"), std::string("a:"), std::string("a:b:c d"), std::string("a b"),
-          std::string("/a"), std::string("a/"), std::string("a//b"), std::string("-a"), std::string("a-"),
-          std::string("a___b"), std::string("a..b"), std::string("host:port/a"), std::string("a@sha256:12"),
-          std::string("a@md5:") + std::string(32, 'a'), std::string("-host.x/a"), std::string("a\n"),
-          std::string("../a"), std::string("a:.x"), std::string("\xc3\xa9"), bad_digest, long_tag}) {
+    for (const std::string& text : {std::string(""),
+                                    std::string(":tag"),
+                                    std::string("a:"),
+                                    std::string("a:b:c d"),
+                                    std::string("a b"),
+                                    std::string("/a"),
+                                    std::string("a/"),
+                                    std::string("a//b"),
+                                    std::string("-a"),
+                                    std::string("a-"),
+                                    std::string("a___b"),
+                                    std::string("a..b"),
+                                    std::string("host:port/a"),
+                                    std::string("a@sha256:12"),
+                                    std::string("a@md5:") + std::string(32, 'a'),
+                                    std::string("-host.x/a"),
+                                    std::string("a\n"),
+                                    std::string("../a"),
+                                    std::string("a:.x"),
+                                    std::string("\xc3\xa9"),
+                                    bad_digest,
+                                    long_tag}) {
         auto reference = parse_reference(text);
         ASSERT_FALSE(reference) << text;
         EXPECT_EQ(reference.error().message, "invalid reference format") << text;

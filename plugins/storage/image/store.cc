@@ -76,7 +76,8 @@ Status move_aside(int from, const char* name, int to, uint64_t& counter) {
     return {};
 }
 
-/// Empties the subdirectory `name` of `top` one level deep, lifting its own subdirectories up into `top`.
+/// Empties the subdirectory `name` of `top` one level deep, lifting its own subdirectories up into
+/// `top`.
 Status lift_children(int top, const char* name, uint64_t& counter) {
     Dir sub = TRY(list_dir(top, name));
     while (dirent* child = readdir(sub.get())) {
@@ -87,8 +88,9 @@ Status lift_children(int top, const char* name, uint64_t& counter) {
     return {};
 }
 
-/// Takes `path` out of its place in one step; it dies with the workspace. Not synced: the file system's journal
-/// keeps the rename before the removals, and a crash before both leaves the whole thing, garbage as before.
+/// Takes `path` out of its place in one step; it dies with the workspace. Not synced: the file
+/// system's journal keeps the rename before the removals, and a crash before both leaves the whole
+/// thing, garbage as before.
 Status discard(const StorePaths& paths, const std::string& path) {
     Workspace work = TRY(Workspace::make(paths));
     if (renameat(AT_FDCWD, path.c_str(), work.fd(), "gone") != 0 && errno != ENOENT)
@@ -130,8 +132,8 @@ bool is_opaque(const std::string& layer) {
            value[0] == 'y';
 }
 
-/// The lower directories, topmost first. overlayfs ignores an opaque mark on a lower's root (it merges all
-/// roots), so a layer whose root is opaque ends the list here.
+/// The lower directories, topmost first. overlayfs ignores an opaque mark on a lower's root (it
+/// merges all roots), so a layer whose root is opaque ends the list here.
 Result<std::vector<std::string>> lower_dirs(const StorePaths& paths,
                                             const std::vector<std::string>& diff_ids) {
     if (diff_ids.size() > limits::layers_per_image_max)
@@ -142,7 +144,8 @@ Result<std::vector<std::string>> lower_dirs(const StorePaths& paths,
         std::string hex = TRY(digest_hex(diff_ids[i]));
         if (!has_layer(paths, hex)) return fail("layer " + diff_ids[i] + " is not in the store");
         std::string path = paths.layer(hex);
-        // The kernel refuses the same lower twice (ELOOP); the lower one of a pair hides nothing more.
+        // The kernel refuses the same lower twice (ELOOP); the lower one of a pair hides nothing
+        // more.
         if (hidden || std::ranges::find(lower, path) != lower.end()) continue;
         lower.push_back(path);
         hidden = is_opaque(path);
@@ -165,7 +168,8 @@ Status make_upper(int dir, const std::vector<std::string>& lower, const std::str
     return {};
 }
 
-/// Removes everything in `dir` whose name is not in `keep` (names are HEX, `keep` has "sha256:HEX").
+/// Removes everything in `dir` whose name is not in `keep` (names are HEX, `keep` has
+/// "sha256:HEX").
 Result<size_t> sweep(const StorePaths& paths, const std::string& dir,
                      const std::set<std::string>& keep) {
     std::vector<std::string> dead;
@@ -206,8 +210,8 @@ Status empty_directory(int fd) {
 
 Status open_store(const StorePaths& paths) {
     CHECK(paths.root.starts_with('/') && !paths.root.ends_with('/'));
-    // Closed to everybody: an overlay mount reads its layers with the rights of whoever mounted it, and setuid
-    // programs of images must not be reachable by the node's own users.
+    // Closed to everybody: an overlay mount reads its layers with the rights of whoever mounted it,
+    // and setuid programs of images must not be reachable by the node's own users.
     TRY_STATUS(make_dir(paths.root, 0700));
     TRY_STATUS(make_dir(paths.layers(), 0700));
     TRY_STATUS(make_dir(paths.root + "/blobs", 0700));
@@ -231,7 +235,8 @@ Result<Workspace> Workspace::make(const StorePaths& paths) {
     return Workspace(std::move(path), std::move(*dir));
 }
 
-// What cannot be removed now is removed by open_store at the next start, so the result is not needed.
+// What cannot be removed now is removed by open_store at the next start, so the result is not
+// needed.
 Workspace::~Workspace() {
     if (!dir_.valid()) return;
     (void)empty_directory(dir_.get());
@@ -244,8 +249,9 @@ bool has_layer(const StorePaths& paths, std::string_view hex) {
     return lstat(paths.layer(hex).c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-// syncfs and not one fsync per file: a layer has thousands of files, an fsync waits for a journal commit each
-// (about 0.1 ms), and syncfs waits for one. It also reports write-back errors of any of them.
+// syncfs and not one fsync per file: a layer has thousands of files, an fsync waits for a journal
+// commit each (about 0.1 ms), and syncfs waits for one. It also reports write-back errors of any of
+// them.
 Result<bool> install_layer(const StorePaths& paths, Workspace& work, const char* name,
                            std::string_view hex) {
     CHECK(is_sha256_hex(hex));
@@ -301,7 +307,8 @@ Result<std::string> read_blob(const StorePaths& paths, std::string_view digest) 
     ssize_t count;
     while ((count = read(file.get(), buffer, sizeof buffer)) > 0) {
         content.append(buffer, size_t(count));
-        if (content.size() > limits::manifest_bytes_max) return fail("blob " + path + " is too large");
+        if (content.size() > limits::manifest_bytes_max)
+            return fail("blob " + path + " is too large");
     }
     if (count < 0) return fail_errno(errno, "read blob " + path);
     if (std::string got = sha256_digest(as_bytes(content)); got != digest)

@@ -1,16 +1,19 @@
-// The image store: unpacked layers, blobs, the overlay directories of containers, and work in progress.
+// The image store: unpacked layers, blobs, the overlay directories of containers, and work in
+// progress.
 //
-//   ROOT/layers/HEX/        one unpacked layer, named by its diff id; ready to be an overlayfs lower
+//   ROOT/layers/HEX/        one unpacked layer, named by its diff id; an overlayfs lower as it is
 //   ROOT/blobs/sha256/HEX   image configs and manifests
 //   ROOT/rootfs/ID/         upper/ and work/ of one container
 //   ROOT/tmp/               work in progress; whatever is found here at start is removed
 //
-// Invariants: layers and blobs appear by one rename after their content is durable and disappear by one rename
-// into tmp/, so a crash leaves either the whole thing or none; their content never changes while they are there.
-// Nothing in the store says which image needs what: the log knows that, and collect_garbage is told.
+// Invariants: layers and blobs appear by one rename after their content is durable and disappear by
+// one rename into tmp/, so a crash leaves either the whole thing or none; their content never
+// changes while they are there. Nothing in the store says which image needs what: the log knows
+// that, and collect_garbage is told.
 //
-// All calls block and belong on the offload lane. Two calls must not run at the same time on one store. A layer
-// is garbage until the caller's state refers to it: no collect_garbage between an import and its event.
+// All calls block and belong on the offload lane. Two calls must not run at the same time on one
+// store. A layer is garbage until the caller's state refers to it: no collect_garbage between an
+// import and its event.
 #pragma once
 
 #include <set>
@@ -58,8 +61,10 @@ private:
 
 bool has_layer(const StorePaths& paths, std::string_view hex);
 
-/// Makes `name` of the workspace the layer `hex`, durably. If the layer is there already, keeps that one: false.
-Result<bool> install_layer(const StorePaths& paths, Workspace& work, const char* name, std::string_view hex);
+/// Makes `name` of the workspace the layer `hex`, durably. If the layer is there already, keeps
+/// that one: false.
+Result<bool> install_layer(const StorePaths& paths, Workspace& work, const char* name,
+                           std::string_view hex);
 
 /// Bytes of regular files in a layer, a file with several names counted once.
 Result<uint64_t> layer_size(const StorePaths& paths, std::string_view hex);
@@ -84,17 +89,17 @@ struct RootfsDirs {
     std::string work;
 };
 
-/// Upper and work of a container over `diff_ids` (lowest first). What is there already is kept, so a restart sees
-/// the container's own files and a repeated call is harmless. Not synced: after a power failure the caller's
-/// reconcile calls it again.
+/// Upper and work of a container over `diff_ids` (lowest first). What is there already is kept, so
+/// a restart sees the container's own files and a repeated call is harmless. Not synced: after a
+/// power failure the caller's reconcile calls it again.
 Result<RootfsDirs> prepare_rootfs(const StorePaths& paths, std::string_view container_id,
                                   const std::vector<std::string>& diff_ids);
 
 /// The overlay must be unmounted. Removing what is not there succeeds.
 Status remove_rootfs(const StorePaths& paths, std::string_view container_id);
 
-/// Removes everything below the directory `fd`, however deep, with a fixed number of descriptors. Shows no mercy: the caller
-/// moved it into tmp/.
+/// Removes everything below the directory `fd`, however deep, with a fixed number of descriptors.
+/// Shows no mercy: the caller moved it into tmp/.
 Status empty_directory(int fd);
 
 }  // namespace noded::image

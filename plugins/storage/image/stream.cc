@@ -11,7 +11,8 @@
 
 namespace noded::image {
 
-/// Turns `input` (consumed from its front) into decompressed bytes. Nothing left to give: an empty span.
+/// Turns `input` (consumed from its front) into decompressed bytes. Nothing left to give: an empty
+/// span.
 class ContentStream::Codec {
 public:
     virtual ~Codec() = default;
@@ -28,7 +29,8 @@ public:
     bool complete() const override { return true; }
 };
 
-/// One or more gzip members (RFC 1952), as pigz and estargz write them; zlib checks CRC and length of each.
+/// One or more gzip members (RFC 1952), as pigz and estargz write them; zlib checks CRC and length
+/// of each.
 class GzipCodec final : public ContentStream::Codec {
 public:
     GzipCodec() : output_(limits::stream_buffer_bytes) {
@@ -80,7 +82,8 @@ public:
             size_t before = out.pos;
             size_t result = ZSTD_decompressStream(state_, &out, &in);
             if (ZSTD_isError(result))
-                return fail(std::string("its zstd compression is damaged: ") + ZSTD_getErrorName(result));
+                return fail(std::string("its zstd compression is damaged: ") +
+                            ZSTD_getErrorName(result));
             input = input.subspan(in.pos);
             // Without progress the result says nothing new: the frame ended before.
             if (in.pos == 0 && out.pos == before) break;
@@ -111,7 +114,9 @@ bool is_zstd(Bytes input) {
 bool is_compressed(Bytes first) { return begins_with(first, {0x1f, 0x8b}) || is_zstd(first); }
 
 ContentStream::ContentStream(Extent extent, std::string name, uint64_t bytes_max)
-    : extent_(extent), name_(std::move(name)), bytes_max_(bytes_max),
+    : extent_(extent),
+      name_(std::move(name)),
+      bytes_max_(bytes_max),
       buffer_(limits::stream_buffer_bytes) {
     seekable_ = lseek(extent_.fd, 0, SEEK_CUR) >= 0;
     CHECK_MSG(seekable_ || (extent_.offset == 0 && !extent_.size), "a pipe has no extents");
@@ -119,7 +124,8 @@ ContentStream::ContentStream(Extent extent, std::string name, uint64_t bytes_max
 
 ContentStream::~ContentStream() = default;
 
-/// The next stored bytes. Fills the buffer even where a pipe gives little, which keeps later steps large.
+/// The next stored bytes. Fills the buffer even where a pipe gives little, which keeps later steps
+/// large.
 Result<Bytes> ContentStream::read_input() {
     size_t filled = 0;
     while (filled < buffer_.size()) {

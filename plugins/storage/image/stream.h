@@ -1,9 +1,9 @@
 // ContentStream: the bytes of one archive or blob, decompressed and hashed while they pass.
 //
-// gzip, zstd and plain content are told apart by their first bytes, whatever name or media type says: archives made by
-// other tools lie about it. zlib and libzstd are called directly, not through libarchive's filters, because those
-// skip gzip's CRC, undo compression within compression (the diff id would be wrong) and hide the compressed bytes.
-// Used by import, load and unpack.
+// gzip, zstd and plain content are told apart by their first bytes, whatever name or media type
+// says: archives made by other tools lie about it. zlib and libzstd are called directly, not
+// through libarchive's filters, because those skip gzip's CRC, undo compression within compression
+// (the diff id would be wrong) and hide the compressed bytes. Used by import, load and unpack.
 #pragma once
 
 #include <memory>
@@ -16,14 +16,13 @@
 
 namespace noded::image {
 
-/// Where content lies: a whole descriptor (also a pipe), or `size` bytes at `offset` of a regular file. The
-/// descriptor is borrowed.
+/// Where content lies: a whole descriptor (also a pipe), or `size` bytes at `offset` of a regular
+/// file. The descriptor is borrowed.
 struct Extent {
     int fd = -1;
     uint64_t offset = 0;
     std::optional<uint64_t> size;  ///< absent: to the end
 };
-
 
 /// Whether content that begins like this is gzip or zstd.
 bool is_compressed(Bytes first);
@@ -39,7 +38,8 @@ public:
     Result<Bytes> next();
     /// Reads what is left, so that the digests cover everything.
     Status drain();
-    /// The same without decompressing: only stored_digest() may follow. Instead of next(), not after it.
+    /// The same without decompressing: only stored_digest() may follow. Instead of next(), not
+    /// after it.
     Status drain_stored();
 
     const std::string& name() const { return name_; }
@@ -67,7 +67,8 @@ private:
     Buffer buffer_;
     std::unique_ptr<Codec> codec_;
     Sha256 stored_hash_;
-    std::optional<Sha256> hash_;  ///< only where the uncompressed content differs from the stored one
+    /// only where the uncompressed content differs from the stored one
+    std::optional<Sha256> hash_;
     std::string stored_digest_;
     std::string digest_;
 };

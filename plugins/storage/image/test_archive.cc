@@ -70,9 +70,9 @@ std::string pax_record(const std::string& key, const std::string& value) {
 TarBuilder& TarBuilder::add(const TarMember& member) {
     std::string records;
     for (auto& [key, value] : member.pax) records += pax_record(key, value);
-    if (!records.empty())
-        bytes_ += header({}, "pax", 'x', records.size()) + padded(records);
-    bytes_ += header(member, member.name, member.type, member.content.size()) + padded(member.content);
+    if (!records.empty()) bytes_ += header({}, "pax", 'x', records.size()) + padded(records);
+    bytes_ +=
+        header(member, member.name, member.type, member.content.size()) + padded(member.content);
     return *this;
 }
 
@@ -155,7 +155,8 @@ std::string TestStore::in(const ImportedImage& image, const std::string& name, s
 
 std::vector<std::string> TestStore::content() const {
     std::vector<std::string> names;
-    for (const std::string& path : {paths_.layers(), paths_.blobs(), paths_.rootfs(), paths_.tmp()}) {
+    for (const std::string& path :
+         {paths_.layers(), paths_.blobs(), paths_.rootfs(), paths_.tmp()}) {
         DIR* dir = opendir(path.c_str());
         CHECK(dir != nullptr);
         while (dirent* entry = readdir(dir))
@@ -170,7 +171,8 @@ std::string TestImage::config() const {
     std::string ids;
     for (const std::string& tar : tars) ids += (ids.empty() ? "\"" : ",\"") + digest_of(tar) + "\"";
     return R"({"architecture":")" + architecture + R"(","os":")" + os +
-           R"(","config":{"Cmd":["/bin/sh"],"Env":["PATH=/bin"]},"rootfs":{"type":"layers","diff_ids":[)" +
+           R"(","config":{"Cmd":["/bin/sh"],"Env":["PATH=/bin"]},)"
+           R"("rootfs":{"type":"layers","diff_ids":[)" +
            ids + "]},\"history\":[]}";
 }
 
@@ -190,8 +192,8 @@ std::map<std::string, std::string> docker_archive(const TestImage& image, const 
         files[member] = image.tars[i];
         layers += (i == 0 ? "\"" : ",\"") + member + "\"";
     }
-    files["manifest.json"] = R"([{"Config":")" + config + R"(","RepoTags":[")" + name + R"("],"Layers":[)" +
-                             layers + "]}]";
+    files["manifest.json"] = R"([{"Config":")" + config + R"(","RepoTags":[")" + name +
+                             R"("],"Layers":[)" + layers + "]}]";
     return files;
 }
 
@@ -210,8 +212,10 @@ std::map<std::string, std::string> oci_layout(const TestImage& image, const std:
     for (const std::string& tar : image.tars)
         layers += (layers.empty() ? "" : ",") +
                   add_blob(files, "application/vnd.oci.image.layer.v1.tar+gzip", pack(tar));
-    std::string config = add_blob(files, "application/vnd.oci.image.config.v1+json", image.config());
-    std::string manifest = R"({"schemaVersion":2,"config":)" + config + R"(,"layers":[)" + layers + "]}";
+    std::string config =
+        add_blob(files, "application/vnd.oci.image.config.v1+json", image.config());
+    std::string manifest =
+        R"({"schemaVersion":2,"config":)" + config + R"(,"layers":[)" + layers + "]}";
     std::string annotations =
         R"(,"annotations":{"org.opencontainers.image.ref.name":")" + ref_name + "\"}";
     files["oci-layout"] = R"({"imageLayoutVersion":"1.0.0"})";

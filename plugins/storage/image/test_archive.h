@@ -1,5 +1,5 @@
-// What the tests of this folder share: tars written header by header (so that they can be hostile), compression,
-// image archives, and a store in a directory of its own that is removed afterwards.
+// What the tests of this folder share: tars written header by header (so that they can be hostile),
+// compression, image archives, and a store in a directory of its own that is removed afterwards.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace noded::image {
 /// One ustar member. Fields that are absent get harmless values.
 struct TarMember {
     std::string name;
-    char type = '0';              ///< typeflag of tar(5)
+    char type = '0';  ///< typeflag of tar(5)
     std::string content;
     std::string link;
     unsigned mode = 0644;
@@ -61,7 +61,8 @@ public:
     /// Writes a file beside the store and opens it.
     Source source(std::string_view content, const std::string& name = "archive.tar") const;
     Result<ImportedImage> import(std::string_view tar, const ImportOptions& options = {}) const;
-    Result<std::vector<ImportedImage>> load(std::string_view archive, const UnpackLimits& limits = {}) const;
+    Result<std::vector<ImportedImage>> load(std::string_view archive,
+                                            const UnpackLimits& limits = {}) const;
     /// Path of a file in an image's only layer.
     std::string in(const ImportedImage& image, const std::string& name, size_t layer = 0) const;
     /// Names of everything in layers/, blobs/sha256/, rootfs/ and tmp/, sorted.
@@ -91,7 +92,8 @@ std::map<std::string, std::string> docker_archive(const TestImage& image, const 
 std::map<std::string, std::string> oci_layout(const TestImage& image, const std::string& ref_name,
                                               std::string (*pack)(std::string_view));
 
-/// Adds a blob to a layout and returns its descriptor as JSON text, `more` being further members (", …").
+/// Adds a blob to a layout and returns its descriptor as JSON text, `more` being further members
+/// (", …").
 std::string add_blob(std::map<std::string, std::string>& files, const std::string& media_type,
                      const std::string& content, const std::string& more = "");
 

@@ -1,22 +1,25 @@
 // Unpacking of layers, see unpack.h. The rules:
 //
-// Paths. Absolute names and names with ".." are refused. Parents are resolved by openat2 beneath the tree and without
-// following any symbolic link, so nothing that the archive creates can lead outside; missing parents are created
-// 0755 root. A later entry replaces an earlier one of its name, except that a directory stays and takes the new metadata.
+// Paths. Absolute names and names with ".." are refused. Parents are resolved by openat2 beneath
+// the tree and without following any symbolic link, so nothing that the archive creates can lead
+// outside; missing parents are created 0755 root. A later entry replaces an earlier one of its
+// name, except that a directory stays and takes the new metadata.
 //
-// Whiteouts (image-spec, layer.md). ".wh.NAME" becomes a character device 0/0, ".wh..wh..opq" the opaque attribute of its
-// directory, other ".wh..wh." names are aufs' own and skipped. Both hide lower layers only, never what this layer
-// brings, whichever comes first: NAME itself beats its whiteout, and a directory NAME beside ".wh.NAME" becomes opaque. A
-// member that is a character device 0/0 is refused: unpacked as it is, overlayfs would take it for a whiteout,
-// and left out, a file would be missing without a word; no real device has that number.
+// Whiteouts (image-spec, layer.md). ".wh.NAME" becomes a character device 0/0, ".wh..wh..opq" the
+// opaque attribute of its directory, other ".wh..wh." names are aufs' own and skipped. Both hide
+// lower layers only, never what this layer brings, whichever comes first: NAME itself beats its
+// whiteout, and a directory NAME beside ".wh.NAME" becomes opaque. A member that is a character
+// device 0/0 is refused: unpacked as it is, overlayfs would take it for a whiteout, and left out, a
+// file would be missing without a word; no real device has that number.
 //
-// Metadata. Numeric owners, mode with setuid, mtime with nanoseconds; of the extended attributes security.capability and
-// user.* (but user.overlay.*, like trusted.*, would speak to overlayfs in the archive's name). Order matters: chown clears
-// setuid and capabilities.
+// Metadata. Numeric owners, mode with setuid, mtime with nanoseconds; of the extended attributes
+// security.capability and user.* (but user.overlay.*, like trusted.*, would speak to overlayfs in
+// the archive's name). Order matters: chown clears setuid and capabilities.
 //
-// libarchive converts pax names from UTF-8 to the thread's locale and normalises them on the way (a decomposed "é" would
-// get another name). In the locale "C" the conversion fails with a warning and leaves the bytes alone, which is
-// what a file system wants; so the thread has that locale while it unpacks.
+// libarchive converts pax names from UTF-8 to the thread's locale and normalises them on the way (a
+// decomposed "é" would get another name). In the locale "C" the conversion fails with a warning and
+// leaves the bytes alone, which is what a file system wants; so the thread has that locale while it
+// unpacks.
 #include "plugins/storage/image/unpack.h"
 
 #include <archive.h>
@@ -129,18 +132,20 @@ private:
     uint64_t entries_ = 0;
     uint64_t trashed_ = 0;
     uint64_t xattrs_left_out_ = 0;
-    /// Parent of the entry before, which mostly is the next one's as well. An entry can only replace what is in its
-    /// parent, so the directory behind this descriptor always is the one that the path names.
+    /// Parent of the entry before, which mostly is the next one's as well. An entry can only
+    /// replace what is in its parent, so the directory behind this descriptor always is the one
+    /// that the path names.
     Fd parent_;
     std::optional<std::string> parent_path_;
-    std::vector<DirTimes> dir_times_;    ///< set last: creating a member touches its directory
+    std::vector<DirTimes> dir_times_;  ///< set last: creating a member touches its directory
 };
 
 std::unexpected<Error> entry_error(const EntryPath& path, std::string what) {
     return fail("entry " + path.shown() + " " + std::move(what));
 }
 
-std::unexpected<Error> entry_errno(int error_number, const EntryPath& path, const std::string& what) {
+std::unexpected<Error> entry_errno(int error_number, const EntryPath& path,
+                                   const std::string& what) {
     return fail_errno(error_number, what + " entry " + path.shown());
 }
 
@@ -177,14 +182,16 @@ Status Unpacker::open_archive(archive* reader) {
 }
 
 Status Unpacker::check_header(archive* reader, archive_entry* entry, int result) {
-    // ARCHIVE_RETRY means that a header was damaged and the next one may be better; that is no comfort here.
+    // ARCHIVE_RETRY means that a header was damaged and the next one may be better; that is no
+    // comfort here.
     bool readable = result == ARCHIVE_OK || result == ARCHIVE_WARN;
     const char* name = readable ? archive_entry_pathname(entry) : nullptr;
     std::string where = "entry " + std::to_string(entries_ + 1);
     if (name != nullptr) where += " (" + show_name(name) + ")";
     if (!readable) return broken(reader, where);
     const char* warning = result == ARCHIVE_WARN ? archive_error_string(reader) : nullptr;
-    // The one warning that is expected, see the locale above. Anything else that libarchive would skip over is damage.
+    // The one warning that is expected, see the locale above. Anything else that libarchive would
+    // skip over is damage.
     if (warning != nullptr && strstr(warning, "onver") == nullptr) return broken(reader, where);
     if (name == nullptr) return fail(where + " has no name");
     if (++entries_ > options_.entries_max)
@@ -193,14 +200,14 @@ Status Unpacker::check_header(archive* reader, archive_entry* entry, int result)
     return {};
 }
 
-/// libarchive takes the end of the bytes for the end of the archive, also where tar's end marker (at least
-/// one block of zeros) is missing.
+/// libarchive takes the end of the bytes for the end of the archive, also where tar's end marker
+/// (at least one block of zeros) is missing.
 Status Unpacker::check_end(archive* reader) {
     TRY_STATUS(stream_.drain());
     uint64_t end = uint64_t(archive_read_header_position(reader));
     if (options_.require_end_marker && stream_.bytes() < end + 512)
-        return fail("the archive is truncated: it has no end marker after " + std::to_string(entries_) +
-                    " entries");
+        return fail("the archive is truncated: it has no end marker after " +
+                    std::to_string(entries_) + " entries");
     return {};
 }
 
@@ -239,8 +246,9 @@ Result<Fd> Unpacker::step_into(int dir, const std::string& name, const EntryPath
     bool exists = fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
     bool whiteout = exists && is_whiteout(info);
     if (exists && !whiteout)
-        return entry_error(path, "lies below " + show_name(name) + ", which is " +
-                                     (S_ISLNK(info.st_mode) ? "a symbolic link" : "not a directory"));
+        return entry_error(path,
+                           "lies below " + show_name(name) + ", which is " +
+                               (S_ISLNK(info.st_mode) ? "a symbolic link" : "not a directory"));
     if (whiteout && unlinkat(dir, name.c_str(), 0) != 0)
         return entry_errno(errno, path, "replace whiteout for");
     if (mkdirat(dir, name.c_str(), 0755) != 0) return entry_errno(errno, path, "create parent of");
@@ -311,7 +319,8 @@ Status Unpacker::unpack_entry(archive* reader, archive_entry* entry) {
 }
 
 Status Unpacker::place(archive* reader, archive_entry* entry, const EntryPath& path, int parent) {
-    bool directory = archive_entry_filetype(entry) == AE_IFDIR && archive_entry_hardlink(entry) == nullptr;
+    bool directory =
+        archive_entry_filetype(entry) == AE_IFDIR && archive_entry_hardlink(entry) == nullptr;
     if (path.is_root() && !directory) return fail("the archive's root is not a directory");
     if (archive_entry_hardlink(entry) != nullptr) return place_hardlink(entry, path, parent);
     switch (archive_entry_filetype(entry)) {
@@ -325,7 +334,8 @@ Status Unpacker::place(archive* reader, archive_entry* entry, const EntryPath& p
     }
 }
 
-Status Unpacker::place_regular(archive* reader, archive_entry* entry, const EntryPath& path, int parent) {
+Status Unpacker::place_regular(archive* reader, archive_entry* entry, const EntryPath& path,
+                               int parent) {
     constexpr int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     Fd file(openat(parent, path.name.c_str(), flags, 0600));
     if (!file.valid() && errno == EEXIST) {
@@ -337,7 +347,8 @@ Status Unpacker::place_regular(archive* reader, archive_entry* entry, const Entr
     return set_metadata(entry, path, file.get());
 }
 
-Status Unpacker::write_content(archive* reader, archive_entry* entry, const EntryPath& path, int file) {
+Status Unpacker::write_content(archive* reader, archive_entry* entry, const EntryPath& path,
+                               int file) {
     off_t end = 0;
     while (true) {
         const void* block;
@@ -375,7 +386,8 @@ Status Unpacker::place_directory(archive_entry* entry, const EntryPath& path, in
                 return entry_errno(errno, path, "create directory");
         }
         dir.reset(openat(parent, path.name.c_str(), kOpenDir));
-        if (dir.valid() && before == Before::whiteout) TRY_STATUS(set_opaque(dir.get(), path.full()));
+        if (dir.valid() && before == Before::whiteout)
+            TRY_STATUS(set_opaque(dir.get(), path.full()));
     }
     if (!dir.valid()) return entry_errno(errno, path, "open directory");
     TRY_STATUS(set_metadata(entry, path, dir.get()));
@@ -387,7 +399,8 @@ Status Unpacker::place_directory(archive_entry* entry, const EntryPath& path, in
 
 Status Unpacker::place_symlink(archive_entry* entry, const EntryPath& path, int parent) {
     const char* target = archive_entry_symlink(entry);
-    if (target == nullptr || *target == 0) return entry_error(path, "is a symbolic link to nothing");
+    if (target == nullptr || *target == 0)
+        return entry_error(path, "is a symbolic link to nothing");
     if (strlen(target) > limits::link_target_bytes_max)
         return entry_error(path, "is a symbolic link with a target of more than 4095 bytes");
     if (symlinkat(target, parent, path.name.c_str()) != 0) {
@@ -405,7 +418,8 @@ Status Unpacker::place_node(archive_entry* entry, const EntryPath& path, int par
                                     : makedev(unsigned(archive_entry_rdevmajor(entry)),
                                               unsigned(archive_entry_rdevminor(entry)));
     if (type == AE_IFCHR && device == 0)
-        return entry_error(path, "is a character device 0/0, which overlayfs would take for a whiteout");
+        return entry_error(path,
+                           "is a character device 0/0, which overlayfs would take for a whiteout");
     if (mknodat(parent, path.name.c_str(), type | 0600, device) != 0) {
         if (errno != EEXIST) return entry_errno(errno, path, "create device");
         TRY(clear(parent, path, false));
@@ -418,7 +432,8 @@ Status Unpacker::place_node(archive_entry* entry, const EntryPath& path, int par
 /// Owner, mode and times are the inode's and came with its first name.
 Status Unpacker::place_hardlink(archive_entry* entry, const EntryPath& path, int parent) {
     auto cleaned = clean_entry_path(archive_entry_hardlink(entry));
-    if (!cleaned) return entry_error(path, "is a hard link, but its target: " + cleaned.error().message);
+    if (!cleaned)
+        return entry_error(path, "is a hard link, but its target: " + cleaned.error().message);
     const EntryPath& target = *cleaned;
     std::string shown = "is a hard link to " + target.shown();
     if (target.full() == path.full()) return entry_error(path, shown + ", itself");
@@ -484,7 +499,8 @@ Status Unpacker::set_metadata(archive_entry* entry, const EntryPath& path, int f
     return {};
 }
 
-/// Symbolic links, devices and fifos; the kernel lets none of them have the attributes that are restored.
+/// Symbolic links, devices and fifos; the kernel lets none of them have the attributes that are
+/// restored.
 Status Unpacker::set_metadata_at(archive_entry* entry, const EntryPath& path, int parent) {
     const char* name = path.name.c_str();
     Owner owner = TRY(owner_of(entry, path));

@@ -1,4 +1,5 @@
-// Unpacking through import_rootfs: what arrives on disk, and that hostile archives leave nothing there.
+// Unpacking through import_rootfs: what arrives on disk, and that hostile archives leave nothing
+// there.
 #include "plugins/storage/image/unpack.h"
 
 #include <fcntl.h>
@@ -60,19 +61,24 @@ std::string refusal(std::string_view tar, const ImportOptions& options = {}) {
 
 TEST(Unpack, files_directories_and_links_arrive_with_their_metadata) {
     TestStore store;
-    std::string tar = TarBuilder()
-                          .add({.name = "./", .type = '5', .mode = 0711, .uid = 3, .mtime = 1234})
-                          .add({.name = "./etc/", .type = '5', .mode = 0750, .uid = 7, .gid = 8,
-                                .pax = {{"mtime", "1111111111.123456789"}}})
-                          .add({.name = "./etc/su", .content = "hello", .mode = 04755, .uid = 1, .gid = 2})
-                          .add({.name = "etc/link", .type = '2', .link = "/no/where", .uid = 9})
-                          .hard("etc/hard", "./etc/su")
-                          .device("null", '3', 1, 3)
-                          .device("disk", '4', 8, 1)
-                          .device("pipe", '6', 0, 0)
-                          .add({.name = "big", .uid = 0, .pax = {{"uid", "3000000000"}}})
-                          .file("a/b/c", "implicit parents")
-                          .finish();
+    std::string tar =
+        TarBuilder()
+            .add({.name = "./", .type = '5', .mode = 0711, .uid = 3, .mtime = 1234})
+            .add({.name = "./etc/",
+                  .type = '5',
+                  .mode = 0750,
+                  .uid = 7,
+                  .gid = 8,
+                  .pax = {{"mtime", "1111111111.123456789"}}})
+            .add({.name = "./etc/su", .content = "hello", .mode = 04755, .uid = 1, .gid = 2})
+            .add({.name = "etc/link", .type = '2', .link = "/no/where", .uid = 9})
+            .hard("etc/hard", "./etc/su")
+            .device("null", '3', 1, 3)
+            .device("disk", '4', 8, 1)
+            .device("pipe", '6', 0, 0)
+            .add({.name = "big", .uid = 0, .pax = {{"uid", "3000000000"}}})
+            .file("a/b/c", "implicit parents")
+            .finish();
     auto image = store.import(tar);
     ASSERT_TRUE(image) << image.error().message;
     EXPECT_EQ(image->diff_ids, Strings{digest_of(tar)});
@@ -108,14 +114,15 @@ TEST(Unpack, names_keep_their_bytes) {
     const std::string decomposed = "e\xcc\x81.crt", latin = "caf\xe9", longest(250, 'n');
     std::string deep = "d";
     for (int i = 0; i < 30; ++i) deep += "/" + std::string(100, 'x');
-    std::string tar = TarBuilder()
-                          .add({.name = "short", .content = "1", .pax = {{"path", decomposed}}})
-                          .add({.name = latin, .content = "2"})
-                          .add({.name = "short", .content = "3", .pax = {{"path", longest}}})
-                          .add({.name = "short", .content = "4", .pax = {{"path", deep}}})
-                          .add({.name = "l", .type = '2', .link = "short", .pax = {{"linkpath", decomposed}}})
-                          .file("new\nline", "5")
-                          .finish();
+    std::string tar =
+        TarBuilder()
+            .add({.name = "short", .content = "1", .pax = {{"path", decomposed}}})
+            .add({.name = latin, .content = "2"})
+            .add({.name = "short", .content = "3", .pax = {{"path", longest}}})
+            .add({.name = "short", .content = "4", .pax = {{"path", deep}}})
+            .add({.name = "l", .type = '2', .link = "short", .pax = {{"linkpath", decomposed}}})
+            .file("new\nline", "5")
+            .finish();
     auto image = store.import(tar);
     ASSERT_TRUE(image) << image.error().message;
     EXPECT_EQ(slurp(store.in(*image, decomposed)), "1");
@@ -130,13 +137,18 @@ TEST(Unpack, names_keep_their_bytes) {
 
 TEST(Unpack, capabilities_and_user_xattrs_are_restored_and_others_reported) {
     TestStore store;
-    const std::string capability("\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 20);
+    const std::string capability(
+        "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 20);
     std::string tar = TarBuilder()
-                          .add({.name = "ping", .content = "x", .mode = 0755, .uid = 5,
+                          .add({.name = "ping",
+                                .content = "x",
+                                .mode = 0755,
+                                .uid = 5,
                                 .pax = {{"SCHILY.xattr.security.capability", capability},
                                         {"SCHILY.xattr.user.note", "a\nb"},
                                         {"SCHILY.xattr.user.overlay.opaque", "y"}}})
-                          .add({.name = "dir", .type = '5',
+                          .add({.name = "dir",
+                                .type = '5',
                                 .pax = {{"SCHILY.xattr.trusted.overlay.opaque", "y"},
                                         {"SCHILY.xattr.trusted.overlay.redirect", "/etc"}}})
                           .finish();
@@ -147,9 +159,11 @@ TEST(Unpack, capabilities_and_user_xattrs_are_restored_and_others_reported) {
     EXPECT_EQ(xattr_of(store.in(*image, "ping"), "user.overlay.opaque"), "(none)");
     EXPECT_FALSE(is_opaque(store.in(*image, "dir")));
     EXPECT_EQ(xattr_of(store.in(*image, "dir"), "trusted.overlay.redirect"), "(none)");
-    EXPECT_EQ(image->notices,
-              Strings{"archive.tar: left out 3 extended attributes (only security.capability and user.* are "
-                      "restored)"});
+    EXPECT_EQ(
+        image->notices,
+        Strings{
+            "archive.tar: left out 3 extended attributes (only security.capability and user.* are "
+            "restored)"});
 }
 
 TEST(Unpack, whiteouts_hide_lower_layers_only_in_any_order) {
@@ -157,7 +171,10 @@ TEST(Unpack, whiteouts_hide_lower_layers_only_in_any_order) {
         TestStore store;
         TarBuilder tar;
         auto markers = [&] {
-            tar.file("d/.wh..wh..opq", "").file(".wh.file", "").file(".wh.dir", "").file("x/.wh.gone", "");
+            tar.file("d/.wh..wh..opq", "")
+                .file(".wh.file", "")
+                .file(".wh.dir", "")
+                .file("x/.wh.gone", "");
         };
         if (marker_first) markers();
         tar.file("d/kept", "1").file("file", "2").dir("dir").file("dir/inner", "3");
@@ -189,11 +206,19 @@ TEST(Unpack, a_whiteout_whose_directory_appears_as_a_parent_only_becomes_opaque)
 TEST(Unpack, later_entries_replace_earlier_ones) {
     TestStore store;
     auto image = store.import(TarBuilder()
-                                  .file("a", "old").file("a", "new")
-                                  .dir("b").file("b/deep/x", "1").file("b", "file now")
-                                  .link("c", "a").file("c", "own")
-                                  .file("d", "1").dir("d").file("d/y", "2")
-                                  .dir("e", 0700).file("e/z", "3").dir("e", 0755)
+                                  .file("a", "old")
+                                  .file("a", "new")
+                                  .dir("b")
+                                  .file("b/deep/x", "1")
+                                  .file("b", "file now")
+                                  .link("c", "a")
+                                  .file("c", "own")
+                                  .file("d", "1")
+                                  .dir("d")
+                                  .file("d/y", "2")
+                                  .dir("e", 0700)
+                                  .file("e/z", "3")
+                                  .dir("e", 0755)
                                   .finish());
     ASSERT_TRUE(image) << image.error().message;
     EXPECT_EQ(slurp(store.in(*image, "a")), "new") << "and the link c did not write through";
@@ -245,16 +270,20 @@ TEST(Unpack, symbolic_links_swapped_in_between_do_not_lead_out) {
 
 TEST(Unpack, hard_links_reach_only_files_of_the_same_layer) {
     EXPECT_EQ(refusal(TarBuilder().hard("h", "../../../etc/passwd").finish()),
-              "unpack archive.tar: entry h is a hard link, but its target: entry ../../../etc/passwd has \"..\" in "
+              "unpack archive.tar: entry h is a hard link, but its target: entry "
+              "../../../etc/passwd has \"..\" in "
               "its name");
     EXPECT_EQ(refusal(TarBuilder().hard("h", "/etc/passwd").finish()),
-              "unpack archive.tar: entry h is a hard link, but its target: entry /etc/passwd has an absolute name");
-    EXPECT_EQ(refusal(TarBuilder().hard("h", "missing").finish()),
-              "unpack archive.tar: entry h is a hard link to missing, which no entry before it created");
+              "unpack archive.tar: entry h is a hard link, but its target: entry /etc/passwd has "
+              "an absolute name");
+    EXPECT_EQ(
+        refusal(TarBuilder().hard("h", "missing").finish()),
+        "unpack archive.tar: entry h is a hard link to missing, which no entry before it created");
     EXPECT_EQ(refusal(TarBuilder().link("s", "/etc/passwd").hard("h", "s").finish()),
               "unpack archive.tar: entry h is a hard link to s, which is a symbolic link");
-    EXPECT_EQ(refusal(TarBuilder().link("s", "/etc").hard("h", "s/passwd").finish()),
-              "unpack archive.tar: entry h is a hard link to s/passwd, which no entry before it created");
+    EXPECT_EQ(
+        refusal(TarBuilder().link("s", "/etc").hard("h", "s/passwd").finish()),
+        "unpack archive.tar: entry h is a hard link to s/passwd, which no entry before it created");
     EXPECT_EQ(refusal(TarBuilder().dir("d").hard("h", "d").finish()),
               "unpack archive.tar: entry h is a hard link to d, which is a directory");
     EXPECT_EQ(refusal(TarBuilder().file("f").hard("f", "f").finish()),
@@ -265,7 +294,8 @@ TEST(Unpack, hard_links_reach_only_files_of_the_same_layer) {
 
 TEST(Unpack, a_device_that_would_become_a_whiteout_is_refused) {
     EXPECT_EQ(refusal(TarBuilder().device("dev/zero", '3', 0, 0).finish()),
-              "unpack archive.tar: entry dev/zero is a character device 0/0, which overlayfs would take for a "
+              "unpack archive.tar: entry dev/zero is a character device 0/0, which overlayfs would "
+              "take for a "
               "whiteout");
 }
 
@@ -274,22 +304,27 @@ TEST(Unpack, limits_stop_bombs_while_they_unpack) {
     options.limits.unpacked_bytes = 1 << 20;
     std::string bomb = TarBuilder().file("small").file("bomb", std::string(8 << 20, '\0')).finish();
     for (const std::string& packed : {bomb, gzip(bomb), zstd(bomb)})
-        EXPECT_EQ(refusal(packed, options),
-                  "unpack archive.tar: entry bomb: it unpacks to more than the limit of 1048576 bytes");
+        EXPECT_EQ(
+            refusal(packed, options),
+            "unpack archive.tar: entry bomb: it unpacks to more than the limit of 1048576 bytes");
     options = {};
     options.limits.entries = 2;
     EXPECT_EQ(refusal(TarBuilder().file("1").file("2").file("3").finish(), options),
               "unpack archive.tar: it has more than 2 entries (at 3)");
-    std::string wide = refusal(TarBuilder().add({.name = "n", .pax = {{"path", std::string(256, 'n')}}}).finish());
-    EXPECT_NE(wide.find("n… has a component of more than 255 bytes in its name"), std::string::npos) << wide;
+    std::string wide =
+        refusal(TarBuilder().add({.name = "n", .pax = {{"path", std::string(256, 'n')}}}).finish());
+    EXPECT_NE(wide.find("n… has a component of more than 255 bytes in its name"), std::string::npos)
+        << wide;
     std::string path = "p";
     while (path.size() < 4096) path += "/" + std::string(200, 'p');
-    std::string message = refusal(TarBuilder().add({.name = "n", .pax = {{"path", path}}}).finish());
+    std::string message =
+        refusal(TarBuilder().add({.name = "n", .pax = {{"path", path}}}).finish());
     EXPECT_NE(message.find("has a name of more than 4095 bytes"), std::string::npos) << message;
 }
 
 TEST(Unpack, truncation_is_noticed_wherever_it_happens) {
-    std::string tar = TarBuilder().file("first", std::string(2000, 'a')).file("second", "b").finish();
+    std::string tar =
+        TarBuilder().file("first", std::string(2000, 'a')).file("second", "b").finish();
     EXPECT_EQ(refusal(tar.substr(0, 1000)),
               "unpack archive.tar: entry first: the archive is truncated");
     EXPECT_EQ(refusal(tar.substr(0, 512 + 2048)),
@@ -304,7 +339,8 @@ TEST(Unpack, truncation_is_noticed_wherever_it_happens) {
     EXPECT_EQ(refusal(packed),
               "unpack archive.tar: its gzip compression is damaged: incorrect data check");
     packed = zstd(tar);
-    EXPECT_NE(refusal(packed.substr(0, packed.size() - 3)).find("it is truncated"), std::string::npos);
+    EXPECT_NE(refusal(packed.substr(0, packed.size() - 3)).find("it is truncated"),
+              std::string::npos);
 }
 
 TEST(Unpack, what_is_no_tar_is_refused) {
@@ -313,8 +349,11 @@ TEST(Unpack, what_is_no_tar_is_refused) {
     EXPECT_EQ(refusal(gzip("hello")), "unpack archive.tar: it is not a tar archive");
     EXPECT_EQ(refusal(gzip(gzip(TarBuilder().file("a").finish()))),
               "unpack archive.tar: it is not a tar archive");
-    EXPECT_EQ(refusal(std::string("\xfd" "7zXZ\0rest", 10)),
-              "unpack archive.tar: it is compressed with xz; noded reads gzip, zstd and plain archives");
+    EXPECT_EQ(
+        refusal(std::string("\xfd"
+                            "7zXZ\0rest",
+                            10)),
+        "unpack archive.tar: it is compressed with xz; noded reads gzip, zstd and plain archives");
     std::string damaged = TarBuilder().file("a").file("b").finish();
     damaged[1024 + 3] ^= 1;
     EXPECT_NE(refusal(damaged).find("the archive is damaged"), std::string::npos);
@@ -322,8 +361,10 @@ TEST(Unpack, what_is_no_tar_is_refused) {
 
 TEST(Unpack, compression_changes_neither_diff_id_nor_image_id) {
     std::string tar = TarBuilder().file("a", std::string(700000, 'a')).finish();
-    std::string halves = gzip(std::string_view(tar).substr(0, 5000)) + gzip(std::string_view(tar).substr(5000));
-    std::string frames = zstd(std::string_view(tar).substr(0, 5000)) + std::string("\x50\x2a\x4d\x18\x01\0\0\0x", 9) +
+    std::string halves =
+        gzip(std::string_view(tar).substr(0, 5000)) + gzip(std::string_view(tar).substr(5000));
+    std::string frames = zstd(std::string_view(tar).substr(0, 5000)) +
+                         std::string("\x50\x2a\x4d\x18\x01\0\0\0x", 9) +
                          zstd(std::string_view(tar).substr(5000));
     std::string first_id;
     for (const std::string& packed : {tar, gzip(tar), zstd(tar), halves, frames}) {
@@ -351,13 +392,15 @@ TEST(Unpack, compression_changes_neither_diff_id_nor_image_id) {
 TEST(Unpack, archives_made_by_tar_round_trip) {
     TestStore store;
     std::string dir = store.dir() + "/made";
-    std::string script = "set -e; mkdir -p " + dir + "/sub; cd " + dir +
-                         "; truncate -s 3G sub/sparse; printf end | dd of=sub/sparse bs=1 seek=2G conv=notrunc "
-                         "2>/dev/null; echo hello > file; ln file sub/hard; ln -s ../file sub/soft; mkfifo pipe; "
-                         "setfattr -n user.k -v v file 2>/dev/null || true; ";
+    std::string script =
+        "set -e; mkdir -p " + dir + "/sub; cd " + dir +
+        "; truncate -s 3G sub/sparse; printf end | dd of=sub/sparse bs=1 seek=2G conv=notrunc "
+        "2>/dev/null; echo hello > file; ln file sub/hard; ln -s ../file sub/soft; mkfifo pipe; "
+        "setfattr -n user.k -v v file 2>/dev/null || true; ";
     for (const char* format : {"gnu", "pax --xattrs", "ustar", "oldgnu"}) {
         std::string make = script + "tar -S --format=" + format + " -cf ../made.tar .";
-        if (std::string_view(format) == "ustar") make = script + "rm sub/sparse; tar --format=ustar -cf ../made.tar .";
+        if (std::string_view(format) == "ustar")
+            make = script + "rm sub/sparse; tar --format=ustar -cf ../made.tar .";
         ASSERT_EQ(system(make.c_str()), 0) << format;
         auto source = open_source(store.dir() + "/made.tar");
         ASSERT_TRUE(source);
