@@ -4,7 +4,7 @@ Turns: every side is warmed up, then blocks of runs alternate (A B C, A B C, ...
 minute of the machine falls on all of them. A figure is the median of all runs of a side.
 """
 import json
-import os
+import shutil
 import statistics
 import time
 from typing import Callable, NamedTuple
@@ -127,17 +127,24 @@ def fio_p50_us(folder, seconds):
 
 
 def durable_append(bench):
-    folders = {name: bench.work / f"append-{name}" for name in ("ours", "peer")}
-    for folder in folders.values():
-        os.makedirs(folder, exist_ok=True)
-    ours, peer = [], []
+    """Ours twice: the log alone, and a whole command through decide, fold and reply."""
+    names = ("append", "command")
+    ours, peer = {name: [] for name in names}, []
     rounds, seconds = (2, 1) if bench.quick else (5, 2)
-    for _ in range(rounds):
-        printed = sides.run([bench.tool("log_bench"), "--json", f"--dir={folders['ours']}"])
-        ours.append(json.loads(printed)["append_p50_us"])
-        peer.append(fio_p50_us(folders["peer"], seconds))
-    ours, peer = statistics.median(ours), statistics.median(peer)
-    yield Line("durable-append/fio", "us", ours, peer, ours / peer, 1.5, False)
+    for number in range(rounds):
+        folders = [bench.work / f"append-{side}-{number}" for side in ("ours", "peer")]
+        for folder in folders:
+            folder.mkdir()
+        printed = json.loads(sides.run([bench.tool("log_bench"), "--json", f"--dir={folders[0]}"]))
+        for name in names:
+            ours[name].append(printed[f"{name}_p50_us"])
+        peer.append(fio_p50_us(folders[1], seconds))
+        for folder in folders:
+            shutil.rmtree(folder)
+    theirs = statistics.median(peer)
+    for name in names:
+        mine = statistics.median(ours[name])
+        yield Line(f"durable-{name}/fio", "us", mine, theirs, mine / theirs, 1.5, False)
 
 
 class Metric(NamedTuple):
