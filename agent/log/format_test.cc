@@ -1,4 +1,5 @@
-// Old logs are tests for ever: what a noded of format 1 wrote is read today, and written today byte for byte.
+// Old logs are tests for ever: what a noded of format 1 wrote is read today, and written today byte
+// for byte.
 #include <fstream>
 #include <iterator>
 

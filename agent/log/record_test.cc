@@ -79,7 +79,8 @@ TEST(LogBatch, with_a_single_bit_per_sector_has_two_words_in_each) {
 }
 
 TEST(LogBatch, whose_payload_imitates_the_masks_gets_another_one) {
-    // Sectors that are all one mask word each, for the first hundred masks: each of them is ruled out in turn.
+    // Sectors that are all one mask word each, for the first hundred masks: each of them is ruled
+    // out in turn.
     Buffer payload(128 * kSector + kBlock);
     uint64_t mask = 0;
     for (size_t sector = 0; sector < 100; ++sector) {

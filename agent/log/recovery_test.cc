@@ -1,4 +1,5 @@
-// Recovery: torn writes are cut, in whatever way they were torn; everything else is refused and left as it was.
+// Recovery: torn writes are cut, in whatever way they were torn; everything else is refused and
+// left as it was.
 #include <random>
 
 #include "agent/log/segment.h"
@@ -22,7 +23,8 @@ void expect_refused_with(MemStorage& storage, const std::string& part) {
     EXPECT_EQ(image_of(storage), before) << "a refused log is left as it was";
 }
 
-/// `durable` acknowledged batches, then one more with these payloads under way when the power fails.
+/// `durable` acknowledged batches, then one more with these payloads under way when the power
+/// fails.
 void make_torn(MemStorage& storage, int durable, const std::vector<Buffer>& payloads,
                const std::function<bool(size_t sector)>& kept) {
     TestLog log(storage, small_segments(kBlocks));
@@ -33,7 +35,8 @@ void make_torn(MemStorage& storage, int durable, const std::vector<Buffer>& payl
     storage.crash(kept);
 }
 
-/// The log opens with exactly `events`, tells of the cut or not, and works on; a second time there is nothing to tell.
+/// The log opens with exactly `events`, tells of the cut or not, and works on; a second time there
+/// is nothing to tell.
 void expect_recovered(MemStorage& storage, uint64_t events, bool cut) {
     TestLog log(storage, small_segments(kBlocks));
     const Status status = log.open();
@@ -183,18 +186,24 @@ TEST(LogRecovery, every_flipped_bit_of_sealed_and_prepared_segments_is_refused) 
     for (uint64_t id = 1; id <= 3; ++id) expect_every_flip_refused(storage, segment_name(id), 13);
 }
 
-TEST(LogRecovery, every_flipped_bit_is_refused_where_the_payload_is_nearly_zero) {
-    // Without the mask a sector with a single bit would turn into one that looks unwritten, and be cut.
-    MemStorage storage;
-    TestLog log(storage, small_segments(kBlocks));
-    ASSERT_TRUE(log.open());
-    Buffer payload(6000);
-    for (size_t at = 100; at < payload.size(); at += kSector) payload[at] = 0x10;
-    log.append(payload);
-    log.start_sync();
-    storage.run();
-    log.close();
-    expect_every_flip_refused(storage, segment_name(1), 1);
+TEST(LogRecovery, every_flipped_bit_is_refused_where_a_sector_of_payload_is_nearly_zero) {
+    // Without the mask the sector of a single bit would turn into one that looks unwritten, and the
+    // one of zeros would make any other flip in the batch look like a torn write: both would be
+    // cut.
+    constexpr size_t third_sector = 3 * kSector - sizeof(BatchHeader) - sizeof(RecordHeader);
+    for (const uint8_t only_byte : {0x10, 0x00}) {
+        MemStorage storage;
+        TestLog log(storage, small_segments(kBlocks));
+        ASSERT_TRUE(log.open());
+        Buffer payload = payload_of(1, 3000);
+        memset(payload.data() + third_sector, 0, kSector);
+        payload[third_sector + 100] = only_byte;
+        log.append(payload);
+        log.start_sync();
+        storage.run();
+        log.close();
+        expect_every_flip_refused(storage, segment_name(1), 1);
+    }
 }
 
 class LogDamage : public testing::Test {
@@ -312,6 +321,17 @@ TEST_F(LogDamage, repeated_batch_is_refused) {
 TEST_F(LogDamage, batch_of_another_segment_is_refused) {
     copy_block(block(2, 1), block(3, 3));
     expect_refused_with(storage, "at byte 12288: this batch belongs to segment-0000000000000002");
+}
+
+TEST_F(LogDamage, batch_of_another_log_is_refused) {
+    MemStorage other;
+    LogOptions options = small_segments(kBlocks);
+    options.new_log_id = 99;
+    TestLog log(other, options);
+    ASSERT_TRUE(log.open());
+    for (int i = 0; i < 8; ++i) log.write(3000);
+    copy_block(std::span(other.bytes(segment_name(3))).subspan(2 * kBlock, kBlock), block(3, 2));
+    expect_refused_with(storage, "at byte 8192: this batch belongs to another log");
 }
 
 TEST_F(LogDamage, torn_looking_batch_before_the_last_segment_is_refused) {

@@ -44,9 +44,9 @@ public:
     virtual ~Storage() = default;
     virtual Result<std::vector<std::string>> list() = 0;
     virtual Result<std::unique_ptr<File>> open(const std::string& name) = 0;
-    /// A file of `bytes` zeros, really written (an overwrite then needs no metadata commit); durable
-    /// with its name, which appears only when the file is complete. EEXIST if the name is taken; that
-    /// is durable then, too.
+    /// A file of `bytes` zeros, really written (an overwrite then needs no metadata commit);
+    /// durable with its name, which appears only when the file is complete. EEXIST if the name is
+    /// taken; that is durable then, too.
     virtual Result<std::unique_ptr<File>> create_zeroed(const std::string& name,
                                                         uint64_t bytes) = 0;
     virtual Status rename(const std::string& from,

@@ -1,4 +1,5 @@
-// What the tests of this folder share: a log in memory that is written to in a line, and what it should then hold.
+// What the tests of this folder share: a log in memory that is written to in a line, and what it
+// should then hold.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -153,7 +153,8 @@ void LogWriter::prepare_next() {
     recycled_ = false;
 }
 
-/// A failure here is no news yet: ensure_room tries again, in line, when the segment is really needed.
+/// A failure here is no news yet: ensure_room tries again, in line, when the segment is really
+/// needed.
 void LogWriter::prepared(Status status) {
     CHECK(preparing_ != 0);
     const uint64_t id = std::exchange(preparing_, 0);
@@ -192,7 +193,8 @@ Status LogWriter::release_before(uint64_t first) {
     while (segments_.size() > 1 && segments_[1].first_seq <= first) {
         // A slow preparation of a segment that was made in line meanwhile must find the name taken.
         if (segments_.front().id == preparing_) break;
-        // The oldest first, so that a crash leaves no gap. One is kept for reuse: its space is certain.
+        // The oldest first, so that a crash leaves no gap. One is kept for reuse: its space is
+        // certain.
         const std::string name = segment_name(segments_.front().id);
         if (recycled_ || preparing_ != 0) {
             TRY_STATUS(storage_.remove(name));
