@@ -131,7 +131,9 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     }
     close_fd(cgroup_fd);
     close_fd(pair[1]);
-    for (int& fd : start.stdio) close_fd(fd);
+    // The child reads its Start while this goes on, so the numbers in it stay.
+    for (int fd : start.stdio)
+        if (fd >= 0) sys(SYS_close, fd);
     if (result < 0) {
         close_fd(process.report_fd);
         return refuse(error, "clone", "the container's process", result);
