@@ -43,10 +43,7 @@ Status Session::connect() {
     // docker's spelling of the same thing.
     if (host_.starts_with("unix://")) host_.erase(5, 2);
     auto connected = rpc::Client::connect(host_);
-    if (!connected) {
-        const bool absent = connected.error().code == ENOENT || connected.error().code == ECONNREFUSED;
-        return fail("cannot connect to noded: " + connected.error().message + (absent ? ". Is noded running?" : ""));
-    }
+    if (!connected) return fail("cannot reach noded: " + connected.error().message);
     client_ = std::move(*connected);
     node_.emplace(client_->bootstrap().castAs<schema::Node>());
     return {};

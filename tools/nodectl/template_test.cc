@@ -1,0 +1,129 @@
+// Tests of the template evaluator: docker's documented --format examples, and the messages for wrong ones.
+#include "tools/nodectl/template.h"
+
+#include <gtest/gtest.h>
+
+namespace noded::nodectl {
+namespace {
+
+const Json& data() {
+    static const Json value = {
+        {"ID", "3f2a"},
+        {"Names", "web"},
+        {"Empty", ""},
+        {"None", nullptr},
+        {"Size", 42},
+        {"State", {{"Status", "running"}, {"Running", true}, {"ExitCode", 0}}},
+        {"Env", {"A=1", "B=2"}},
+        {"Labels", {{"tier", "front"}, {"team", "x"}}},
+        {"Nothing", Json::array()},
+    };
+    return value;
+}
+
+std::string render(const std::string& text) {
+    auto compiled = Template::parse(text);
+    if (!compiled) return "ERROR " + compiled.error().message;
+    auto out = compiled->render(data(), Json{{"Label", {{"tier", "front"}}}});
+    return out ? *out : "ERROR " + out.error().message;
+}
+
+TEST(Template, text_and_fields_are_copied) {
+    EXPECT_EQ(render("{{.ID}}\t{{.Names}}!"), "3f2a\tweb!");
+    EXPECT_EQ(render("{{ .State.Status }}"), "running");
+    EXPECT_EQ(render("{{.Size}} {{.State.Running}} {{.None}}"), "42 true <no value>");
+}
+
+TEST(Template, values_look_as_go_prints_them) {
+    EXPECT_EQ(render("{{.Env}}"), "[A=1 B=2]");
+    EXPECT_EQ(render("{{.Labels}}"), "map[tier:front team:x]");
+}
+
+TEST(Template, json_prints_the_data_without_the_methods) {
+    EXPECT_EQ(render("{{json .Env}}"), "[\"A=1\",\"B=2\"]");
+    EXPECT_EQ(render("{{json .}}"), to_line(data()));
+    EXPECT_EQ(render("{{.Env | json}}"), "[\"A=1\",\"B=2\"]");
+}
+
+TEST(Template, a_method_takes_its_argument) {
+    EXPECT_EQ(render("{{.Label \"tier\"}}"), "front");
+    EXPECT_EQ(render("<{{.Label \"other\"}}>"), "<>");
+}
+
+TEST(Template, if_takes_the_branch_of_the_first_true_condition) {
+    EXPECT_EQ(render("{{if .State.Running}}up{{else}}down{{end}}"), "up");
+    EXPECT_EQ(render("{{if .Empty}}a{{else if .State.ExitCode}}b{{else if .Size}}c{{else}}d{{end}}"), "c");
+    EXPECT_EQ(render("{{if not .Nothing}}none{{end}}"), "none");
+    EXPECT_EQ(render("{{if and .ID (eq .Size 42)}}yes{{end}}"), "yes");
+}
+
+TEST(Template, range_goes_over_lists_and_maps) {
+    EXPECT_EQ(render("{{range .Env}}<{{.}}>{{end}}"), "<A=1><B=2>");
+    EXPECT_EQ(render("{{range $i, $e := .Env}}{{$i}}={{$e}};{{end}}"), "0=A=1;1=B=2;");
+    EXPECT_EQ(render("{{range $k, $v := .Labels}}{{$k}}:{{$v}} {{end}}"), "tier:front team:x ");
+    EXPECT_EQ(render("{{range .Nothing}}x{{else}}empty{{end}}"), "empty");
+    EXPECT_EQ(render("{{range .Env}}{{$.ID}} {{end}}"), "3f2a 3f2a ");
+}
+
+TEST(Template, with_moves_the_dot_and_variables_end_with_their_block) {
+    EXPECT_EQ(render("{{with .State}}{{.Status}}{{end}}"), "running");
+    EXPECT_EQ(render("{{with .Empty}}x{{else}}{{.ID}}{{end}}"), "3f2a");
+    EXPECT_EQ(render("{{$x := .ID}}{{$x}}"), "3f2a");
+    EXPECT_EQ(render("{{if $x := .ID}}{{$x}}{{end}}{{$x}}"),
+              "ERROR template parsing error: template: :1:31: executing \"\" at <$x>: undefined variable \"$x\"");
+}
+
+TEST(Template, functions_do_what_dockers_do) {
+    EXPECT_EQ(render("{{join .Env \", \"}}"), "A=1, B=2");
+    EXPECT_EQ(render("{{upper .Names}} {{lower \"AbC\"}} {{title \"ab cd\"}}"), "WEB abc Ab Cd");
+    EXPECT_EQ(render("{{index .Env 1}} {{index .Labels \"tier\"}} {{index .Labels \"none\"}}."), "B=2 front .");
+    EXPECT_EQ(render("{{len .Env}} {{len .Names}}"), "2 3");
+    EXPECT_EQ(render("{{printf \"%s is %d, %5.1f%% %q %v\" .Names .Size 1.25 .ID .Env}}"),
+              "web is 42,   1.2% \"3f2a\" [A=1 B=2]");
+    EXPECT_EQ(render("{{index (split \"a/b/c\" \"/\") 1}}"), "b");
+    EXPECT_EQ(render("{{truncate .Names 2}}|{{pad .ID 1 2}}|{{println .ID .Size}}"), "we| 3f2a  |3f2a 42\n");
+    EXPECT_EQ(render("{{.Names | upper | printf \"%s-%s\" \"x\"}}"), "x-WEB");
+    EXPECT_EQ(render("{{ne .Size 1}} {{lt .Size 43}} {{ge .Size 43}} {{eq .ID \"a\" \"3f2a\"}}"), "true true false true");
+    EXPECT_EQ(render("{{or .Empty .ID}} {{and .ID .Size}}"), "3f2a 42");
+}
+
+TEST(Template, dashes_trim_and_comments_vanish) {
+    EXPECT_EQ(render("a  {{- .ID -}}  b"), "a3f2ab");
+    EXPECT_EQ(render("a{{/* }} is fine here */}}b"), "ab");
+    EXPECT_EQ(render("{{\"}}\"}}"), "}}");
+}
+
+TEST(Template, a_field_that_is_not_there_is_an_error_as_in_docker) {
+    EXPECT_EQ(render("{{.Foo}}"),
+              "ERROR template parsing error: template: :1:2: executing \"\" at <.Foo>: map has no entry for key \"Foo\"");
+    EXPECT_EQ(render("{{.Names.Foo}}"), "ERROR template parsing error: template: :1:2: executing \"\" at <.Names.Foo>: "
+                                        "can't evaluate field Foo in type string");
+    EXPECT_EQ(render("{{.None.Foo}}"), "ERROR template parsing error: template: :1:2: executing \"\" at <.None.Foo>: "
+                                       "nil pointer evaluating interface {}.Foo");
+}
+
+TEST(Template, broken_templates_are_refused) {
+    const std::string start = "ERROR template parsing error: template: :1:";
+    EXPECT_EQ(render("{{.ID"), start + "0: unclosed action");
+    EXPECT_EQ(render("{{if .ID}}x"), start + "11: unexpected EOF");
+    EXPECT_EQ(render("{{end}}"), start + "2: unexpected {{end}} or {{else}}");
+    EXPECT_EQ(render("{{foo .ID}}"), start + "2: executing \"\" at <foo .ID>: function \"foo\" not defined");
+    EXPECT_EQ(render("{{upper}}"), start + "2: executing \"\" at <upper>: wrong number of args for upper");
+    EXPECT_EQ(render("{{.ID | }}"), start + "2: missing value for command");
+    EXPECT_EQ(render("{{(.ID}}"), start + "2: unclosed left paren");
+    EXPECT_EQ(render("{{\"a}}"), start + "0: unclosed action");
+    EXPECT_EQ(render("{{index .Env 9}}"),
+              start + "2: executing \"\" at <index .Env 9>: error calling index: index out of range: 9");
+    EXPECT_EQ(render("{{#}}"), start + "2: unexpected \"#\" in template");
+}
+
+TEST(Template, deep_nesting_is_refused_and_not_a_crash) {
+    std::string brackets = "{{" + std::string(100'000, '(') + "}}";
+    EXPECT_NE(render(brackets).find("too deeply nested"), std::string::npos);
+    std::string blocks;
+    for (int i = 0; i < 100'000; i++) blocks += "{{if .ID}}";
+    EXPECT_NE(render(blocks).find("too deeply nested"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace noded::nodectl

@@ -1,0 +1,171 @@
+// Tests of what nodectl writes and reads as text: units, tables, filters, detach keys.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <ctime>
+
+#include "tools/nodectl/detach_keys.h"
+#include "tools/nodectl/filters.h"
+#include "tools/nodectl/rows.h"
+#include "tools/nodectl/table.h"
+#include "tools/nodectl/units.h"
+
+namespace noded::nodectl {
+namespace {
+
+TEST(Units, durations_read_as_dockers) {
+    EXPECT_EQ(human_duration(0), "Less than a second");
+    EXPECT_EQ(human_duration(-5), "Less than a second");
+    EXPECT_EQ(human_duration(1), "1 second");
+    EXPECT_EQ(human_duration(59), "59 seconds");
+    EXPECT_EQ(human_duration(60), "About a minute");
+    EXPECT_EQ(human_duration(120), "2 minutes");
+    EXPECT_EQ(human_duration(3600), "About an hour");
+    EXPECT_EQ(human_duration(3 * 3600), "3 hours");
+    EXPECT_EQ(human_duration(47 * 3600), "47 hours");
+    EXPECT_EQ(human_duration(72 * 3600), "3 days");
+    EXPECT_EQ(human_duration(15 * 24 * 3600), "2 weeks");
+    EXPECT_EQ(human_duration(90 * 24 * 3600), "3 months");
+    EXPECT_EQ(human_duration(3L * 366 * 24 * 3600), "3 years");
+}
+
+TEST(Units, sizes_are_decimal_with_three_digits) {
+    EXPECT_EQ(human_size(0), "0B");
+    EXPECT_EQ(human_size(999), "999B");
+    EXPECT_EQ(human_size(1000), "1kB");
+    EXPECT_EQ(human_size(4'261'502), "4.26MB");
+    EXPECT_EQ(human_size(72'800'000), "72.8MB");
+    EXPECT_EQ(human_size(1'234'000'000'000), "1.23TB");
+}
+
+TEST(Units, times_are_written_in_utc) {
+    EXPECT_EQ(rfc3339_fixed(1'700'000'000'120'000'000), "2023-11-14T22:13:20.120000000Z");
+    EXPECT_EQ(rfc3339_short(1'700'000'000'120'000'000), "2023-11-14T22:13:20.12Z");
+    EXPECT_EQ(rfc3339_short(1'700'000'000'000'000'000), "2023-11-14T22:13:20Z");
+    EXPECT_EQ(rfc3339_fixed(-1), "1969-12-31T23:59:59.999999999Z");
+}
+
+TEST(Units, times_are_read_as_rfc3339_or_as_a_duration_ago) {
+    setenv("TZ", "UTC", 1);
+    tzset();
+    EXPECT_EQ(parse_time("2023-11-14T22:13:20Z", 0), 1'700'000'000'000'000'000);
+    EXPECT_EQ(parse_time("2023-11-14T22:13:20.5Z", 0), 1'700'000'000'500'000'000);
+    EXPECT_EQ(parse_time("2023-11-14T23:13:20.000000001+01:00", 0), 1'700'000'000'000'000'001);
+    EXPECT_EQ(parse_time("2023-11-14T22:13:20", 0), 1'700'000'000'000'000'000);
+    EXPECT_EQ(parse_time("1970-01-02", 0), 86'400 * kSecondNs);
+    EXPECT_EQ(parse_time("10m", 1'000 * kSecondNs), 400 * kSecondNs);
+    EXPECT_EQ(parse_time("1h30m", 10'000 * kSecondNs), 4'600 * kSecondNs);
+    EXPECT_EQ(parse_time("1.5s", 2 * kSecondNs), kSecondNs / 2);
+    for (const char* wrong : {"", "soon", "10", "10x", "2023-11-14T22:13:20.Z", "2023-11-14T22:13:20+1", "m"}) {
+        EXPECT_EQ(parse_time(wrong, 0), std::nullopt) << wrong;
+    }
+}
+
+TEST(Units, seconds_since_1970_may_have_a_fraction) {
+    EXPECT_EQ(parse_unix_time("1700000000"), 1'700'000'000'000'000'000);
+    EXPECT_EQ(parse_unix_time("1700000000.25"), 1'700'000'000'250'000'000);
+    EXPECT_EQ(parse_unix_time("17x"), std::nullopt);
+    EXPECT_EQ(parse_unix_time("99999999999999"), std::nullopt);
+}
+
+TEST(Units, an_id_is_cut_to_twelve_digits) {
+    EXPECT_EQ(short_id("sha256:0123456789abcdef"), "0123456789ab");
+    EXPECT_EQ(short_id("0123456789abcdef"), "0123456789ab");
+}
+
+TEST(Table, cells_are_aligned_and_the_last_one_is_not_padded) {
+    EXPECT_EQ(align_tabs("A\tBB\tC\nlonger than it\tb\tc\n"),
+              "A                BB        C\nlonger than it   b         c\n");
+}
+
+TEST(Table, width_is_counted_in_characters) {
+    EXPECT_EQ(align_tabs("aaaaaaaaaaaa\tx\nééééééééé\tx\n"), "aaaaaaaaaaaa   x\nééééééééé      x\n");
+}
+
+TEST(Table, long_text_ends_in_an_ellipsis) {
+    EXPECT_EQ(ellipsis("12345", 5), "12345");
+    EXPECT_EQ(ellipsis("123456", 5), "1234…");
+    EXPECT_EQ(ellipsis("éééééé", 5), "éééé…");
+}
+
+TEST(Filters, alternatives_of_one_key_and_all_of_different_keys) {
+    constexpr std::string_view keys[] = {"name", "status", "label"};
+    const std::vector<std::string> arguments = {"name=a", "name=b", "status=running"};
+    const auto filters = Filters::parse(arguments, keys);
+    ASSERT_TRUE(filters);
+    const auto is = [](const char* value) { return [value](const std::string& wanted) { return wanted == value; }; };
+    EXPECT_TRUE(filters->any("name", is("b")));
+    EXPECT_FALSE(filters->any("name", is("c")));
+    EXPECT_FALSE(filters->all("name", is("b")));
+    EXPECT_TRUE(filters->any("label", is("x"))) << "what was not asked for does not exclude";
+    EXPECT_TRUE(filters->has("status"));
+    EXPECT_FALSE(filters->has("label"));
+}
+
+TEST(Filters, wrong_ones_are_refused) {
+    constexpr std::string_view keys[] = {"name"};
+    const std::vector<std::string> no_value = {"name"};
+    const std::vector<std::string> unknown = {"foo=1"};
+    EXPECT_EQ(Filters::parse(no_value, keys).error().message,
+              "invalid filter 'name': bad format of filter (expected name=value)");
+    EXPECT_EQ(Filters::parse(unknown, keys).error().message, "invalid filter 'foo'; known are name");
+}
+
+TEST(Filters, a_label_is_asked_for_by_key_or_by_value) {
+    const std::string value = "front";
+    const auto find = [&](std::string_view key) { return key == "tier" ? &value : nullptr; };
+    EXPECT_TRUE(label_matches("tier", find));
+    EXPECT_TRUE(label_matches("tier=front", find));
+    EXPECT_FALSE(label_matches("tier=back", find));
+    EXPECT_FALSE(label_matches("team", find));
+}
+
+TEST(DetachKeys, names_become_the_bytes_that_a_terminal_sends) {
+    EXPECT_EQ(*parse_detach_keys("ctrl-p,ctrl-q"), "\x10\x11");
+    EXPECT_EQ(*parse_detach_keys("ctrl-@,a,ctrl-["), std::string("\0a\x1b", 3));
+    EXPECT_FALSE(parse_detach_keys("ctrl-P"));
+    EXPECT_FALSE(parse_detach_keys("ab"));
+    EXPECT_FALSE(parse_detach_keys(""));
+}
+
+TEST(DetachKeys, the_sequence_is_found_over_several_reads_and_not_passed_on) {
+    DetachMatcher matcher("\x10\x11");
+    std::string passed;
+    EXPECT_FALSE(matcher.feed("ls\x10", passed));
+    EXPECT_EQ(passed, "ls");
+    EXPECT_TRUE(matcher.feed("\x11more", passed));
+    EXPECT_EQ(passed, "ls");
+}
+
+TEST(DetachKeys, keys_that_were_held_back_are_not_lost) {
+    DetachMatcher matcher("\x10\x11");
+    std::string passed;
+    EXPECT_FALSE(matcher.feed("\x10x", passed));
+    EXPECT_EQ(passed, "\x10x");
+}
+
+TEST(DetachKeys, the_beginning_of_the_sequence_may_repeat) {
+    DetachMatcher once("\x10\x11");
+    std::string passed;
+    EXPECT_TRUE(once.feed("\x10\x10\x11", passed));
+    EXPECT_EQ(passed, "\x10");
+    DetachMatcher longer("aab");
+    passed.clear();
+    EXPECT_TRUE(longer.feed("aaab", passed));
+    EXPECT_EQ(passed, "a");
+}
+
+TEST(Rows, a_table_has_the_headers_of_its_fields) {
+    std::vector<Row> rows(1);
+    rows[0].fields = {{"ID", "3f"}, {"Names", "web"}};
+    rows[0].methods["Label"] = {{"tier", "front"}};
+    const Json headers = {{"ID", "CONTAINER ID"}, {"Names", "NAMES"}};
+    EXPECT_EQ(*render_rows(rows, "", "{{.ID}}\t{{.Names}}", headers), "CONTAINER ID   NAMES\n3f             web\n");
+    EXPECT_EQ(*render_rows(rows, "table {{.Names}}\\t{{.ID}}", "", headers), "NAMES     CONTAINER ID\nweb       3f\n");
+    EXPECT_EQ(*render_rows(rows, "json", "", headers), "{\"ID\":\"3f\",\"Names\":\"web\"}\n");
+    EXPECT_EQ(*render_rows(rows, "{{.Names}}:{{.Label \"tier\"}}", "", headers), "web:front\n");
+    EXPECT_FALSE(render_rows(rows, "{{.Foo}}", "", headers));
+}
+
+}  // namespace
+}  // namespace noded::nodectl
