@@ -158,6 +158,11 @@ Status run(const Config& config) {
                     std::to_string(log->durable_seq()) + "; restore " + config.state_dir + "/log from one backup");
     }
 
+    if (!snapshot && log->oldest_seq() > 1) {
+        return fail("the log begins at seq " + std::to_string(log->oldest_seq()) + " and no snapshot covers what was before; restore " +
+                    config.state_dir + "/log from one backup");
+    }
+
     pub::Outbox outbox(*reactor);
     host::Host host(*reactor, outbox,
                     {config.state_dir, config.runtime_dir, config.libexec_dir, config.plugin_dir});

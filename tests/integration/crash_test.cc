@@ -20,17 +20,17 @@ TEST(Crash, a_running_container_goes_on_and_its_output_is_kept) {
     TestNode node;
     node.start();
     node.import_busybox();
-    node.ok({"run", "-d", "--name", "c", "busybox", "sh", "-c", "i=0; while :; do echo $i; i=$((i+1)); sleep 0.05; done"});
-    const std::string pid = node.ok({"inspect", "--format", "{{.State.Pid}}", "c"});
-    ASSERT_TRUE(eventually([&] { return node.ok({"logs", "c"}).size() > 4; }));
+    node.ok({"run", "-d", "--name", "cc", "busybox", "sh", "-c", "i=0; while :; do echo $i; i=$((i+1)); sleep 0.05; done"});
+    const std::string pid = node.ok({"inspect", "--format", "{{.State.Pid}}", "cc"});
+    ASSERT_TRUE(eventually([&] { return node.ok({"logs", "cc"}).size() > 4; }));
     node.kill();
     sleep_ms(300);
     node.start();
-    EXPECT_EQ(node.ok({"inspect", "--format", "{{.State.Status}} {{.State.Pid}}", "c"}), "running " + pid);
-    EXPECT_EQ(node.ok({"exec", "c", "echo", "alive"}), "alive");
-    node.ok({"kill", "c"});
-    node.ok({"wait", "c"});
-    const std::string logs = node.ok({"logs", "c"});
+    EXPECT_EQ(node.ok({"inspect", "--format", "{{.State.Status}} {{.State.Pid}}", "cc"}), "running " + pid);
+    EXPECT_EQ(node.ok({"exec", "cc", "echo", "alive"}), "alive");
+    node.ok({"kill", "cc"});
+    node.ok({"wait", "cc"});
+    const std::string logs = node.ok({"logs", "cc"});
     const size_t lines = count_of(logs, "\n") + 1;
     for (size_t i = 0; i < lines; ++i) {
         ASSERT_NE(("\n" + logs + "\n").find("\n" + std::to_string(i) + "\n"), std::string::npos) << i;
@@ -42,14 +42,14 @@ TEST(Crash, an_exit_that_happened_meanwhile_is_collected_exactly_once) {
     TestNode node;
     node.start();
     node.import_busybox();
-    const std::string id = node.ok({"run", "-d", "--name", "c", "busybox", "sh", "-c", "sleep 0.3; exit 42"});
+    const std::string id = node.ok({"run", "-d", "--name", "cc", "busybox", "sh", "-c", "sleep 0.3; exit 42"});
     node.kill();
     sleep_ms(600);
     node.start();
-    EXPECT_EQ(node.ok({"wait", "c"}), "42");
+    EXPECT_EQ(node.ok({"wait", "cc"}), "42");
     node.kill();
     node.start();
-    EXPECT_EQ(node.ok({"inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", "c"}), "exited 42");
+    EXPECT_EQ(node.ok({"inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", "cc"}), "exited 42");
     EXPECT_EQ(count_of(node.ok({"events", "--filter", "container=" + id, "-o", "json"}), "\"ContainerExited\""), 1u);
 }
 
@@ -57,13 +57,13 @@ TEST(Crash, an_attached_client_sees_the_end_although_noded_died) {
     TestNode node;
     node.start();
     node.import_busybox();
-    Running client(node.command({"run", "--name", "c", "busybox", "sh", "-c", "echo one; sleep 1; echo two"}));
+    Running client(node.command({"run", "--name", "cc", "busybox", "sh", "-c", "echo one; sleep 1; echo two"}));
     ASSERT_TRUE(client.read_until("one"));
     node.kill();
     node.start();
     client.wait();
-    EXPECT_EQ(node.ok({"wait", "c"}), "0");
-    EXPECT_EQ(node.ok({"logs", "c"}), "one\ntwo");
+    EXPECT_EQ(node.ok({"wait", "cc"}), "0");
+    EXPECT_EQ(node.ok({"logs", "cc"}), "one\ntwo");
 }
 
 /// Kills noded at a random moment of the verb, again and again; afterwards state, kernel and disk agree.
