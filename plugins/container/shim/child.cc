@@ -69,6 +69,8 @@ void set_sysctls(Start& start) {
     for (uint32_t i = 0; i < start.container->sysctl_count; ++i) {
         const launch::Pair& sysctl = start.container->sysctls[i];
         const Text<512> path("/proc/sys/", sysctl.first);
+        if (path.cut() || path.view().find("..") != std::string_view::npos)
+            give_up(start, 125, "write to the sysctl", sysctl.first, -EINVAL);
         int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path.c_str(), O_WRONLY | O_CLOEXEC));
         const long result = fd < 0 ? fd : sys(SYS_write, fd, sysctl.second, strlen(sysctl.second));
         if (result < 0) give_up(start, 125, "write to", path.view(), result);

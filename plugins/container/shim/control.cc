@@ -43,6 +43,7 @@ void Shim::add_connection(int fd) {
 }
 
 void Shim::on_listener() {
+    if (!listening_) return;
     const long fd = sys(SYS_accept4, listener_fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) return;
     ucred peer = {};
@@ -61,7 +62,7 @@ void Shim::drop_connection(Connection& connection) {
     bool reachable = listening_;
     for (const Connection& other : connections_) reachable = reachable || other.used;
     const ShimState state = container().state;
-    if (!reachable && (state == ShimState::waiting || state == ShimState::start_failed)) released_ = true;
+    if (!reachable && (state == ShimState::waiting || state == ShimState::start_failed)) finish();
 }
 
 void Shim::on_connection(size_t index) {
@@ -159,11 +160,25 @@ void Shim::handle_release(Connection& from, uint64_t tag) {
     const ShimState state = container().state;
     if (state == ShimState::starting || state == ShimState::running)
         return answer(from, tag, EBUSY, "release: the container is running");
+    finish();
+}
+
+/// The runtime folder is noded's again before the connections close, which is how noded learns of it. Clients that are behind keep
+/// the shim a little longer; the log is open and may be removed.
+void Shim::finish() {
     if (listening_) {
         sys(SYS_unlinkat, AT_FDCWD, shim_socket_name, 0);
         sys(SYS_unlinkat, AT_FDCWD, exit_record_name, 0);
+        unwatch(listener_fd_);
+        close_fd(listener_fd_);
+        listening_ = false;
     }
+    sys(SYS_chdir, "/");
     released_ = true;
+    for (Connection& connection : connections_) {
+        if (connection.used) close_fd(connection.fd);
+        connection.used = false;
+    }
 }
 
 void Shim::answer(Connection& to, uint64_t tag, int error, std::string_view sentence) {

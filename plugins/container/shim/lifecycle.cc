@@ -200,10 +200,9 @@ void Shim::launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t s
 
 void Shim::exec(Connection& from, uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd,
                 int attach_fd) {
-    size_t index = 1;
-    while (index < processes_max && processes_[index].used) index += 1;
     const bool running = container().state == ShimState::running;
-    if (!running || index == processes_max) {
+    const size_t index = running ? free_place() : 0;
+    if (index == 0) {
         close_fd(attach_fd);
         return running ? answer(from, tag, EUSERS, "exec: too many execs are running in this container")
                        : answer(from, tag, ESRCH, "exec: the container is not running");
@@ -314,10 +313,11 @@ void Shim::start_failed(size_t index, int code, std::string_view sentence) {
         const ExecReply reply = exec_reply(process);
         process.reported = send_to_all(ControlType::exec_failed, process.tag, &reply, sizeof reply,
                                        process.start.message.view());
+        pump_clients(index);
     } else {
         container_ended();
     }
-    pump_clients(index);
+    on_input_writable(index);  // whoever waited for a terminal waits in vain
 }
 
 void Shim::reap() {
@@ -344,13 +344,13 @@ void Shim::ended(size_t index, int status) {
     if (process.is_exec) {
         const ExecReply reply = exec_reply(process);
         process.reported = send_to_all(ControlType::exec_exited, 0, &reply, sizeof reply, "");
+        pump_clients(index);
     } else {
         process.exit.oom = process.exit.signal == SIGKILL && out_of_memory() ? 1 : 0;
         drain_outputs(index);
         container_ended();
     }
     close_input(process);
-    pump_clients(index);
 }
 
 /// Record first, then the news, and only then the work that nobody waits for.
@@ -360,6 +360,7 @@ void Shim::container_ended() {
     const bool failed = process.state == ShimState::start_failed;
     send_to_all(failed ? ControlType::start_failed : ControlType::exited, failed ? process.tag : 0, &process.exit,
                 sizeof process.exit, failed ? process.start.message.view() : "");
+    pump_clients(0);
     if (holds_pidfd_) close_fd(container_pidfd_);
     if (holds_rootfs_) close_fd(rootfs_fd_);
     holds_pidfd_ = holds_rootfs_ = false;
@@ -395,12 +396,28 @@ ExecReply Shim::exec_reply(const Process& process) {
     return {process.id, process.state, process.pid, process.exit.code, process.exit.signal};
 }
 
-/// An exec's place is free again when noded knows its end and its client has everything.
+/// An exec's place is free again when noded knows its end, its client has everything, and nobody holds its output open.
+bool Shim::is_done(size_t index, bool even_with_output) {
+    const Process& process = processes_[index];
+    return process.used && process.ended() && process.reported && client_of_exec(index) == nullptr &&
+           (even_with_output || (!process.output_open[0] && !process.output_open[1]));
+}
+
 void Shim::tidy_execs() {
+    for (size_t i = 1; i < processes_max; ++i)
+        if (is_done(i, false)) free_process(processes_[i]);
+}
+
+/// A place for an exec, 0 when there is none. One that only serves what an exec left in the background is given up for it.
+size_t Shim::free_place() {
+    for (size_t i = 1; i < processes_max; ++i)
+        if (!processes_[i].used) return i;
     for (size_t i = 1; i < processes_max; ++i) {
-        Process& process = processes_[i];
-        if (process.used && process.ended() && process.reported && client_of_exec(i) == nullptr) free_process(process);
+        if (!is_done(i, true)) continue;
+        free_process(processes_[i]);
+        return i;
     }
+    return 0;
 }
 
 }  // namespace noded::shim

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
 
 #include "plugins/container/shim/shim.h"
 
@@ -14,6 +16,13 @@ namespace {
 
 constexpr int control_fd = 3;
 constexpr int own_oom_score = -998;
+
+/// A container's command may be a script whose interpreter is /proc/self/exe, which is this file until its exec succeeds. On a
+/// read-only mount (spawn_shim makes one) nobody can come back later and write to it; otherwise there is no container.
+bool protected_from_writing() {
+    struct statfs info;
+    return sys(SYS_statfs, "/proc/self/exe", &info) == 0 && (info.f_flags & ST_RDONLY) != 0;
+}
 
 /// A shim belongs to no terminal and no service's output, holds nothing of noded's, and ignores noded's dispositions of signals.
 void detach_from_parent() {
@@ -43,6 +52,7 @@ void detach_from_parent() {
 
 int shim_main() {
     static Shim shim;
+    if (sys(SYS_fcntl, control_fd, F_GETFD) < 0 || !protected_from_writing()) return 1;
     detach_from_parent();
     return shim.run();
 }
@@ -84,14 +94,20 @@ void Shim::lower_oom_score() {
 
 int Shim::run() {
     prepare();
-    while (!released_) {
+    while (!released_ || serves_clients()) {
         epoll_event events[16];
         const long count = sys(SYS_epoll_wait, epoll_fd_, events, 16, -1);
         if (count < 0 && count != -EINTR) return 1;
-        for (long i = 0; i < count && !released_; ++i) dispatch(events[i].data.u64, events[i].events);
+        for (long i = 0; i < count; ++i) dispatch(events[i].data.u64, events[i].events);
         tidy_execs();
     }
     return 0;
+}
+
+bool Shim::serves_clients() const {
+    for (const Client& client : clients_)
+        if (client.used && !client.hung_up) return true;
+    return false;
 }
 
 /// A slot may have been closed or reused by an earlier event of the same batch; every handler looks before it acts, and no
@@ -124,7 +140,7 @@ void Shim::on_signals() {
 /// how it ended. A shim without a container just goes.
 void Shim::forward_stop() {
     if (container().state == ShimState::running) sys(SYS_kill, container().pid, container().launch->stop_signal);
-    else if (container().state == ShimState::waiting) released_ = true;
+    else if (container().state == ShimState::waiting || released_) exit_group(0);
 }
 
 }  // namespace noded::shim

@@ -93,6 +93,7 @@ private:
     void dispatch(uint64_t code, uint32_t events);
     void on_signals();
     void forward_stop();
+    bool serves_clients() const;
     void watch(int fd, Source source, size_t index, size_t part, uint32_t events);
     void unwatch(int fd);
     Process& container() { return processes_[0]; }
@@ -110,6 +111,7 @@ private:
     void handle_signal(Connection& from, uint64_t tag, const SignalRequest& request);
     void handle_resize(Connection& from, uint64_t tag, const ResizeRequest& request);
     void handle_release(Connection& from, uint64_t tag);
+    void finish();
     Process* find(const ExecId& id);
 
     // lifecycle.cc
@@ -130,7 +132,9 @@ private:
     bool out_of_memory();
     void lower_oom_score();
     ExecReply exec_reply(const Process& process);
+    bool is_done(size_t index, bool even_with_output);
     void tidy_execs();
+    size_t free_place();
 
     // streams.cc
     bool open_log(const char* path, Text<shim_message_bytes_max>* error);
@@ -138,6 +142,7 @@ private:
     void on_output(size_t index, size_t part);
     void drain_outputs(size_t index);
     void close_output(Process& process, size_t part);
+    uint32_t output_events(const Process& process);
     void watch_outputs(size_t index, bool wanted);
     Client* add_client(size_t process, int fd, uint32_t flags);
     Client* client_of_exec(size_t process);
@@ -168,7 +173,7 @@ private:
     bool listening_;
     bool holds_pidfd_;
     bool holds_rootfs_;
-    bool released_;
+    bool released_;           ///< nothing is left to do but to send clients what they have not taken yet
     bool in_pid_namespace_;   ///< children are born into the container's PID namespace
     uint32_t starting_;       ///< children that still share this memory
     uint64_t connections_seen_;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -20,7 +21,7 @@ namespace {
 
 /// What the child needs between vfork and exec.
 struct SpawnArguments {
-    const char* path;
+    int program;
     int control;
     int error;
 };
@@ -32,9 +33,28 @@ struct SpawnArguments {
     char* environment[] = {nullptr};
     // A plain dup2 keeps the close-on-exec flag when both numbers are the same.
     const bool placed = arguments.control == 3 ? fcntl(3, F_SETFD, 0) == 0 : dup2(arguments.control, 3) == 3;
-    if (placed) execve(arguments.path, argv, environment);
+    if (placed) syscall(SYS_execveat, arguments.program, "", argv, environment, AT_EMPTY_PATH);
     arguments.error = errno;
     _exit(127);
+}
+
+/// A function of its own: nothing that lives in the caller's registers may be changed by the child.
+[[gnu::noinline]] pid_t fork_child(SpawnArguments& arguments) {
+    const pid_t pid = vfork();
+    if (pid == 0) spawn_child(arguments);
+    return pid;
+}
+
+/// The program on a read-only mount that is attached nowhere. A container can make its process run it (a script whose interpreter
+/// is /proc/self/exe) and then reach the file; through this mount it cannot be written.
+Result<Fd> open_program(const std::string& path) {
+    Fd program(open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+    if (!program.valid()) return fail_errno(errno, "open " + path);
+    mount_attr read_only = {};
+    read_only.attr_set = MOUNT_ATTR_RDONLY;
+    if (mount_setattr(program.get(), "", AT_EMPTY_PATH, &read_only, sizeof read_only) != 0)
+        return fail_errno(errno, "make read-only " + path);
+    return program;
 }
 
 }  // namespace
@@ -45,9 +65,9 @@ Result<SpawnedShim> spawn_shim(const std::string& shim_path) {
         return fail_errno(errno, "make a socket pair for a shim");
     Fd ours(ends[0]);
     const Fd theirs(ends[1]);
-    SpawnArguments arguments = {shim_path.c_str(), theirs.get(), 0};
-    const pid_t pid = vfork();
-    if (pid == 0) spawn_child(arguments);
+    const Fd program = TRY(open_program(shim_path));
+    SpawnArguments arguments = {program.get(), theirs.get(), 0};
+    const pid_t pid = fork_child(arguments);
     if (pid < 0) return fail_errno(errno, "fork a shim");
     if (arguments.error != 0) {
         waitpid(pid, nullptr, 0);

@@ -437,6 +437,21 @@ TEST(ShimAttach, client_that_does_not_read_never_blocks_the_container_and_loses_
     EXPECT_EQ(output.code, 0);
 }
 
+TEST(ShimAttach, slow_client_gets_everything_even_after_release) {
+    ShimBox box;
+    AttachEnd slow;
+    box.start(box.spec("seq 1 300000"), &slow, attach_output);
+    box.wait_exit();
+    box.release();
+    usleep(50'000);
+    EXPECT_TRUE(fs::is_empty(box.runtime()));
+    fs::remove(box.scratch("log"));
+    const AttachedOutput& output = slow.read_all();
+    EXPECT_EQ(output.out.size(), 1988895u);
+    EXPECT_EQ(output.code, 0);
+    EXPECT_TRUE(box.wait_shim_gone());
+}
+
 TEST(ShimAttach, client_that_disappears_does_no_harm) {
     ShimBox box;
     {
@@ -483,6 +498,17 @@ TEST(ShimTerminal, size_resize_and_controlling_terminal) {
     const AttachedOutput& output = end.read_all();
     EXPECT_EQ(output.out, "33 111\r\ntty\r\nxterm\r\nowned\r\n\r\n20 50\r\n");
     EXPECT_EQ(output.code, 0);
+}
+
+TEST(ShimTerminal, terminal_that_is_closed_and_opened_again_still_works) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("exec 3>/dev/null; exec <&3 >&3 2>&3; sleep 0.2; echo back >/dev/console; sleep 0.1");
+    spec.tty = true;
+    AttachEnd end;
+    box.start(spec, &end, attach_output | attach_from_start);
+    EXPECT_EQ(end.read_until([](const AttachedOutput& seen) { return seen.out.ends_with("\n"); }).out, "back\r\n");
+    EXPECT_FALSE(read_exit_record(box.runtime()).has_value());  // it came at once, not with the end
+    EXPECT_EQ(end.read_all().code, 0);
 }
 
 TEST(ShimTerminal, resize_request_and_interrupt_key_work) {
@@ -589,6 +615,16 @@ TEST(ShimExec, signal_reaches_an_exec_and_container_end_ends_it) {
     EXPECT_EQ(second.read_all().code, 137);
     EXPECT_EQ(box.wait_exit().code, 137);
     EXPECT_EQ(box.exec(box.process("late", "true"), nullptr, 0).second, "exec: the container is not running");
+}
+
+TEST(ShimExec, what_an_exec_leaves_in_the_background_lives_on) {
+    ShimBox box;
+    box.start(box.spec("sleep 100"));
+    AttachEnd end;
+    box.exec(box.process("e", "(sleep 0.2; echo a line; echo another; touch /tmp/alive) & echo started"), &end, attach_output);
+    EXPECT_EQ(end.read_all().out, "started\n");
+    for (int i = 0; i < 300 && !fs::exists(box.scratch("upper") + "/tmp/alive"); ++i) usleep(10'000);
+    EXPECT_TRUE(fs::exists(box.scratch("upper") + "/tmp/alive"));
 }
 
 TEST(ShimExec, table_is_bounded_and_places_are_reused) {
@@ -720,6 +756,24 @@ TEST(ShimHostile, working_folder_through_a_link_is_made_inside) {
     spec.cwd = "/w/new";
     EXPECT_EQ(output_of(box, spec), "/outside-of-it/new\n");
     EXPECT_FALSE(fs::exists("/outside-of-it"));
+}
+
+TEST(ShimHostile, shim_cannot_be_overwritten_through_a_process_that_runs_it) {
+    ShimBox box;
+    const std::string exe = "/proc/" + std::to_string(box.shim_pid()) + "/exe";
+    const Fd found(open(exe.c_str(), O_PATH | O_CLOEXEC));
+    ASSERT_TRUE(found.valid());
+    box.disconnect();
+    ASSERT_TRUE(box.wait_shim_gone());  // a running program is busy for everybody
+    const Fd writable(open(("/proc/self/fd/" + std::to_string(found.get())).c_str(), O_WRONLY | O_CLOEXEC));
+    EXPECT_FALSE(writable.valid());
+    EXPECT_EQ(errno, EROFS);
+}
+
+TEST(ShimHostile, script_whose_interpreter_is_the_shim_harms_nothing) {
+    ShimBox box;
+    chmod(box.file("bin/evil", "#!/proc/self/exe\n").c_str(), 0755);
+    EXPECT_EQ(box.run(box.spec(Words{"/bin/evil"})), 1);
 }
 
 size_t count_mounts() {

@@ -86,11 +86,17 @@ void Shim::close_output(Process& process, size_t part) {
     process.output_open[part] = process.output_watched[part] = false;
 }
 
+/// A container's terminal says HUP as long as nobody has it open, but it may be opened again: told once is enough there.
+uint32_t Shim::output_events(const Process& process) {
+    if (process.tty() && !process.is_exec) return EPOLLIN | EPOLLET;
+    return EPOLLIN;
+}
+
 void Shim::watch_outputs(size_t index, bool wanted) {
     Process& process = processes_[index];
     for (size_t part = 0; part < 2; ++part) {
         if (!process.output_open[part] || process.output_watched[part] == wanted) continue;
-        if (wanted) watch(process.output_fd[part], Source::output, index, part, EPOLLIN);
+        if (wanted) watch(process.output_fd[part], Source::output, index, part, output_events(process));
         else unwatch(process.output_fd[part]);
         process.output_watched[part] = wanted;
     }
@@ -101,20 +107,18 @@ void Shim::on_output(size_t index, size_t part) {
     Process& process = processes_[index];
     if (!process.used || !process.output_open[part]) return;
     if (process.is_exec) {
-        if (Client* client = client_of_exec(index)) return pump_output(*client);
+        Client* client = client_of_exec(index);
+        if (client != nullptr && !client->hung_up) return pump_output(*client);
     }
     const long size = sys(SYS_read, process.output_fd[part], scratch_ + sizeof(LogHeader), log_frame_bytes_max);
     if (size == -EAGAIN || size == -EINTR) return;
-    if (size <= 0) {
-        // A terminal that nobody has open now may be opened again; it stays, unwatched, and is read once more at the end.
-        if (!process.tty()) return close_output(process, part);
-        unwatch(process.output_fd[part]);
-        process.output_watched[part] = false;
-        return;
-    }
+    const bool terminal = process.tty() && !process.is_exec;
+    if (size <= 0) return terminal ? void() : close_output(process, part);
     if (process.is_exec) return;  // nobody listens
     append_log(static_cast<uint8_t>(part + 1), static_cast<size_t>(size));
     pump_clients(index);
+    // Told once, so asked again.
+    if (terminal) watch(process.output_fd[part], Source::output, index, part, output_events(process));
 }
 
 /// The container is dead and all its processes with it: what is in the pipes is all there will ever be. The bound is for a
@@ -305,7 +309,8 @@ bool Shim::fill_from_exec(Client& client) {
     }
     if (queued) return true;
     if (!process.ended()) return false;
-    for (size_t part = 0; part < 2; ++part) close_output(process, part);
+    // A terminal hangs up. Pipes stay open: what the exec left running in the background shall not die of its next line.
+    if (process.tty()) close_output(process, 0);
     queue_exit(client);
     return true;
 }
