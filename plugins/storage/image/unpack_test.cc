@@ -233,11 +233,21 @@ TEST(Unpack, later_entries_replace_earlier_ones) {
 TEST(Unpack, climbing_out_is_refused_and_names_the_entry) {
     EXPECT_EQ(refusal(TarBuilder().file("ok").file("a/../../evil").finish()),
               "unpack archive.tar: entry a/../../evil has \"..\" in its name");
-    EXPECT_EQ(refusal(TarBuilder().file("/tmp/noded-evil").finish()),
-              "unpack archive.tar: entry /tmp/noded-evil has an absolute name");
-    EXPECT_FALSE(exists("/tmp/noded-evil"));
-    EXPECT_EQ(refusal(TarBuilder().link("out", "/tmp").file("out/noded-evil").finish()),
-              "unpack archive.tar: entry out/noded-evil lies below out, which is a symbolic link");
+    // What the archives try to reach; the store inside of it is not used.
+    TestStore outside;
+    const std::string dir = outside.dir();
+    EXPECT_EQ(refusal(TarBuilder().file(dir + "/evil").finish()),
+              "unpack archive.tar: entry " + dir + "/evil has an absolute name");
+    EXPECT_EQ(refusal(TarBuilder().link("out", dir).file("out/evil").finish()),
+              "unpack archive.tar: entry out/evil lies below out, which is a symbolic link");
+    EXPECT_EQ(refusal(TarBuilder().link("out", dir).file("out/storage/evil").finish()),
+              "unpack archive.tar: entry out/storage/evil lies below out, which is a symbolic link");
+    EXPECT_EQ(refusal(TarBuilder().link("out", dir).dir("out/evil").finish()),
+              "unpack archive.tar: entry out/evil lies below out, which is a symbolic link");
+    EXPECT_EQ(refusal(TarBuilder().link("out", dir).file("out/.wh.evil").finish()),
+              "unpack archive.tar: entry out/.wh.evil lies below out, which is a symbolic link");
+    EXPECT_FALSE(exists(dir + "/evil"));
+    EXPECT_FALSE(exists(dir + "/storage/evil"));
     EXPECT_EQ(refusal(TarBuilder().dir("d").link("d/in", ".").file("d/in/sub/x").finish()),
               "unpack archive.tar: entry d/in/sub/x lies below in, which is a symbolic link");
     EXPECT_EQ(refusal(TarBuilder().file("f").file("f/x").finish()),
@@ -255,11 +265,11 @@ TEST(Unpack, climbing_out_is_refused_and_names_the_entry) {
 
 TEST(Unpack, symbolic_links_swapped_in_between_do_not_lead_out) {
     // The parent is known from the entry before; then it becomes a link.
-    EXPECT_EQ(refusal(TarBuilder().file("d/a").link("d", "/tmp").file("d/noded-evil").finish()),
-              "unpack archive.tar: entry d/noded-evil lies below d, which is a symbolic link");
-    EXPECT_FALSE(exists("/tmp/noded-evil"));
-    // The times of a directory that became a link must not be set on the link's target.
     TestStore store;
+    EXPECT_EQ(refusal(TarBuilder().file("d/a").link("d", store.dir()).file("d/evil").finish()),
+              "unpack archive.tar: entry d/evil lies below d, which is a symbolic link");
+    EXPECT_FALSE(exists(store.dir() + "/evil"));
+    // The times of a directory that became a link must not be set on the link's target.
     std::string outside = store.dir() + "/outside";
     ASSERT_EQ(mkdir(outside.c_str(), 0755), 0);
     time_t before = lstat_of(outside).st_mtim.tv_sec;
@@ -284,6 +294,11 @@ TEST(Unpack, hard_links_reach_only_files_of_the_same_layer) {
     EXPECT_EQ(
         refusal(TarBuilder().link("s", "/etc").hard("h", "s/passwd").finish()),
         "unpack archive.tar: entry h is a hard link to s/passwd, which no entry before it created");
+    TestStore outside;
+    std::ofstream(outside.paths().root + "/secret") << "x";
+    EXPECT_EQ(refusal(TarBuilder().link("s", outside.dir()).hard("h", "s/storage/secret").finish()),
+              "unpack archive.tar: entry h is a hard link to s/storage/secret, which no entry before "
+              "it created");
     EXPECT_EQ(refusal(TarBuilder().dir("d").hard("h", "d").finish()),
               "unpack archive.tar: entry h is a hard link to d, which is a directory");
     EXPECT_EQ(refusal(TarBuilder().file("f").hard("f", "f").finish()),
