@@ -99,6 +99,7 @@ struct RootfsRemoved @0xe5e1f3a902c7b01a {
 
 interface Storage @0xe5e1f3a902c7b020 {
   listImages @0 () -> (images :List(Image));
+  # Newest first; config and layers are left empty here, inspectImage has them.
   inspectImage @1 (reference :Text) -> (image :Image);
   give @2 (commandId :Data) -> ();
   # With a descriptor (Node.callWithStream): the archive of the command with this id.

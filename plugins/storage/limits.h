@@ -15,6 +15,7 @@ constexpr size_t outcomes_remembered_max = 256;    ///< of imports, for waits th
 constexpr size_t changes_max = 128;                ///< instructions of one import
 constexpr size_t changes_bytes_max = 64 << 10;
 constexpr size_t message_bytes_max = 4096;         ///< history comment of an import
+constexpr size_t rootfs_spares_max = 16;           ///< made ahead of their containers
 constexpr size_t images_max = 65536;
 constexpr size_t names_per_image_max = 128;
 

@@ -75,6 +75,7 @@ private:
     void prepare(const std::string& id, const Container& container);
     void remove(const std::string& id, const Container& container);
     void delete_detached();
+    void refill_spares();
 
     sdk::Host host_;
     std::shared_ptr<Sys> sys_;  // shared with work on the offload lane
@@ -83,6 +84,8 @@ private:
     std::map<CommandId, Given> given_;
     uint64_t given_timer_ = 0;
     std::multimap<CommandId, uint64_t> waits_;  // token by import
+
+    bool making_spares_ = false;
 
     std::deque<Origin> imports_waiting_;
     bool sweep_wanted_ = false;

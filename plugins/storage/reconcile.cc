@@ -20,6 +20,7 @@ void StoragePlugin::reconcile() {
         }
     }
     remove_strays();
+    refill_spares();
     want_sweep();
 }
 

@@ -21,6 +21,7 @@ void StoragePlugin::prepare(const std::string& id, const Container& container) {
     event->setUpper(sdk::text(dirs->upper));
     event->setWork(sdk::text(dirs->work));
     host_.propose(event, cause_of(container.requested));
+    refill_spares();
 }
 
 // RootfsRemoved follows the rename at once: from then on no path leads to the files, and a crash
@@ -34,6 +35,13 @@ void StoragePlugin::remove(const std::string& id, const Container& container) {
     event->setContainerId(sdk::text(id));
     host_.propose(event, cause_of(container.removal));
     delete_detached();
+}
+
+// Called after the proposal, so that the container that took one waits for nothing here.
+void StoragePlugin::refill_spares() {
+    if (making_spares_ || !sys_->low_on_spares()) return;
+    making_spares_ = host_.offload([sys = sys_] { sys->make_spares(); },
+                                   [this] { making_spares_ = false; });
 }
 
 void StoragePlugin::delete_detached() {

@@ -12,6 +12,8 @@ namespace {
 
 using Storage = schema::Storage;
 
+const std::vector<std::string> nobody;
+
 /// False if `data` is not the id of a command.
 bool read_id(capnp::Data::Reader data, CommandId& id) {
     if (data.size() != id.bytes.size()) return false;
@@ -24,12 +26,12 @@ void fill(capnp::List<capnp::Text>::Builder list, const auto& texts) {
     for (const std::string& text : texts) list.set(at++, sdk::text(text));
 }
 
-void fill_summary(const State& state, const Image& image, schema::Image::Builder out) {
+void fill_summary(const Image& image, const std::vector<std::string>& users,
+                  schema::Image::Builder out) {
     out.setId(sdk::text(image.id));
     fill(out.initNames(unsigned(image.names.size())), image.names);
     out.setCreatedNs(image.created_ns);
     out.setSizeBytes(image.size_bytes);
-    const auto users = state.users_of(image.id);
     fill(out.initContainers(unsigned(users.size())), users);
 }
 
@@ -53,7 +55,12 @@ void StoragePlugin::list_images(const noded_call& call) {
     std::ranges::stable_sort(newest_first, std::greater{}, &Image::created_ns);
     sdk::Message<Storage::ListImagesResults> results;
     auto images = results->initImages(unsigned(newest_first.size()));
-    for (unsigned i = 0; i < images.size(); ++i) fill_summary(state_, *newest_first[i], images[i]);
+    const auto users = state_.users();
+    for (unsigned i = 0; i < images.size(); ++i) {
+        auto of_image = users.find(newest_first[i]->id);
+        fill_summary(*newest_first[i], of_image == users.end() ? nobody : of_image->second,
+                     images[i]);
+    }
     host_.respond(call.token, results);
 }
 
@@ -65,7 +72,9 @@ void StoragePlugin::inspect_image(const noded_call& call) {
     const Image& image = *found->image;
     sdk::Message<Storage::InspectImageResults> results;
     auto out = results->initImage();
-    fill_summary(state_, image, out);
+    const auto users = state_.users();
+    auto of_image = users.find(image.id);
+    fill_summary(image, of_image == users.end() ? nobody : of_image->second, out);
     out.setConfig(sdk::text(image.config));
     auto layers = out.initLayers(unsigned(image.layers.size()));
     for (unsigned i = 0; i < layers.size(); ++i) layers.set(i, sdk::text(image.layers[i].diff_id));

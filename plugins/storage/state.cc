@@ -56,10 +56,9 @@ std::expected<Found, Refusal> State::find_image(std::string_view reference) cons
     return Found{&first->second, {}};
 }
 
-std::vector<std::string> State::users_of(const std::string& image_id) const {
-    std::vector<std::string> users;
-    for (const auto& [id, container] : containers)
-        if (container.image_id == image_id) users.push_back(id);
+std::map<std::string, std::vector<std::string>> State::users() const {
+    std::map<std::string, std::vector<std::string>> users;
+    for (const auto& [id, container] : containers) users[container.image_id].push_back(id);
     return users;
 }
 

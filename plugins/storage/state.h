@@ -88,8 +88,8 @@ struct State {
     const ImportOutcome* outcome_of(const CommandId& command) const;
     /// The image that the user means: name[:tag], id, or unique prefix of an id; as docker looks.
     std::expected<Found, Refusal> find_image(std::string_view reference) const;
-    /// Ids of the containers that stand on an image, in order.
-    std::vector<std::string> users_of(const std::string& image_id) const;
+    /// Ids of the containers that stand on each image, in order; images without any are absent.
+    std::map<std::string, std::vector<std::string>> users() const;
 };
 
 /// "0123456789ab" of "sha256:0123456789abcdef…", as users see ids.

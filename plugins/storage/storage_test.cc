@@ -219,6 +219,18 @@ TEST_F(StorageTest, an_import_cut_by_a_crash_fails_with_a_sentence) {
     EXPECT_EQ(host.count<ImageImportFailed>(), 1u);
 }
 
+TEST_F(StorageTest, directories_are_made_ahead_and_a_full_disk_is_no_loop) {
+    EXPECT_EQ(disk.spares, 2u);
+    load("1 box:1 a\n");
+    request_container("c1", "1", {"a"});
+    EXPECT_EQ(disk.spares, 3u);
+    disk.spares = 0;
+    disk.full = true;
+    request_container("c2", "1", {"a"});
+    EXPECT_EQ(disk.spares, 0u);
+    EXPECT_EQ(host.count<schema::RootfsPrepareFailed>(), 1u);
+}
+
 TEST_F(StorageTest, a_start_removes_what_no_event_speaks_of) {
     load("1 box:1 a\n");
     request_container("c1", "1", {"a"});

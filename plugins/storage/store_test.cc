@@ -2,12 +2,14 @@
 // overlay can be mounted from, and back to nothing.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 
 #include "plugins/sdk/fake_host.h"
 #include "plugins/storage/image/test_archive.h"
+#include "plugins/storage/limits.h"
 #include "schemas/container.capnp.h"
 #include "schemas/storage.capnp.h"
 
@@ -46,6 +48,11 @@ protected:
         const fs::directory_iterator listing(host.state_dir("storage") + directory);
         return size_t(std::distance(begin(listing), end(listing)));
     }
+    void expect_only_spares_in_tmp() {
+        for (const auto& entry : fs::directory_iterator(host.state_dir("storage") + "/tmp"))
+            EXPECT_TRUE(entry.path().filename().string().starts_with("spare-")) << entry.path();
+        EXPECT_LE(entries("/tmp"), limits::rootfs_spares_max);
+    }
     sdk::FakeHost host;
 };
 
@@ -72,16 +79,33 @@ TEST_F(StoreTest, an_archive_becomes_an_image_a_rootfs_and_nothing_again) {
     EXPECT_EQ(host.count<schema::RootfsRemoved>(), 1u);
     host.inject<schema::ContainerRemoved>([](auto root) { root.setId("c1"); });
     host.command<schema::RemoveImage>([](auto root) { root.setReference("box"); });
-    for (const char* directory : {"/layers", "/blobs/sha256", "/rootfs", "/tmp"})
+    for (const char* directory : {"/layers", "/blobs/sha256", "/rootfs"})
         EXPECT_EQ(entries(directory), 0u) << directory;
+    expect_only_spares_in_tmp();
+}
+
+TEST_F(StoreTest, the_root_of_a_container_looks_like_that_of_its_image) {
+    import(image::TarBuilder().dir("./", 0711).file("a").finish());
+    sdk::Reading<schema::ImageAdded> added(host.last<schema::ImageAdded>()->bytes());
+    for (const char* id : {"c1", "c.2"}) {  // from a spare, and made by the library
+        host.inject<schema::ContainerRequested>([&](auto root) {
+            root.setId(id);
+            root.initSpec().initLayers(1).set(0, added->getLayers()[0].getDiffId());
+        });
+        struct stat info;
+        const std::string upper = host.state_dir("storage") + "/rootfs/" + id + "/upper";
+        ASSERT_EQ(stat(upper.c_str(), &info), 0) << host.describe_since(0);
+        EXPECT_EQ(info.st_mode & 07777, 0711u) << id;
+    }
 }
 
 TEST_F(StoreTest, a_truncated_archive_leaves_nothing_behind) {
     import(image::TarBuilder().file("a", std::string(5000, 'x')).finish().substr(0, 2000));
     EXPECT_EQ(host.count<schema::ImageImportFailed>(), 1u) << host.describe_since(0);
     EXPECT_EQ(host.count<schema::ImageAdded>(), 0u);
-    for (const char* directory : {"/layers", "/blobs/sha256", "/tmp"})
+    for (const char* directory : {"/layers", "/blobs/sha256"})
         EXPECT_EQ(entries(directory), 0u) << directory;
+    expect_only_spares_in_tmp();
 }
 
 }  // namespace

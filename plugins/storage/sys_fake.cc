@@ -19,6 +19,7 @@ public:
 
     Status open() override {
         disk_.detached = 0;
+        disk_.spares = 0;
         return {};
     }
 
@@ -53,9 +54,15 @@ public:
             if (!disk_.layers.contains(layer))
                 return fail("layer " + layer + " is not in the store");
         if (disk_.full) return fail_errno(ENOSPC, "create rootfs/" + container);
+        if (disk_.spares > 0 && !disk_.rootfs.contains(container)) --disk_.spares;
         disk_.rootfs[container] = layers;
         return image::RootfsDirs{std::vector<std::string>(layers.rbegin(), layers.rend()),
                                  "rootfs/" + container + "/upper", "rootfs/" + container + "/work"};
+    }
+
+    bool low_on_spares() override { return disk_.spares < 2; }
+    void make_spares() override {
+        if (!disk_.full) disk_.spares += 2;
     }
 
     Status detach_rootfs(const std::string& container) override {

@@ -17,6 +17,7 @@ struct FakeDisk {
     std::set<std::string> blobs;
     std::map<std::string, std::vector<std::string>> rootfs;  ///< container to layers
     size_t detached = 0;  ///< rootfs that wait to be deleted
+    size_t spares = 0;
     bool full = false;    ///< whatever writes fails with ENOSPC
     size_t imports = 0;
     size_t sweeps = 0;

@@ -25,8 +25,7 @@ public:
         text_ << "  " << name << " at " << offset << " size " << size << "\n";
         last_end_ = offset + size;
     }
-    /// A field that was forgotten at the end would be seen here: structs have no padding at the
-    /// end.
+    /// Shows padding at the end, or a field that this test forgot.
     void end(size_t size) {
         if (last_end_ == size) return;
         text_ << "  bytes " << last_end_ << " to " << size << " are no field\n";
