@@ -1,4 +1,5 @@
-// Cgroups, see cgroup.h. The formats are those of the kernel's admin-guide, cgroup-v1/ and cgroup-v2.rst.
+// Cgroups, see cgroup.h. The formats are those of the kernel's admin-guide, cgroup-v1/ and
+// cgroup-v2.rst.
 #include "plugins/container/cgroup.h"
 
 #include <algorithm>
@@ -20,9 +21,9 @@ constexpr std::string_view kControllers[] = {"cpu",     "cpuacct", "memory", "pi
 constexpr std::string_view kDelegated[] = {"+cpu", "+memory", "+pids", "+io"};
 
 /// What a container may do with devices: make any node, use the harmless ones and its terminals.
-constexpr std::string_view kDevices[] = {"c *:* m",    "b *:* m",    "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",
-                                         "c 1:8 rwm",  "c 1:9 rwm",  "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm",
-                                         "c 136:* rwm"};
+constexpr std::string_view kDevices[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",  "c 1:5 rwm",
+                                         "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",  "c 5:0 rwm",
+                                         "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm"};
 
 std::vector<std::string> split(std::string_view text, char separator) {
     std::vector<std::string> parts;
@@ -34,7 +35,9 @@ std::vector<std::string> split(std::string_view text, char separator) {
     return parts;
 }
 
-bool is_ours(const std::string& controller) { return std::ranges::count(kControllers, controller) > 0; }
+bool is_ours(const std::string& controller) {
+    return std::ranges::count(kControllers, controller) > 0;
+}
 
 /// One line: "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu".
 void parse_mount(const std::string& line, std::vector<Hierarchy>& out) {
@@ -46,7 +49,8 @@ void parse_mount(const std::string& line, std::vector<Hierarchy>& out) {
     if (after[0] == "cgroup2") return out.push_back({"", before[4]});
     if (after[0] != "cgroup") return;
     const auto options = split(after[2], ',');
-    // A hierarchy is shown by its first controller that is ours, co-mounted ones with it: "cpu,cpuacct".
+    // A hierarchy is shown by its first controller that is ours, co-mounted ones with it:
+    // "cpu,cpuacct".
     std::string name;
     for (const std::string& option : options)
         if (is_ours(option)) name += (name.empty() ? "" : ",") + option;
@@ -71,11 +75,13 @@ std::vector<Hierarchy> parse_hierarchies(std::string_view mountinfo) {
     // The same hierarchy mounted twice would be joined twice.
     std::vector<Hierarchy> once;
     for (const Hierarchy& hierarchy : found)
-        if (std::ranges::find(once, hierarchy.name, &Hierarchy::name) == once.end()) once.push_back(hierarchy);
+        if (std::ranges::find(once, hierarchy.name, &Hierarchy::name) == once.end())
+            once.push_back(hierarchy);
     return once;
 }
 
-Cgroups::Cgroups(std::shared_ptr<Sys> sys, std::string_view state_dir, std::vector<std::string>& warnings)
+Cgroups::Cgroups(std::shared_ptr<Sys> sys, std::string_view state_dir,
+                 std::vector<std::string>& warnings)
     : sys_(std::move(sys)), node_(node_name(state_dir)) {
     const auto mounts = sys_->read_file("/proc/self/mountinfo");
     if (!mounts) warnings.push_back("no cgroups are used: " + mounts.error().message);
@@ -84,7 +90,8 @@ Cgroups::Cgroups(std::shared_ptr<Sys> sys, std::string_view state_dir, std::vect
         if (const auto prepared = prepare(hierarchy); prepared)
             hierarchies_.push_back(hierarchy);
         else
-            warnings.push_back("the cgroup hierarchy " + hierarchy.mount + " is not used: " + prepared.error().message);
+            warnings.push_back("the cgroup hierarchy " + hierarchy.mount +
+                               " is not used: " + prepared.error().message);
     }
 }
 
@@ -96,8 +103,8 @@ std::string Cgroups::folder(const Hierarchy& hierarchy, std::string_view id) con
     return parent(hierarchy) + "/" + std::string(id);
 }
 
-/// The devices list can be set only while a group has no children, and its children inherit it; that of the group
-/// of all nodes is left alone.
+/// The devices list can be set only while a group has no children, and its children inherit it;
+/// that of the group of all nodes is left alone.
 Status Cgroups::prepare(const Hierarchy& hierarchy) const {
     const std::string group = hierarchy.mount + "/" + std::string(kGroup);
     TRY(sys_->make_folder(group));
@@ -126,7 +133,8 @@ Status Cgroups::remove(std::string_view id) const {
     for (const Hierarchy& hierarchy : hierarchies_) {
         // A container may have made groups of its own below.
         const std::string top = folder(hierarchy, id);
-        for (const std::string& child : sys_->folders_in(top)) (void)sys_->remove_folder(top + "/" + child);
+        for (const std::string& child : sys_->folders_in(top))
+            (void)sys_->remove_folder(top + "/" + child);
         if (auto removed = sys_->remove_folder(top); !removed && first) first = std::move(removed);
     }
     return first;
@@ -148,7 +156,8 @@ std::vector<uint32_t> Cgroups::processes(std::string_view id) const {
 bool Cgroups::kill(std::string_view id) const {
     const std::vector<uint32_t> pids = processes(id);
     for (const Hierarchy& hierarchy : hierarchies_)
-        if (hierarchy.name.empty()) (void)sys_->write_file(folder(hierarchy, id) + "/cgroup.kill", "1");
+        if (hierarchy.name.empty())
+            (void)sys_->write_file(folder(hierarchy, id) + "/cgroup.kill", "1");
     for (uint32_t pid : pids) (void)sys_->kill_process(pid, 9);
     return !pids.empty();
 }
@@ -159,7 +168,8 @@ bool Cgroups::oom_killed(std::string_view id) const {
             const auto text = sys_->read_file(folder(hierarchy, id) + file);
             if (!text) continue;
             const size_t at = text->find("oom_kill ");
-            if (at != std::string::npos && strtoull(text->c_str() + at + 9, nullptr, 10) > 0) return true;
+            if (at != std::string::npos && strtoull(text->c_str() + at + 9, nullptr, 10) > 0)
+                return true;
         }
     }
     return false;

@@ -1,9 +1,11 @@
-// The cgroups of containers: which hierarchies this machine has, and the folders of one container in them.
+// The cgroups of containers: which hierarchies this machine has, and the folders of one container
+// in them.
 //
-// Each v1 controller that is mounted is used on its own, and so is the v2 tree, alone or beside v1 ("hybrid"). Ours
-// is MOUNT/noded/NODE/ID, NODE being a number made from the state directory: two nodes on one machine do not meet.
-// Limits are not set here yet but for the devices that a container may use. Called by the launch, by removals on the
-// offload lane (everything is const after discover), and by reconcile.
+// Each v1 controller that is mounted is used on its own, and so is the v2 tree, alone or beside v1
+// ("hybrid"). Ours is MOUNT/noded/NODE/ID, NODE being a number made from the state directory: two
+// nodes on one machine do not meet. Limits are not set here yet but for the devices that a
+// container may use. Called by the launch, by removals on the offload lane (everything is const
+// after discover), and by reconcile.
 #pragma once
 
 #include <memory>
@@ -26,8 +28,10 @@ std::vector<Hierarchy> parse_hierarchies(std::string_view mountinfo);
 
 class Cgroups {
 public:
-    /// Reads the mounts and makes MOUNT/noded/NODE in each. The warnings are sentences on what will be missing.
-    Cgroups(std::shared_ptr<Sys> sys, std::string_view state_dir, std::vector<std::string>& warnings);
+    /// Reads the mounts and makes MOUNT/noded/NODE in each. The warnings are sentences on what will
+    /// be missing.
+    Cgroups(std::shared_ptr<Sys> sys, std::string_view state_dir,
+            std::vector<std::string>& warnings);
 
     const std::vector<Hierarchy>& hierarchies() const { return hierarchies_; }
     std::string folder(const Hierarchy& hierarchy, std::string_view id) const;
@@ -42,7 +46,8 @@ public:
     bool oom_killed(std::string_view id) const;
     /// Ids of all that has a folder of this node.
     std::vector<std::string> ids() const;
-    /// Removes MOUNT/noded/NODE if it is empty; MOUNT/noded stays, another node may be about to use it.
+    /// Removes MOUNT/noded/NODE if it is empty; MOUNT/noded stays, another node may be about to use
+    /// it.
     void remove_parents() const;
 
 private:

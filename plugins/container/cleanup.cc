@@ -1,8 +1,9 @@
-// What comes after a run, and the removal of a container: the shim is released, then cgroups and runtime folder go,
-// with the container also its log. advance() looks at the durable facts and does the next step that is due; every
-// step that ends calls it again.
+// What comes after a run, and the removal of a container: the shim is released, then cgroups and
+// runtime folder go, with the container also its log. advance() looks at the durable facts and does
+// the next step that is due; every step that ends calls it again.
 //
-// A new start waits until nothing of the previous run is left, so that no two shims ever share a cgroup.
+// A new start waits until nothing of the previous run is left, so that no two shims ever share a
+// cgroup.
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
 #include "plugins/sdk/message.h"
@@ -15,8 +16,8 @@ using sdk::text;
 namespace {
 
 constexpr int64_t kRetryNs = 5'000'000;
-/// Processes that were killed need a moment to leave their cgroups; what is left after so many tries (about ten
-/// seconds) is removed by the next start of noded.
+/// Processes that were killed need a moment to leave their cgroups; what is left after so many
+/// tries (about ten seconds) is removed by the next start of noded.
 constexpr uint32_t kCleanupFailuresMax = 60;
 
 }  // namespace
@@ -72,7 +73,8 @@ void Effects::cleaned(const std::string& id, bool everything, const Status& stat
         });
         return;
     }
-    if (!status) host_.warn("remove what is left of container " + id + ": " + status.error().message);
+    if (!status)
+        host_.warn("remove what is left of container " + id + ": " + status.error().message);
     live->cleaning = false;
     live->cleanup_failures = 0;
     live->traces = false;

@@ -24,7 +24,8 @@ CommandId id_of(const noded_command& command) {
 }
 
 /// A rejection, or the code that an error carries already.
-void reject(Decision& decision, const Error& error, noded_rejection otherwise = NODED_REJECT_INVALID) {
+void reject(Decision& decision, const Error& error,
+            noded_rejection otherwise = NODED_REJECT_INVALID) {
     decision.reject(error.code != 0 ? noded_rejection(error.code) : otherwise, error.message);
 }
 
@@ -51,7 +52,8 @@ void emit_removal(const std::string& id, Decision& decision) {
 
 // ---------------------------------------------------------------- create and run
 
-const Image* find_image(const State& state, Decision& decision, schema::ContainerSpec::Reader spec) {
+const Image* find_image(const State& state, Decision& decision,
+                        schema::ContainerSpec::Reader spec) {
     const std::string reference = to_string(spec.getImage());
     bool ambiguous = false;
     const Image* image = state.images.find(reference, ambiguous);
@@ -72,11 +74,11 @@ Result<std::string> choose_name(const State& state, const CommandId& id, const s
     std::string name = TRY(check_name(asked));
     const auto holder = state.by_name.find(name);
     if (holder == state.by_name.end()) return name;
-    return std::unexpected(Error{NODED_REJECT_CONFLICT,
-                                 "The container name \"/" + name + "\" is already in use by container \"" +
-                                     holder->second +
-                                     "\". You have to remove (or rename) that container to be able to reuse "
-                                     "that name."});
+    return std::unexpected(Error{
+        NODED_REJECT_CONFLICT,
+        "The container name \"/" + name + "\" is already in use by container \"" + holder->second +
+            "\". You have to remove (or rename) that container to be able to reuse "
+            "that name."});
 }
 
 /// Emits ContainerRequested and returns true, or rejects.
@@ -92,7 +94,8 @@ bool request_container(const State& state, const noded_command& command, Decisio
     const auto spec = resolve(asked, *image, id);
     if (!spec) return reject(decision, spec.error()), false;
     if (state.by_id.size() >= limits::containers_max) {
-        decision.reject(NODED_REJECT_LIMIT, "this node has " + std::to_string(limits::containers_max) +
+        decision.reject(NODED_REJECT_LIMIT, "this node has " +
+                                                std::to_string(limits::containers_max) +
                                                 " containers, which is its limit: remove some");
         return false;
     }
@@ -122,11 +125,13 @@ void start_container(const State& state, const noded_command& command, Decision&
     const Container* container = find(state, decision, in->getContainer());
     if (container == nullptr || container->live()) return;
     if (container->phase == Phase::REMOVING)
-        return decision.reject(NODED_REJECT_CONFLICT, "container " + container->name +
-                                                          " is marked for removal and cannot be started");
+        return decision.reject(
+            NODED_REJECT_CONFLICT,
+            "container " + container->name + " is marked for removal and cannot be started");
     if (!container->rootfs.error.empty())
-        return decision.reject(NODED_REJECT_CONFLICT, "container " + container->name +
-                                                          " has no root file system: " + container->rootfs.error);
+        return decision.reject(NODED_REJECT_CONFLICT,
+                               "container " + container->name +
+                                   " has no root file system: " + container->rootfs.error);
     emit_start(container->id, container->run + 1, decision);
 }
 
@@ -142,7 +147,8 @@ void stop_container(const State& state, const noded_command& command, Decision& 
     const Container* container = find(state, decision, in->getContainer());
     if (container == nullptr) return;
     const std::string asked = to_string(in->getSignal());
-    const auto signal = asked.empty() ? Result<int>(container->spec.stop_signal) : parse_signal(asked);
+    const auto signal =
+        asked.empty() ? Result<int>(container->spec.stop_signal) : parse_signal(asked);
     if (!signal) return reject(decision, signal.error());
     const int32_t timeout = in->getTimeoutSeconds();
     if (timeout < -1 || timeout > limits::stop_timeout_seconds_max)
@@ -175,7 +181,8 @@ void kill_container(const State& state, const noded_command& command, Decision& 
     const auto signal = asked.empty() ? Result<int>(9) : parse_signal(asked);
     if (!signal) return reject(decision, signal.error());
     if (container->phase != Phase::RUNNING)
-        return decision.reject(NODED_REJECT_CONFLICT, "Container " + to_string(in->getContainer()) + " is not running");
+        return decision.reject(NODED_REJECT_CONFLICT,
+                               "Container " + to_string(in->getContainer()) + " is not running");
     emit_kill(*container, *signal, false, decision);
 }
 
@@ -184,13 +191,14 @@ void remove_container(const State& state, const noded_command& command, Decision
     const Container* container = find(state, decision, in->getContainer());
     if (container == nullptr) return;
     if (container->phase == Phase::REMOVING)
-        return decision.reject(NODED_REJECT_CONFLICT,
-                               "removal of container " + container->name + " is already in progress");
+        return decision.reject(NODED_REJECT_CONFLICT, "removal of container " + container->name +
+                                                          " is already in progress");
     if (!container->live()) return emit_removal(container->id, decision);
     if (!in->getForce())
-        return decision.reject(NODED_REJECT_CONFLICT,
-                               "You cannot remove a running container " + container->id +
-                                   ". Stop the container before attempting removal or force remove");
+        return decision.reject(
+            NODED_REJECT_CONFLICT,
+            "You cannot remove a running container " + container->id +
+                ". Stop the container before attempting removal or force remove");
     emit_kill(*container, 9, true, decision);
 }
 
@@ -200,10 +208,12 @@ Status check_exec(const std::vector<std::string>& argv, const std::vector<std::s
                   std::string_view user) {
     if (argv.empty()) return fail("No exec command specified");
     if (argv[0].empty()) return fail("the command to execute is an empty string");
-    TRY_STATUS(check_strings(argv, limits::argv_count_max, limits::argv_bytes_max, "the command line"));
+    TRY_STATUS(
+        check_strings(argv, limits::argv_count_max, limits::argv_bytes_max, "the command line"));
     TRY_STATUS(check_strings(env, limits::env_count_max, limits::env_bytes_max, "the environment"));
     for (const std::string& item : env)
-        if (item.empty() || item.front() == '=') return fail("invalid environment variable: " + item);
+        if (item.empty() || item.front() == '=')
+            return fail("invalid environment variable: " + item);
     return check_text(user, limits::user_bytes_max, "the user");
 }
 
@@ -218,7 +228,8 @@ void emit_exec(const Container& container, const noded_command& command, Decisio
     event->setWorkingDir(in->getWorkingDir() != ""
                              ? in->getWorkingDir()
                              : capnp::Text::Reader(text(container.spec.working_dir)));
-    event->setUser(in->getUser() != "" ? in->getUser() : capnp::Text::Reader(text(container.spec.user)));
+    event->setUser(in->getUser() != "" ? in->getUser()
+                                       : capnp::Text::Reader(text(container.spec.user)));
     event->setTty(in->getTty());
     event->setOpenStdin(in->getOpenStdin());
     event->setDetach(in->getDetach());
@@ -231,12 +242,15 @@ void exec_container(const State& state, const noded_command& command, Decision& 
     Reading<schema::ExecContainer> in(command.payload);
     const Container* container = find(state, decision, in->getContainer());
     if (container == nullptr) return;
-    const auto checked = check_exec(to_strings(in->getArgv()), to_strings(in->getEnv()), to_string(in->getUser()));
+    const auto checked =
+        check_exec(to_strings(in->getArgv()), to_strings(in->getEnv()), to_string(in->getUser()));
     if (!checked) return reject(decision, checked.error());
     if (const std::string dir = to_string(in->getWorkingDir()); !dir.empty())
-        if (const auto valid = check_working_dir(dir); !valid) return reject(decision, valid.error());
+        if (const auto valid = check_working_dir(dir); !valid)
+            return reject(decision, valid.error());
     if (container->phase != Phase::RUNNING)
-        return decision.reject(NODED_REJECT_CONFLICT, "container " + container->name + " is not running");
+        return decision.reject(NODED_REJECT_CONFLICT,
+                               "container " + container->name + " is not running");
     if (container->execs_running() >= limits::execs_running_max)
         return decision.reject(NODED_REJECT_LIMIT, "container " + container->name + " executes " +
                                                        std::to_string(limits::execs_running_max) +
@@ -246,16 +260,19 @@ void exec_container(const State& state, const noded_command& command, Decision& 
 
 // ---------------------------------------------------------------- outcomes
 
-/// The container that a proposal is about, if it is in that phase of that run; else the proposal is stale.
+/// The container that a proposal is about, if it is in that phase of that run; else the proposal is
+/// stale.
 template <typename Reader>
 const Container* fitting(const State& state, Reader in, Phase phase) {
     const Container* container = state.get(to_string(in.getId()));
-    const bool fits = container != nullptr && container->phase == phase && container->run == in.getRun();
+    const bool fits =
+        container != nullptr && container->phase == phase && container->run == in.getRun();
     return fits ? container : nullptr;
 }
 
 void remove_if_wanted(const Container& container, Decision& decision) {
-    if (container.spec.auto_remove || container.remove_after_exit) emit_removal(container.id, decision);
+    if (container.spec.auto_remove || container.remove_after_exit)
+        emit_removal(container.id, decision);
 }
 
 void container_started(const State& state, const noded_command& proposal, Decision& decision) {
@@ -291,7 +308,8 @@ void container_exited(const State& state, const noded_command& proposal, Decisio
 void container_removed(const State& state, const noded_command& proposal, Decision& decision) {
     Reading<schema::ContainerRemoved> in(proposal.payload);
     const Container* container = state.get(to_string(in->getId()));
-    const bool fits = container != nullptr && container->phase == Phase::REMOVING && container->rootfs.removed;
+    const bool fits =
+        container != nullptr && container->phase == Phase::REMOVING && container->rootfs.removed;
     if (fits) decision.emit_proposed(proposal);
 }
 
@@ -299,18 +317,22 @@ template <typename Event>
 void exec_ended(const State& state, const noded_command& proposal, Decision& decision) {
     Reading<Event> in(proposal.payload);
     const Container* container = state.get(to_string(in->getContainerId()));
-    const Exec* exec = container != nullptr ? container->find_exec(to_string(in->getExecId())) : nullptr;
+    const Exec* exec =
+        container != nullptr ? container->find_exec(to_string(in->getExecId())) : nullptr;
     if (exec != nullptr && !exec->done) decision.emit_proposed(proposal);
 }
 
 void decide_proposal(const State& state, const noded_command& proposal, Decision& decision) {
     switch (ProposalType(proposal.type)) {
         case ProposalType::container_started: return container_started(state, proposal, decision);
-        case ProposalType::container_start_failed: return container_start_failed(state, proposal, decision);
+        case ProposalType::container_start_failed:
+            return container_start_failed(state, proposal, decision);
         case ProposalType::container_exited: return container_exited(state, proposal, decision);
         case ProposalType::container_removed: return container_removed(state, proposal, decision);
-        case ProposalType::exec_exited: return exec_ended<schema::ExecExited>(state, proposal, decision);
-        case ProposalType::exec_failed: return exec_ended<schema::ExecFailed>(state, proposal, decision);
+        case ProposalType::exec_exited:
+            return exec_ended<schema::ExecExited>(state, proposal, decision);
+        case ProposalType::exec_failed:
+            return exec_ended<schema::ExecFailed>(state, proposal, decision);
     }
     CHECK_MSG(false, "an event was proposed that is no outcome");
 }

@@ -1,5 +1,5 @@
-// Book-keeping of the effects, see effects.h: containers that have something going on, timers, proposals, and what
-// shims say.
+// Book-keeping of the effects, see effects.h: containers that have something going on, timers,
+// proposals, and what shims say.
 #include "plugins/container/effects.h"
 
 #include <poll.h>
@@ -73,7 +73,8 @@ LiveExec& Effects::exec_of(const std::string& id) {
 void Effects::drop_live(const std::string& id) {
     Live* live = find_live(id);
     if (live == nullptr) return;
-    for (uint64_t* timer : {&live->start_timer, &live->stop_timer, &live->park_timer, &live->adopt_timer})
+    for (uint64_t* timer :
+         {&live->start_timer, &live->stop_timer, &live->park_timer, &live->adopt_timer})
         cancel(*timer);
     for (const Waiter& waiter : live->waiters) call_homes_.erase(waiter.token);
     if (live->link) live->link->stop();
@@ -216,7 +217,8 @@ void Effects::reap(void*, void* argument, uint32_t) noexcept {
 
 void Effects::shim_said(ShimLink& link, const ControlHeader& header, Bytes payload) {
     Live* live = find_live(link.id());
-    if (live == nullptr || live->link.get() != &link) return;  // a shim that waits has nothing to say
+    // a shim that waits has nothing to say
+    if (live == nullptr || live->link.get() != &link) return;
     switch (header.type) {
         case ControlType::started: return shim_started(*live, link, payload);
         case ControlType::start_failed: return shim_start_failed(*live, payload);

@@ -1,11 +1,13 @@
-// Effects: what the plugin does to the kernel because an event became durable, and the calls that clients wait in.
+// Effects: what the plugin does to the kernel because an event became durable, and the calls that
+// clients wait in.
 //
-// One Live per container that has anything going on. A Live holds durable facts only: they are set by react, or by
-// reconcile after replay, never from the state, which may be ahead of the disk. Outcomes are proposed; decide drops
-// those that no longer fit, so proposing twice is harmless.
+// One Live per container that has anything going on. A Live holds durable facts only: they are set
+// by react, or by reconcile after replay, never from the state, which may be ahead of the disk.
+// Outcomes are proposed; decide drops those that no longer fit, so proposing twice is harmless.
 //
-// The functions stand in one file per effect: launch.cc, attach.cc, exec.cc, stop.cc, cleanup.cc, wait.cc, top.cc,
-// reconcile.cc; react.cc and rpc.cc dispatch to them. Everything runs on the reactor.
+// The functions stand in one file per effect: launch.cc, attach.cc, exec.cc, stop.cc, cleanup.cc,
+// wait.cc, top.cc, reconcile.cc; react.cc and rpc.cc dispatch to them. Everything runs on the
+// reactor.
 #pragma once
 
 #include <deque>
@@ -49,7 +51,8 @@ struct Waiter {
 struct Live {
     std::string id;
 
-    bool known = false;         ///< its ContainerRequested is durable; else calls came before their command
+    /// its ContainerRequested is durable; else calls came before their command
+    bool known = false;
     bool rootfs_ready = false;
     bool rootfs_removed = false;
     uint32_t start_wanted = 0;  ///< run of a start without outcome; 0: none
@@ -58,18 +61,18 @@ struct Live {
     bool running = false;
     bool removing = false;
     sdk::Cause removal;
-    StopRequest stop;           ///< of this run
-    bool kill_wanted = false;   ///< SIGKILL, of this run
-    Ended end;                  ///< of the newest run
+    StopRequest stop;          ///< of this run
+    bool kill_wanted = false;  ///< SIGKILL, of this run
+    Ended end;                 ///< of the newest run
 
     std::unique_ptr<ShimLink> link;
-    uint32_t launched = 0;       ///< the run that the link's shim serves
-    bool adopting = false;       ///< reconcile found the shim and waits for its status
-    bool over = false;           ///< the outcome of that run is durable: the shim may go
-    uint64_t release_tag = 0;    ///< of the release, once it was sent
-    bool traces = false;         ///< there may be cgroups and a runtime folder
-    bool cleaning = false;       ///< a removal is on the offload lane
-    bool cleaned = false;        ///< nothing is left of the container
+    uint32_t launched = 0;     ///< the run that the link's shim serves
+    bool adopting = false;     ///< reconcile found the shim and waits for its status
+    bool over = false;         ///< the outcome of that run is durable: the shim may go
+    uint64_t release_tag = 0;  ///< of the release, once it was sent
+    bool traces = false;       ///< there may be cgroups and a runtime folder
+    bool cleaning = false;     ///< a removal is on the offload lane
+    bool cleaned = false;      ///< nothing is left of the container
     uint32_t cleanup_failures = 0;
 
     uint64_t start_timer = 0;
@@ -77,9 +80,10 @@ struct Live {
     uint64_t park_timer = 0;
     uint64_t adopt_timer = 0;
 
-    std::vector<Stream> streams;          ///< to be attached when it starts
+    std::vector<Stream> streams;  ///< to be attached when it starts
     std::vector<Waiter> waiters;
-    std::map<uint64_t, uint64_t> answers; ///< tag of a request to the shim → call that waits for its result
+    /// tag of a request to the shim → call that waits for its result
+    std::map<uint64_t, uint64_t> answers;
 };
 
 /// An exec that runs, or whose stream came before its command.
@@ -159,7 +163,8 @@ private:
     LaunchSpec launch_spec(const Live& live, const Container& container);
     Result<std::unique_ptr<ShimLink>> take_shim(const std::string& id);
     Result<std::unique_ptr<ShimLink>> spawn_shim();
-    Status send_spec(ShimLink& link, ControlType type, uint64_t tag, const Buffer& spec, Stream stream);
+    Status send_spec(ShimLink& link, ControlType type, uint64_t tag, const Buffer& spec,
+                     Stream stream);
     void refill_later();
     const Buffer& seccomp();
 
@@ -167,9 +172,10 @@ private:
     void attach(uint64_t token, const std::string& reference, uint32_t flags, Fd fd);
     void attach_exec(uint64_t token, const std::string& exec_id, Fd fd);
     void attach_parked(Live& live);
-    void resize(uint64_t token, const std::string& reference, const std::string& exec_id, uint16_t rows,
-                uint16_t columns);
-    void ask_shim(Live& live, uint64_t token, ControlType type, uint32_t flags, Bytes payload, std::vector<Fd> fds);
+    void resize(uint64_t token, const std::string& reference, const std::string& exec_id,
+                uint16_t rows, uint16_t columns);
+    void ask_shim(Live& live, uint64_t token, ControlType type, uint32_t flags, Bytes payload,
+                  std::vector<Fd> fds);
     void fail_answers(Live& live);
 
     // exec.cc
@@ -209,7 +215,8 @@ private:
     bool adopt(Live& live);
     void adopt_starting(const std::string& id, int attempts_left);
     void adopted(Live& live, Bytes payload);
-    void adopt_running(Live& live, const StartedReply& started, const std::vector<ExecReply>& execs);
+    void adopt_running(Live& live, const StartedReply& started,
+                       const std::vector<ExecReply>& execs);
     void reconcile_execs(const Container& container, const std::vector<ExecReply>& there);
     void shim_lost(Live& live);
     bool read_exit_record(Live& live);
@@ -251,10 +258,12 @@ private:
 
     std::map<std::string, std::unique_ptr<Live>, std::less<>> lives_;
     std::map<std::string, std::unique_ptr<LiveExec>, std::less<>> execs_;
-    std::map<uint64_t, std::string> call_homes_;  ///< waiting call → id of the Live or LiveExec that has it
-    std::map<std::string, Ended> ends_;           ///< of containers that are gone
-    std::deque<std::string> ends_order_;          ///< oldest first
-    size_t unknown_ = 0;                          ///< Lives and LiveExecs that wait for their command
+    /// waiting call → id of the Live or LiveExec that has it
+    std::map<uint64_t, std::string> call_homes_;
+    std::map<std::string, Ended> ends_;   ///< of containers that are gone
+    std::deque<std::string> ends_order_;  ///< oldest first
+    /// Lives and LiveExecs that wait for their command
+    size_t unknown_ = 0;
 
     std::unique_ptr<ShimLink> idle_;
     uint64_t refill_timer_ = 0;

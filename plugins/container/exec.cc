@@ -1,4 +1,5 @@
-// Executing a command in a running container: one packet to its shim, whose answers come back as outcomes.
+// Executing a command in a running container: one packet to its shim, whose answers come back as
+// outcomes.
 #include "plugins/container/effects.h"
 
 namespace noded::container {
@@ -22,7 +23,8 @@ void Effects::execute(LiveExec& exec, schema::ExecRequested::Reader event) {
     if (spec.open_stdin) exec.stream.flags |= attach_stdin | attach_stdin_once;
     const auto encoded = exec_encode(spec);
     if (!encoded) return propose_exec_failed(exec, 126, encoded.error().message);
-    const auto sent = send_spec(*live->link, ControlType::exec, ++tags_, *encoded, std::move(exec.stream));
+    const auto sent =
+        send_spec(*live->link, ControlType::exec, ++tags_, *encoded, std::move(exec.stream));
     if (!sent) propose_exec_failed(exec, 126, sent.error().message);
 }
 

@@ -1,5 +1,6 @@
-// One function per event type, see fold.h. Outcomes are checked against the state by decide, so that fold need not
-// ask again; what may come at any time (storage's events) finds its container or does nothing.
+// One function per event type, see fold.h. Outcomes are checked against the state by decide, so
+// that fold need not ask again; what may come at any time (storage's events) finds its container or
+// does nothing.
 #include "plugins/container/fold.h"
 
 #include <algorithm>
@@ -130,8 +131,8 @@ void exec_requested(State& state, const noded_event& event) {
     state.container_by_exec.emplace(to_string(in->getExecId()), container->id);
 }
 
-void end_exec(State& state, capnp::Text::Reader container_id, capnp::Text::Reader exec_id, uint32_t code,
-              std::string error) {
+void end_exec(State& state, capnp::Text::Reader container_id, capnp::Text::Reader exec_id,
+              uint32_t code, std::string error) {
     Container* container = state.get(to_string(container_id));
     CHECK(container != nullptr);
     Exec* exec = container->find_exec(to_string(exec_id));
@@ -148,7 +149,8 @@ void exec_exited(State& state, const noded_event& event) {
 
 void exec_failed(State& state, const noded_event& event) {
     Reading<schema::ExecFailed> in(event.payload);
-    end_exec(state, in->getContainerId(), in->getExecId(), in->getExitCode(), to_string(in->getMessage()));
+    end_exec(state, in->getContainerId(), in->getExecId(), in->getExitCode(),
+             to_string(in->getMessage()));
 }
 
 void image_added(State& state, const noded_event& event) {
@@ -176,7 +178,8 @@ void image_removed(State& state, const noded_event& event) {
     state.images.remove(to_string(in->getId()));
 }
 
-/// Storage's part is all of the preparation: the container is created, unless a start waits for it already.
+/// Storage's part is all of the preparation: the container is created, unless a start waits for it
+/// already.
 void rootfs_prepared(State& state, const noded_event& event) {
     Reading<schema::RootfsPrepared> in(event.payload);
     Container* container = state.get(to_string(in->getContainerId()));
@@ -218,7 +221,8 @@ void fold(State& state, const noded_event& event) {
         case EventType::container_exited: return container_exited(state, event);
         case EventType::container_stop_requested: return container_stop_requested(state, event);
         case EventType::container_kill_requested: return container_kill_requested(state, event);
-        case EventType::container_removal_requested: return container_removal_requested(state, event);
+        case EventType::container_removal_requested:
+            return container_removal_requested(state, event);
         case EventType::container_removed: return container_removed(state, event);
         case EventType::exec_requested: return exec_requested(state, event);
         case EventType::exec_exited: return exec_exited(state, event);

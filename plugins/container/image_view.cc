@@ -32,8 +32,8 @@ std::vector<std::string> strings_of(const Json& value) {
     return strings;
 }
 
-/// The forms under which the same image may be named: as storage writes names, without docker's default
-/// registry, and with a tag.
+/// The forms under which the same image may be named: as storage writes names, without docker's
+/// default registry, and with a tag.
 std::string familiar(std::string_view reference) {
     for (std::string_view prefix : {"docker.io/library/", "index.docker.io/library/", "docker.io/",
                                     "index.docker.io/", "library/"})
@@ -67,7 +67,8 @@ ImageConfig ImageConfig::parse(const std::string& text) {
     out.stop_signal = string_of(member(config, "StopSignal"));
     const Json& labels = member(config, "Labels");
     if (labels.is_object())
-        for (const auto& [key, value] : labels.items()) out.labels.emplace_back(key, string_of(value));
+        for (const auto& [key, value] : labels.items())
+            out.labels.emplace_back(key, string_of(value));
     return out;
 }
 
@@ -100,7 +101,8 @@ const Image* Images::find(std::string_view reference, bool& ambiguous) const {
     if (reference.empty()) return nullptr;
     for (const std::string& name : {std::string(reference), familiar(reference)})
         if (const auto found = id_by_name_.find(name); found != id_by_name_.end())
-            if (const auto image = by_id_.find(found->second); image != by_id_.end()) return &image->second;
+            if (const auto image = by_id_.find(found->second); image != by_id_.end())
+                return &image->second;
     if (reference.starts_with(kDigestPrefix)) reference.remove_prefix(kDigestPrefix.size());
     return is_hex(reference) ? find_by_prefix(reference, ambiguous) : nullptr;
 }

@@ -1,5 +1,5 @@
-// What this plugin knows of images: folded from the storage plugin's events, enough to resolve a reference and to
-// take defaults from a config. Pure. Called by fold, decide and snapshots.
+// What this plugin knows of images: folded from the storage plugin's events, enough to resolve a
+// reference and to take defaults from a config. Pure. Called by fold, decide and snapshots.
 #pragma once
 
 #include <map>
@@ -42,8 +42,8 @@ public:
     void remove(const std::string& id);
     void clear();
 
-    /// By name[:tag], id, or a prefix of an id that fits one image only. nullptr: none; `ambiguous` then says
-    /// whether several ids fit.
+    /// By name[:tag], id, or a prefix of an id that fits one image only. nullptr: none; `ambiguous`
+    /// then says whether several ids fit.
     const Image* find(std::string_view reference, bool& ambiguous) const;
 
     const std::map<std::string, Image>& by_id() const { return by_id_; }

@@ -1,7 +1,8 @@
 // Starting a container: one packet to a shim that waits already.
 //
-// A shim is kept ready, so that a start costs folders, cgroups and one sendmsg; the next one is spawned when the
-// start was served. Called by advance() as soon as the rootfs is there and the start was asked for.
+// A shim is kept ready, so that a start costs folders, cgroups and one sendmsg; the next one is
+// spawned when the start was served. Called by advance() as soon as the rootfs is there and the
+// start was asked for.
 #include <sched.h>
 
 #include "agent/base/check.h"
@@ -29,8 +30,8 @@ const Buffer& Effects::seccomp() {
 
 Result<std::unique_ptr<ShimLink>> Effects::spawn_shim() {
     SpawnedShim spawned = TRY(sys_->spawn_shim(shim_program_));
-    auto link = std::make_unique<ShimLink>(host_, *this, "", std::move(spawned.control), std::move(spawned.pidfd),
-                                           uint32_t(spawned.pid));
+    auto link = std::make_unique<ShimLink>(host_, *this, "", std::move(spawned.control),
+                                           std::move(spawned.pidfd), uint32_t(spawned.pid));
     if (!link->start()) return fail("watch the socket of a shim: the host has no watch left");
     return link;
 }
@@ -46,6 +47,7 @@ void Effects::refill_later() {
     if (idle_ || refill_timer_ != 0) return;
     refill_timer_ = after(kRefillDelayNs, [this] {
         refill_timer_ = 0;
+        (void)seccomp();
         if (idle_) return;
         if (auto spawned = spawn_shim())
             idle_ = std::move(*spawned);
@@ -86,7 +88,8 @@ Status Effects::launch_now(Live& live, const Container& container) {
 }
 
 /// A spec that does not fit into a packet travels in a memfd.
-Status Effects::send_spec(ShimLink& link, ControlType type, uint64_t tag, const Buffer& spec, Stream stream) {
+Status Effects::send_spec(ShimLink& link, ControlType type, uint64_t tag, const Buffer& spec,
+                          Stream stream) {
     uint32_t flags = 0;
     std::vector<Fd> fds;
     Bytes payload = spec;

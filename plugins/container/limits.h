@@ -1,5 +1,6 @@
-// Bounds of the container plugin. What a command asks for is checked against these before anything of it is kept;
-// the events that follow from it then fit into a log record. Read by decide and by the effects that park things.
+// Bounds of the container plugin. What a command asks for is checked against these before anything
+// of it is kept; the events that follow from it then fit into a log record. Read by decide and by
+// the effects that park things.
 #pragma once
 
 #include <cstddef>
@@ -8,38 +9,46 @@
 namespace noded::container::limits {
 
 // One container.
-constexpr size_t argv_bytes_max = 128 << 10;         ///< command line with its terminating zeros
+constexpr size_t argv_bytes_max = 128 << 10;  ///< command line with its terminating zeros
 constexpr size_t argv_count_max = 4096;
 constexpr size_t env_bytes_max = 128 << 10;
 constexpr size_t env_count_max = 2048;
 constexpr size_t labels_bytes_max = 64 << 10;
 constexpr size_t labels_count_max = 512;
 constexpr size_t name_bytes_max = 128;
-constexpr size_t reference_bytes_max = 512;          ///< what names a container or an image in a command
-constexpr size_t hostname_bytes_max = 64;            ///< HOST_NAME_MAX
+/// what names a container or an image in a command
+constexpr size_t reference_bytes_max = 512;
+constexpr size_t hostname_bytes_max = 64;  ///< HOST_NAME_MAX
 constexpr size_t user_bytes_max = 256;
-constexpr size_t path_bytes_max = 4095;              ///< PATH_MAX without its final zero
+constexpr size_t path_bytes_max = 4095;  ///< PATH_MAX without its final zero
 constexpr int32_t stop_timeout_seconds_max = 24 * 3600;
 
 // All of them.
 constexpr size_t containers_max = 4096;
-constexpr size_t execs_running_max = 32;             ///< of one container; as many as a shim keeps
-constexpr size_t execs_remembered_max = 256;         ///< ended ones of one container, for waitExec and inspect
+constexpr size_t execs_running_max = 32;  ///< of one container; as many as a shim keeps
+/// ended ones of one container, for waitExec and inspect
+constexpr size_t execs_remembered_max = 256;
 
 // Effects.
-constexpr size_t attaches_parked_max = 16;           ///< of one container that does not run yet
-constexpr size_t unknown_ids_parked_max = 1024;      ///< ids for which calls came before their command
+constexpr size_t attaches_parked_max = 16;  ///< of one container that does not run yet
+/// ids for which calls came before their command
+constexpr size_t unknown_ids_parked_max = 1024;
 constexpr size_t calls_parked_max = 65536;
-constexpr size_t ends_remembered_max = 1024;         ///< removed containers whose result a late wait may ask for
+/// removed containers whose result a late wait may ask for
+constexpr size_t ends_remembered_max = 1024;
 constexpr size_t processes_listed_max = 4096;
-constexpr int64_t park_deadline_ns = 60'000'000'000;  ///< a call before its command waits so long for it
+/// a call before its command waits so long for it
+constexpr int64_t park_deadline_ns = 60'000'000'000;
 constexpr int64_t start_deadline_ns = 60'000'000'000;
-constexpr int64_t reconcile_deadline_ns = 5'000'000'000;  ///< a shim that says nothing for so long is taken for dead
+/// a shim that says nothing for so long is taken for dead
+constexpr int64_t reconcile_deadline_ns = 5'000'000'000;
 constexpr int32_t stop_timeout_seconds_default = 10;
 
 // The host takes events of at most 1 MiB, and at most 64 of them from one decision.
-static_assert(2 * argv_bytes_max + env_bytes_max + labels_bytes_max + 4 * path_bytes_max < (1 << 20) / 2,
-              "a container with everything at its limit fits into one event, which has its arguments twice");
-static_assert(execs_running_max + 2 <= 64, "the end of a container and of all its execs fit into one decision");
+static_assert(
+    2 * argv_bytes_max + env_bytes_max + labels_bytes_max + 4 * path_bytes_max < (1 << 20) / 2,
+    "a container with everything at its limit fits into one event, which has its arguments twice");
+static_assert(execs_running_max + 2 <= 64,
+              "the end of a container and of all its execs fit into one decision");
 
 }  // namespace noded::container::limits

@@ -13,9 +13,12 @@ namespace {
 using sdk::type_of;
 
 constexpr noded_type kCommands[] = {
-    type_of<schema::CreateContainer>("CreateContainer"), type_of<schema::RunContainer>("RunContainer"),
-    type_of<schema::StartContainer>("StartContainer"),   type_of<schema::StopContainer>("StopContainer"),
-    type_of<schema::KillContainer>("KillContainer"),     type_of<schema::RemoveContainer>("RemoveContainer"),
+    type_of<schema::CreateContainer>("CreateContainer"),
+    type_of<schema::RunContainer>("RunContainer"),
+    type_of<schema::StartContainer>("StartContainer"),
+    type_of<schema::StopContainer>("StopContainer"),
+    type_of<schema::KillContainer>("KillContainer"),
+    type_of<schema::RemoveContainer>("RemoveContainer"),
     type_of<schema::ExecContainer>("ExecContainer"),
 };
 
@@ -56,8 +59,9 @@ constexpr noded_type kFolds[] = {
     type_of<schema::RootfsRemoved>("RootfsRemoved"),
 };
 
-constexpr const char* kExtensions[] = {NODED_EXT_EVENTS, NODED_EXT_TIMER, NODED_EXT_FD,  NODED_EXT_OFFLOAD,
-                                       NODED_EXT_LOG,    NODED_EXT_PATHS, NODED_EXT_RPC, nullptr};
+constexpr const char* kExtensions[] = {NODED_EXT_EVENTS,  NODED_EXT_TIMER, NODED_EXT_FD,
+                                       NODED_EXT_OFFLOAD, NODED_EXT_LOG,   NODED_EXT_PATHS,
+                                       NODED_EXT_RPC,     nullptr};
 
 constexpr const char* kMethods[] = {"list",     "inspect", "wait", "attach", "attachExec",
                                     "waitExec", "resize",  "top",  "logFile"};
@@ -101,19 +105,22 @@ void Plugin::save(const sdk::Sink& sink) const {
     sink.write(snapshot.flat());
 }
 
-/// The whole state is larger than what Cap'n Proto lets a stranger's message be: this one is our own.
+/// The whole state is larger than what Cap'n Proto lets a stranger's message be: this one is our
+/// own.
 bool Plugin::load(noded_bytes bytes) {
     capnp::ReaderOptions options;
     options.traversalLimitInWords = bytes.size / sizeof(capnp::word) * 2 + 1024;
     capnp::FlatArrayMessageReader reader(
-        kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes.data), bytes.size / sizeof(capnp::word)), options);
+        kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes.data),
+                     bytes.size / sizeof(capnp::word)),
+        options);
     state_.load(reader.getRoot<schema::ContainerSnapshot>());
     return true;
 }
 
 const noded_plugin_rpc* Plugin::rpc() {
-    static constexpr noded_plugin_rpc table =
-        sdk::rpc_table<Plugin>(capnp::typeId<schema::Container>(), kMethods, uint32_t(std::size(kMethods)));
+    static constexpr noded_plugin_rpc table = sdk::rpc_table<Plugin>(
+        capnp::typeId<schema::Container>(), kMethods, uint32_t(std::size(kMethods)));
     return &table;
 }
 

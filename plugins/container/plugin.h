@@ -1,7 +1,7 @@
 // The container plugin as the SDK's adapter wants it: state, and the effects beside it.
 //
-// Everything a user sees of containers is here; what it needs of the kernel goes through Sys, which is the only
-// difference between the plugin in noded and in its tests.
+// Everything a user sees of containers is here; what it needs of the kernel goes through Sys, which
+// is the only difference between the plugin in noded and in its tests.
 #pragma once
 
 #include <expected>

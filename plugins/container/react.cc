@@ -1,5 +1,6 @@
-// react: an event is durable. Each function notes the fact in the container's Live and starts what follows from it;
-// the state may be ahead and is read only for what never changes (the spec, the rootfs).
+// react: an event is durable. Each function notes the fact in the container's Live and starts what
+// follows from it; the state may be ahead and is read only for what never changes (the spec, the
+// rootfs).
 #include "agent/base/check.h"
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
@@ -31,9 +32,10 @@ void Effects::start_requested(const noded_event& event) {
         Live* late = find_live(id);
         if (late == nullptr || late->start_wanted == 0) return;
         late->start_timer = 0;
-        propose_start_failed(*late, 125, "the container did not start within " +
-                                             std::to_string(limits::start_deadline_ns / 1'000'000'000) +
-                                             " seconds");
+        propose_start_failed(*late, 125,
+                             "the container did not start within " +
+                                 std::to_string(limits::start_deadline_ns / 1'000'000'000) +
+                                 " seconds");
     });
     advance(live);
 }
@@ -49,7 +51,8 @@ void Effects::rootfs_prepared(const noded_event& event) {
 void Effects::rootfs_prepare_failed(const noded_event& event) {
     Reading<schema::RootfsPrepareFailed> in(event.payload);
     Live* live = find_live(to_string(in->getContainerId()));
-    if (live != nullptr && live->start_wanted != 0) propose_start_failed(*live, 125, to_string(in->getMessage()));
+    if (live != nullptr && live->start_wanted != 0)
+        propose_start_failed(*live, 125, to_string(in->getMessage()));
 }
 
 void Effects::started(const noded_event& event) {

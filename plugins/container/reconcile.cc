@@ -1,8 +1,10 @@
-// reconcile: after replay the state says how things were; here each container is compared with what is there. Its
-// shim is asked, or the exit record that the shim left is read, and what happened meanwhile is proposed. What was half
-// done is gone on with or rolled back; what belongs to no container is removed.
+// reconcile: after replay the state says how things were; here each container is compared with what
+// is there. Its shim is asked, or the exit record that the shim left is read, and what happened
+// meanwhile is proposed. What was half done is gone on with or rolled back; what belongs to no
+// container is removed.
 //
-// shim_lost() is the same question at run time: a shim that ends before its container's outcome is known.
+// shim_lost() is the same question at run time: a shim that ends before its container's outcome is
+// known.
 #include <algorithm>
 #include <charconv>
 #include <set>
@@ -67,7 +69,8 @@ void Effects::reconcile() {
 void Effects::reconcile_container(Live& live, const Container& container) {
     live.launched = newest_run_folder(live);
     const bool of_this_run = live.launched == live.run;
-    if (live.running && !of_this_run) live.launched = live.run;  // a reboot emptied the runtime folder
+    // a reboot emptied the runtime folder
+    if (live.running && !of_this_run) live.launched = live.run;
     live.over = !live.running && !(live.start_wanted != 0 && of_this_run);
     if (live.start_wanted != 0 && !container.rootfs.error.empty())
         return propose_start_failed(live, 125, container.rootfs.error);
@@ -91,7 +94,8 @@ bool Effects::adopt(Live& live) {
     const uint32_t pid = sys_->peer_pid(socket->get());
     live.link = std::make_unique<ShimLink>(host_, *this, live.id, std::move(*socket), Fd(), pid);
     live.adopting = !live.over;
-    if (!live.link->start() || (live.adopting && !live.link->send(ControlType::status, 0, ++tags_, {}))) {
+    if (!live.link->start() ||
+        (live.adopting && !live.link->send(ControlType::status, 0, ++tags_, {}))) {
         live.link->stop();
         live.link.reset();
         live.adopting = false;
@@ -112,7 +116,8 @@ bool Effects::adopt(Live& live) {
 void Effects::adopt_starting(const std::string& id, int attempts_left) {
     Live* live = find_live(id);
     if (live == nullptr || live->start_wanted == 0 || live->link) return;
-    if (sys_->exists(run_folder(*live, live->launched) + "/" + exit_record_name) || attempts_left == 0)
+    if (sys_->exists(run_folder(*live, live->launched) + "/" + exit_record_name) ||
+        attempts_left == 0)
         return shim_lost(*live);
     if (adopt(*live)) return;
     after(kStartingRetryNs, [this, id, attempts_left] { adopt_starting(id, attempts_left - 1); });
@@ -123,7 +128,8 @@ void Effects::adopted(Live& live, Bytes payload) {
     if (!live.adopting || payload.size() < sizeof status) return;
     memcpy(&status, payload.data(), sizeof status);
     payload = payload.subspan(sizeof status);
-    std::vector<ExecReply> execs(std::min<size_t>(status.exec_count, payload.size() / sizeof(ExecReply)));
+    std::vector<ExecReply> execs(
+        std::min<size_t>(status.exec_count, payload.size() / sizeof(ExecReply)));
     if (!execs.empty()) memcpy(execs.data(), payload.data(), execs.size() * sizeof(ExecReply));
     const std::string message(as_text(payload.subspan(execs.size() * sizeof(ExecReply))));
     cancel(live.adopt_timer);
@@ -133,13 +139,17 @@ void Effects::adopted(Live& live, Bytes payload) {
         case ShimState::starting: return;  // it will say how that ends
         case ShimState::running: return adopt_running(live, status.started, execs);
         case ShimState::exited:
-        case ShimState::start_failed: return tell_end(live, status.state, status.started, status.exit, message);
+        case ShimState::start_failed:
+            return tell_end(live, status.state, status.started, status.exit, message);
     }
 }
 
-void Effects::adopt_running(Live& live, const StartedReply& started, const std::vector<ExecReply>& execs) {
-    if (live.start_wanted != 0) return propose_started(live, uint32_t(started.pid), live.link->pid());
-    // The signal may have been lost with the noded that was about to send it; the second of two does no harm.
+void Effects::adopt_running(Live& live, const StartedReply& started,
+                            const std::vector<ExecReply>& execs) {
+    if (live.start_wanted != 0)
+        return propose_started(live, uint32_t(started.pid), live.link->pid());
+    // The signal may have been lost with the noded that was about to send it; the second of two
+    // does no harm.
     if (live.kill_wanted) send_signal(live, 9);
     if (live.stop.signal != 0) apply_stop(live);
     const Container* container = state_.get(live.id);
@@ -152,8 +162,9 @@ void Effects::reconcile_execs(const Container& container, const std::vector<Exec
         if (known.done) continue;
         LiveExec& exec = exec_of(known.id);
         exec.container_id = container.id;
-        const auto found = std::ranges::find_if(
-            there, [&](const ExecReply& reply) { return strncmp(reply.exec.text, known.id.c_str(), 127) == 0; });
+        const auto found = std::ranges::find_if(there, [&](const ExecReply& reply) {
+            return strncmp(reply.exec.text, known.id.c_str(), 127) == 0;
+        });
         if (found == there.end())
             propose_exec_failed(exec, 126, "noded was interrupted before the command was executed");
         else if (found->state == ShimState::exited)
@@ -175,8 +186,10 @@ void Effects::shim_lost(Live& live) {
     const bool oom = cgroups_->oom_killed(live.id);
     const bool killed = kill_leftovers(live);
     if (live.start_wanted != 0)
-        return propose_start_failed(live, 125, "noded was interrupted while starting it, or its shim was killed");
-    host_.warn("the shim of container " + live.id + " is gone and left no record of the container's end");
+        return propose_start_failed(
+            live, 125, "noded was interrupted while starting it, or its shim was killed");
+    host_.warn("the shim of container " + live.id +
+               " is gone and left no record of the container's end");
     ExitReply exit{};
     exit.code = killed || oom ? 137 : 255;
     exit.signal = killed || oom ? 9 : 0;
@@ -203,18 +216,20 @@ bool Effects::read_exit_record(Live& live) {
                        record.message_length <= content->size() - sizeof record &&
                        strncmp(record.id, live.id.c_str(), sizeof record.id) == 0;
     if (!valid) return false;
-    tell_end(live, record.state, record.started, record.exit, content->substr(sizeof record, record.message_length));
+    tell_end(live, record.state, record.started, record.exit,
+             content->substr(sizeof record, record.message_length));
     return true;
 }
 
 /// A run that began and ended while nobody looked is both.
-void Effects::tell_end(Live& live, ShimState state, const StartedReply& started, const ExitReply& exit,
-                       const std::string& message) {
+void Effects::tell_end(Live& live, ShimState state, const StartedReply& started,
+                       const ExitReply& exit, const std::string& message) {
     if (state == ShimState::start_failed) {
         std::string sentence = message.c_str();
         return propose_start_failed(live, uint32_t(exit.code), sentence);
     }
-    if (live.start_wanted != 0) propose_started(live, uint32_t(started.pid), live.link ? live.link->pid() : 0);
+    if (live.start_wanted != 0)
+        propose_started(live, uint32_t(started.pid), live.link ? live.link->pid() : 0);
     propose_exited(live, exit, false);
 }
 

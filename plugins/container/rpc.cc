@@ -1,5 +1,5 @@
-// Calls of clients (interface Container in schemas/container.capnp), one function per method. They change nothing:
-// what does is a command.
+// Calls of clients (interface Container in schemas/container.capnp), one function per method. They
+// change nothing: what does is a command.
 #include "plugins/container/effects.h"
 #include "plugins/sdk/message.h"
 
@@ -12,7 +12,17 @@ using sdk::text;
 namespace {
 
 /// Ordinals of the interface's methods.
-enum class Method : uint16_t { list, inspect, wait, attach, attach_exec, wait_exec, resize, top, log_file };
+enum class Method : uint16_t {
+    list,
+    inspect,
+    wait,
+    attach,
+    attach_exec,
+    wait_exec,
+    resize,
+    top,
+    log_file
+};
 
 }  // namespace
 
@@ -84,8 +94,8 @@ void Effects::call(const noded_call& call) {
         }
         case Method::resize: {
             Reading<schema::Container::ResizeParams> in(call.params);
-            return resize(token, to_string(in->getContainer()), to_string(in->getExecId()), in->getRows(),
-                          in->getColumns());
+            return resize(token, to_string(in->getContainer()), to_string(in->getExecId()),
+                          in->getRows(), in->getColumns());
         }
         case Method::top: {
             Reading<schema::Container::TopParams> in(call.params);
@@ -96,7 +106,8 @@ void Effects::call(const noded_call& call) {
             return log_file(token, to_string(in->getContainer()));
         }
     }
-    host_.refuse(token, NODED_REJECT_INVALID, "the container interface has no method " + std::to_string(call.method));
+    host_.refuse(token, NODED_REJECT_INVALID,
+                 "the container interface has no method " + std::to_string(call.method));
 }
 
 }  // namespace noded::container

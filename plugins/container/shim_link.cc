@@ -16,8 +16,14 @@ constexpr size_t kUnsentMax = 64;
 
 }  // namespace
 
-ShimLink::ShimLink(sdk::Host host, ShimUser& user, std::string id, Fd socket, Fd pidfd, uint32_t pid)
-    : host_(host), user_(user), id_(std::move(id)), socket_(std::move(socket)), pidfd_(std::move(pidfd)), pid_(pid) {
+ShimLink::ShimLink(sdk::Host host, ShimUser& user, std::string id, Fd socket, Fd pidfd,
+                   uint32_t pid)
+    : host_(host),
+      user_(user),
+      id_(std::move(id)),
+      socket_(std::move(socket)),
+      pidfd_(std::move(pidfd)),
+      pid_(pid) {
     CHECK(socket_.valid());
 }
 
@@ -32,7 +38,8 @@ void ShimLink::stop() {
     watch_ = 0;
 }
 
-Status ShimLink::send(ControlType type, uint32_t flags, uint64_t tag, Bytes payload, std::vector<Fd> fds) {
+Status ShimLink::send(ControlType type, uint32_t flags, uint64_t tag, Bytes payload,
+                      std::vector<Fd> fds) {
     Packet packet{type, flags, tag, Buffer(payload.begin(), payload.end()), std::move(fds)};
     if (unsent_.empty()) {
         const int error = send_now(packet);
@@ -54,7 +61,8 @@ int ShimLink::send_now(const Packet& packet) {
         const auto sent =
             send_control(socket_.get(), packet.type, packet.flags, packet.tag, packet.payload, fds);
         if (sent) return 0;
-        if (sent.error().code != EINTR) return sent.error().code != 0 ? sent.error().code : EMSGSIZE;
+        if (sent.error().code != EINTR)
+            return sent.error().code != 0 ? sent.error().code : EMSGSIZE;
     }
 }
 
@@ -75,8 +83,8 @@ void ShimLink::ready(void*, void* argument, uint32_t events) noexcept {
 
 void ShimLink::receive() {
     // The largest answer is a status with all execs and a sentence.
-    alignas(8) uint8_t buffer[sizeof(ControlHeader) + sizeof(StatusReply) + execs_max * sizeof(ExecReply) +
-                              4 * shim_message_bytes_max];
+    alignas(8) uint8_t buffer[sizeof(ControlHeader) + sizeof(StatusReply) +
+                              execs_max * sizeof(ExecReply) + 4 * shim_message_bytes_max];
     while (true) {
         const ssize_t got = recv(socket_.get(), buffer, sizeof buffer, MSG_DONTWAIT);
         if (got < 0 && errno == EINTR) continue;

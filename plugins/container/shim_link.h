@@ -1,8 +1,9 @@
-// ShimLink: noded's end of the control socket of one shim (shim/PROTOCOL.md). It frames packets and never blocks;
-// what the packets mean is the business of its user.
+// ShimLink: noded's end of the control socket of one shim (shim/PROTOCOL.md). It frames packets and
+// never blocks; what the packets mean is the business of its user.
 //
-// Reads until the socket is empty whenever the host says that it is readable. What cannot be sent at once waits in a
-// bounded queue. Only effects make one; the user may delete it in shim_closed, never in shim_said.
+// Reads until the socket is empty whenever the host says that it is readable. What cannot be sent
+// at once waits in a bounded queue. Only effects make one; the user may delete it in shim_closed,
+// never in shim_said.
 #pragma once
 
 #include <deque>
@@ -29,7 +30,8 @@ public:
 
 class ShimLink {
 public:
-    /// `id` names the container, empty for a shim that waits for one. `pidfd` is of a child of ours, else invalid.
+    /// `id` names the container, empty for a shim that waits for one. `pidfd` is of a child of
+    /// ours, else invalid.
     ShimLink(sdk::Host host, ShimUser& user, std::string id, Fd socket, Fd pidfd, uint32_t pid);
     ShimLink(const ShimLink&) = delete;
     ShimLink& operator=(const ShimLink&) = delete;
@@ -39,8 +41,10 @@ public:
     /// Stops watching. Must come before the destructor while the plugin lives on.
     void stop();
 
-    /// The descriptors are sent along and closed. An error means that the shim is gone or hopelessly behind.
-    Status send(ControlType type, uint32_t flags, uint64_t tag, Bytes payload, std::vector<Fd> fds = {});
+    /// The descriptors are sent along and closed. An error means that the shim is gone or
+    /// hopelessly behind.
+    Status send(ControlType type, uint32_t flags, uint64_t tag, Bytes payload,
+                std::vector<Fd> fds = {});
 
     const std::string& id() const { return id_; }
     void adopt(std::string id) { id_ = std::move(id); }

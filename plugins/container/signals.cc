@@ -1,5 +1,5 @@
-// Signal names, see signals.h. The numbers are those of x86-64 and arm64 (signal(7)); 32 and 33 belong to libc, so
-// that SIGRTMIN as programs know it is 34.
+// Signal names, see signals.h. The numbers are those of x86-64 and arm64 (signal(7)); 32 and 33
+// belong to libc, so that SIGRTMIN as programs know it is 34.
 #include "plugins/container/signals.h"
 
 #include <charconv>
@@ -9,9 +9,9 @@ namespace noded::container {
 namespace {
 
 constexpr std::string_view kNames[] = {
-    "",     "HUP",  "INT",  "QUIT",   "ILL",  "TRAP", "ABRT", "BUS",  "FPE",  "KILL",   "USR1",
-    "SEGV", "USR2", "PIPE", "ALRM",   "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN",
-    "TTOU", "URG",  "XCPU", "XFSZ",   "VTALRM", "PROF", "WINCH", "IO", "PWR",  "SYS"};
+    "",     "HUP",  "INT",  "QUIT", "ILL",    "TRAP",   "ABRT",  "BUS",  "FPE",  "KILL", "USR1",
+    "SEGV", "USR2", "PIPE", "ALRM", "TERM",   "STKFLT", "CHLD",  "CONT", "STOP", "TSTP", "TTIN",
+    "TTOU", "URG",  "XCPU", "XFSZ", "VTALRM", "PROF",   "WINCH", "IO",   "PWR",  "SYS"};
 static_assert(std::size(kNames) == 32);
 constexpr int kRealTimeMin = 34;
 constexpr int kSignalMax = 64;

@@ -1,4 +1,5 @@
-// Signals by name and number, as `kill`, `stop` and an image's StopSignal give them. Pure; called by decide.
+// Signals by name and number, as `kill`, `stop` and an image's StopSignal give them. Pure; called
+// by decide.
 #pragma once
 
 #include <string_view>
@@ -7,7 +8,8 @@
 
 namespace noded::container {
 
-/// "SIGTERM", "term", "15", "SIGRTMIN+3", "RTMAX-1" → 1..64. The error is docker's: "Invalid signal: X".
+/// "SIGTERM", "term", "15", "SIGRTMIN+3", "RTMAX-1" → 1..64. The error is docker's: "Invalid
+/// signal: X".
 Result<int> parse_signal(std::string_view text);
 
 }  // namespace noded::container

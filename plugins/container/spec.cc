@@ -83,16 +83,16 @@ Status check_text(std::string_view text, size_t bytes_max, std::string_view what
 Status check_strings(const std::vector<std::string>& list, size_t count_max, size_t bytes_max,
                      std::string_view what) {
     if (list.size() > count_max)
-        return fail(std::string(what) + " has " + std::to_string(list.size()) + " strings, at most " +
-                    std::to_string(count_max) + " are allowed");
+        return fail(std::string(what) + " has " + std::to_string(list.size()) +
+                    " strings, at most " + std::to_string(count_max) + " are allowed");
     size_t bytes = 0;
     for (const std::string& item : list) {
         TRY_STATUS(check_text(item, bytes_max, what));
         bytes += item.size() + 1;
     }
     if (bytes > bytes_max)
-        return fail(std::string(what) + " has " + std::to_string(bytes) + " bytes together, at most " +
-                    std::to_string(bytes_max) + " are allowed");
+        return fail(std::string(what) + " has " + std::to_string(bytes) +
+                    " bytes together, at most " + std::to_string(bytes_max) + " are allowed");
     return {};
 }
 
@@ -104,12 +104,15 @@ Status check_working_dir(std::string_view path) {
     return {};
 }
 
-std::vector<std::string> merge_env(std::vector<std::string> base, const std::vector<std::string>& more) {
+std::vector<std::string> merge_env(std::vector<std::string> base,
+                                   const std::vector<std::string>& more) {
     auto same_key = [](const std::string& a, const std::string& b) {
-        return std::string_view(a).substr(0, a.find('=')) == std::string_view(b).substr(0, b.find('='));
+        return std::string_view(a).substr(0, a.find('=')) ==
+               std::string_view(b).substr(0, b.find('='));
     };
     for (const std::string& item : more) {
-        const auto found = std::ranges::find_if(base, [&](const auto& had) { return same_key(had, item); });
+        const auto found =
+            std::ranges::find_if(base, [&](const auto& had) { return same_key(had, item); });
         const bool assigns = item.find('=') != std::string::npos;
         if (found != base.end() && assigns)
             *found = item;
@@ -123,10 +126,11 @@ std::vector<std::string> merge_env(std::vector<std::string> base, const std::vec
 
 namespace {
 
-constexpr const char* kDefaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr const char* kDefaultPath =
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Docker's rules. An entrypoint that was asked for drops the image's command too; an empty one (or a single
-/// empty string, as docker's own client sends it) leaves the command alone to be run.
+/// Docker's rules. An entrypoint that was asked for drops the image's command too; an empty one (or
+/// a single empty string, as docker's own client sends it) leaves the command alone to be run.
 void resolve_argv(schema::ContainerSpec::Reader asked, const Image& image, Spec& spec) {
     spec.entrypoint = to_strings(asked.getEntrypoint());
     spec.command = to_strings(asked.getCommand());
@@ -150,7 +154,8 @@ std::vector<std::pair<std::string, std::string>> resolve_labels(schema::Containe
     auto labels = image.config.labels;
     for (auto label : asked.getLabels()) {
         const std::string key = to_string(label.getKey());
-        const auto had = std::ranges::find(labels, key, &std::pair<std::string, std::string>::first);
+        const auto had =
+            std::ranges::find(labels, key, &std::pair<std::string, std::string>::first);
         if (had != labels.end())
             had->second = to_string(label.getValue());
         else
@@ -177,15 +182,18 @@ Status check_env(const Spec& spec) {
 Status check(const Spec& spec) {
     if (spec.argv.empty()) return fail("No command specified");
     if (spec.argv[0].empty()) return fail("the command to run is an empty string");
-    TRY_STATUS(check_strings(spec.argv, limits::argv_count_max, limits::argv_bytes_max, "the command line"));
+    TRY_STATUS(check_strings(spec.argv, limits::argv_count_max, limits::argv_bytes_max,
+                             "the command line"));
     TRY_STATUS(check_env(spec));
     TRY_STATUS(check_labels(spec));
     TRY_STATUS(check_text(spec.user, limits::user_bytes_max, "the user"));
     TRY_STATUS(check_text(spec.hostname, limits::hostname_bytes_max, "the hostname"));
     TRY_STATUS(check_working_dir(spec.working_dir));
     if (spec.network != "none" && spec.network != "host")
-        return fail("network " + spec.network + " not found: this node knows \"none\" and \"host\"");
-    if (spec.stop_timeout_seconds < -1 || spec.stop_timeout_seconds > limits::stop_timeout_seconds_max)
+        return fail("network " + spec.network +
+                    " not found: this node knows \"none\" and \"host\"");
+    if (spec.stop_timeout_seconds < -1 ||
+        spec.stop_timeout_seconds > limits::stop_timeout_seconds_max)
         return fail("the stop timeout must be between -1 and " +
                     std::to_string(limits::stop_timeout_seconds_max) + " seconds");
     return {};
@@ -199,7 +207,8 @@ Result<Spec> resolve(schema::ContainerSpec::Reader asked, const Image& image, st
     spec.image_name = to_string(asked.getImage());
     spec.layers = image.layers;
     resolve_argv(asked, image, spec);
-    spec.hostname = asked.getHostname().size() > 0 ? to_string(asked.getHostname()) : std::string(id.substr(0, 12));
+    spec.hostname = asked.getHostname().size() > 0 ? to_string(asked.getHostname())
+                                                   : std::string(id.substr(0, 12));
     spec.env = resolve_env(asked, image, spec.hostname);
     spec.labels = resolve_labels(asked, image);
     spec.working_dir = to_string(asked.getWorkingDir());

@@ -1,6 +1,7 @@
 // Spec: schema::ResolvedSpec as the plugin keeps it, and how a request and an image become one.
 //
-// Pure. Called by decide (resolve), fold and snapshots (read), calls (write) and the launch (read-only use).
+// Pure. Called by decide (resolve), fold and snapshots (read), calls (write) and the launch
+// (read-only use).
 #pragma once
 
 #include <cstdint>
@@ -41,14 +42,17 @@ struct Spec {
     void write(schema::ResolvedSpec::Builder builder) const;
 };
 
-/// Joins what was asked for with the image's config, as docker does. The error is a sentence for the user.
+/// Joins what was asked for with the image's config, as docker does. The error is a sentence for
+/// the user.
 Result<Spec> resolve(schema::ContainerSpec::Reader asked, const Image& image, std::string_view id);
 
-/// The env of `base` with that of `more` on top: a later K=V wins and keeps the place of the first, K alone
-/// removes.
-std::vector<std::string> merge_env(std::vector<std::string> base, const std::vector<std::string>& more);
+/// The env of `base` with that of `more` on top: a later K=V wins and keeps the place of the first,
+/// K alone removes.
+std::vector<std::string> merge_env(std::vector<std::string> base,
+                                   const std::vector<std::string>& more);
 
-/// Refuses lists with too many or too long strings, or with a zero byte in one. `what` begins the sentence.
+/// Refuses lists with too many or too long strings, or with a zero byte in one. `what` begins the
+/// sentence.
 Status check_strings(const std::vector<std::string>& list, size_t count_max, size_t bytes_max,
                      std::string_view what);
 Status check_text(std::string_view text, size_t bytes_max, std::string_view what);

@@ -11,7 +11,8 @@ namespace noded::container {
 using sdk::text;
 
 bool is_full_id(std::string_view text) {
-    return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+    return text.size() == 64 &&
+           text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 CommandId root_command(const std::string& id) {
@@ -51,7 +52,8 @@ Result<const Container*> State::find(std::string_view reference) const {
         return std::unexpected(Error{NODED_REJECT_NOT_FOUND, "No such container: " + said});
     const auto second = std::next(first);
     if (second != by_id.end() && second->first.starts_with(reference))
-        return std::unexpected(Error{NODED_REJECT_INVALID, "Multiple IDs found with provided prefix: " + said});
+        return std::unexpected(
+            Error{NODED_REJECT_INVALID, "Multiple IDs found with provided prefix: " + said});
     return &first->second;
 }
 
@@ -149,8 +151,8 @@ Container load_container(schema::ContainerRecord::Reader in) {
     out.removal = read_cause(in.getRemovalSeq(), in.getRemovalCommand());
     out.stop = {in.getStopSignal(), in.getStopTimeoutSeconds(), in.getStopRequestedNs()};
     for (auto exec : in.getExecs())
-        out.execs.push_back({to_string(exec.getExecId()), exec.getSeq(), exec.getDone(), exec.getExitCode(),
-                             to_string(exec.getError())});
+        out.execs.push_back({to_string(exec.getExecId()), exec.getSeq(), exec.getDone(),
+                             exec.getExitCode(), to_string(exec.getError())});
     return out;
 }
 

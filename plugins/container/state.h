@@ -1,7 +1,8 @@
-// State: everything that the plugin folded. Changed by fold.cc alone, read by decide, effects and calls.
+// State: everything that the plugin folded. Changed by fold.cc alone, read by decide, effects and
+// calls.
 //
-// Pure: no clock, no descriptor. Invariants: by_name has exactly the names of by_id; a container in phase running has
-// a pid; removing is the last phase.
+// Pure: no clock, no descriptor. Invariants: by_name has exactly the names of by_id; a container in
+// phase running has a pid; removing is the last phase.
 #pragma once
 
 #include <array>
@@ -84,8 +85,8 @@ struct State {
     std::unordered_map<std::string, std::string> container_by_exec;
     Images images;
 
-    /// By id, name, or a prefix of an id that fits one container only. The error is docker's sentence; its code is
-    /// a noded_rejection.
+    /// By id, name, or a prefix of an id that fits one container only. The error is docker's
+    /// sentence; its code is a noded_rejection.
     Result<const Container*> find(std::string_view reference) const;
     const Container* get(std::string_view id) const;
     Container* get(std::string_view id);

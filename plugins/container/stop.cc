@@ -1,5 +1,5 @@
-// Signals, and the SIGKILL that follows a stop after its grace period. The deadline counts from the event, so that a
-// restart of noded does not prolong it.
+// Signals, and the SIGKILL that follows a stop after its grace period. The deadline counts from the
+// event, so that a restart of noded does not prolong it.
 #include <algorithm>
 
 #include "plugins/container/effects.h"
@@ -11,14 +11,16 @@ void Effects::send_signal(Live& live, uint32_t signal) {
     const SignalRequest request{{}, signal};
     const auto* bytes = reinterpret_cast<const uint8_t*>(&request);
     const auto sent = live.link->send(ControlType::signal, 0, ++tags_, {bytes, sizeof request});
-    if (!sent) host_.warn("send signal " + std::to_string(signal) + " to container " + live.id + ": " +
-                          sent.error().message);
+    if (!sent)
+        host_.warn("send signal " + std::to_string(signal) + " to container " + live.id + ": " +
+                   sent.error().message);
 }
 
 void Effects::apply_stop(Live& live) {
     send_signal(live, live.stop.signal);
     cancel(live.stop_timer);
-    const int64_t deadline_ns = live.stop.requested_ns + int64_t(live.stop.timeout_seconds) * 1'000'000'000;
+    const int64_t deadline_ns =
+        live.stop.requested_ns + int64_t(live.stop.timeout_seconds) * 1'000'000'000;
     const int64_t left_ns = std::max<int64_t>(deadline_ns - host_.realtime_ns(), 0);
     live.stop_timer = after(left_ns, [this, id = live.id, run = live.run] {
         Live* late = find_live(id);

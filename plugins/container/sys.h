@@ -1,5 +1,6 @@
-// Sys: the plugin's kernel seam. Folders, processes, cgroups and sockets go through here; sys_linux.cc is the kernel,
-// sys_fake.cc keeps files in memory and lets a test play the shim at the other end of a socket pair.
+// Sys: the plugin's kernel seam. Folders, processes, cgroups and sockets go through here;
+// sys_linux.cc is the kernel, sys_fake.cc keeps files in memory and lets a test play the shim at
+// the other end of a socket pair.
 //
 // Every function may be called on any thread: removals run on the offload lane.
 #pragma once
@@ -46,7 +47,8 @@ public:
     virtual Status kill_process(uint32_t pid, int signal) = 0;
 };
 
-/// Field 22 of /proc/PID/stat (proc(5)): with the pid it names a process for ever. 0 if there is no such process.
+/// Field 22 of /proc/PID/stat (proc(5)): with the pid it names a process for ever. 0 if there is no
+/// such process.
 uint64_t process_start_time(Sys& sys, uint32_t pid);
 
 }  // namespace noded::container

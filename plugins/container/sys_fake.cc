@@ -51,7 +51,8 @@ std::optional<ShimPacket> FakeShim::take() {
     if (!end_.valid()) return std::nullopt;
     ShimPacket packet;
     packet.payload.resize(control_packet_bytes_max);
-    iovec parts[2] = {{&packet.header, sizeof packet.header}, {packet.payload.data(), packet.payload.size()}};
+    iovec parts[2] = {{&packet.header, sizeof packet.header},
+                      {packet.payload.data(), packet.payload.size()}};
     alignas(cmsghdr) char control[CMSG_SPACE(control_fds_max * sizeof(int))];
     msghdr message{};
     message.msg_iov = parts;
@@ -61,7 +62,8 @@ std::optional<ShimPacket> FakeShim::take() {
     const ssize_t got = recvmsg(end_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < ssize_t(sizeof packet.header)) return std::nullopt;
     packet.payload.resize(size_t(got) - sizeof packet.header);
-    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
+    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+         part = CMSG_NXTHDR(&message, part)) {
         const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         for (size_t i = 0; i < count; ++i) {
             int fd = -1;
@@ -91,9 +93,12 @@ void FakeShim::say_start_failed(int32_t code, std::string_view sentence) {
     send(ControlType::start_failed, 0, joined(bytes_of(exit_reply(code)), sentence));
 }
 
-void FakeShim::say_exited(int32_t code) { send(ControlType::exited, 0, bytes_of(exit_reply(code))); }
+void FakeShim::say_exited(int32_t code) {
+    send(ControlType::exited, 0, bytes_of(exit_reply(code)));
+}
 
-void FakeShim::say_exec(ControlType type, std::string_view id, int32_t code, std::string_view sentence) {
+void FakeShim::say_exec(ControlType type, std::string_view id, int32_t code,
+                        std::string_view sentence) {
     ExecReply reply{};
     reply.exec = exec_id(id);
     reply.code = code;
@@ -108,7 +113,8 @@ void FakeShim::say_status(uint64_t tag, ShimState state, uint32_t pid, int32_t c
     reply.started.pid = int32_t(pid);
     reply.exit = exit_reply(code);
     reply.exec_count = uint32_t(execs.size());
-    const std::string_view list(reinterpret_cast<const char*>(execs.data()), execs.size() * sizeof(ExecReply));
+    const std::string_view list(reinterpret_cast<const char*>(execs.data()),
+                                execs.size() * sizeof(ExecReply));
     send(ControlType::status_reply, tag, joined(bytes_of(reply), list));
 }
 
@@ -125,7 +131,8 @@ void FakeShim::die() {
 FakeSys::FakeSys() {
     files["/proc/self/mountinfo"] = kMounts;
     files["/proc/77/stat"] = "77 (sh) S 1 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 5555 1 1";
-    for (const char* mount : {"/cg/cpu", "/cg/devices", "/cg/cpuset", "/cg/unified"}) folders.insert(mount);
+    for (const char* mount : {"/cg/cpu", "/cg/devices", "/cg/cpuset", "/cg/unified"})
+        folders.insert(mount);
 }
 
 std::vector<std::string> FakeSys::traces_of(const std::string& id) const {
@@ -137,8 +144,8 @@ std::vector<std::string> FakeSys::traces_of(const std::string& id) const {
     return found;
 }
 
-void FakeSys::put_exit_record(const std::string& folder, const std::string& id, ShimState state, int32_t code,
-                              std::string_view sentence) {
+void FakeSys::put_exit_record(const std::string& folder, const std::string& id, ShimState state,
+                              int32_t code, std::string_view sentence) {
     ExitRecord record{};
     record.magic = exit_record_magic;
     record.version = control_version;
@@ -161,7 +168,8 @@ Result<SpawnedShim> FakeSys::spawn_shim(const std::string&) {
 }
 
 Result<Fd> FakeSys::connect_shim(const std::string& folder) {
-    if (!listening.contains(folder)) return fail_errno(ECONNREFUSED, "connect to the shim of " + folder);
+    if (!listening.contains(folder))
+        return fail_errno(ECONNREFUSED, "connect to the shim of " + folder);
     auto [ours, theirs] = socket_pair(SOCK_SEQPACKET);
     shims.push_back(std::make_unique<FakeShim>(std::move(theirs), Fd(), 4321));
     return std::move(ours);
@@ -170,7 +178,8 @@ Result<Fd> FakeSys::connect_shim(const std::string& folder) {
 Result<bool> FakeSys::make_folder(const std::string& path) { return folders.insert(path).second; }
 
 Status FakeSys::remove_tree(const std::string& path) {
-    std::erase_if(folders, [&](const std::string& at) { return at == path || at.starts_with(path + "/"); });
+    std::erase_if(folders,
+                  [&](const std::string& at) { return at == path || at.starts_with(path + "/"); });
     std::erase_if(files, [&](const auto& file) { return file.first.starts_with(path + "/"); });
     return {};
 }

@@ -1,5 +1,5 @@
-// FakeSys: files and cgroups in memory, and shims that a test plays itself at the other end of real sockets. It outlives
-// the plugin's restarts, as a kernel does.
+// FakeSys: files and cgroups in memory, and shims that a test plays itself at the other end of real
+// sockets. It outlives the plugin's restarts, as a kernel does.
 #pragma once
 
 #include <map>
@@ -24,7 +24,8 @@ struct ShimPacket {
 /// One end of the conversation, played by the test.
 class FakeShim {
 public:
-    FakeShim(Fd end, Fd alive, uint32_t pid) : end_(std::move(end)), alive_(std::move(alive)), pid_(pid) {}
+    FakeShim(Fd end, Fd alive, uint32_t pid)
+        : end_(std::move(end)), alive_(std::move(alive)), pid_(pid) {}
 
     uint32_t pid() const { return pid_; }
     /// The next packet; nothing if there is none, or the plugin hung up.
@@ -35,8 +36,10 @@ public:
     void say_started(uint32_t pid);
     void say_start_failed(int32_t code, std::string_view sentence);
     void say_exited(int32_t code);
-    void say_exec(ControlType type, std::string_view exec_id, int32_t code, std::string_view sentence = {});
-    void say_status(uint64_t tag, ShimState state, uint32_t pid, int32_t code, const std::vector<ExecReply>& execs = {});
+    void say_exec(ControlType type, std::string_view exec_id, int32_t code,
+                  std::string_view sentence = {});
+    void say_status(uint64_t tag, ShimState state, uint32_t pid, int32_t code,
+                    const std::vector<ExecReply>& execs = {});
     void say_result(uint64_t tag, int32_t error, std::string_view sentence = {});
     /// Its process ends.
     void die();
@@ -49,21 +52,22 @@ private:
 
 class FakeSys final : public Sys {
 public:
-    std::vector<std::unique_ptr<FakeShim>> shims;  ///< in the order in which they were spawned or connected to
-    std::set<std::string> listening;               ///< run folders in which a shim still listens
+    /// in the order in which they were spawned or connected to
+    std::vector<std::unique_ptr<FakeShim>> shims;
+    std::set<std::string> listening;  ///< run folders in which a shim still listens
     std::map<std::string, std::string> files;
     std::set<std::string> folders;
     std::vector<std::pair<uint32_t, int>> killed;
-    std::string spawn_error;                       ///< not empty: no shim can be spawned
-    uint32_t busy_removals = 0;                    ///< so many removals of folders fail with EBUSY
+    std::string spawn_error;     ///< not empty: no shim can be spawned
+    uint32_t busy_removals = 0;  ///< so many removals of folders fail with EBUSY
 
     FakeSys();
 
     FakeShim& newest() { return *shims.back(); }
     /// Of a container in a phase, what its run left in memory: cgroups, folders, files.
     std::vector<std::string> traces_of(const std::string& id) const;
-    void put_exit_record(const std::string& folder, const std::string& id, ShimState state, int32_t code,
-                         std::string_view sentence = {});
+    void put_exit_record(const std::string& folder, const std::string& id, ShimState state,
+                         int32_t code, std::string_view sentence = {});
 
     Result<SpawnedShim> spawn_shim(const std::string& program) override;
     void reap(int) override { ++reaped; }
@@ -72,7 +76,9 @@ public:
     Result<bool> make_folder(const std::string& path) override;
     Status remove_tree(const std::string& path) override;
     Status remove_folder(const std::string& path) override;
-    bool exists(const std::string& path) override { return folders.contains(path) || files.contains(path); }
+    bool exists(const std::string& path) override {
+        return folders.contains(path) || files.contains(path);
+    }
     std::vector<std::string> folders_in(const std::string& path) override;
     Result<std::string> read_file(const std::string& path) override;
     Status write_file(const std::string& path, std::string_view text) override;

@@ -1,4 +1,5 @@
-// The kernel behind Sys, see sys.h. Stateless, so that the offload lane may use it at the same time.
+// The kernel behind Sys, see sys.h. Stateless, so that the offload lane may use it at the same
+// time.
 #include "plugins/container/sys_linux.h"
 
 #include <dirent.h>
@@ -21,9 +22,13 @@ constexpr size_t kFileBytesMax = 1 << 20;  ///< /proc and cgroup files
 
 class LinuxSys final : public Sys {
 public:
-    Result<SpawnedShim> spawn_shim(const std::string& program) override { return noded::spawn_shim(program); }
+    Result<SpawnedShim> spawn_shim(const std::string& program) override {
+        return noded::spawn_shim(program);
+    }
     void reap(int pidfd) override;
-    Result<Fd> connect_shim(const std::string& folder) override { return noded::connect_shim(folder); }
+    Result<Fd> connect_shim(const std::string& folder) override {
+        return noded::connect_shim(folder);
+    }
     uint32_t peer_pid(int socket) override;
     Result<bool> make_folder(const std::string& path) override;
     Status remove_tree(const std::string& path) override;
@@ -122,7 +127,8 @@ Result<Fd> LinuxSys::make_memfd(Bytes content) {
 
 Status LinuxSys::kill_process(uint32_t pid, int signal) {
     if (kill(pid_t(pid), signal) == 0) return {};
-    return fail_errno(errno, "send signal " + std::to_string(signal) + " to process " + std::to_string(pid));
+    return fail_errno(
+        errno, "send signal " + std::to_string(signal) + " to process " + std::to_string(pid));
 }
 
 }  // namespace
@@ -132,11 +138,13 @@ std::shared_ptr<Sys> linux_sys() { return std::make_shared<LinuxSys>(); }
 uint64_t process_start_time(Sys& sys, uint32_t pid) {
     const auto stat = sys.read_file("/proc/" + std::to_string(pid) + "/stat");
     if (!stat) return 0;
-    // The command's name, field 2, may contain anything; the fields behind its last parenthesis are numbers.
+    // The command's name, field 2, may contain anything; the fields behind its last parenthesis are
+    // numbers.
     size_t at = stat->rfind(')');
     if (at == std::string::npos) return 0;
     constexpr int kFieldsToSkip = 20;
-    for (int field = 0; field < kFieldsToSkip && at != std::string::npos; ++field) at = stat->find(' ', at + 1);
+    for (int field = 0; field < kFieldsToSkip && at != std::string::npos; ++field)
+        at = stat->find(' ', at + 1);
     if (at == std::string::npos) return 0;
     return strtoull(stat->c_str() + at + 1, nullptr, 10);
 }

@@ -1,5 +1,5 @@
-// The processes of a container, as `top` shows them: read from /proc (proc(5)) for the pids in its cgroup, on the
-// offload lane, since a process that holds its memory lock can make a reader wait.
+// The processes of a container, as `top` shows them: read from /proc (proc(5)) for the pids in its
+// cgroup, on the offload lane, since a process that holds its memory lock can make a reader wait.
 #include <sstream>
 #include <unistd.h>
 
@@ -51,7 +51,8 @@ std::optional<ProcessView> view(Sys& sys, uint32_t pid) {
     const std::string stat = sys.read_file(folder + "/stat").value_or("");
     const size_t open = stat.find('(');
     const size_t close = stat.rfind(')');
-    if (open == std::string::npos || close == std::string::npos || close < open) return std::nullopt;
+    if (open == std::string::npos || close == std::string::npos || close < open)
+        return std::nullopt;
     std::istringstream rest(stat.substr(close + 1));
     std::vector<std::string> fields = {"", "", ""};
     for (std::string field; rest >> field;) fields.push_back(field);
@@ -87,7 +88,8 @@ std::string tty_name(uint64_t device) {
     return "pts/" + std::to_string(minor + ((major - kFirstPtyMajor) << 8));
 }
 
-void fill_process(const ProcessView& from, const Snapshot& all, double ticks_per_s, schema::Process::Builder out) {
+void fill_process(const ProcessView& from, const Snapshot& all, double ticks_per_s,
+                  schema::Process::Builder out) {
     out.setPid(from.pid);
     out.setPpid(from.ppid);
     out.setUid(from.uid);
@@ -109,7 +111,8 @@ void Effects::top(uint64_t token, const std::string& reference) {
     const Container* container = find_or_refuse(token, reference);
     if (container == nullptr) return;
     if (container->phase != Phase::RUNNING)
-        return host_.refuse(token, NODED_REJECT_CONFLICT, "Container " + container->id + " is not running");
+        return host_.refuse(token, NODED_REJECT_CONFLICT,
+                            "Container " + container->id + " is not running");
     auto snapshot = std::make_shared<Snapshot>();
     auto work = [snapshot, sys = sys_, cgroups = cgroups_, id = container->id] {
         look(*sys, cgroups->processes(id), *snapshot);

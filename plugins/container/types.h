@@ -1,5 +1,6 @@
-// The commands and events of this plugin as enums, made from the type ids of the schema, so that dispatch is a switch
-// without default and the compiler names what is missing. Used by decide.cc, fold.cc and react.cc.
+// The commands and events of this plugin as enums, made from the type ids of the schema, so that
+// dispatch is a switch without default and the compiler names what is missing. Used by decide.cc,
+// fold.cc and react.cc.
 #pragma once
 
 #include <capnp/schema.h>

@@ -1,5 +1,5 @@
-// Waits: calls that are answered when an outcome is durable, never by looking again. The host holds an answer back
-// until what it was read from is durable, so the state may be asked at any time.
+// Waits: calls that are answered when an outcome is durable, never by looking again. The host holds
+// an answer back until what it was read from is durable, so the state may be asked at any time.
 #include <algorithm>
 
 #include "plugins/container/effects.h"
@@ -32,7 +32,8 @@ std::optional<Ended> known_end(const Container& container, Until until) {
         case Phase::CREATED: return failed ? std::optional(end) : std::nullopt;
         case Phase::EXITED: return end;
         case Phase::REMOVING:
-            return never ? Ended{0, "the container is being removed and was never started", false} : end;
+            return never ? Ended{0, "the container is being removed and was never started", false}
+                         : end;
     }
     return std::nullopt;
 }
@@ -67,7 +68,8 @@ void Effects::answer_waiters(Live& live, std::initializer_list<Until> which, con
 
 void Effects::wait(uint64_t token, const std::string& reference, Until until) {
     const auto found = state_.find(reference);
-    if (const auto gone = ends_.find(reference); !found && gone != ends_.end()) return answer(token, gone->second);
+    if (const auto gone = ends_.find(reference); !found && gone != ends_.end())
+        return answer(token, gone->second);
     if (!found && !is_full_id(reference))
         return host_.refuse(token, noded_rejection(found.error().code), found.error().message);
     if (found)
@@ -82,11 +84,13 @@ void Effects::wait(uint64_t token, const std::string& reference, Until until) {
 void Effects::wait_exec(uint64_t token, const std::string& exec_id, bool started) {
     const auto home = state_.container_by_exec.find(exec_id);
     if (home == state_.container_by_exec.end() && !is_full_id(exec_id))
-        return host_.refuse(token, NODED_REJECT_NOT_FOUND, "No such exec instance: " + exec_id.substr(0, 128));
+        return host_.refuse(token, NODED_REJECT_NOT_FOUND,
+                            "No such exec instance: " + exec_id.substr(0, 128));
     if (home != state_.container_by_exec.end()) {
         const Container* container = state_.get(home->second);
         const Exec* exec = container != nullptr ? container->find_exec(exec_id) : nullptr;
-        if (exec != nullptr && exec->done) return answer_exec(token, {exec->exit_code, exec->error, false});
+        if (exec != nullptr && exec->done)
+            return answer_exec(token, {exec->exit_code, exec->error, false});
     }
     if (const LiveExec* live = find_exec(exec_id); live != nullptr && live->started && started)
         return answer_exec(token, {});
@@ -106,7 +110,8 @@ bool Effects::may_park(uint64_t token) {
 bool Effects::park_unknown(uint64_t token, const std::string& id) {
     if (find_live(id) != nullptr) return true;
     if (unknown_ >= limits::unknown_ids_parked_max) {
-        host_.refuse(token, NODED_REJECT_LIMIT, "too many calls wait for commands that did not come yet");
+        host_.refuse(token, NODED_REJECT_LIMIT,
+                     "too many calls wait for commands that did not come yet");
         return false;
     }
     Live& live = live_of(id);
@@ -128,7 +133,8 @@ void Effects::park_deadline(const std::string& id) {
 bool Effects::park_unknown_exec(uint64_t token, const std::string& id) {
     if (find_exec(id) != nullptr) return true;
     if (unknown_ >= limits::unknown_ids_parked_max) {
-        host_.refuse(token, NODED_REJECT_LIMIT, "too many calls wait for commands that did not come yet");
+        host_.refuse(token, NODED_REJECT_LIMIT,
+                     "too many calls wait for commands that did not come yet");
         return false;
     }
     LiveExec& exec = exec_of(id);
