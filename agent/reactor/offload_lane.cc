@@ -57,7 +57,8 @@ void OffloadLane::stop() {
 }
 
 void OffloadLane::start_threads() {
-    // Signals belong to the loop: a lane thread must never be the one that the kernel picks for them.
+    // Signals belong to the loop: a lane thread must never be the one that the kernel picks for
+    // them.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -75,7 +76,8 @@ void OffloadLane::run() {
         queue_.pop_front();
         lock.unlock();
         const int32_t result = work.call();
-        work.call = nullptr;  // What the work owns is released here, before its owner hears of the end.
+        // What the work owns is released here, before its owner hears of the end.
+        work.call = nullptr;
         lock.lock();
         done_.push_back({work.completion, result});
         wake_();

@@ -1,8 +1,9 @@
 // The offload lane: a bounded queue of calls that block, and the few threads that make them.
 //
-// Invariants: every accepted piece of work is handed back exactly once, through take_done() on the loop's thread;
-// at most limits::offload_queue_max are accepted and not yet handed back. Threads start with the first piece of
-// work, so that a process that never blocks pays nothing. Used by UringReactor alone.
+// Invariants: every accepted piece of work is handed back exactly once, through take_done() on the
+// loop's thread; at most limits::offload_queue_max are accepted and not yet handed back. Threads
+// start with the first piece of work, so that a process that never blocks pays nothing. Used by
+// UringReactor alone.
 #pragma once
 
 #include <condition_variable>

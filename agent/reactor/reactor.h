@@ -1,8 +1,9 @@
 // Reactor: one thread, one loop. Everything that noded waits for is a completion here.
 //
-// The interface holds only what both the io_uring reactor and a simulated one can provide. No call blocks.
-// Completions are delivered from the loop, never from inside the call that started the operation. A turn of the
-// loop is: run what is ready, run the turn-end hooks once, submit, sleep until the next completion.
+// The interface holds only what both the io_uring reactor and a simulated one can provide. No call
+// blocks. Completions are delivered from the loop, never from inside the call that started the
+// operation. A turn of the loop is: run what is ready, run the turn-end hooks once, submit, sleep
+// until the next completion.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +15,14 @@
 
 namespace noded::reactor {
 
-/// The owner of one operation under way. It must stay where it is until `complete` was called with `more` false, and
-/// may start its next operation from there; not after -ECANCELED, which may mean that the reactor stops.
+/// The owner of one operation under way. It must stay where it is until `complete` was called with
+/// `more` false, and may start its next operation from there; not after -ECANCELED, which may mean
+/// that the reactor stops.
 class Completion {
 public:
     virtual ~Completion() = default;
-    /// `result` is what the system call returned, or -errno. `more`: the operation goes on (multishot).
+    /// `result` is what the system call returned, or -errno. `more`: the operation goes on
+    /// (multishot).
     virtual void complete(int32_t result, bool more) = 0;
 };
 
@@ -47,7 +50,8 @@ public:
     /// One completion with the accepted descriptor (close-on-exec), or -errno; multishot.
     virtual void accept(int fd, Completion& done) = 0;
 
-    /// Readiness (`events` as in poll(2)); the result holds the events that are ready. Edge-triggered when multishot.
+    /// Readiness (`events` as in poll(2)); the result holds the events that are ready.
+    /// Edge-triggered when multishot.
     virtual void poll(int fd, uint32_t events, bool multishot, Completion& done) = 0;
 
     /// One completion with -ETIME at `deadline_ns` on the monotonic clock.
@@ -56,8 +60,9 @@ public:
     /// Asks for the end of an operation; its completion still comes, usually with -ECANCELED.
     virtual void cancel(Completion& operation) = 0;
 
-    /// Runs `work` on the offload lane (bounded, for calls that block), then completes with its result on the
-    /// loop. `work` must own all it touches. False if the lane is full; then nothing happens.
+    /// Runs `work` on the offload lane (bounded, for calls that block), then completes with its
+    /// result on the loop. `work` must own all it touches. False if the lane is full; then nothing
+    /// happens.
     virtual bool offload(std::function<int32_t()> work, Completion& done) = 0;
 
     /// Hooks run in the order in which they were added and must outlive the reactor's last turn.

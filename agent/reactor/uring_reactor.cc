@@ -20,8 +20,11 @@ namespace {
 constexpr size_t io_bytes_max = 1 << 30;  // One read or write; a longer one is a bug of the caller.
 constexpr int64_t second_ns = 1'000'000'000;
 
-// KJ never asks the port for news while it has events to run, unless told to; so many events may run in between.
+// KJ never asks the port for news while it has events to run, unless told to; so many events may
+// run in between.
 constexpr uint busy_poll_interval = 64;
+
+constexpr int stop_rounds_max = 1000;  // A loop that finds no end even so is left with what it has.
 
 int set_up_ring(io_uring& ring, unsigned flags) {
     io_uring_params parameters{};
@@ -38,9 +41,11 @@ public:
     explicit WakeWatch(UringReactor& reactor) : reactor_(reactor) { watch(); }
 
     void complete(int32_t result, bool more) override {
-        // The poll is edge-triggered: empty the counter first, so that the next wake() makes an edge.
+        // The poll is edge-triggered: empty the counter first, so that the next wake() makes an
+        // edge.
         uint64_t count = 0;
-        [[maybe_unused]] const ssize_t taken = ::read(reactor_.wake_fd_.get(), &count, sizeof count);
+        [[maybe_unused]] const ssize_t taken =
+            ::read(reactor_.wake_fd_.get(), &count, sizeof count);
         reactor_.collect_offloaded();
         if (!more && result != -ECANCELED) watch();
     }
@@ -87,12 +92,13 @@ Result<std::unique_ptr<UringReactor>> UringReactor::create() {
         error = set_up_ring(ring, 0);
         if (error == 0) {
             log_line(Severity::warning, "reactor",
-                     "this kernel has no DEFER_TASKRUN for io_uring (Linux 6.1): latency will be higher");
+                     "this kernel has no DEFER_TASKRUN for io_uring (Linux 6.1): latency will be "
+                     "higher");
         }
     }
     if (error < 0) {
-        return fail_errno(-error,
-                          "create an io_uring of " + std::to_string(limits::ring_entries) + " entries");
+        return fail_errno(
+            -error, "create an io_uring of " + std::to_string(limits::ring_entries) + " entries");
     }
     Fd wake_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!wake_fd.valid()) {
@@ -111,7 +117,8 @@ UringReactor::UringReactor(const io_uring& ring, bool defers, Fd wake_fd)
       loop_(static_cast<kj::EventPort&>(*this)),
       scope_(loop_) {
     scope_.setBusyPollInterval(busy_poll_interval);
-    // Saves the look-up of the ring's descriptor in every enter; where it is refused nothing is lost.
+    // Saves the look-up of the ring's descriptor in every enter; where it is refused nothing is
+    // lost.
     [[maybe_unused]] const int registered = io_uring_register_ring_fd(&ring_);
     wake_watch_ = std::make_unique<WakeWatch>(*this);
 }
@@ -121,7 +128,7 @@ UringReactor::~UringReactor() noexcept {
     io_uring_queue_exit(&ring_);
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------
 // Operations.
 
 io_uring_sqe* UringReactor::next_sqe() {
@@ -134,8 +141,8 @@ io_uring_sqe* UringReactor::next_sqe() {
     return sqe;
 }
 
-// An SQE to prepare for `done`, or null while stopping, when the operation is over at once. The caller sets
-// user_data last, because preparing clears it.
+// An SQE to prepare for `done`, or null while stopping, when the operation is over at once. The
+// caller sets user_data last, because preparing clears it.
 io_uring_sqe* UringReactor::start(Completion& done) {
     if (stopping_) {
         ready_.push_back({&done, -ECANCELED, false});
@@ -181,7 +188,8 @@ void UringReactor::send_message(int fd, const msghdr* message, Completion& done)
 void UringReactor::receive_message(int fd, msghdr* message, Completion& done) {
     if (io_uring_sqe* sqe = start(done)) {
         io_uring_prep_recvmsg(sqe, fd, message, MSG_CMSG_CLOEXEC);
-        // Whoever receives again has just taken all there was: the attempt before the wait would fail.
+        // Whoever receives again has just taken all there was: the attempt before the wait would
+        // fail.
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
         io_uring_sqe_set_data(sqe, &done);
     }
@@ -252,7 +260,7 @@ Status UringReactor::signals(std::span<const int> numbers, SignalHandler& handle
     return {};
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------
 // The loop.
 
 bool UringReactor::wait() {
@@ -311,16 +319,19 @@ void UringReactor::enter_and_sleep() {
         io_uring_cqe* first = nullptr;
         result = io_uring_submit_and_wait_timeout(&ring_, &first, 1, &timeout, nullptr);
     }
-    // A signal, a deadline, or a kernel that wants completions taken first: the next turn goes on. Anything else,
-    // EBADR above all, means that completions are lost, and with them the truth about what is durable.
-    CHECK_MSG(result >= 0 || result == -EINTR || result == -ETIME || result == -EAGAIN || result == -EBUSY,
+    // A signal, a deadline, or a kernel that wants completions taken first: the next turn goes on.
+    // Anything else, EBADR above all, means that completions are lost, and with them the truth
+    // about what is durable.
+    CHECK_MSG(result >= 0 || result == -EINTR || result == -ETIME || result == -EAGAIN ||
+                  result == -EBUSY,
               "io_uring_enter");
 }
 
 void UringReactor::deliver() {
     collect_ring();
     collect_timers();
-    // What a completion starts and what is over at once is delivered in the next turn, never within this one.
+    // What a completion starts and what is over at once is delivered in the next turn, never within
+    // this one.
     delivering_.swap(ready_);
     for (const Ready& one : delivering_) one.completion->complete(one.result, one.more);
     delivering_.clear();
@@ -367,13 +378,18 @@ void UringReactor::stop() {
     stopping_ = true;
     lane_.stop();
     collect_offloaded();
-    for (const auto& [deadline, completion] : timers_) ready_.push_back({completion, -ECANCELED, false});
+    for (const auto& [deadline, completion] : timers_)
+        ready_.push_back({completion, -ECANCELED, false});
     timers_.clear();
     timer_of_.clear();
-    drain();
+    // Promises that the last completions fulfilled still have their say, and what they start in
+    // vain ends too.
+    for (int round = 0; round < stop_rounds_max; ++round) {
+        drain();
+        loop_.run(limits::ring_entries);
+        if (ready_.empty() && !loop_.isRunnable()) break;
+    }
     signal_watch_.reset();
-    // Promises that the last completions fulfilled still have their say.
-    loop_.run(limits::ring_entries);
 }
 
 void UringReactor::drain() {

@@ -1,10 +1,11 @@
-// UringReactor: the reactor of noded, on one io_uring, and KJ's event port on it, so that Cap'n Proto RPC runs in
-// the same loop.
+// UringReactor: the reactor of noded, on one io_uring, and KJ's event port on it, so that Cap'n
+// Proto RPC runs in the same loop.
 //
-// Invariants: everything happens on the thread that called create() (the ring has a single issuer), except wake()
-// and the offload lane's threads. There is one kj::EventLoop per thread, and the reactor owns it. Every operation
-// gets its last completion exactly once, at the latest inside stop(). Timers are not in the ring: they are a heap
-// whose first deadline bounds the sleep. Built by main, used by whoever waits for something.
+// Invariants: everything happens on the thread that called create() (the ring has a single issuer),
+// except wake() and the offload lane's threads. There is one kj::EventLoop per thread, and the
+// reactor owns it. Every operation gets its last completion exactly once, at the latest inside
+// stop(). Timers are not in the ring: they are a heap whose first deadline bounds the sleep. Built
+// by main, used by whoever waits for something.
 #pragma once
 
 #include <kj/async.h>
@@ -49,8 +50,8 @@ public:
     void at_turn_end(TurnEnd& hook) override;
     void run_again() override { again_ = true; }
 
-    /// Blocks these signals for the process and hands them to `handler` from the loop, until stop(). Call it
-    /// once, before other threads start; the handler must outlive stop().
+    /// Blocks these signals for the process and hands them to `handler` from the loop, until
+    /// stop(). Call it once, before other threads start; the handler must outlive stop().
     Status signals(std::span<const int> numbers, SignalHandler& handler);
 
     /// How the ring was set up, for people: "io_uring, DEFER_TASKRUN".
@@ -65,8 +66,9 @@ public:
     /// Runs the loop until `done` says so; it is asked after every turn.
     void run_until(const std::function<bool()>& done);
 
-    /// Cancels everything under way and delivers the last completion of each; what is started afterwards ends
-    /// with -ECANCELED at once. The owner calls it before it takes down the owners of completions.
+    /// Cancels everything under way and delivers the last completion of each; what is started
+    /// afterwards ends with -ECANCELED at once. The owner calls it before it takes down the owners
+    /// of completions.
     void stop();
 
     // kj::EventPort: called by KJ alone, except wake(), which any thread may call.
@@ -101,13 +103,14 @@ private:
 
     SystemClock clock_;
     io_uring ring_;
-    const bool defers_;       // The ring runs its task work only when entered, and says when there is some.
+    // The ring runs its task work only when entered, and says when there is some.
+    const bool defers_;
     Fd wake_fd_;
     mutable std::atomic<bool> woken_ = false;
     std::unique_ptr<WakeWatch> wake_watch_;
     std::unique_ptr<SignalWatch> signal_watch_;
     OffloadLane lane_;
-    size_t in_flight_ = 0;    // Operations that the kernel owes a last completion.
+    size_t in_flight_ = 0;  // Operations that the kernel owes a last completion.
     Timers timers_;
     std::unordered_map<Completion*, Timers::iterator> timer_of_;
     std::vector<Ready> ready_;

@@ -1,4 +1,5 @@
-// The reactor against the real kernel: files, sockets, timers, signals, the offload lane and KJ's loop on it.
+// The reactor against the real kernel: files, sockets, timers, signals, the offload lane and KJ's
+// loop on it.
 #include "agent/reactor/uring_reactor.h"
 
 #include <fcntl.h>
@@ -142,7 +143,8 @@ TEST_F(ReactorTest, more_operations_than_the_ring_has_entries_all_complete) {
     const size_t count = 5 * limits::ring_entries;
     std::vector<Recorder> reads(count);
     std::vector<uint8_t> bytes(count);
-    for (size_t i = 0; i < count; ++i) reactor->read(zero.get(), std::span(bytes).subspan(i, 1), 0, reads[i]);
+    for (size_t i = 0; i < count; ++i)
+        reactor->read(zero.get(), std::span(bytes).subspan(i, 1), 0, reads[i]);
     for (Recorder& read : reads) run(read);
     for (const Recorder& read : reads) ASSERT_EQ(read.results, std::vector<int32_t>{1});
 }
@@ -204,7 +206,12 @@ TEST_F(ReactorTest, offloaded_work_runs_elsewhere_and_completes_here) {
     Recorder done;
     const auto here = std::this_thread::get_id();
     std::thread::id there;
-    ASSERT_TRUE(reactor->offload([&] { there = std::this_thread::get_id(); return 42; }, done));
+    ASSERT_TRUE(reactor->offload(
+        [&] {
+            there = std::this_thread::get_id();
+            return 42;
+        },
+        done));
     run(done);
     EXPECT_EQ(done.results, std::vector<int32_t>{42});
     EXPECT_NE(there, here);
@@ -216,7 +223,12 @@ TEST_F(ReactorTest, full_lane_refuses_and_queued_work_can_be_cancelled) {
     const Fd in(ends[0]), out(ends[1]);
     Recorder blocked, one_more, after;
     std::vector<Recorder> rest(limits::offload_queue_max - 1);
-    ASSERT_TRUE(reactor->offload([&] { char byte; return static_cast<int>(::read(in.get(), &byte, 1)); }, blocked));
+    ASSERT_TRUE(reactor->offload(
+        [&] {
+            char byte;
+            return static_cast<int>(::read(in.get(), &byte, 1));
+        },
+        blocked));
     for (Recorder& each : rest) ASSERT_TRUE(reactor->offload([] { return 1; }, each));
     EXPECT_FALSE(reactor->offload([] { return 1; }, one_more));
     reactor->cancel(rest.back());

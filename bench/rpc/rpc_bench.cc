@@ -1,8 +1,9 @@
-// A small call over a unix socket: noded's transport (server on the reactor, client as in nodectl) against stock KJ
-// on epoll at both ends, everything pinned to one CPU. Prints one JSON object of medians; bench/compare reads it.
+// A small call over a unix socket: noded's transport (server on the reactor, client as in nodectl)
+// against stock KJ on epoll at both ends, everything pinned to one CPU. Prints one JSON object of
+// medians; bench/compare reads it.
 //
-// The sides take turns, block by block, so that whatever else the machine does hits both. "ours_stock_client" is
-// our server with KJ's own client, which shows what the server alone gains.
+// The sides take turns, block by block, so that whatever else the machine does hits both.
+// "ours_stock_client" is our server with KJ's own client, which shows what the server alone gains.
 #include <capnp/rpc-twoparty.h>
 #include <kj/async-io.h>
 #include <sched.h>
@@ -77,8 +78,8 @@ void serve_ours(Fd listening) {
 
 void serve_stock(Fd listening) {
     auto io = kj::setupAsyncIo();
-    auto receiver = io.lowLevelProvider->wrapListenSocketFd(listening.release(),
-                                                            kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP);
+    auto receiver = io.lowLevelProvider->wrapListenSocketFd(
+        listening.release(), kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP);
     capnp::TwoPartyServer server(kj::heap<test::EchoServer>());
     server.listenCapStreamReceiver(*receiver, limits::rpc_fds_per_message_max).wait(io.waitScope);
 }
@@ -113,8 +114,8 @@ void with_stock_client(const std::string& path, const Body& body) {
     auto io = kj::setupAsyncIo();
     auto fd = connect_unix(path);
     CHECK(fd.has_value());
-    auto stream = io.lowLevelProvider->wrapUnixSocketFd(fd->release(),
-                                                        kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP);
+    auto stream = io.lowLevelProvider->wrapUnixSocketFd(
+        fd->release(), kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP);
     capnp::TwoPartyClient client(*stream, limits::rpc_fds_per_message_max);
     body(client.bootstrap().castAs<Echo>(), io.waitScope);
 }
@@ -183,7 +184,8 @@ void measure(Side& side) {
     side.fresh.push_back(connect_us(side.path, side.connect));
 }
 
-void print(const char* name, std::span<const Side> sides, std::vector<double> Side::*values, bool last) {
+void print(const char* name, std::span<const Side> sides, std::vector<double> Side::*values,
+           bool last) {
     printf("\"%s\":{", name);
     for (size_t i = 0; i < sides.size(); ++i) {
         printf("%s\"%s\":%.1f", i == 0 ? "" : ",", sides[i].name, median(sides[i].*values));

@@ -19,15 +19,17 @@ using capnp::word;
 
 constexpr size_t write_ahead_bytes = 256 << 10;
 
-// The frames of a connection on KJ's epoll port: read as much as is there, write once per idle loop.
+// The frames of a connection on KJ's epoll port: read as much as is there, write once per idle
+// loop.
 class PolledStream final : public capnp::MessageStream {
 public:
     PolledStream(kj::UnixEventPort& port, Fd fd)
-        : fd_(std::move(fd)), observer_(port, fd_.get(), kj::UnixEventPort::FdObserver::OBSERVE_READ_WRITE) {}
+        : fd_(std::move(fd)),
+          observer_(port, fd_.get(), kj::UnixEventPort::FdObserver::OBSERVE_READ_WRITE) {}
 
-    kj::Promise<kj::Maybe<MessageReaderAndFds>> tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd> fd_space,
-                                                               capnp::ReaderOptions options,
-                                                               kj::ArrayPtr<word>) override;
+    kj::Promise<kj::Maybe<MessageReaderAndFds>> tryReadMessage(
+        kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options,
+        kj::ArrayPtr<word>) override;
     kj::Promise<void> writeMessage(kj::ArrayPtr<const int> fds,
                                    kj::ArrayPtr<const kj::ArrayPtr<const word>> segments) override;
     kj::Promise<void> writeMessages(
@@ -44,7 +46,8 @@ private:
     kj::UnixEventPort::FdObserver observer_;
     FrameReader frames_;
     bool end_of_input_ = false;
-    kj::Maybe<kj::Promise<void>> readable_;  // The wait for more, where it began before someone asked for more.
+    // The wait for more, where it began before someone asked for more.
+    kj::Maybe<kj::Promise<void>> readable_;
     FrameWriter writer_;
     std::vector<kj::Own<kj::PromiseFulfiller<void>>> writers_;
     bool broken_ = false;
@@ -63,28 +66,33 @@ Result<bool> PolledStream::receive() {
     if (count < 0 && errno == EAGAIN) return false;
     if (count < 0) return fail_errno(errno, "receive from noded");
     if (count == 0) end_of_input_ = true;
-    // Less than there is room for, and no descriptor that cut it short: the socket is empty, and asking again would
-    // only say so. epoll tells of the next byte once, so the wait for it begins now.
-    const bool drained = static_cast<size_t>(count) < message.msg_iov->iov_len && message.msg_controllen == 0;
+    // Less than there is room for, and no descriptor that cut it short: the socket is empty, and
+    // asking again would only say so. epoll tells of the next byte once, so the wait for it begins
+    // now.
+    const bool drained =
+        static_cast<size_t>(count) < message.msg_iov->iov_len && message.msg_controllen == 0;
     if (drained && !end_of_input_) readable_ = observer_.whenBecomesReadable();
     TRY_STATUS(frames_.received(message, static_cast<size_t>(count)));
     return true;
 }
 
 kj::Promise<kj::Maybe<MessageReaderAndFds>> PolledStream::tryReadMessage(
-    kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options, kj::ArrayPtr<word> scratch) {
+    kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options,
+    kj::ArrayPtr<word> scratch) {
     for (;;) {
         auto message = frames_.next(options);
         if (!message) return to_exception(message.error());
         if (*message) {
             const size_t count = std::min((*message)->fds.size(), fd_space.size());
-            for (size_t i = 0; i < count; ++i) fd_space[i] = kj::AutoCloseFd((*message)->fds[i].release());
+            for (size_t i = 0; i < count; ++i)
+                fd_space[i] = kj::AutoCloseFd((*message)->fds[i].release());
             return kj::Maybe<MessageReaderAndFds>(
                 MessageReaderAndFds{kj::mv((*message)->reader), fd_space.slice(0, count)});
         }
         if (end_of_input_) {
             if (!frames_.within_message()) return kj::Maybe<MessageReaderAndFds>(nullptr);
-            return to_exception(Error{ECONNRESET, "noded closed the connection in the middle of a message"});
+            return to_exception(
+                Error{ECONNRESET, "noded closed the connection in the middle of a message"});
         }
         if (readable_ != nullptr) break;
         const auto received = receive();
@@ -102,8 +110,8 @@ kj::Promise<void> PolledStream::flush() {
     if (flushed && !*flushed) {
         return observer_.whenBecomesWritable().then([this] { return flush(); });
     }
-    // A failed write is not reported: why noded hung up stands in what it sent before, and the reader finds either
-    // that or the end of the stream.
+    // A failed write is not reported: why noded hung up stands in what it sent before, and the
+    // reader finds either that or the end of the stream.
     flush_due_ = false;
     broken_ = !flushed;
     for (auto& writer : writers_) writer->fulfill();
@@ -118,8 +126,8 @@ kj::Promise<void> PolledStream::flushed() {
     return kj::mv(pair.promise);
 }
 
-kj::Promise<void> PolledStream::writeMessage(kj::ArrayPtr<const int> fds,
-                                             kj::ArrayPtr<const kj::ArrayPtr<const word>> segments) {
+kj::Promise<void> PolledStream::writeMessage(
+    kj::ArrayPtr<const int> fds, kj::ArrayPtr<const kj::ArrayPtr<const word>> segments) {
     if (broken_) return kj::READY_NOW;
     if (auto added = writer_.add(fds, segments); !added) return to_exception(added.error());
     if (!flush_due_) {
@@ -173,9 +181,10 @@ Result<std::unique_ptr<Client>> Client::connect(std::string_view host) {
     }
     Fd fd = TRY(connect_unix(std::string(host.substr(scheme.size()))));
     Result<std::unique_ptr<Client>> client = std::unexpected(Error{});
-    KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&] {
-        client = std::unique_ptr<Client>(new Client(std::make_unique<Impl>(std::move(fd))));
-    })) {
+    KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] {
+                     client =
+                         std::unique_ptr<Client>(new Client(std::make_unique<Impl>(std::move(fd))));
+                 })) {
         return context(to_error(*exception), "connect to " + std::string(host));
     }
     return client;

@@ -1,5 +1,5 @@
-// Client: a tool's connection to noded. It starts fast, since nodectl connects once per invocation, and uses
-// KJ's own event loop on epoll, because a tool has no reactor.
+// Client: a tool's connection to noded. It starts fast, since nodectl connects once per invocation,
+// and uses KJ's own event loop on epoll, because a tool has no reactor.
 //
 //     auto client = TRY(Client::connect("unix:/run/noded/noded.sock"));
 //     auto node = client->bootstrap().castAs<Node>();

@@ -18,8 +18,8 @@ class Descriptor final : public capnp::Capability::Server {
 public:
     explicit Descriptor(kj::AutoCloseFd fd) : fd_(kj::mv(fd)) {}
     kj::Maybe<int> getFd() override { return fd_.get(); }
-    DispatchCallResult dispatchCall(uint64_t, uint16_t,
-                                    capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>) override {
+    DispatchCallResult dispatchCall(
+        uint64_t, uint16_t, capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>) override {
         return {KJ_EXCEPTION(UNIMPLEMENTED, "a descriptor has no methods"), false};
     }
 
@@ -61,7 +61,8 @@ protected:
     }
     kj::Promise<void> readFrom(ReadFromContext context) override {
         return context.getParams().getSource().getFd().then([context](kj::Maybe<int> fd) mutable {
-            context.getResults().setText(text_in(KJ_REQUIRE_NONNULL(fd, "no descriptor came")).c_str());
+            context.getResults().setText(
+                text_in(KJ_REQUIRE_NONNULL(fd, "no descriptor came")).c_str());
         });
     }
     kj::Promise<void> open(OpenContext context) override {

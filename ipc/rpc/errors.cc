@@ -14,10 +14,18 @@ Error to_error(const kj::Exception& exception) {
     while (text.starts_with(remote)) text.remove_prefix(remote.size());
     int code = EIO;
     switch (exception.getType()) {
-        case kj::Exception::Type::FAILED: code = EIO; break;
-        case kj::Exception::Type::OVERLOADED: code = EBUSY; break;
-        case kj::Exception::Type::DISCONNECTED: code = ECONNRESET; break;
-        case kj::Exception::Type::UNIMPLEMENTED: code = ENOSYS; break;
+        case kj::Exception::Type::FAILED:
+            code = EIO;
+            break;
+        case kj::Exception::Type::OVERLOADED:
+            code = EBUSY;
+            break;
+        case kj::Exception::Type::DISCONNECTED:
+            code = ECONNRESET;
+            break;
+        case kj::Exception::Type::UNIMPLEMENTED:
+            code = ENOSYS;
+            break;
     }
     return {code, std::string(text)};
 }
@@ -25,8 +33,9 @@ Error to_error(const kj::Exception& exception) {
 kj::Exception to_exception(const Error& error) {
     const bool gone = error.code == EPIPE || error.code == ECONNRESET || error.code == ECANCELED ||
                       error.code == ENOTCONN;
-    return kj::Exception(gone ? kj::Exception::Type::DISCONNECTED : kj::Exception::Type::FAILED, __FILE__,
-                         __LINE__, kj::heapString(error.message.data(), error.message.size()));
+    return kj::Exception(gone ? kj::Exception::Type::DISCONNECTED : kj::Exception::Type::FAILED,
+                         __FILE__, __LINE__,
+                         kj::heapString(error.message.data(), error.message.size()));
 }
 
 }  // namespace noded::rpc

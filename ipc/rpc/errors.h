@@ -18,14 +18,14 @@ kj::Exception to_exception(const Error& error);
 template <typename T>
 Result<T> wait_for(kj::Promise<T>&& promise, kj::WaitScope& scope) {
     Result<T> result = std::unexpected(Error{});
-    KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&] {
-        if constexpr (std::is_void_v<T>) {
-            promise.wait(scope);
-            result = {};
-        } else {
-            result = promise.wait(scope);
-        }
-    })) {
+    KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] {
+                     if constexpr (std::is_void_v<T>) {
+                         promise.wait(scope);
+                         result = {};
+                     } else {
+                         result = promise.wait(scope);
+                     }
+                 })) {
         result = std::unexpected(to_error(*exception));
     }
     return result;

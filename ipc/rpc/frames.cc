@@ -15,10 +15,12 @@ namespace {
 
 using capnp::word;
 
-constexpr size_t buffer_bytes = 16 << 10;        // Sixty small calls; a larger message gets memory of its own.
-constexpr size_t kept_bytes_max = 256 << 10;     // An output buffer that grew beyond this is given back.
-constexpr size_t segments_max = 512;             // As in Cap'n Proto itself.
-constexpr size_t fd_batches_max = 8;             // More are descriptors without messages.
+// Sixty small calls; a larger message gets memory of its own.
+constexpr size_t buffer_bytes = 16 << 10;
+// An output buffer that grew beyond this is given back.
+constexpr size_t kept_bytes_max = 256 << 10;
+constexpr size_t segments_max = 512;  // As in Cap'n Proto itself.
+constexpr size_t fd_batches_max = 8;  // More are descriptors without messages.
 
 // The bytes of a message, before the reader that refers to them.
 struct OwnedWords {
@@ -27,7 +29,8 @@ struct OwnedWords {
 
 class OwnedMessage final : private OwnedWords, public capnp::FlatArrayMessageReader {
 public:
-    OwnedMessage(kj::Array<word> taken, const capnp::ReaderOptions& options, std::shared_ptr<Load> load)
+    OwnedMessage(kj::Array<word> taken, const capnp::ReaderOptions& options,
+                 std::shared_ptr<Load> load)
         : OwnedWords{kj::mv(taken)},
           capnp::FlatArrayMessageReader(words.asPtr(), options),
           load_(std::move(load)) {
@@ -100,7 +103,8 @@ Status FrameReader::received(const msghdr& message, size_t count) {
         return {};
     }
     if (!fds.empty()) {
-        if (batches_.size() >= fd_batches_max) return fail("receive descriptors: they belong to no message");
+        if (batches_.size() >= fd_batches_max)
+            return fail("receive descriptors: they belong to no message");
         batches_.push_back({received_, received_ + count, std::move(fds)});
     }
     received_ += count;
@@ -121,7 +125,8 @@ Result<std::optional<FrameReader::Frame>> FrameReader::measure() const {
     const size_t table = round_up((segments + 1) * sizeof(uint32_t), kWordSize);
     if (available < table) return std::nullopt;
     size_t total = table;
-    for (size_t i = 1; i <= segments; ++i) total += number_at(bytes + i * sizeof(uint32_t)) * kWordSize;
+    for (size_t i = 1; i <= segments; ++i)
+        total += number_at(bytes + i * sizeof(uint32_t)) * kWordSize;
     if (total > limits::rpc_message_bytes_max) {
         return fail("receive a message of " + std::to_string(total) + " bytes: the limit is " +
                     std::to_string(limits::rpc_message_bytes_max));
@@ -161,9 +166,9 @@ void FrameReader::begin_large(const Frame& frame) {
     begin_ = end_ = 0;
 }
 
-// Descriptors of the message at [begin, end) of the stream. The kernel ends a receive with the piece that carried
-// descriptors, and they are sent with the first byte of a message in a piece of its own: so they belong to the last
-// message that begins within their batch.
+// Descriptors of the message at [begin, end) of the stream. The kernel ends a receive with the
+// piece that carried descriptors, and they are sent with the first byte of a message in a piece of
+// its own: so they belong to the last message that begins within their batch.
 std::vector<Fd> FrameReader::take_fds(uint64_t begin, uint64_t end) {
     while (!batches_.empty()) {
         FdBatch& batch = batches_.front();
@@ -183,7 +188,8 @@ Status FrameWriter::add(kj::ArrayPtr<const int> fds,
     std::vector<Fd> owned;
     for (const int fd : fds) {
         owned.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, 0));
-        if (!owned.back().valid()) return fail_errno(errno, "duplicate a descriptor that is to be sent");
+        if (!owned.back().valid())
+            return fail_errno(errno, "duplicate a descriptor that is to be sent");
     }
     const size_t begin = bytes_.size();
     const size_t table = round_up((segments.size() + 1) * sizeof(uint32_t), kWordSize);
@@ -211,7 +217,8 @@ Result<size_t> FrameWriter::send_some(int socket) {
     const bool with_fds = !marks_.empty() && marks_.front().begin == sent_;
     if (with_fds) {
         const std::vector<Fd>& fds = marks_.front().fds;
-        if (fds.size() > limits::rpc_fds_per_message_max) return fail("send a message: too many descriptors");
+        if (fds.size() > limits::rpc_fds_per_message_max)
+            return fail("send a message: too many descriptors");
         message.msg_control = control;
         message.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
         cmsghdr* part = CMSG_FIRSTHDR(&message);

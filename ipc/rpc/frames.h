@@ -1,11 +1,13 @@
-// Cap'n Proto messages on a stream socket: bytes in, messages out, and the reverse. Both ends of a connection use it.
+// Cap'n Proto messages on a stream socket: bytes in, messages out, and the reverse. Both ends of a
+// connection use it.
 //
-// KJ's own reader asks the kernel three times per message, and its writer once, because descriptors belong to the
-// first byte of a message. Here many messages are read and written at once; which of them descriptors belong to
-// follows from the kernel's rule that one recvmsg(2) ends with the piece that carried them.
+// KJ's own reader asks the kernel three times per message, and its writer once, because descriptors
+// belong to the first byte of a message. Here many messages are read and written at once; which of
+// them descriptors belong to follows from the kernel's rule that one recvmsg(2) ends with the piece
+// that carried them.
 //
-// A frame is the standard stream framing: segment count - 1 and segment sizes as 32-bit numbers, padded to a word,
-// then the segments (capnproto.org/encoding.html, "Serialization Over a Stream").
+// A frame is the standard stream framing: segment count - 1 and segment sizes as 32-bit numbers,
+// padded to a word, then the segments (capnproto.org/encoding.html, "Serialization Over a Stream").
 #pragma once
 
 #include <capnp/message.h>
@@ -46,8 +48,8 @@ public:
     /// `count` bytes arrived by the msghdr prepared last.
     Status received(const msghdr& message, size_t count);
 
-    /// The next whole message; nothing if it takes more bytes. An error if the peer broke a limit: the stream cannot
-    /// be used any more.
+    /// The next whole message; nothing if it takes more bytes. An error if the peer broke a limit:
+    /// the stream cannot be used any more.
     Result<std::optional<Message>> next(const capnp::ReaderOptions& options);
 
     /// Part of a message is here, and the stream must not end now.
@@ -74,12 +76,13 @@ private:
     uint64_t position() const { return received_ - (end_ - begin_); }
 
     kj::Array<capnp::word> buffer_;
-    size_t begin_ = 0;        // Bytes of buffer_ that are not yet taken: [begin_, end_).
+    size_t begin_ = 0;  // Bytes of buffer_ that are not yet taken: [begin_, end_).
     size_t end_ = 0;
-    kj::Array<capnp::word> large_;  // One message that does not fit into buffer_, received in place.
+    // One message that does not fit into buffer_, received in place.
+    kj::Array<capnp::word> large_;
     size_t large_filled_ = 0;
     std::vector<Fd> large_fds_;
-    uint64_t received_ = 0;   // Bytes of the stream so far, without those received into large_.
+    uint64_t received_ = 0;  // Bytes of the stream so far, without those received into large_.
     std::deque<FdBatch> batches_;
     std::shared_ptr<Load> load_ = std::make_shared<Load>();
     iovec space_{};
@@ -89,7 +92,8 @@ private:
 class FrameWriter {
 public:
     /// Copies the message and duplicates the descriptors, so the caller's may go.
-    Status add(kj::ArrayPtr<const int> fds, kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments);
+    Status add(kj::ArrayPtr<const int> fds,
+               kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments);
 
     /// Writes what the socket takes now; true if nothing is left.
     Result<bool> flush(int socket);

@@ -17,13 +17,15 @@ class FramesTest : public testing::Test {
 protected:
     void SetUp() override {
         std::array<int, 2> ends;
-        ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
+        ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()),
+                  0);
         near.reset(ends[0]);
         far.reset(ends[1]);
     }
 
     // A message of one segment that holds `value` over and over.
-    static void add(FrameWriter& writer, uint64_t value, size_t words = 4, std::vector<int> fds = {}) {
+    static void add(FrameWriter& writer, uint64_t value, size_t words = 4,
+                    std::vector<int> fds = {}) {
         std::vector<uint64_t> content(words, value);
         const auto segment = kj::arrayPtr(reinterpret_cast<const word*>(content.data()), words);
         ASSERT_TRUE(writer.add(kj::arrayPtr(fds.data(), fds.size()), kj::arrayPtr(&segment, 1)));
@@ -38,14 +40,16 @@ protected:
         return reader.received(message, static_cast<size_t>(count));
     }
 
-    // All messages that are whole by now, as their first value and the sizes of the files they carry.
+    // All messages that are whole by now, as their first value and the sizes of the files they
+    // carry.
     std::string taken() {
         std::string all;
         for (;;) {
             auto message = reader.next({});
             if (!message) return all + "error: " + message.error().message;
             if (!*message) return all;
-            all += std::to_string(*reinterpret_cast<const uint64_t*>((*message)->reader->getSegment(0).begin()));
+            all += std::to_string(
+                *reinterpret_cast<const uint64_t*>((*message)->reader->getSegment(0).begin()));
             for (const Fd& fd : (*message)->fds) {
                 struct stat info;
                 EXPECT_EQ(fstat(fd.get(), &info), 0);
@@ -86,7 +90,8 @@ TEST_F(FramesTest, message_cut_at_every_byte_arrives_whole) {
         ASSERT_TRUE(receive_once());
         ASSERT_EQ(taken(), "");
         ASSERT_TRUE(reader.within_message());
-        ASSERT_EQ(send(near.get(), bytes.asBytes().begin() + cut, size - cut, 0), static_cast<ssize_t>(size - cut));
+        ASSERT_EQ(send(near.get(), bytes.asBytes().begin() + cut, size - cut, 0),
+                  static_cast<ssize_t>(size - cut));
         ASSERT_TRUE(receive_once());
         ASSERT_EQ(taken(), "7 ") << cut;
     }
@@ -145,7 +150,10 @@ TEST_F(FramesTest, descriptors_without_messages_end_the_stream_and_are_closed) {
         // One byte of the message each time, with a descriptor.
         char control[CMSG_SPACE(sizeof(int))] = {};
         iovec piece{const_cast<char*>(reinterpret_cast<const char*>(header.data())) + i % 8, 1};
-        msghdr message{.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+        msghdr message{.msg_iov = &piece,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = sizeof control};
         cmsghdr* part = CMSG_FIRSTHDR(&message);
         part->cmsg_level = SOL_SOCKET;
         part->cmsg_type = SCM_RIGHTS;

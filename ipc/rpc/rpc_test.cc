@@ -1,4 +1,5 @@
-// The transport against the real kernel: our server on its reactor in one thread, our client and KJ's own in another.
+// The transport against the real kernel: our server on its reactor in one thread, our client and
+// KJ's own in another.
 #include <capnp/rpc-twoparty.h>
 #include <capnp/rpc.capnp.h>
 #include <capnp/serialize.h>
@@ -115,9 +116,11 @@ kj::Promise<std::string> echo(Echo::Client& server, std::string_view text) {
     });
 }
 
-// Calls of both kinds of client, with and without descriptors between them, in every order of sizes.
+// Calls of both kinds of client, with and without descriptors between them, in every order of
+// sizes.
 void expect_echoes_and_descriptors(Echo::Client server, kj::WaitScope& scope) {
-    for (const size_t size : {0ul, 1ul, 100ul, 16'000ul, 16'384ul, 70'000ul, 1ul << 20, 5ul << 20}) {
+    for (const size_t size :
+         {0ul, 1ul, 100ul, 16'000ul, 16'384ul, 70'000ul, 1ul << 20, 5ul << 20}) {
         const std::string text = bytes_of(size);
         EXPECT_EQ(wait_for(echo(server, text), scope).value_or("failed"), text) << size;
     }
@@ -219,7 +222,9 @@ TEST_F(RpcTest, megabytes_outstanding_in_both_directions_do_not_deadlock) {
 TEST_F(RpcTest, five_hundred_connections_in_a_row_leave_nothing_behind) {
     auto descriptors = [] {
         size_t count = 0;
-        for ([[maybe_unused]] const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
+        for ([[maybe_unused]] const auto& each :
+             std::filesystem::directory_iterator("/proc/self/fd"))
+            ++count;
         return count;
     };
     connect();
@@ -242,7 +247,8 @@ TEST_F(RpcTest, client_killed_in_the_middle_of_a_call_disturbs_nobody) {
     ASSERT_EQ(pipe(ready.data()), 0);
     const pid_t child = fork();
     if (child == 0) {
-        // The parent's loop is this thread's loop here too; a raw connection with half a message needs none.
+        // The parent's loop is this thread's loop here too; a raw connection with half a message
+        // needs none.
         auto fd = connect_unix(path);
         const uint32_t half[] = {0, 1000, 7, 7};
         [[maybe_unused]] ssize_t written = write(fd->get(), half, sizeof half);
@@ -309,7 +315,8 @@ TEST_F(RpcTest, bytes_that_are_no_message_end_their_connection) {
     ASSERT_EQ(send(fd->get(), garbage.data(), garbage.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(garbage.size()));
     char reply[4096];
-    while (recv(fd->get(), reply, sizeof reply, 0) > 0) {}
+    while (recv(fd->get(), reply, sizeof reply, 0) > 0) {
+    }
     expect_connections(0);
 }
 
@@ -326,8 +333,8 @@ TEST_F(RpcTest, peer_that_does_not_read_its_replies_is_not_read_from) {
         const auto bytes = words.asBytes();
         size_t done = 0;
         while (done < bytes.size() && quiet < 100) {
-            const ssize_t count =
-                send(fd->get(), bytes.begin() + done, bytes.size() - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+            const ssize_t count = send(fd->get(), bytes.begin() + done, bytes.size() - done,
+                                       MSG_DONTWAIT | MSG_NOSIGNAL);
             if (count < 0) {
                 ASSERT_EQ(errno, EAGAIN) << "the server waits, it does not hang up";
                 ++quiet;
@@ -395,9 +402,13 @@ TEST(RpcConnect, errors_say_what_to_do) {
     std::string pattern = "/tmp/rpc-test-XXXXXX";
     const std::string folder = mkdtemp(pattern.data());
     const std::string path = folder + "/noded.sock";
-    EXPECT_EQ(Client::connect("unix:" + path).error().message,
-              "connect to unix:" + path + ": ENOENT (No such file or directory): is noded running?");
-    { const auto gone = listen_unix(path, 0600, 8); ASSERT_TRUE(gone); }
+    EXPECT_EQ(
+        Client::connect("unix:" + path).error().message,
+        "connect to unix:" + path + ": ENOENT (No such file or directory): is noded running?");
+    {
+        const auto gone = listen_unix(path, 0600, 8);
+        ASSERT_TRUE(gone);
+    }
     EXPECT_EQ(Client::connect("unix:" + path).error().message,
               "connect to unix:" + path + ": ECONNREFUSED (Connection refused): is noded running?");
     EXPECT_FALSE(Client::connect("tcp:127.0.0.1:1"));
@@ -416,9 +427,10 @@ TEST(RpcConnect, socket_that_the_user_may_not_open_names_its_owner) {
     if (child == 0) {
         if (setresuid(65534, 65534, 65534) < 0) _exit(3);
         const auto refused = connect_unix(path);
-        const std::string expected = "connect to unix:" + path +
-                                     ": EACCES (Permission denied): write permission on the socket is needed, "
-                                     "and it is owned by uid 0 and gid 0";
+        const std::string expected =
+            "connect to unix:" + path +
+            ": EACCES (Permission denied): write permission on the socket is needed, "
+            "and it is owned by uid 0 and gid 0";
         _exit(!refused && refused.error().message == expected ? 0 : 1);
     }
     int status = 0;

@@ -16,12 +16,14 @@ constexpr int64_t retry_ns = 100'000'000;
 
 capnp::ReaderOptions reader_options() {
     capnp::ReaderOptions options;
-    // A message is read more than once (by the RPC system, the permission check, the method), but not much more.
+    // A message is read more than once (by the RPC system, the permission check, the method), but
+    // not much more.
     options.traversalLimitInWords = 8 * limits::rpc_message_bytes_max / sizeof(capnp::word);
     return options;
 }
 
-// Tells the peer why, in the words of the protocol, and hangs up. The peer's socket is empty, so it takes this.
+// Tells the peer why, in the words of the protocol, and hangs up. The peer's socket is empty, so it
+// takes this.
 void refuse(Fd fd, kj::StringPtr reason) {
     capnp::MallocMessageBuilder message;
     auto abort = message.initRoot<capnp::rpc::Message>().initAbort();
@@ -52,7 +54,8 @@ struct RpcServer::Connection {
     capnp::RpcSystem<capnp::rpc::twoparty::VatId> system;
 };
 
-// Accepts again after a pause: while the process is out of descriptors, accepting at once would spin.
+// Accepts again after a pause: while the process is out of descriptors, accepting at once would
+// spin.
 struct RpcServer::Retry final : reactor::Completion {
     explicit Retry(RpcServer& server) : server(server) {}
     void complete(int32_t result, bool) override {
@@ -97,22 +100,25 @@ void RpcServer::complete(int32_t result, bool more) {
 
 void RpcServer::serve(Fd fd) {
     if (connections_ >= limits::rpc_connections_max) {
-        refuse(std::move(fd), kj::str("noded has ", connections_, " connections, which is its limit"));
+        refuse(std::move(fd),
+               kj::str("noded has ", connections_, " connections, which is its limit"));
         return;
     }
     const auto peer = peer_of(fd.get());
     if (!peer) return refuse(std::move(fd), peer.error().message.c_str());
     kj::Maybe<capnp::Capability::Client> bootstrap;
-    KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&] { bootstrap = bootstrap_(*peer); })) {
+    KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { bootstrap = bootstrap_(*peer); })) {
         return refuse(std::move(fd), to_error(*exception).message.c_str());
     }
-    auto connection = kj::heap<Connection>(*this, std::move(fd), kj::mv(KJ_ASSERT_NONNULL(bootstrap)));
+    auto connection =
+        kj::heap<Connection>(*this, std::move(fd), kj::mv(KJ_ASSERT_NONNULL(bootstrap)));
     auto gone = connection->network.onDisconnect();
     tasks_.add(gone.attach(kj::mv(connection)));
 }
 
 void RpcServer::taskFailed(kj::Exception&&) {
-    // Only the end of a connection comes here, and it ended as it should: its peer was told, or is gone.
+    // Only the end of a connection comes here, and it ended as it should: its peer was told, or is
+    // gone.
 }
 
 }  // namespace noded::rpc

@@ -1,8 +1,10 @@
-// RpcServer: accepts connections on a listening unix socket and speaks two-party Cap'n Proto RPC on each.
+// RpcServer: accepts connections on a listening unix socket and speaks two-party Cap'n Proto RPC on
+// each.
 //
-// Invariants: at most limits::rpc_connections_max connections; one more is told so and closed. A peer that breaks
-// a limit, or the protocol, loses its connection and hears why; nobody else notices. Built by main; runs on the
-// reactor's thread alone. The reactor must be stopped before the server is destroyed.
+// Invariants: at most limits::rpc_connections_max connections; one more is told so and closed. A
+// peer that breaks a limit, or the protocol, loses its connection and hears why; nobody else
+// notices. Built by main; runs on the reactor's thread alone. The reactor must be stopped before
+// the server is destroyed.
 #pragma once
 
 #include <capnp/capability.h>
@@ -20,7 +22,8 @@ namespace noded::rpc {
 
 class RpcServer final : private reactor::Completion, private kj::TaskSet::ErrorHandler {
 public:
-    /// Makes what a new connection may call first. An exception refuses the connection, with its text as reason.
+    /// Makes what a new connection may call first. An exception refuses the connection, with its
+    /// text as reason.
     using Bootstrap = kj::Function<capnp::Capability::Client(const PeerCredentials&)>;
 
     /// `listening` comes from listen_unix(); accepting begins at once.

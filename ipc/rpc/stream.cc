@@ -16,7 +16,8 @@ namespace {
 using capnp::MessageReaderAndFds;
 using capnp::word;
 
-constexpr size_t write_ahead_bytes = 256 << 10;  // Beyond this a write waits until the peer has read.
+// Beyond this a write waits until the peer has read.
+constexpr size_t write_ahead_bytes = 256 << 10;
 constexpr size_t held_bytes_max = 8 * limits::rpc_message_bytes_max;
 
 }  // namespace
@@ -27,7 +28,11 @@ public:
     using Read = kj::Promise<kj::Maybe<MessageReaderAndFds>>;
 
     Socket(reactor::Reactor& reactor, TurnSender& sender, Fd fd)
-        : reactor_(reactor), sender_(sender), fd_(std::move(fd)), receive_(*this), writable_(*this) {}
+        : reactor_(reactor),
+          sender_(sender),
+          fd_(std::move(fd)),
+          receive_(*this),
+          writable_(*this) {}
 
     Read read(kj::ArrayPtr<kj::AutoCloseFd> fd_space, const capnp::ReaderOptions& options);
     kj::Promise<void> write(kj::ArrayPtr<const int> fds,
@@ -66,7 +71,8 @@ private:
     void wake_writer();
     bool blocked() const { return writable_.under_way && writer_.pending() > write_ahead_bytes; }
     Result<std::optional<FrameReader::Message>> next(const capnp::ReaderOptions& options);
-    MessageReaderAndFds hand_over(FrameReader::Message message, kj::ArrayPtr<kj::AutoCloseFd> fd_space);
+    MessageReaderAndFds hand_over(FrameReader::Message message,
+                                  kj::ArrayPtr<kj::AutoCloseFd> fd_space);
     void delete_if_idle();
 
     reactor::Reactor& reactor_;
@@ -89,7 +95,7 @@ private:
     std::vector<kj::Own<kj::PromiseFulfiller<void>>> writers_;
 };
 
-// ---------------------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------
 // Input.
 
 Result<std::optional<FrameReader::Message>> Socket::next(const capnp::ReaderOptions& options) {
@@ -106,13 +112,15 @@ Result<std::optional<FrameReader::Message>> Socket::next(const capnp::ReaderOpti
     return message;
 }
 
-MessageReaderAndFds Socket::hand_over(FrameReader::Message message, kj::ArrayPtr<kj::AutoCloseFd> fd_space) {
+MessageReaderAndFds Socket::hand_over(FrameReader::Message message,
+                                      kj::ArrayPtr<kj::AutoCloseFd> fd_space) {
     const size_t count = std::min(message.fds.size(), fd_space.size());
     for (size_t i = 0; i < count; ++i) fd_space[i] = kj::AutoCloseFd(message.fds[i].release());
     return {kj::mv(message.reader), fd_space.slice(0, count)};
 }
 
-Socket::Read Socket::read(kj::ArrayPtr<kj::AutoCloseFd> fd_space, const capnp::ReaderOptions& options) {
+Socket::Read Socket::read(kj::ArrayPtr<kj::AutoCloseFd> fd_space,
+                          const capnp::ReaderOptions& options) {
     if (!blocked() && !input_error_) {
         auto message = next(options);
         if (!message) {
@@ -129,7 +137,7 @@ Socket::Read Socket::read(kj::ArrayPtr<kj::AutoCloseFd> fd_space, const capnp::R
 
 // Gives the waiting reader what is there, or asks the kernel for more.
 void Socket::serve_reader() {
-    KJ_IF_MAYBE(reader, reader_) {
+    KJ_IF_MAYBE (reader, reader_) {
         if (blocked()) return;  // on_writable comes back to this.
         if (!reader->fulfiller->isWaiting()) {
             reader_ = nullptr;
@@ -146,7 +154,8 @@ void Socket::serve_reader() {
             }
         }
         if (!input_error_ && end_of_input_ && frames_.within_message()) {
-            input_error_ = Error{ECONNRESET, "the peer closed the connection in the middle of a message"};
+            input_error_ =
+                Error{ECONNRESET, "the peer closed the connection in the middle of a message"};
         }
         if (input_error_) {
             reader->fulfiller->reject(to_exception(*input_error_));
@@ -180,7 +189,7 @@ void Socket::on_receive(int32_t result) {
     if (!abandoned_) serve_reader();
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------
 // Output.
 
 kj::Promise<void> Socket::write(kj::ArrayPtr<const int> fds,
@@ -238,7 +247,8 @@ void Socket::wake_writer() {
 
 void Socket::on_writable(int32_t result) {
     if (abandoned_) return;
-    if (result < 0) output_error_ = std::move(fail_errno(-result, "wait for the peer to read").error());
+    if (result < 0)
+        output_error_ = std::move(fail_errno(-result, "wait for the peer to read").error());
     flush();
     serve_reader();
 }
@@ -252,7 +262,7 @@ kj::Promise<void> Socket::end_output() {
     return kj::mv(pair.promise);
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------
 // The end.
 
 void Socket::abandon() {
@@ -280,8 +290,8 @@ Stream::Stream(reactor::Reactor& reactor, TurnSender& sender, Fd fd)
 
 Stream::~Stream() noexcept(false) { socket_->abandon(); }
 
-Socket::Read Stream::tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options,
-                                    kj::ArrayPtr<word>) {
+Socket::Read Stream::tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd> fd_space,
+                                    capnp::ReaderOptions options, kj::ArrayPtr<word>) {
     return socket_->read(fd_space, options);
 }
 

@@ -1,9 +1,10 @@
-// Stream: one connected unix socket as the stream of messages that Cap'n Proto's two-party network wants, on the
-// reactor. Input is received into a buffer of its own, output is collected and sent once per turn of the loop.
+// Stream: one connected unix socket as the stream of messages that Cap'n Proto's two-party network
+// wants, on the reactor. Input is received into a buffer of its own, output is collected and sent
+// once per turn of the loop.
 //
-// Invariants: the kernel never writes into memory that a dropped promise could free; a stream may be destroyed at
-// any time, what is under way ends by itself. A peer that does not read its replies is not read from either.
-// Built by RpcServer; runs on the reactor's thread alone.
+// Invariants: the kernel never writes into memory that a dropped promise could free; a stream may
+// be destroyed at any time, what is under way ends by itself. A peer that does not read its replies
+// is not read from either. Built by RpcServer; runs on the reactor's thread alone.
 #pragma once
 
 #include <capnp/serialize-async.h>
@@ -18,7 +19,8 @@ namespace noded::rpc {
 
 class Socket;
 
-/// Sends, at the end of each turn, what the streams collected during it. One for all streams of a reactor.
+/// Sends, at the end of each turn, what the streams collected during it. One for all streams of a
+/// reactor.
 class TurnSender final : public reactor::TurnEnd {
 public:
     explicit TurnSender(reactor::Reactor& reactor) { reactor.at_turn_end(*this); }

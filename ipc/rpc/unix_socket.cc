@@ -53,7 +53,8 @@ Status make_way(const std::string& path, const Address& address) {
         return fail_errno(EEXIST, "listen on unix:" + path + ", which is not a socket");
     }
     const Fd probe = TRY(new_socket());
-    if (const int error = connect_to(probe.get(), address); error != ECONNREFUSED && error != ENOENT) {
+    if (const int error = connect_to(probe.get(), address);
+        error != ECONNREFUSED && error != ENOENT) {
         return fail_errno(EADDRINUSE, "listen on unix:" + path + ", where another process listens");
     }
     if (unlink(path.c_str()) < 0 && errno != ENOENT) {
@@ -65,14 +66,16 @@ Status make_way(const std::string& path, const Address& address) {
 std::string advice(int error, const std::string& path) {
     switch (error) {
         case ENOENT:
-        case ECONNREFUSED: return ": is noded running?";
+        case ECONNREFUSED:
+            return ": is noded running?";
         case EACCES: {
             struct stat socket;
             if (stat(path.c_str(), &socket) < 0) return ": a folder on the way may not be searched";
             return ": write permission on the socket is needed, and it is owned by uid " +
                    std::to_string(socket.st_uid) + " and gid " + std::to_string(socket.st_gid);
         }
-        default: return "";
+        default:
+            return "";
     }
 }
 
@@ -82,9 +85,11 @@ Result<Fd> listen_unix(const std::string& path, mode_t mode, int backlog) {
     const Address address = TRY(address_of(path));
     TRY_STATUS(make_way(path, address));
     Fd fd = TRY(new_socket());
-    // Before bind the mode only narrows (umask still applies), so the socket is never open too wide.
+    // Before bind the mode only narrows (umask still applies), so the socket is never open too
+    // wide.
     if (fchmod(fd.get(), mode) < 0) return fail_errno(errno, "set the mode of unix:" + path);
-    if (bind(fd.get(), address.get(), sizeof address.un) < 0) return fail_errno(errno, "bind unix:" + path);
+    if (bind(fd.get(), address.get(), sizeof address.un) < 0)
+        return fail_errno(errno, "bind unix:" + path);
     if (chmod(path.c_str(), mode) < 0) return fail_errno(errno, "set the mode of unix:" + path);
     if (listen(fd.get(), backlog) < 0) return fail_errno(errno, "listen on unix:" + path);
     return fd;

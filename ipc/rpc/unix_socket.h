@@ -17,8 +17,8 @@ struct PeerCredentials {
     pid_t pid;
 };
 
-/// Binds `path`, replacing a socket that nobody listens on any more, and gives it exactly `mode`. An error with
-/// EADDRINUSE if somebody does listen.
+/// Binds `path`, replacing a socket that nobody listens on any more, and gives it exactly `mode`.
+/// An error with EADDRINUSE if somebody does listen.
 Result<Fd> listen_unix(const std::string& path, mode_t mode, int backlog);
 
 /// An error's message says what a person would do about it.
