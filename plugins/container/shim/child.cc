@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -44,17 +42,6 @@ void join_network(Start& start) {
     int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
     const long result = fd < 0 ? fd : sys(SYS_setns, fd, CLONE_NEWNET);
     if (result < 0) give_up(start, 125, "join the network namespace", path, result);
-    close_fd(fd);
-}
-
-void raise_loopback(Start& start) {
-    if ((start.container->namespaces & CLONE_NEWNET) == 0) return;
-    ifreq request = {};
-    memcpy(request.ifr_name, "lo", 3);
-    request.ifr_flags = IFF_UP | IFF_RUNNING;
-    int fd = static_cast<int>(sys(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    const long result = fd < 0 ? fd : sys(SYS_ioctl, fd, SIOCSIFFLAGS, &request);
-    if (result < 0) give_up(start, 125, "bring up", "lo", result);
     close_fd(fd);
 }
 
@@ -101,9 +88,8 @@ void container_child(void* argument) {
     join_cgroups(start);
     join_network(start);
     sys(SYS_setsid);
-    set_hostname(start);
-    raise_loopback(start);
     enter_rootfs(start);
+    set_hostname(start);
     set_sysctls(start);  // before /proc/sys becomes read-only
     hide_paths(start);
     become_process(start);

@@ -11,11 +11,30 @@
 
 namespace noded::shim {
 
+/// Kernel file systems that are made but not yet attached; they belong to the namespaces of their maker.
+struct KernelMounts {
+    int sysfs;
+    int devices;    ///< the tmpfs of /dev, filled
+    int terminals;  ///< devpts
+    int queues;     ///< mqueue
+};
+
+constexpr unsigned spare_namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+
+/// Namespaces and mounts made before anybody has asked for a container: more than a third of a start. The mount namespace holds
+/// nothing but an empty tmpfs, so it keeps no mount of the host busy, and a rootfs put on top of it hides it for good.
+struct Spare {
+    bool complete;
+    int namespaces[4];  ///< mount, network, IPC, UTS
+    KernelMounts mounts;
+};
+
 /// What one child is told, and what it leaves behind when it does not reach its exec.
 struct Start {
     launch::Launch* process;          ///< command, environment, folder, user, terminal
     const launch::Launch* container;  ///< everything that confines it; the same object for the container itself
     bool is_exec;
+    Spare* spare;       ///< used by a container's child, filled by a spare's; nullptr: make everything now
     int rootfs_fd;      ///< detached overlay mount; -1 when the child must mount it itself
     int container_pidfd;  ///< of the container's first process, for an exec
     int report_fd;      ///< socket to the shim: carries the terminal, and its end means "executed, or gave up"
@@ -41,12 +60,17 @@ long open_overlay(const launch::Launch& container);
 /// The two bodies of a child, as clone_sharing_memory takes them; the argument is a Start.
 [[noreturn]] void container_child(void* start);
 [[noreturn]] void exec_child(void* start);
+[[noreturn]] void spare_child(void* start);  ///< shares the shim's descriptors, leaves them in Start::spare and exits
 
 // The parts, in the order in which the bodies call them.
 void join_cgroups(Start& start);                ///< cgroup.cc
 void open_cgroup_trees(Start& start, int* trees);
 void mount_cgroup_trees(Start& start, int* trees);
-void enter_rootfs(Start& start);                ///< rootfs.cc, with all mounts
+void raise_loopback(Start& start);              ///< spare.cc
+void make_kernel_mounts(Start& start, KernelMounts* mounts);
+void enter_spare(Start& start);
+void make_mounts_private(Start& start);         ///< rootfs.cc
+void enter_rootfs(Start& start);                ///< ends with all mounts in place
 void hide_paths(Start& start);
 /// A descriptor (O_PATH) of `path` below the root, made when missing, with links resolved inside the root only.
 int open_target(Start& start, const char* path, bool folder);

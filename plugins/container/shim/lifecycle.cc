@@ -85,6 +85,40 @@ void Shim::free_process(Process& process) {
     memset(static_cast<void*>(&process), 0, sizeof process);
 }
 
+/// Done while the shim waits for its container. When it fails, the container's own child does it all and says why it cannot.
+void Shim::make_spare() {
+    spare_start_.spare = &spare_;
+    for (int& fd : spare_.namespaces) fd = -1;
+    spare_.mounts = {-1, -1, -1, -1};
+    clone_args arguments = {};
+    arguments.flags = CLONE_VM | CLONE_FILES | spare_namespaces;
+    arguments.exit_signal = SIGCHLD;
+    arguments.stack = reinterpret_cast<uint64_t>(stacks_[processes_max]);
+    arguments.stack_size = child_stack_bytes;
+    const long pid = clone_sharing_memory(arguments, spare_child, &spare_start_);
+    if (pid > 0) spare_pid_ = static_cast<int>(pid);
+}
+
+/// The spare if this container can use it. Waiting for one that is being made is never slower than making everything again.
+Spare* Shim::take_spare() {
+    if (spare_pid_ > 0) sys(SYS_wait4, spare_pid_, nullptr, 0, nullptr);
+    spare_pid_ = 0;
+    const launch::Launch& spec = *container().launch;
+    const bool fits = (spec.namespaces & spare_namespaces) == spare_namespaces;
+    // A kernel that mounts the overlay by path needs the host's mounts for it.
+    return fits && spare_.complete && (holds_rootfs_ || spec.rootfs != nullptr) ? &spare_ : nullptr;
+}
+
+/// The container's child has its own copies by now; it is still reading the numbers, so they stay.
+void Shim::drop_spare() {
+    const int mounts[] = {spare_.mounts.sysfs, spare_.mounts.devices, spare_.mounts.terminals, spare_.mounts.queues};
+    for (int fd : spare_.namespaces)
+        if (fd >= 0) sys(SYS_close, fd);
+    for (int fd : mounts)
+        if (fd >= 0) sys(SYS_close, fd);
+    sys(SYS_madvise, stacks_[processes_max], child_stack_bytes, MADV_DONTNEED);
+}
+
 /// Makes the streams and the child. Without `streams` the child's are /dev/null. False: nothing is left behind.
 bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     const size_t index = static_cast<size_t>(&process - processes_);
@@ -93,6 +127,7 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     start.process = process.launch;
     start.container = &confinement;
     start.is_exec = process.is_exec;
+    start.spare = process.is_exec ? nullptr : take_spare();
     start.rootfs_fd = holds_rootfs_ ? rootfs_fd_ : -1;
     start.container_pidfd = container_pidfd_;
     start.oom_score_adj = own_oom_score_;
@@ -115,6 +150,7 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     }
     process.input_expected = process.tty();
     unsigned namespaces = process.is_exec ? 0 : confinement.namespaces & ~static_cast<unsigned>(CLONE_NEWCGROUP);
+    if (start.spare != nullptr) namespaces &= ~spare_namespaces;
     if (result == 0 && confinement.cgroup_v2 != nullptr)
         result = cgroup_fd = static_cast<int>(
             sys(SYS_openat, AT_FDCWD, confinement.cgroup_v2, O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -190,6 +226,7 @@ void Shim::launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t s
     const bool ready = open_runtime(&runtime_error) && spawned;
     if (error.empty()) error = runtime_error;
     if (attach_fd >= 0) add_client(0, attach_fd, flags);
+    drop_spare();
     if (!ready) {
         if (spawned) sys(SYS_kill, process.pid, SIGKILL);
         return start_failed(0, 125, error.view());
@@ -325,6 +362,7 @@ void Shim::reap() {
         int status;
         const long pid = sys(SYS_wait4, -1, &status, WNOHANG, nullptr);
         if (pid <= 0) return;
+        if (pid == spare_pid_) spare_pid_ = 0;
         for (size_t i = 0; i < processes_max; ++i) {
             Process& process = processes_[i];
             if (!process.used || process.pid != pid || process.reaped) continue;

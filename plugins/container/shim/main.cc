@@ -84,6 +84,7 @@ void Shim::prepare() {
     container().used = true;
     container().state = ShimState::waiting;
     add_connection(control_fd);
+    make_spare();
 }
 
 /// Without CAP_SYS_RESOURCE the score stays what noded's was; that is no reason to refuse a container.

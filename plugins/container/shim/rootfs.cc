@@ -1,5 +1,5 @@
 // The container's file tree, made inside the child's own mount namespace: nothing appears in the host's mount table. The image is
-// hostile. Whatever it contains is looked at only after pivot_root, when no path can lead outside; the kernel's own file systems go on
+// hostile. Whatever it contains is looked at only when it is the root and no path can lead outside; the kernel's own file systems go on
 // real folders only, because a /proc that is a link would move every mask to a place of the image's choice.
 #include <errno.h>
 #include <fcntl.h>
@@ -47,26 +47,38 @@ void mount_overlay_from_options(Start& start) {
     if (result < 0) give_up(start, 125, "mount overlay on", container.upper != nullptr ? container.upper : "layers", result);
 }
 
-/// Puts the rootfs on the runtime folder, inside this mount namespace only.
-void mount_rootfs(Start& start) {
+/// A host path, so it is opened before the host's mounts are left. -1: the child mounts the overlay itself, by path.
+int open_rootfs(Start& start) {
     const launch::Launch& container = *start.container;
-    if (container.rootfs == nullptr && start.rootfs_fd < 0) return mount_overlay_from_options(start);
-    int root = start.rootfs_fd;
-    if (container.rootfs != nullptr)
-        root = static_cast<int>(sys(SYS_open_tree, AT_FDCWD, container.rootfs,
-                                    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+    if (container.rootfs == nullptr) return start.rootfs_fd;
+    const int root = static_cast<int>(sys(SYS_open_tree, AT_FDCWD, container.rootfs,
+                                          OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
     if (root < 0) give_up(start, 125, "open the rootfs", container.rootfs, root);
-    const long result = sys(SYS_move_mount, root, "", AT_FDCWD, container.runtime, MOVE_MOUNT_F_EMPTY_PATH);
-    if (result < 0) give_up(start, 125, "attach the rootfs to", container.runtime, result);
+    return root;
 }
 
-void pivot(Start& start) {
+/// On top of the spare's empty root: the one is the parent mount of the other at its very root, so no path, and no change of root,
+/// leads below. Taking the old root away instead would wait for an RCU grace period, a tenth of the whole start.
+void cover_root(Start& start, int rootfs) {
+    long result = sys(SYS_move_mount, rootfs, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+    if (result == 0) result = sys(SYS_fchdir, rootfs);
+    if (result == 0) result = sys(SYS_chroot, ".");
+    if (result < 0) give_up(start, 125, "attach the rootfs to", "/", result);
+}
+
+/// Attaches the rootfs to the runtime folder, inside this mount namespace only, and leaves everything else behind.
+void pivot(Start& start, int rootfs) {
+    const char* folder = start.container->runtime;
+    long result = 0;
+    if (rootfs < 0) mount_overlay_from_options(start);
+    else result = sys(SYS_move_mount, rootfs, "", AT_FDCWD, folder, MOVE_MOUNT_F_EMPTY_PATH);
+    if (result < 0) give_up(start, 125, "attach the rootfs to", folder, result);
+    result = sys(SYS_chdir, folder);
     // The old root ends up stacked on the new one, where "." reaches it.
-    long result = sys(SYS_chdir, start.container->runtime);
     if (result == 0) result = sys(SYS_pivot_root, ".", ".");
     if (result == 0) result = sys(SYS_umount2, ".", MNT_DETACH);
     if (result == 0) result = sys(SYS_chdir, "/");
-    if (result < 0) give_up(start, 125, "pivot_root to", start.container->runtime, result);
+    if (result < 0) give_up(start, 125, "pivot_root to", folder, result);
 }
 
 /// The kernel's own file systems are mounted on real folders only.
@@ -84,38 +96,19 @@ void need_folder(Start& start, const char* path) {
     close_fd(fd);
 }
 
-void make_devices(Start& start) {
-    struct Device {
-        const char* path;
-        uint32_t major, minor;
-    };
-    constexpr Device devices[] = {{"/dev/null", 1, 3},    {"/dev/zero", 1, 5},    {"/dev/full", 1, 7},
-                                  {"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
-    constexpr const char* links[][2] = {{"pts/ptmx", "/dev/ptmx"},            {"/proc/self/fd", "/dev/fd"},
-                                        {"/proc/self/fd/0", "/dev/stdin"},   {"/proc/self/fd/1", "/dev/stdout"},
-                                        {"/proc/self/fd/2", "/dev/stderr"}, {"/proc/kcore", "/dev/core"}};
-    for (const Device& device : devices) {
-        const long made = sys(SYS_mknodat, AT_FDCWD, device.path, S_IFCHR | 0666, device.major << 8 | device.minor);
-        if (made < 0) give_up(start, 125, "make the device", device.path, made);
-    }
-    for (const auto& link : links) {
-        const long made = sys(SYS_symlinkat, link[0], AT_FDCWD, link[1]);
-        if (made < 0) give_up(start, 125, "make the link", link[1], made);
-    }
-    for (const char* folder : {"/dev/pts", "/dev/mqueue", "/dev/shm"}) {
-        const long made = sys(SYS_mkdirat, AT_FDCWD, folder, 0755);
-        if (made < 0) give_up(start, 125, "make the folder", folder, made);
-    }
+void attach(Start& start, int mount, const char* target) {
+    const long result = sys(SYS_move_mount, mount, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
+    if (result < 0) give_up(start, 125, "attach the mount of", target, result);
+    close_fd(mount);
 }
 
-void mount_usual(Start& start) {
+void mount_usual(Start& start, const KernelMounts& mounts) {
     for (const char* folder : {"/proc", "/sys", "/dev"}) need_folder(start, folder);
     mount_at(start, "proc", "/proc", safe, nullptr);
-    mount_at(start, "sysfs", "/sys", safe | MS_RDONLY, nullptr);
-    mount_at(start, "tmpfs", "/dev", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k");
-    make_devices(start);
-    mount_at(start, "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5");
-    mount_at(start, "mqueue", "/dev/mqueue", safe, nullptr);
+    attach(start, mounts.sysfs, "/sys");
+    attach(start, mounts.devices, "/dev");
+    attach(start, mounts.terminals, "/dev/pts");
+    attach(start, mounts.queues, "/dev/mqueue");
     mount_at(start, "tmpfs", "/dev/shm", safe, Text<64>("mode=1777,size=", start.container->shm_bytes).c_str());
 }
 
@@ -268,16 +261,30 @@ int open_target(Start& start, const char* path, bool folder) {
     return fd;
 }
 
+void make_mounts_private(Start& start) {
+    const long result = sys(SYS_mount, nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    if (result < 0) give_up(start, 125, "make private", "/", result);
+}
+
 void enter_rootfs(Start& start) {
     int trees[launch::mounts_max];
     int cgroup_trees[launch::cgroups_max + 1];
-    const long result = sys(SYS_mount, nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-    if (result < 0) give_up(start, 125, "make private", "/", result);
+    KernelMounts kernel;
+    const bool spare = start.spare != nullptr;
+    if (!spare) make_mounts_private(start);
     open_mounts(start, trees);
     open_cgroup_trees(start, cgroup_trees);
-    mount_rootfs(start);
-    pivot(start);
-    mount_usual(start);
+    const int rootfs = open_rootfs(start);
+    if (spare) {
+        enter_spare(start);
+        kernel = start.spare->mounts;
+        cover_root(start, rootfs);
+    } else {
+        if ((start.container->namespaces & CLONE_NEWNET) != 0) raise_loopback(start);
+        make_kernel_mounts(start, &kernel);
+        pivot(start, rootfs);
+    }
+    mount_usual(start, kernel);
     mount_cgroup_trees(start, cgroup_trees);
     place_mounts(start, trees);
     int cwd = open_target(start, start.process->cwd, true);

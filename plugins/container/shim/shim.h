@@ -117,6 +117,9 @@ private:
     // lifecycle.cc
     const char* read_spec(Process& process, const uint8_t* payload, size_t size, int memfd);
     void free_process(Process& process);
+    void make_spare();
+    Spare* take_spare();
+    void drop_spare();
     void launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd, int attach_fd);
     void exec(Connection& from, uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd, int attach_fd);
     bool spawn(Process& process, bool streams, Text<shim_message_bytes_max>* error);
@@ -174,6 +177,9 @@ private:
     bool holds_pidfd_;
     bool holds_rootfs_;
     bool released_;           ///< nothing is left to do but to send clients what they have not taken yet
+    int spare_pid_;           ///< 0 unless its maker is at work
+    Spare spare_;
+    Start spare_start_;
     bool in_pid_namespace_;   ///< children are born into the container's PID namespace
     uint32_t starting_;       ///< children that still share this memory
     uint64_t connections_seen_;
@@ -183,7 +189,7 @@ private:
     Client clients_[clients_max];
     alignas(16) uint8_t packet_[control_packet_bytes_max];
     uint8_t scratch_[sizeof(LogHeader) + log_frame_bytes_max];
-    alignas(4096) char stacks_[processes_max][child_stack_bytes];
+    alignas(4096) char stacks_[processes_max + 1][child_stack_bytes];  ///< the last is the spare's maker's
 };
 
 }  // namespace noded::shim

@@ -45,7 +45,7 @@ void make_rootfs(const std::string& root) {
     fs::copy_file("/bin/busybox", root + "/bin/busybox");
     for (const char* name : {"sh", "true", "false", "echo", "cat", "id", "stty", "ls", "sleep", "hostname", "ps", "head", "yes",
                              "mount", "grep", "test", "kill", "seq", "wc", "stat", "touch", "readlink", "pwd", "env", "dd",
-                             "unshare", "ip", "mknod"})
+                             "unshare", "ip", "mknod", "cut", "sort", "mkdir"})
         fs::create_symlink("busybox", root + "/bin/" + name);
     std::ofstream(root + "/etc/passwd") << "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1001:Alice:/home/alice:/bin/sh\n";
     std::ofstream(root + "/etc/group") << "root:x:0:\nalice:x:1001:\nstaff:x:50:bob,alice\naudio:x:63:alice\n";

@@ -1,0 +1,119 @@
+// The part of a container that can be made before anybody knows which: network, IPC, UTS and mount namespaces, loopback, and the
+// kernel's file systems of these namespaces, not yet attached anywhere. A short-lived child of a waiting shim makes them and leaves them
+// as descriptors in the table that both share. A start without a spare calls the same functions for itself.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <cstring>
+
+#include "plugins/container/shim/child.h"
+
+namespace noded::shim {
+namespace {
+
+constexpr unsigned safe = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+struct Option {
+    const char* key;
+    const char* value;
+};
+
+template <size_t N>
+int make_mount(Start& start, const char* type, const Option (&options)[N], unsigned attributes) {
+    int context = static_cast<int>(sys(SYS_fsopen, type, FSOPEN_CLOEXEC));
+    long result = context;
+    for (size_t i = 0; i < N && result >= 0; ++i)
+        if (options[i].key != nullptr) result = sys(SYS_fsconfig, context, FSCONFIG_SET_STRING, options[i].key, options[i].value, 0);
+    if (result >= 0) result = sys(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
+    if (result >= 0) result = sys(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
+    if (result < 0) give_up(start, 125, "make a file system of type", type, result);
+    close_fd(context);
+    return static_cast<int>(result);
+}
+
+void fill_devices(Start& start, int folder) {
+    struct Device {
+        const char* name;
+        uint32_t major, minor;
+    };
+    constexpr Device devices[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+    constexpr const char* links[][2] = {{"pts/ptmx", "ptmx"},           {"/proc/self/fd", "fd"},
+                                        {"/proc/self/fd/0", "stdin"},  {"/proc/self/fd/1", "stdout"},
+                                        {"/proc/self/fd/2", "stderr"}, {"/proc/kcore", "core"}};
+    long result = 0;
+    for (const Device& device : devices)
+        if (result >= 0) result = sys(SYS_mknodat, folder, device.name, S_IFCHR | 0666, device.major << 8 | device.minor);
+    for (const auto& link : links)
+        if (result >= 0) result = sys(SYS_symlinkat, link[0], folder, link[1]);
+    for (const char* name : {"pts", "mqueue", "shm"})
+        if (result >= 0) result = sys(SYS_mkdirat, folder, name, 0755);
+    if (result < 0) give_up(start, 125, "fill", "/dev", result);
+}
+
+/// Leaves the host's mounts: what is left is an empty tmpfs.
+void empty_mount_namespace(Start& start) {
+    make_mounts_private(start);
+    int root = make_mount(start, "tmpfs", {Option{"size", "4k"}, Option{"mode", "555"}}, safe);
+    long result = sys(SYS_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+    if (result == 0) result = sys(SYS_fchdir, root);
+    if (result == 0) result = sys(SYS_pivot_root, ".", ".");
+    if (result == 0) result = sys(SYS_umount2, ".", MNT_DETACH);
+    if (result < 0) give_up(start, 125, "empty", "the spare mount namespace", result);
+    close_fd(root);
+}
+
+}  // namespace
+
+void raise_loopback(Start& start) {
+    ifreq request = {};
+    memcpy(request.ifr_name, "lo", 3);
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    int fd = static_cast<int>(sys(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const long result = fd < 0 ? fd : sys(SYS_ioctl, fd, SIOCSIFFLAGS, &request);
+    if (result < 0) give_up(start, 125, "bring up", "lo", result);
+    close_fd(fd);
+}
+
+void make_kernel_mounts(Start& start, KernelMounts* mounts) {
+    mounts->sysfs = make_mount(start, "sysfs", {Option{nullptr, nullptr}}, safe | MOUNT_ATTR_RDONLY);
+    mounts->devices = make_mount(start, "tmpfs", {Option{"mode", "755"}, Option{"size", "65536k"}},
+                                 MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME);
+    fill_devices(start, mounts->devices);
+    // Every mount of devpts is an instance of its own.
+    mounts->terminals = make_mount(start, "devpts", {Option{"ptmxmode", "0666"}, Option{"mode", "0620"}, Option{"gid", "5"}},
+                                   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    mounts->queues = make_mount(start, "mqueue", {Option{nullptr, nullptr}}, safe);
+}
+
+void enter_spare(Start& start) {
+    for (int fd : start.spare->namespaces) {
+        const long result = sys(SYS_setns, fd, 0);
+        if (result < 0) give_up(start, 125, "enter", "the spare namespaces", result);
+    }
+}
+
+void spare_child(void* argument) {
+    Start& start = *static_cast<Start*>(argument);
+    Spare& spare = *start.spare;
+    constexpr const char* names[] = {"mnt", "net", "ipc", "uts"};
+    sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    sys(SYS_umask, 0);
+    for (int i = 0; i < 4; ++i) {
+        const Text<32> path("/proc/self/ns/", names[i]);
+        spare.namespaces[i] = static_cast<int>(sys(SYS_openat, AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC));
+        if (spare.namespaces[i] < 0) give_up(start, 125, "open", path.view(), spare.namespaces[i]);
+    }
+    raise_loopback(start);
+    make_kernel_mounts(start, &spare.mounts);
+    empty_mount_namespace(start);
+    spare.complete = true;
+    exit_group(0);
+}
+
+}  // namespace noded::shim
