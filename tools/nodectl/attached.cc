@@ -3,11 +3,32 @@
 
 #include <unistd.h>
 
+#include "tools/nodectl/container_call.h"
+
 namespace noded::nodectl {
 
-Status check_terminal(bool tty, bool interactive) {
-    if (tty && interactive && isatty(STDIN_FILENO) == 0) return fail("the input device is not a TTY");
-    return {};
+kj::Promise<Ended> ended(Waited waited) {
+    return waited.then([](capnp::Response<schema::Container::WaitResults>&& response) {
+        const auto result = response.getResult();
+        return Ended{static_cast<int>(result.getExitCode()), result.getError().cStr(), result.getStartFailed()};
+    });
+}
+
+std::function<void(int)> SignalForwarder::handler() {
+    return [this](int number) {
+        tasks_.add(send_wait(session_, container_, Until::STARTED).then([this, number](auto&&) {
+            Payload<schema::KillContainer> command;
+            command.root.setContainer(container_);
+            command.root.setSignal(std::to_string(number));
+            return session_.submit(mint_command_id(), command).ignoreResult();
+        }));
+    };
+}
+
+std::optional<int> check_terminal(bool tty, bool interactive) {
+    if (!tty || !interactive || isatty(STDIN_FILENO) != 0) return std::nullopt;
+    print_error("the input device is not a TTY");
+    return 1;
 }
 
 Attachment::Attachment(Session& session, StreamCall call, Fd near, RelayOptions options)

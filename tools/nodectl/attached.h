@@ -21,8 +21,29 @@ struct Finished {
     bool detached = false;
 };
 
-/// Docker refuses -it without a terminal on standard input.
-Status check_terminal(bool tty, bool interactive);
+/// The answer of Container.wait.
+kj::Promise<Ended> ended(capnp::RemotePromise<schema::Container::WaitResults> waited);
+
+/// Bits of Container.attach's flags, as the container plugin's shim knows them.
+constexpr uint32_t kAttachFromStart = 128;  ///< all output since this start, not only what comes from now on
+
+/// Sends the signals that nodectl gets to a container. It may not run yet: the kill then waits for its start.
+class SignalForwarder final : private kj::TaskSet::ErrorHandler {
+public:
+    SignalForwarder(Session& session, std::string container) : session_(session), container_(std::move(container)) {}
+    std::function<void(int)> handler();
+
+private:
+    // A signal that comes too late has nobody to go to.
+    void taskFailed(kj::Exception&&) override {}
+
+    Session& session_;
+    std::string container_;
+    kj::TaskSet tasks_{*this};
+};
+
+/// Docker refuses -it without a terminal on standard input, with status 1: then it is said here and returned.
+std::optional<int> check_terminal(bool tty, bool interactive);
 
 class Attachment {
 public:

@@ -25,7 +25,7 @@ int Batch::finish(Invocation& call) {
     int status = 0;
     for (One& one : all) {
         auto done = call.session.wait_caused(std::move(*one.submitted));
-        if (done && *done && one.waited) {
+        if (done && done->last != 0 && one.waited) {
             if (auto result = call.session.wait(kj::mv(*one.waited)); !result) done = std::unexpected(result.error());
         }
         if (done) {

@@ -68,7 +68,9 @@ int exec(Invocation& call) {
         {'w', "workdir", &options.working_dir, "string", "Working directory inside the container"},
     };
     if (const auto status = call.parse(table, {.min = 2})) return *status;
-    if (!options.detach) OR_FAIL_STATUS(call, check_terminal(options.tty, options.interactive));
+    if (!options.detach) {
+        if (const auto status = check_terminal(options.tty, options.interactive)) return *status;
+    }
     RelayOptions relay{.tty = options.tty, .open_stdin = options.interactive, .detach_keys = {}, .on_signal = {}};
     relay.detach_keys = OR_FAIL(call, parse_detach_keys(options.detach_keys));
     Payload<schema::ExecContainer> command;

@@ -25,8 +25,13 @@ const Json& headers() {
     return names;
 }
 
-bool has_label(const Image& image, const std::string& filter) {
-    const Json config = Json::parse(image.getConfig().cStr(), nullptr, /*allow_exceptions=*/false);
+/// The list has no configs: each image that is asked about its labels is looked at.
+Result<bool> has_label(Session& session, const Image& image, const std::string& filter) {
+    auto request = session.storage().inspectImageRequest();
+    request.setReference(image.getId());
+    const auto response = TRY(session.wait<capnp::Response<schema::Storage::InspectImageResults>>(request.send()));
+    const Image whole = response.getImage();
+    const Json config = Json::parse(whole.getConfig().cStr(), nullptr, /*allow_exceptions=*/false);
     const Json labels = config.is_object() ? config.value("/config/Labels"_json_pointer, Json::object()) : Json::object();
     std::string found;
     return label_matches(filter, [&](std::string_view key) -> const std::string* {
@@ -57,7 +62,8 @@ Result<int64_t> created_ns(const std::vector<Image>& images, const std::string& 
     return fail("No such image: " + wanted);
 }
 
-Result<std::vector<Row>> select(const std::vector<Image>& images, const Filters& filters, bool truncate) {
+Result<std::vector<Row>> select(Session& session, const std::vector<Image>& images, const Filters& filters,
+                                bool truncate) {
     int64_t before = INT64_MAX;
     int64_t since = INT64_MIN;
     for (const std::string& name : filters.of("before")) before = std::min(before, TRY(created_ns(images, name)));
@@ -67,7 +73,9 @@ Result<std::vector<Row>> select(const std::vector<Image>& images, const Filters&
         const bool dangling = image.getNames().size() == 0;
         if (image.getCreatedNs() >= before || image.getCreatedNs() <= since) continue;
         if (!filters.any("dangling", [&](const std::string& wanted) { return (wanted == "true") == dangling; })) continue;
-        if (!filters.all("label", [&](const std::string& wanted) { return has_label(image, wanted); })) continue;
+        bool labelled = true;
+        for (const std::string& label : filters.of("label")) labelled = labelled && TRY(has_label(session, image, label));
+        if (!labelled) continue;
         for (Row& row : image_rows(image, truncate, now_ns())) {
             const std::string repository = row.fields["Repository"];
             const std::string tag = row.fields["Tag"];
@@ -102,7 +110,7 @@ int images(Invocation& call) {
     for (const auto image : response.getImages()) list.push_back(image);
     std::stable_sort(list.begin(), list.end(),
                      [](const Image& a, const Image& b) { return a.getCreatedNs() > b.getCreatedNs(); });
-    const std::vector<Row> rows = OR_FAIL(call, select(list, filters, !no_trunc));
+    const std::vector<Row> rows = OR_FAIL(call, select(call.session, list, filters, !no_trunc));
     if (quiet && format.empty()) format = "{{.ID}}";
     print(OR_FAIL(call, render_rows(rows, format, kTable, headers())));
     return 0;

@@ -2,6 +2,30 @@
 #include "tools/nodectl/container_call.h"
 
 namespace noded::nodectl {
+namespace {
+
+/// What the command did, in docker's words, from the events that it caused.
+Status print_removed(Session& session, const Caused& caused) {
+    if (caused.last == 0) return {};
+    auto request = session.node().eventsRequest();
+    request.setSince(caused.first);
+    request.setMax(static_cast<uint32_t>(caused.last - caused.first + 1));
+    const auto response = TRY(session.wait<capnp::Response<schema::Node::EventsResults>>(request.send()));
+    for (const auto event : response.getPage().getEvents()) {
+        if (event.getSeq() > caused.last) break;
+        const auto bytes = event.getPayload();
+        capnp::FlatArrayMessageReader reader(kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes.begin()),
+                                                          bytes.size() / sizeof(capnp::word)));
+        if (event.getType() == capnp::typeId<schema::ImageUntagged>()) {
+            print(std::string("Untagged: ") + reader.getRoot<schema::ImageUntagged>().getName().cStr() + "\n");
+        } else if (event.getType() == capnp::typeId<schema::ImageRemoved>()) {
+            print(std::string("Deleted: ") + reader.getRoot<schema::ImageRemoved>().getId().cStr() + "\n");
+        }
+    }
+    return {};
+}
+
+}  // namespace
 
 int rmi(Invocation& call) {
     bool force = false;
@@ -20,8 +44,8 @@ int rmi(Invocation& call) {
     }
     int status = 0;
     for (size_t i = 0; i < submitted.size(); i++) {
-        const Status done = call.session.wait_accepted(std::move(submitted[i]));
-        if (done) print("Removed: " + call.arguments[i] + "\n");
+        const auto caused = call.session.wait_caused(std::move(submitted[i]));
+        const Status done = caused ? print_removed(call.session, *caused) : std::unexpected(caused.error());
         if (!done) status = call.failed(done.error());
     }
     return status;

@@ -1,7 +1,5 @@
 // nodectl run: creates a container and starts it. Everything is sent at once: the attach stream, the command, and the
 // wait for its outcome, all under the id that is minted here; so a run costs one way there and one back.
-#include <unistd.h>
-
 #include "tools/nodectl/attached.h"
 #include "tools/nodectl/container_call.h"
 #include "tools/nodectl/container_options.h"
@@ -17,28 +15,9 @@ struct RunOptions {
     std::string detach_keys = kDetachKeysDefault;
 };
 
-kj::Promise<Ended> ended(Waited waited) {
-    return waited.then([](capnp::Response<schema::Container::WaitResults>&& response) {
-        const auto result = response.getResult();
-        return Ended{static_cast<int>(result.getExitCode()), result.getError().cStr(), result.getStartFailed()};
-    });
-}
-
 int start_failed(Invocation& call, const Ended& how) {
     call.failed(Error{how.code, how.error});
     return how.code != 0 ? how.code : kRunFailed;
-}
-
-/// A signal for the container. It may not run yet: the kill then waits for its start.
-std::function<void(int)> forward_signals(Session& session, const std::string& id, kj::TaskSet& tasks) {
-    return [&session, id, &tasks](int number) {
-        tasks.add(send_wait(session, id, Until::STARTED).then([&session, id, number](auto&&) {
-            Payload<schema::KillContainer> command;
-            command.root.setContainer(id);
-            command.root.setSignal(std::to_string(number));
-            return session.submit(mint_command_id(), command).ignoreResult();
-        }));
-    };
 }
 
 int run_detached(Invocation& call, const ContainerOptions& container, const std::string& id, Submitted submitted) {
@@ -51,18 +30,12 @@ int run_detached(Invocation& call, const ContainerOptions& container, const std:
     return 0;
 }
 
-class IgnoreErrors final : public kj::TaskSet::ErrorHandler {
-    // A signal that comes too late has nobody to go to.
-    void taskFailed(kj::Exception&&) override {}
-};
-
 int run_attached(Invocation& call, const RunOptions& options, const CommandId& id,
                  Payload<schema::RunContainer>& command, RelayOptions relay) {
     const ContainerOptions& container = options.container;
     const std::string hex = id.hex();
-    IgnoreErrors ignore;
-    kj::TaskSet tasks(ignore);
-    if (options.sig_proxy && !container.tty) relay.on_signal = forward_signals(call.session, hex, tasks);
+    SignalForwarder signals(call.session, hex);
+    if (options.sig_proxy && !container.tty) relay.on_signal = signals.handler();
 
     Payload<schema::Container::AttachParams> params;
     params.root.setContainer(hex);
@@ -93,7 +66,9 @@ int run(Invocation& call) {
     ContainerOptions& container = options.container;
     RelayOptions relay{.tty = container.tty, .open_stdin = container.interactive, .detach_keys = {}, .on_signal = {}};
     relay.detach_keys = OR_FAIL(call, parse_detach_keys(options.detach_keys));
-    if (!options.detach) OR_FAIL_STATUS(call, check_terminal(container.tty, container.interactive));
+    if (!options.detach) {
+        if (const auto status = check_terminal(container.tty, container.interactive)) return *status;
+    }
     OR_FAIL_STATUS(call, container.check_cid_file());
 
     Payload<schema::RunContainer> command;

@@ -76,10 +76,10 @@ Submitted Session::submit_words(const CommandId& id, uint64_t type, capnp::Messa
     return request.send();
 }
 
-Result<bool> Session::wait_caused(Submitted submitted) {
+Result<Caused> Session::wait_caused(Submitted submitted) {
     const auto response = TRY(wait(kj::mv(submitted)));
     const auto outcome = response.getOutcome();
-    if (outcome.isAccepted()) return outcome.getAccepted().getLastSeq() != 0;
+    if (outcome.isAccepted()) return Caused{outcome.getAccepted().getFirstSeq(), outcome.getAccepted().getLastSeq()};
     return fail(outcome.getRejected().getMessage().cStr());
 }
 

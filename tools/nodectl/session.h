@@ -32,6 +32,12 @@ struct Payload {
     typename T::Builder root = message.initRoot<T>();
 };
 
+/// The events that a command caused, by seq; `last` is 0 if there was nothing to do.
+struct Caused {
+    uint64_t first = 0;
+    uint64_t last = 0;
+};
+
 using Submitted = capnp::RemotePromise<schema::Node::SubmitResults>;
 using StreamCall = capnp::RemotePromise<schema::Node::CallWithStreamResults>;
 
@@ -63,9 +69,8 @@ public:
     Submitted submit(const CommandId& id, Payload<T>& command) {
         return submit_words(id, capnp::typeId<T>(), command.message);
     }
-    /// Waits until its events are durable; a rejection is an Error with its sentence. False: accepted, but there was
-    /// nothing to do.
-    Result<bool> wait_caused(Submitted submitted);
+    /// Waits until its events are durable; a rejection is an Error with its sentence.
+    Result<Caused> wait_caused(Submitted submitted);
     Status wait_accepted(Submitted submitted);
 
     /// Calls a method of a plugin's interface by name, with a descriptor along. The descriptor is closed here when noded

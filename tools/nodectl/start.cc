@@ -22,24 +22,26 @@ Status start_one(Session& session, const std::string& name, Submitted submitted)
     return {};
 }
 
-int start_attached(Invocation& call, bool interactive, RelayOptions relay) {
+int start_attached(Invocation& call, bool interactive, bool sig_proxy, RelayOptions relay) {
     const auto inspected = OR_FAIL(call, inspect_one(call.session, call.arguments[0]));
     const auto state = inspected.getState();
+    const auto spec = state.getSpec();
     const std::string id = state.getId().cStr();
-    relay.tty = state.getSpec().getTty();
-    relay.open_stdin = interactive && state.getSpec().getOpenStdin();
-    OR_FAIL_STATUS(call, check_terminal(relay.tty, relay.open_stdin));
+    relay.tty = spec.getTty();
+    relay.open_stdin = interactive && spec.getOpenStdin();
+    if (const auto status = check_terminal(relay.tty, relay.open_stdin)) return *status;
+    SignalForwarder signals(call.session, id);
+    if (sig_proxy && !relay.tty) relay.on_signal = signals.handler();
 
+    // A stopped container can not be attached to, so that comes second; what was written meanwhile is asked for.
+    OR_FAIL_STATUS(call, call.session.wait_accepted(send_start(call.session, id)));
     Payload<schema::Container::AttachParams> params;
     params.root.setContainer(id);
+    params.root.setFlags(kAttachFromStart);
     const auto attachment = OR_FAIL(call, Attachment::begin(call.session, "attach", params, std::move(relay)));
-    OR_FAIL_STATUS(call, call.session.wait_accepted(send_start(call.session, id)));
-    auto waited = send_wait(call.session, id, state.getSpec().getAutoRemove() ? Until::REMOVED : Until::EXITED);
+    auto waited = ended(send_wait(call.session, id, spec.getAutoRemove() ? Until::REMOVED : Until::EXITED));
     OR_FAIL_STATUS(call, attachment->relay().begin_input());
-    const Finished finished = OR_FAIL(call, attachment->finish(waited.then([](auto&& response) {
-        const auto result = response.getResult();
-        return Ended{static_cast<int>(result.getExitCode()), result.getError().cStr(), result.getStartFailed()};
-    })));
+    const Finished finished = OR_FAIL(call, attachment->finish(kj::mv(waited)));
     if (finished.detached) return 0;
     if (finished.ended.start_failed) call.failed(Error{0, finished.ended.error});
     return finished.ended.code;
@@ -50,18 +52,20 @@ int start_attached(Invocation& call, bool interactive, RelayOptions relay) {
 int start(Invocation& call) {
     bool attach = false;
     bool interactive = false;
+    bool sig_proxy = true;
     std::string detach_keys = kDetachKeysDefault;
     const Option options[] = {
         {'a', "attach", &attach, "", "Attach STDOUT/STDERR"},
         {0, "detach-keys", &detach_keys, "string", "Key sequence for detaching (default \"ctrl-p,ctrl-q\")"},
         {'i', "interactive", &interactive, "", "Attach container's STDIN"},
+        {0, "sig-proxy", &sig_proxy, "", "Proxy received signals to the process (default true)"},
     };
     if (const auto status = call.parse(options, {.min = 1})) return *status;
     if (attach || interactive) {
         if (call.arguments.size() > 1) return call.failed(Error{0, "you cannot start and attach multiple containers at once"});
         RelayOptions relay;
         relay.detach_keys = OR_FAIL(call, parse_detach_keys(detach_keys));
-        return start_attached(call, interactive, std::move(relay));
+        return start_attached(call, interactive, sig_proxy, std::move(relay));
     }
     std::vector<Submitted> submitted;
     for (const std::string& name : call.arguments) submitted.push_back(send_start(call.session, name));
