@@ -138,6 +138,7 @@ struct FakeHost::Impl {
     std::vector<Line> lines;
     uint64_t stale = 0;
     uint64_t undeclared = 0;
+    uint64_t late_answers = 0;
     uint64_t handles = 0;
     uint32_t ids = 0;
     int64_t now_ns = 0;
@@ -293,7 +294,10 @@ constexpr noded_ext_paths kPaths{sizeof(noded_ext_paths), paths_state, paths_run
 
 FakeHost::Answer* new_answer(Loaded& plugin, uint64_t token) {
     auto found = plugin.fake->calls.find(token);
-    if (found == plugin.fake->calls.end() || !found->second.open) return nullptr;
+    if (found == plugin.fake->calls.end() || !found->second.open) {
+        ++plugin.fake->late_answers;
+        return nullptr;
+    }
     CHECK_MSG(found->second.plugin == &plugin, "a call was answered by another plugin");
     found->second.open = false;
     found->second.answer = std::make_unique<FakeHost::Answer>();
@@ -789,6 +793,7 @@ const std::vector<FakeHost::Published>& FakeHost::published() const { return imp
 const std::vector<FakeHost::Line>& FakeHost::lines() const { return impl_->lines; }
 uint64_t FakeHost::stale_proposals() const { return impl_->stale; }
 uint64_t FakeHost::undeclared_events() const { return impl_->undeclared; }
+uint64_t FakeHost::late_answers() const { return impl_->late_answers; }
 size_t FakeHost::timers() const { return impl_->timers.size(); }
 size_t FakeHost::watches() const { return impl_->watches.size(); }
 size_t FakeHost::open_calls() const {

@@ -182,6 +182,8 @@ public:
     /// them.
     uint64_t stale_proposals() const;
     uint64_t undeclared_events() const;
+    /// Answers to calls that were answered already or whose client had gone.
+    uint64_t late_answers() const;
     size_t timers() const;
     size_t watches() const;
     size_t open_calls() const;

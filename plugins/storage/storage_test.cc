@@ -104,6 +104,7 @@ TEST_F(StorageTest, a_wait_whose_client_went_away_is_forgotten) {
     host.cancel(token);
     load("1 box:1 a\n");
     EXPECT_EQ(host.answer(token), nullptr);
+    EXPECT_EQ(host.late_answers(), 0u);
 }
 
 TEST_F(StorageTest, a_failed_import_says_why_and_the_next_one_goes_on) {
