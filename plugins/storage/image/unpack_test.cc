@@ -289,8 +289,6 @@ TEST(Unpack, hard_links_reach_only_files_of_the_same_layer) {
     EXPECT_EQ(
         refusal(TarBuilder().hard("h", "missing").finish()),
         "unpack archive.tar: entry h is a hard link to missing, which no entry before it created");
-    EXPECT_EQ(refusal(TarBuilder().link("s", "/etc/passwd").hard("h", "s").finish()),
-              "unpack archive.tar: entry h is a hard link to s, which is a symbolic link");
     EXPECT_EQ(
         refusal(TarBuilder().link("s", "/etc").hard("h", "s/passwd").finish()),
         "unpack archive.tar: entry h is a hard link to s/passwd, which no entry before it created");
@@ -305,6 +303,14 @@ TEST(Unpack, hard_links_reach_only_files_of_the_same_layer) {
               "unpack archive.tar: entry f is a hard link to f, itself");
     EXPECT_EQ(refusal(TarBuilder().file(".wh.w").hard("h", "w").finish()),
               "unpack archive.tar: entry h is a hard link to w, which is a whiteout");
+}
+
+TEST(Unpack, a_hard_link_to_a_symbolic_link_is_a_second_name_of_it) {
+    TestStore store;
+    auto image = store.import(TarBuilder().link("s", "/etc/passwd").hard("h", "s").finish());
+    ASSERT_TRUE(image) << image.error().message;
+    EXPECT_TRUE(S_ISLNK(lstat_of(store.in(*image, "h")).st_mode));
+    EXPECT_EQ(lstat_of(store.in(*image, "s")).st_nlink, 2u);
 }
 
 TEST(Unpack, a_device_that_would_become_a_whiteout_is_refused) {
