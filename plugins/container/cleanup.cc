@@ -15,7 +15,8 @@ using sdk::text;
 
 namespace {
 
-constexpr int64_t kRetryNs = 5'000'000;
+constexpr const char* kTrash = "trash";
+constexpr int64_t kRetryNs = 2'000'000;
 /// Processes that were killed need a moment to leave their cgroups; what is left after so many
 /// tries (about ten seconds) is removed by the next start of noded.
 constexpr uint32_t kCleanupFailuresMax = 60;
@@ -30,57 +31,70 @@ void Effects::advance(Live& live) {
     }
     if (live.removing && live.cleaned) return propose_removed(live);
     if (live.removing) return clean(live, true);
-    if (live.traces) {
+    if (live.traces && !live.places) {
         if (live.over || live.start_wanted != 0) clean(live, false);
         return;
     }
     if (live.start_wanted != 0 && live.rootfs_ready) launch(live);
 }
 
-/// The shim removes its socket and exit record and ends; shim_closed goes on from there.
+/// The shim removes its socket and exit record and ends; shim_closed goes on from there. The
+/// container's processes are gone already, so that its cgroups can go meanwhile.
 void Effects::release(Live& live) {
     if (live.release_tag != 0) return;
     live.release_tag = ++tags_;
     const auto sent = live.link->send(ControlType::release, 0, live.release_tag, {});
     if (!sent) host_.warn("release the shim of container " + live.id + ": " + sent.error().message);
+    (void)cgroups_->remove(live.id);
 }
 
-/// Cgroups may be slow to go and a log may be large: on the offload lane.
+/// A few small folders: a removal's outcome waits for them, the offload lane would be slower.
+Status Effects::clean_now(const Live& live, bool everything) {
+    TRY_STATUS(cgroups_->remove(live.id));
+    TRY_STATUS(sys_->remove_tree(runtime_folder(live)));
+    return everything ? throw_away(live.id) : Status();
+}
+
 void Effects::clean(Live& live, bool everything) {
-    live.cleaning = true;
-    auto status = std::make_shared<Status>();
-    auto work = [sys = sys_, cgroups = cgroups_, status, everything, id = live.id,
-                 runtime = runtime_folder(live), state = state_folder(live.id)] {
-        *status = cgroups->remove(id);
-        if (auto removed = sys->remove_tree(runtime); !removed) *status = removed;
-        if (!everything) return;
-        if (auto removed = sys->remove_tree(state); !removed) *status = removed;
-    };
-    auto done = [this, status, everything, id = live.id] { cleaned(id, everything, *status); };
-    if (host_.offload(std::move(work), std::move(done))) return;
-    after(kRetryNs, [this, everything, id = live.id] {
-        if (Live* again = find_live(id)) clean(*again, everything);
-    });
-}
-
-void Effects::cleaned(const std::string& id, bool everything, const Status& status) {
-    Live* live = find_live(id);
-    if (live == nullptr) return;
-    if (!status && ++live->cleanup_failures < kCleanupFailuresMax) {
-        cgroups_->kill(id);
-        after(kRetryNs * live->cleanup_failures, [this, everything, id] {
-            if (Live* again = find_live(id)) clean(*again, everything);
+    const Status status = clean_now(live, everything);
+    if (!status && ++live.cleanup_failures < kCleanupFailuresMax) {
+        cgroups_->kill(live.id);
+        live.cleaning = true;
+        after(kRetryNs * live.cleanup_failures, [this, id = live.id] {
+            Live* again = find_live(id);
+            if (again == nullptr) return;
+            again->cleaning = false;
+            advance(*again);
         });
         return;
     }
     if (!status)
-        host_.warn("remove what is left of container " + id + ": " + status.error().message);
-    live->cleaning = false;
-    live->cleanup_failures = 0;
-    live->traces = false;
-    live->cleaned = everything;
-    if (everything && state_.get(id) == nullptr) return drop_live(id);  // a stray
-    advance(*live);
+        host_.warn("remove what is left of container " + live.id + ": " + status.error().message);
+    live.cleanup_failures = 0;
+    live.traces = false;
+    live.cleaned = everything;
+    if (everything && state_.get(live.id) == nullptr) return drop_live(live.id);  // a stray
+    advance(live);
+}
+
+/// The log, which may be large: one rename now, the deletion on the offload lane.
+Status Effects::throw_away(const std::string& id) {
+    if (!sys_->exists(state_folder(id))) return {};
+    const std::string trash = state_dir_ + "/" + kTrash;
+    TRY(sys_->make_folder(trash));
+    TRY_STATUS(sys_->move(state_folder(id), trash + "/" + id));
+    empty_trash();
+    return {};
+}
+
+/// Also after a restart. What cannot be deleted now is tried again by the next call.
+void Effects::empty_trash() {
+    const std::string trash = state_dir_ + "/" + kTrash;
+    auto work = [sys = sys_, trash] {
+        for (const std::string& name : sys->folders_in(trash))
+            (void)sys->remove_tree(trash + "/" + name);
+    };
+    (void)host_.offload(std::move(work), [] {});
 }
 
 /// Storage's part must be done as well.

@@ -71,7 +71,8 @@ struct Live {
     bool over = false;         ///< the outcome of that run is durable: the shim may go
     uint64_t release_tag = 0;  ///< of the release, once it was sent
     bool traces = false;       ///< there may be cgroups and a runtime folder
-    bool cleaning = false;     ///< a removal is on the offload lane
+    bool places = false;       ///< folders and cgroups of the wanted start are made
+    bool cleaning = false;     ///< a cgroup was still busy: the removal is tried again soon
     bool cleaned = false;      ///< nothing is left of the container
     uint32_t cleanup_failures = 0;
 
@@ -159,6 +160,7 @@ private:
 
     // launch.cc
     void launch(Live& live);
+    Status make_places(Live& live);
     Status launch_now(Live& live, const Container& container);
     LaunchSpec launch_spec(const Live& live, const Container& container);
     Result<std::unique_ptr<ShimLink>> take_shim(const std::string& id);
@@ -190,7 +192,9 @@ private:
     void advance(Live& live);
     void release(Live& live);
     void clean(Live& live, bool everything);
-    void cleaned(const std::string& id, bool everything, const Status& status);
+    Status clean_now(const Live& live, bool everything);
+    Status throw_away(const std::string& id);
+    void empty_trash();
     void propose_removed(Live& live);
 
     // wait.cc

@@ -51,6 +51,14 @@ protected:
     std::string run_folder(int run = 1) {
         return host.runtime_dir("container") + "/" + id + "/" + std::to_string(run);
     }
+    /// MOUNT/noded/NODE in each hierarchy.
+    std::vector<std::string> node_groups() {
+        std::vector<std::string> found;
+        for (const char* mount : {"/cg/cpu", "/cg/devices", "/cg/unified"})
+            for (const std::string& node : sys().folders_in(std::string(mount) + "/noded"))
+                found.push_back(std::string(mount) + "/noded/" + node);
+        return found;
+    }
     void settle() {
         while (host.poll_fds() > 0) {
         }
@@ -175,6 +183,24 @@ TEST_F(ContainerEffects, a_shim_is_kept_ready_after_the_first_start) {
     EXPECT_FALSE(shim().take());
 }
 
+TEST_F(ContainerEffects, cgroups_are_made_while_the_rootfs_is_prepared) {
+    run();
+    host.advance(1);
+    EXPECT_EQ(sys().traces_of(id).size(), 5u) << "three cgroups, log and runtime folder";
+    prepare_rootfs();
+    EXPECT_EQ(shim().take()->header.type, ControlType::launch);
+}
+
+TEST_F(ContainerEffects, a_start_that_was_prepared_only_is_begun_anew_after_a_restart) {
+    run();
+    host.advance(1);
+    host.restart();
+    EXPECT_EQ(host.count<schema::ContainerStartFailed>(), 0u);
+    prepare_rootfs();
+    ASSERT_EQ(sys().shims.size(), 1u);
+    EXPECT_EQ(shim().take()->header.type, ControlType::launch);
+}
+
 TEST_F(ContainerEffects, started_carries_pids_and_start_time) {
     start();
     const auto* event = host.last<schema::ContainerStarted>();
@@ -243,11 +269,12 @@ TEST_F(ContainerEffects, no_shim_program_is_a_failed_start) {
 
 TEST_F(ContainerEffects, a_second_run_waits_until_the_first_is_gone) {
     start();
+    // each of the three cgroups at the release, one again when the shim is gone
+    sys().busy_removals = 4;
     exit_with(0);
     FakeShim& first = shim();
     ASSERT_TRUE(command<schema::StartContainer>().accepted);
     EXPECT_EQ(sys().shims.size(), 1u);
-    sys().busy_removals = 1;
     first.die();
     settle();
     EXPECT_EQ(sys().shims.size(), 1u) << "a cgroup was still busy";
@@ -268,11 +295,13 @@ TEST_F(ContainerEffects, removal_ends_when_both_sides_are_done_in_either_order) 
             {.id = numbered(storage_first ? 8 : 9)});
         id = numbered(storage_first ? 8 : 9).hex();
         prepare_rootfs();
-        host.hold_offload(true);
+        // Our side is held up by a cgroup of an earlier run.
+        for (const std::string& path : node_groups()) sys().folders.insert(path + "/" + id);
+        sys().busy_removals = storage_first ? 1 : 0;
         ASSERT_TRUE(command<schema::RemoveContainer>().accepted);
         if (storage_first) remove_rootfs();
         EXPECT_EQ(phase(), Phase::REMOVING);
-        host.hold_offload(false);
+        host.advance(1'000'000'000);
         if (!storage_first) remove_rootfs();
         EXPECT_EQ(phase(), Phase(99));
         EXPECT_TRUE(sys().traces_of(id).empty());
@@ -571,11 +600,11 @@ TEST_F(ContainerEffects, a_removal_that_was_interrupted_goes_on) {
     exit_with(0);
     shim().die();
     settle();
-    host.hold_offload(true);
+    host.hold_reactions(true);
     ASSERT_TRUE(command<schema::RemoveContainer>().accepted);
     remove_rootfs();
     host.restart();
-    host.hold_offload(false);
+    host.hold_reactions(false);
     EXPECT_EQ(host.count<schema::ContainerRemoved>(), 1u);
     EXPECT_TRUE(sys().traces_of(id).empty());
 }
@@ -586,12 +615,8 @@ TEST_F(ContainerEffects, what_belongs_to_no_container_is_removed) {
     for (const std::string& path :
          {folder, folder + "/1", host.state_dir("container") + "/" + stray})
         sys().folders.insert(path);
-    for (const std::string& path : sys().folders)
-        if (path.starts_with("/cg/unified/noded/") && path.find('/', 18) == std::string::npos) {
-            sys().folders.insert(path + "/" + stray);
-            break;
-        }
-    ASSERT_EQ(sys().traces_of(stray).size(), 4u);
+    for (const std::string& path : node_groups()) sys().folders.insert(path + "/" + stray);
+    ASSERT_EQ(sys().traces_of(stray).size(), 6u);
     host.restart();
     EXPECT_TRUE(sys().traces_of(stray).empty());
 }

@@ -59,7 +59,6 @@ void Effects::refill_later() {
 void Effects::launch(Live& live) {
     const Container* container = state_.get(live.id);
     CHECK(container != nullptr && live.start_wanted != 0 && !live.link);
-    live.traces = true;
     live.over = false;
     live.release_tag = 0;
     if (const auto launched = launch_now(live, *container); !launched) {
@@ -70,15 +69,25 @@ void Effects::launch(Live& live) {
     }
 }
 
-Status Effects::launch_now(Live& live, const Container& container) {
-    const std::string folder = run_folder(live, live.start_wanted);
+/// Needs nothing of the rootfs: usually done while RootfsPrepared is on its way to the disk.
+Status Effects::make_places(Live& live) {
+    if (live.places) return {};
+    live.traces = true;
     TRY(sys_->make_folder(runtime_folder(live)));
-    TRY(sys_->make_folder(folder));
     TRY(sys_->make_folder(state_folder(live.id)));
     TRY_STATUS(cgroups_->create(live.id));
+    live.places = true;
+    return {};
+}
+
+Status Effects::launch_now(Live& live, const Container& container) {
+    TRY_STATUS(make_places(live));
+    // From here on reconcile takes it that a shim may have been told to start.
+    TRY(sys_->make_folder(run_folder(live, live.start_wanted)));
     const Buffer spec = TRY(launch_encode(launch_spec(live, container)));
     live.link = TRY(take_shim(live.id));
     live.launched = live.start_wanted;
+    live.places = false;
     Stream stream;
     if (!live.streams.empty()) {
         stream = std::move(live.streams.front());

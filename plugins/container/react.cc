@@ -38,6 +38,12 @@ void Effects::start_requested(const noded_event& event) {
                                  " seconds");
     });
     advance(live);
+    if (live.launched == live.run || live.traces) return;
+    after(0, [this, id = live.id] {
+        Live* waiting = find_live(id);
+        if (waiting == nullptr || waiting->start_wanted == 0 || waiting->link) return;
+        if (!waiting->traces) (void)make_places(*waiting);
+    });
 }
 
 void Effects::rootfs_prepared(const noded_event& event) {
@@ -73,6 +79,7 @@ void Effects::start_failed(const noded_event& event) {
     cancel(live.start_timer);
     live.start_wanted = 0;
     live.over = true;
+    live.places = false;
     live.end = {in->getExitCode(), to_string(in->getMessage()), true};
     live.streams.clear();
     answer_waiters(live, {Until::STARTED, Until::EXITED}, live.end);

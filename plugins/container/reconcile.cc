@@ -63,6 +63,7 @@ void Effects::reconcile() {
         reconcile_container(live, container);
     }
     remove_strays();
+    empty_trash();
     refill_later();
 }
 

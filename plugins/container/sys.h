@@ -32,6 +32,7 @@ public:
     virtual Result<bool> make_folder(const std::string& path) = 0;
     /// What is not there is removed already.
     virtual Status remove_tree(const std::string& path) = 0;
+    virtual Status move(const std::string& from, const std::string& to) = 0;
     /// One empty folder or cgroup; what is not there is removed already.
     virtual Status remove_folder(const std::string& path) = 0;
     virtual bool exists(const std::string& path) = 0;

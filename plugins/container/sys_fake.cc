@@ -184,6 +184,18 @@ Status FakeSys::remove_tree(const std::string& path) {
     return {};
 }
 
+Status FakeSys::move(const std::string& from, const std::string& to) {
+    if (!folders.contains(from)) return fail_errno(ENOENT, "move " + from);
+    const auto moved = [&](const std::string& at) { return to + at.substr(from.size()); };
+    const std::set<std::string> before = folders;
+    for (const std::string& at : before)
+        if (at == from || at.starts_with(from + "/")) folders.insert(moved(at));
+    const std::map<std::string, std::string> files_before = files;
+    for (const auto& [at, content] : files_before)
+        if (at.starts_with(from + "/")) files[moved(at)] = content;
+    return remove_tree(from);
+}
+
 Status FakeSys::remove_folder(const std::string& path) {
     if (folders.contains(path) && busy_removals > 0) {
         --busy_removals;

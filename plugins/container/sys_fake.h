@@ -75,6 +75,7 @@ public:
     uint32_t peer_pid(int) override { return 4321; }
     Result<bool> make_folder(const std::string& path) override;
     Status remove_tree(const std::string& path) override;
+    Status move(const std::string& from, const std::string& to) override;
     Status remove_folder(const std::string& path) override;
     bool exists(const std::string& path) override {
         return folders.contains(path) || files.contains(path);

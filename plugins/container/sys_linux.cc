@@ -32,6 +32,7 @@ public:
     uint32_t peer_pid(int socket) override;
     Result<bool> make_folder(const std::string& path) override;
     Status remove_tree(const std::string& path) override;
+    Status move(const std::string& from, const std::string& to) override;
     Status remove_folder(const std::string& path) override;
     bool exists(const std::string& path) override { return access(path.c_str(), F_OK) == 0; }
     std::vector<std::string> folders_in(const std::string& path) override;
@@ -66,6 +67,11 @@ Status LinuxSys::remove_tree(const std::string& path) {
     std::filesystem::remove_all(path, error);
     if (error) return fail_errno(error.value(), "remove " + path);
     return {};
+}
+
+Status LinuxSys::move(const std::string& from, const std::string& to) {
+    if (rename(from.c_str(), to.c_str()) == 0) return {};
+    return fail_errno(errno, "move " + from + " to " + to);
 }
 
 Status LinuxSys::remove_folder(const std::string& path) {
