@@ -1,5 +1,6 @@
-// Frames on an attach socket (SOCK_STREAM), between the shim and whoever shows or feeds a container's streams: nodectl holds
-// the other end. The same for an exec. PROTOCOL.md has the rules. Header-only, no library.
+// Frames on an attach socket (SOCK_STREAM), between the shim and whoever shows or feeds a
+// container's streams: nodectl holds the other end. The same for an exec. PROTOCOL.md has the
+// rules. Header-only, no library.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ enum class AttachKind : uint8_t {
     exit = 5,         ///< from the shim: AttachExit, the last frame
 };
 
-/// Little-endian, like everything here. Data frames are never empty. A receiver skips kinds that it does not know.
+/// Little-endian, like everything here. Data frames are never empty. A receiver skips kinds that it
+/// does not know.
 struct AttachHeader {
     AttachKind kind;
     uint8_t zero[3];
@@ -29,7 +31,7 @@ struct AttachResize {
 };
 
 struct AttachExit {
-    int32_t code;     ///< as docker's exit status; 125 to 127 when it could not be started
+    int32_t code;  ///< as docker's exit status; 125 to 127 when it could not be started
 };
 
 constexpr uint32_t attach_frame_bytes_max = 1 << 20;  ///< a longer frame ends the connection

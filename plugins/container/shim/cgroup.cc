@@ -1,5 +1,6 @@
-// A child's way into its cgroups, and the read-only view of them that the container gets. The child writes "0" to each v1 tasks
-// file while it is the only thread of its group: the kernel then needs no lock over all threads of the machine.
+// A child's way into its cgroups, and the read-only view of them that the container gets. The child
+// writes "0" to each v1 tasks file while it is the only thread of its group: the kernel then needs
+// no lock over all threads of the machine.
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -22,8 +23,11 @@ void join(Start& start, const char* folder, const char* file) {
 /// Makes /sys/fs/cgroup/<name> and moves the tree there.
 void place(Start& start, int& tree, const char* name) {
     if (tree < 0) return;
-    mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
-                            .attr_clr = 0, .propagation = 0, .userns_fd = 0};
+    mount_attr read_only = {
+        .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+        .attr_clr = 0,
+        .propagation = 0,
+        .userns_fd = 0};
     long result = sys(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &read_only, sizeof read_only);
     const Path target("/sys/fs/cgroup", name[0] != 0 ? "/" : "", name);
     if (result == 0 && name[0] != 0) result = sys(SYS_mkdirat, AT_FDCWD, target.c_str(), 0755);
@@ -44,7 +48,8 @@ bool shows_v1(const launch::Launch& container) {
 void join_cgroups(Start& start) {
     const launch::Launch& container = *start.container;
     // The v2 group was entered by clone3 itself.
-    for (uint32_t i = 0; i < container.cgroup_count; ++i) join(start, container.cgroups[i].first, "/tasks");
+    for (uint32_t i = 0; i < container.cgroup_count; ++i)
+        join(start, container.cgroups[i].first, "/tasks");
     if (start.is_exec || (container.namespaces & CLONE_NEWCGROUP) == 0) return;
     // Only now: the namespace's root is where its maker stands.
     const long result = sys(SYS_unshare, CLONE_NEWCGROUP);
@@ -60,7 +65,8 @@ void open_cgroup_trees(Start& start, int* trees) {
                                  : nullptr;
         trees[i] = -1;
         if (folder == nullptr) continue;
-        trees[i] = static_cast<int>(sys(SYS_open_tree, AT_FDCWD, folder, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+        trees[i] = static_cast<int>(
+            sys(SYS_open_tree, AT_FDCWD, folder, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
         if (trees[i] < 0) give_up(start, 125, "open the cgroup", folder, trees[i]);
     }
 }
@@ -71,9 +77,11 @@ void mount_cgroup_trees(Start& start, int* trees) {
     constexpr unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
     long result = sys(SYS_mount, "tmpfs", "/sys/fs/cgroup", "tmpfs", flags, "mode=755");
     if (result < 0) give_up(start, 125, "mount tmpfs on", "/sys/fs/cgroup", result);
-    for (uint32_t i = 0; i < container.cgroup_count; ++i) place(start, trees[i], container.cgroups[i].second);
+    for (uint32_t i = 0; i < container.cgroup_count; ++i)
+        place(start, trees[i], container.cgroups[i].second);
     place(start, trees[launch::cgroups_max], "unified");
-    result = sys(SYS_mount, nullptr, "/sys/fs/cgroup", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, nullptr);
+    result = sys(SYS_mount, nullptr, "/sys/fs/cgroup", nullptr,
+                 MS_REMOUNT | MS_BIND | MS_RDONLY | flags, nullptr);
     if (result < 0) give_up(start, 125, "make read-only", "/sys/fs/cgroup", result);
 }
 

@@ -1,4 +1,5 @@
-// The two bodies of a child. Each line is a step whose place matters; why is said where it is not plain.
+// The two bodies of a child. Each line is a step whose place matters; why is said where it is not
+// plain.
 #include "plugins/container/shim/child.h"
 
 #include <errno.h>
@@ -11,8 +12,8 @@
 namespace noded::shim {
 namespace {
 
-/// Dies with the shim while it is being made, and afterwards: a container without its shim would be one that nobody can stop,
-/// whose output goes nowhere and whose exit nobody learns.
+/// Dies with the shim while it is being made, and afterwards: a container without its shim would be
+/// one that nobody can stop, whose output goes nowhere and whose exit nobody learns.
 void die_with_shim(Start& start) {
     char byte;
     sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
@@ -23,14 +24,22 @@ void die_with_shim(Start& start) {
 void set_oom_score(Start& start) {
     const int wanted = start.container->oom_score_adj;
     if (wanted == start.oom_score_adj) return;
-    const Text<16> text(wanted < 0 ? "-" : "", static_cast<uint32_t>(wanted < 0 ? -wanted : wanted));
-    int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+    const Text<16> text(wanted < 0 ? "-" : "",
+                        static_cast<uint32_t>(wanted < 0 ? -wanted : wanted));
+    int fd = static_cast<int>(
+        sys(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
     const long result = fd < 0 ? fd : sys(SYS_write, fd, text.c_str(), text.view().size());
-    if (result < 0) start.warnings.add("set oom_score_adj to ").add(text.view()).add(": ").add(error_name(result)).add("\n");
+    if (result < 0)
+        start.warnings.add("set oom_score_adj to ")
+            .add(text.view())
+            .add(": ")
+            .add(error_name(result))
+            .add("\n");
     close_fd(fd);
 }
 
-/// Signals as a new program expects them; the shim itself blocks them all. It ignores none, so none is ignored here.
+/// Signals as a new program expects them; the shim itself blocks them all. It ignores none, so none
+/// is ignored here.
 void open_signals() {
     const uint64_t none = 0;
     sys(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
@@ -101,8 +110,10 @@ void exec_child(void* argument) {
     open_signals();
     set_oom_score(start);
     join_cgroups(start);
-    const unsigned namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-    // The shim has set the PID namespace for its children already; the mount namespace brings its root along.
+    const unsigned namespaces =
+        CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    // The shim has set the PID namespace for its children already; the mount namespace brings its
+    // root along.
     const long result = sys(SYS_setns, start.container_pidfd, namespaces);
     if (result < 0) give_up(start, 125, "enter", "the container's namespaces", result);
     sys(SYS_setsid);

@@ -1,7 +1,8 @@
-// The child of a shim, from clone to exec: it makes itself a container's first process, or enters a running container. It runs
-// in the shim's own memory on a stack of its own, so the spec is read where it lies, and a failure is a note in Start. It shares
-// no descriptors, file-system state or signal handlers with the shim, writes to nothing but Start and its stack, and ends by
-// execve or by exit_group. Called by the shim's loop only.
+// The child of a shim, from clone to exec: it makes itself a container's first process, or enters a
+// running container. It runs in the shim's own memory on a stack of its own, so the spec is read
+// where it lies, and a failure is a note in Start. It shares no descriptors, file-system state or
+// signal handlers with the shim, writes to nothing but Start and its stack, and ends by execve or
+// by exit_group. Called by the shim's loop only.
 #pragma once
 
 #include "plugins/container/shim/control.h"
@@ -11,7 +12,8 @@
 
 namespace noded::shim {
 
-/// Kernel file systems that are made but not yet attached; they belong to the namespaces of their maker.
+/// Kernel file systems that are made but not yet attached; they belong to the namespaces of their
+/// maker.
 struct KernelMounts {
     int sysfs;
     int devices;    ///< the tmpfs of /dev, filled
@@ -21,8 +23,9 @@ struct KernelMounts {
 
 constexpr unsigned spare_namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 
-/// Namespaces and mounts made before anybody has asked for a container: more than a third of a start. The mount namespace holds
-/// nothing but an empty tmpfs, so it keeps no mount of the host busy, and a rootfs put on top of it hides it for good.
+/// Namespaces and mounts made before anybody has asked for a container: more than a third of a
+/// start. The mount namespace holds nothing but an empty tmpfs, so it keeps no mount of the host
+/// busy, and a rootfs put on top of it hides it for good.
 struct Spare {
     bool complete;
     int namespaces[4];  ///< mount, network, IPC, UTS
@@ -31,49 +34,56 @@ struct Spare {
 
 /// What one child is told, and what it leaves behind when it does not reach its exec.
 struct Start {
-    launch::Launch* process;          ///< command, environment, folder, user, terminal
-    const launch::Launch* container;  ///< everything that confines it; the same object for the container itself
+    launch::Launch* process;  ///< command, environment, folder, user, terminal
+    /// everything that confines it; the same object for the container itself
+    const launch::Launch* container;
     bool is_exec;
-    Spare* spare;       ///< used by a container's child, filled by a spare's; nullptr: make everything now
-    int rootfs_fd;      ///< detached overlay mount; -1 when the child must mount it itself
+    /// used by a container's child, filled by a spare's; nullptr: make everything now
+    Spare* spare;
+    int rootfs_fd;        ///< detached overlay mount; -1 when the child must mount it itself
     int container_pidfd;  ///< of the container's first process, for an exec
-    int report_fd;      ///< socket to the shim: carries the terminal, and its end means "executed, or gave up"
-    int stdio[3];       ///< -1 stands for /dev/null; unused with a terminal
+    int report_fd;  ///< socket to the shim: carries the terminal, and its end means "executed, or
+                    ///< gave up"
+    int stdio[3];   ///< -1 stands for /dev/null; unused with a terminal
     int oom_score_adj;  ///< what the shim has, hence what the child was born with
 
-    bool executing;     ///< the next thing is execve: an end without a code is success
-    int code;           ///< 0, or 125, 126, 127 with a sentence in `message`
+    bool executing;  ///< the next thing is execve: an end without a code is success
+    int code;        ///< 0, or 125, 126, 127 with a sentence in `message`
     Text<shim_message_bytes_max> message;
     Text<shim_message_bytes_max> warnings;  ///< one sentence a line
 };
 
 /// Notes "what on: ERROR" with docker's exit code and ends the child.
-[[noreturn]] void give_up(Start& start, int code, std::string_view what, std::string_view on, long error);
+[[noreturn]] void give_up(Start& start, int code, std::string_view what, std::string_view on,
+                          long error);
 /// The same with a complete sentence.
 [[noreturn]] void give_up(Start& start, int code, std::string_view sentence);
 
-/// The detached overlay mount for a container, or a negative errno; -EINVAL also when the kernel is too old to take layers one
-/// by one (before 6.5), in which case the child mounts it the old way. Called by the shim, which keeps the descriptor, so that
-/// unmounting costs nobody time between the container's end and the news of it.
+/// The detached overlay mount for a container, or a negative errno; -EINVAL also when the kernel is
+/// too old to take layers one by one (before 6.5), in which case the child mounts it the old way.
+/// Called by the shim, which keeps the descriptor, so that unmounting costs nobody time between the
+/// container's end and the news of it.
 long open_overlay(const launch::Launch& container);
 
 /// The two bodies of a child, as clone_sharing_memory takes them; the argument is a Start.
 [[noreturn]] void container_child(void* start);
 [[noreturn]] void exec_child(void* start);
-[[noreturn]] void spare_child(void* start);  ///< shares the shim's descriptors, leaves them in Start::spare and exits
+/// shares the shim's descriptors, leaves them in Start::spare and exits
+[[noreturn]] void spare_child(void* start);
 
 // The parts, in the order in which the bodies call them.
-void join_cgroups(Start& start);                ///< cgroup.cc
+void join_cgroups(Start& start);  ///< cgroup.cc
 void open_cgroup_trees(Start& start, int* trees);
 void mount_cgroup_trees(Start& start, int* trees);
-void raise_loopback(Start& start);              ///< spare.cc
+void raise_loopback(Start& start);  ///< spare.cc
 void make_kernel_mounts(Start& start, KernelMounts* mounts);
 void enter_spare(Start& start);
-void make_mounts_private(Start& start);         ///< rootfs.cc
-void enter_rootfs(Start& start);                ///< ends with all mounts in place
+void make_mounts_private(Start& start);  ///< rootfs.cc
+void enter_rootfs(Start& start);         ///< ends with all mounts in place
 void hide_paths(Start& start);
-/// A descriptor (O_PATH) of `path` below the root, made when missing, with links resolved inside the root only.
+/// A descriptor (O_PATH) of `path` below the root, made when missing, with links resolved inside
+/// the root only.
 int open_target(Start& start, const char* path, bool folder);
-[[noreturn]] void become_process(Start& start); ///< process.cc: terminal, user, rights, exec
+[[noreturn]] void become_process(Start& start);  ///< process.cc: terminal, user, rights, exec
 
 }  // namespace noded::shim

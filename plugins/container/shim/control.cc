@@ -1,5 +1,6 @@
-// The conversation with noded. A connection that does not take its messages is dropped: noded connects again and asks for the
-// status, which says everything. Nothing that noded does or leaves undone reaches the container.
+// The conversation with noded. A connection that does not take its messages is dropped: noded
+// connects again and asks for the status, which says everything. Nothing that noded does or leaves
+// undone reaches the container.
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -23,7 +24,8 @@ bool read_request(const uint8_t* payload, size_t size, T* out) {
 size_t take_descriptors(msghdr& message, int* fds) {
     size_t count = 0;
     cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    if (rights == nullptr || rights->cmsg_level != SOL_SOCKET || rights->cmsg_type != SCM_RIGHTS) return 0;
+    if (rights == nullptr || rights->cmsg_level != SOL_SOCKET || rights->cmsg_type != SCM_RIGHTS)
+        return 0;
     const size_t received = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (; count < received && count < control_fds_max; ++count)
         memcpy(&fds[count], CMSG_DATA(rights) + count * sizeof(int), sizeof(int));
@@ -58,7 +60,8 @@ void Shim::drop_connection(Connection& connection) {
     unwatch(connection.fd);
     close_fd(connection.fd);
     connection.used = false;
-    // A spare shim whose noded is gone, or one whose spec was refused, has nobody left to hear from.
+    // A spare shim whose noded is gone, or one whose spec was refused, has nobody left to hear
+    // from.
     bool reachable = listening_;
     for (const Connection& other : connections_) reachable = reachable || other.used;
     const ShimState state = container().state;
@@ -82,19 +85,25 @@ void Shim::on_connection(size_t index) {
     const size_t fd_count = take_descriptors(message, fds);
     ControlHeader header;
     memcpy(&header, packet_, sizeof header);
-    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) answer(from, header.tag, EMSGSIZE, "the packet is too large");
-    else handle(from, header, packet_ + sizeof header, static_cast<size_t>(size) - sizeof header, fds, fd_count);
+    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+        answer(from, header.tag, EMSGSIZE, "the packet is too large");
+    else
+        handle(from, header, packet_ + sizeof header, static_cast<size_t>(size) - sizeof header,
+               fds, fd_count);
     for (int& fd : fds) close_fd(fd);  // what was kept is -1 now
 }
 
-void Shim::handle(Connection& from, const ControlHeader& header, const uint8_t* payload, size_t size, int* fds,
-                  size_t fd_count) {
+void Shim::handle(Connection& from, const ControlHeader& header, const uint8_t* payload,
+                  size_t size, int* fds, size_t fd_count) {
     const bool in_memfd = (header.flags & control_spec_in_memfd) != 0;
     const bool attaches = (header.flags & control_attach_socket) != 0;
-    const size_t fds_needed = header.type == ControlType::attach ? 1 : size_t{in_memfd} + size_t{attaches};
+    const size_t fds_needed =
+        header.type == ControlType::attach ? 1 : size_t{in_memfd} + size_t{attaches};
     SignalRequest signal;
     ResizeRequest resize;
-    if (fd_count != fds_needed) return answer(from, header.tag, EINVAL, "the descriptors are not those that the flags name");
+    if (fd_count != fds_needed)
+        return answer(from, header.tag, EINVAL,
+                      "the descriptors are not those that the flags name");
     const int memfd = in_memfd ? fds[0] : -1;
     int attach_fd = attaches || header.type == ControlType::attach ? fds[fd_count - 1] : -1;
     if (attach_fd >= 0) fds[fd_count - 1] = -1;
@@ -112,16 +121,19 @@ void Shim::handle(Connection& from, const ControlHeader& header, const uint8_t* 
                 return answer(from, header.tag, ESRCH, "attach: there is no container yet");
             }
             Client* client = add_client(0, attach_fd, header.flags);
-            if (client == nullptr) return answer(from, header.tag, EUSERS, "attach: too many clients are attached");
+            if (client == nullptr)
+                return answer(from, header.tag, EUSERS, "attach: too many clients are attached");
             answer(from, header.tag, 0, "");
             pump_output(*client);
             return;
         }
         case ControlType::signal:
-            if (read_request(payload, size, &signal)) return handle_signal(from, header.tag, signal);
+            if (read_request(payload, size, &signal))
+                return handle_signal(from, header.tag, signal);
             break;
         case ControlType::resize:
-            if (read_request(payload, size, &resize)) return handle_resize(from, header.tag, resize);
+            if (read_request(payload, size, &resize))
+                return handle_resize(from, header.tag, resize);
             break;
         case ControlType::status: return send_status(from, header.tag);
         case ControlType::release: return handle_release(from, header.tag);
@@ -134,7 +146,8 @@ void Shim::handle(Connection& from, const ControlHeader& header, const uint8_t* 
 Process* Shim::find(const ExecId& id) {
     if (id.text[0] == 0) return &container();
     for (size_t i = 1; i < processes_max; ++i)
-        if (processes_[i].used && std::string_view(processes_[i].id.text) == id.text) return &processes_[i];
+        if (processes_[i].used && std::string_view(processes_[i].id.text) == id.text)
+            return &processes_[i];
     return nullptr;
 }
 
@@ -144,7 +157,8 @@ void Shim::handle_signal(Connection& from, uint64_t tag, const SignalRequest& re
         return answer(from, tag, ESRCH, "signal: the process is not running");
     // Not yet reaped, so the number cannot belong to anybody else.
     const long result = sys(SYS_kill, process->pid, request.signal);
-    answer(from, tag, static_cast<int>(-result), result < 0 ? Text<64>("signal: kill: ", error_name(result)).view() : "");
+    answer(from, tag, static_cast<int>(-result),
+           result < 0 ? Text<64>("signal: kill: ", error_name(result)).view() : "");
 }
 
 void Shim::handle_resize(Connection& from, uint64_t tag, const ResizeRequest& request) {
@@ -163,8 +177,8 @@ void Shim::handle_release(Connection& from, uint64_t tag) {
     finish();
 }
 
-/// The runtime folder is noded's again before the connections close, which is how noded learns of it. Clients that are behind keep
-/// the shim a little longer; the log is open and may be removed.
+/// The runtime folder is noded's again before the connections close, which is how noded learns of
+/// it. Clients that are behind keep the shim a little longer; the log is open and may be removed.
 void Shim::finish() {
     if (listening_) {
         sys(SYS_unlinkat, AT_FDCWD, shim_socket_name, 0);
@@ -186,8 +200,8 @@ void Shim::answer(Connection& to, uint64_t tag, int error, std::string_view sent
     send(to, ControlType::result, tag, &reply, sizeof reply, sentence);
 }
 
-bool Shim::send(Connection& to, ControlType type, uint64_t tag, const void* fixed, size_t fixed_size,
-                std::string_view text) {
+bool Shim::send(Connection& to, ControlType type, uint64_t tag, const void* fixed,
+                size_t fixed_size, std::string_view text) {
     ControlHeader header = {type, 0, tag};
     iovec parts[3] = {{&header, sizeof header},
                       {const_cast<void*>(fixed), fixed_size},
@@ -200,7 +214,8 @@ bool Shim::send(Connection& to, ControlType type, uint64_t tag, const void* fixe
     return sent >= 0;
 }
 
-bool Shim::send_to_all(ControlType type, uint64_t tag, const void* fixed, size_t fixed_size, std::string_view text) {
+bool Shim::send_to_all(ControlType type, uint64_t tag, const void* fixed, size_t fixed_size,
+                       std::string_view text) {
     bool reached = false;
     for (Connection& connection : connections_)
         if (connection.used && send(connection, type, tag, fixed, fixed_size, text)) reached = true;
@@ -222,7 +237,9 @@ void Shim::send_status(Connection& to, uint64_t tag) {
         if (processes_[i].used) reply.execs[reply.status.exec_count++] = exec_reply(processes_[i]);
     const size_t size = sizeof(StatusReply) + reply.status.exec_count * sizeof(ExecReply);
     const bool failed = process.state == ShimState::start_failed;
-    if (!send(to, ControlType::status_reply, tag, &reply, size, failed ? process.start.message.view() : "")) return;
+    if (!send(to, ControlType::status_reply, tag, &reply, size,
+              failed ? process.start.message.view() : ""))
+        return;
     for (size_t i = 1; i < processes_max; ++i)
         if (processes_[i].used && processes_[i].ended()) processes_[i].reported = true;
 }

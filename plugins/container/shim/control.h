@@ -1,5 +1,6 @@
-// The control protocol between noded and a shim: packets on a SOCK_SEQPACKET socket, each a ControlHeader and a payload
-// (PROTOCOL.md has the conversation). Shared by both sides; plain structs only, because the shim links no C++ library.
+// The control protocol between noded and a shim: packets on a SOCK_SEQPACKET socket, each a
+// ControlHeader and a payload (PROTOCOL.md has the conversation). Shared by both sides; plain
+// structs only, because the shim links no C++ library.
 #pragma once
 
 #include <cstddef>
@@ -11,21 +12,23 @@ constexpr uint32_t control_version = 1;
 constexpr size_t control_packet_bytes_max = 128 << 10;  ///< larger specs travel in a memfd
 constexpr size_t control_fds_max = 4;
 constexpr size_t control_connections_max = 4;
-constexpr size_t execs_max = 32;                        ///< running, or ended and not yet reported
-constexpr size_t attach_clients_max = 16;               ///< of the container; each exec has one more
+constexpr size_t execs_max = 32;  ///< running, or ended and not yet reported
+/// of the container; each exec has one more
+constexpr size_t attach_clients_max = 16;
 constexpr size_t shim_message_bytes_max = 1024;
-constexpr char shim_socket_name[] = "shim.sock";        ///< in the runtime folder
-constexpr char exit_record_name[] = "exit";             ///< likewise
+constexpr char shim_socket_name[] = "shim.sock";  ///< in the runtime folder
+constexpr char exit_record_name[] = "exit";       ///< likewise
 
 enum class ControlType : uint32_t {
     // From noded. The answer carries the tag of the request.
-    launch = 1,        ///< launch spec [+ memfd] [+ attach socket] → started | start_failed
-    signal = 2,        ///< SignalRequest → result
-    attach = 3,        ///< AttachRequest + socket → result
-    resize = 4,        ///< ResizeRequest → result
-    exec = 5,          ///< exec spec [+ memfd] [+ attach socket] → exec_started | exec_failed
-    status = 6,        ///< nothing → status_reply
-    release = 7,       ///< nothing → the shim removes its socket and exit record and ends; result if it will not
+    launch = 1,  ///< launch spec [+ memfd] [+ attach socket] → started | start_failed
+    signal = 2,  ///< SignalRequest → result
+    attach = 3,  ///< AttachRequest + socket → result
+    resize = 4,  ///< ResizeRequest → result
+    exec = 5,    ///< exec spec [+ memfd] [+ attach socket] → exec_started | exec_failed
+    status = 6,  ///< nothing → status_reply
+    /// nothing → the shim removes its socket and exit record and ends; result if it will not
+    release = 7,
     // From the shim. started … exited go to every connection; exited and exec_exited carry tag 0.
     result = 100,        ///< ResultReply and a sentence
     started = 101,       ///< StartedReply and warnings, one sentence a line
@@ -34,18 +37,21 @@ enum class ControlType : uint32_t {
     exec_failed = 104,   ///< ExecReply and a sentence
     exec_exited = 105,   ///< ExecReply
     exited = 106,        ///< ExitReply
-    status_reply = 107,  ///< StatusReply, exec_count × ExecReply, and the sentence if the start failed
+    /// StatusReply, exec_count × ExecReply, and the sentence if the start failed
+    status_reply = 107,
 };
 
 enum ControlFlag : uint32_t {
-    control_spec_in_memfd = 1,    ///< launch, exec: the spec is the content of the first descriptor, the payload is empty
-    control_attach_socket = 2,    ///< launch, exec: the last descriptor is an attach socket
+    /// launch, exec: the spec is the content of the first descriptor, the payload is empty
+    control_spec_in_memfd = 1,
+    control_attach_socket = 2,  ///< launch, exec: the last descriptor is an attach socket
     // How a socket is attached: flags of attach, and of launch and exec with control_attach_socket.
     attach_stdin = 16,
     attach_stdout = 32,
     attach_stderr = 64,
-    attach_from_start = 128,      ///< everything since this start of the container, not only what comes from now on
-    attach_stdin_once = 256,      ///< when this client goes away, standard input ends
+    /// everything since this start of the container, not only what comes from now on
+    attach_from_start = 128,
+    attach_stdin_once = 256,  ///< when this client goes away, standard input ends
 };
 
 struct ControlHeader {
@@ -72,22 +78,29 @@ struct ResizeRequest {
 };
 
 struct ResultReply {
-    int32_t error;   ///< errno value, 0 for success; a sentence follows if it is not 0
+    int32_t error;  ///< errno value, 0 for success; a sentence follows if it is not 0
 };
 
-enum class ShimState : uint32_t { waiting = 1, starting = 2, running = 3, exited = 4, start_failed = 5 };
+enum class ShimState : uint32_t {
+    waiting = 1,
+    starting = 2,
+    running = 3,
+    exited = 4,
+    start_failed = 5
+};
 
 struct ExitReply {
-    int32_t code;      ///< as docker's: the exit code, 128+n after signal n, 125/126/127 when the start failed
-    int32_t signal;    ///< 0 unless a signal ended it
-    uint32_t oom;      ///< 1 if it was killed and its cgroup counted an out-of-memory kill
+    /// as docker's: the exit code, 128+n after signal n, 125/126/127 when the start failed
+    int32_t code;
+    int32_t signal;  ///< 0 unless a signal ended it
+    uint32_t oom;    ///< 1 if it was killed and its cgroup counted an out-of-memory kill
     uint32_t zero;
     uint64_t time_ns;  ///< wall clock
 };
 static_assert(sizeof(ExitReply) == 24);
 
 struct StartedReply {
-    int32_t pid;          ///< as the shim sees it
+    int32_t pid;  ///< as the shim sees it
     uint32_t zero;
     uint64_t time_ns;
     uint64_t log_offset;  ///< where this start's output begins in the log file
@@ -97,25 +110,26 @@ struct ExecReply {
     ExecId exec;
     ShimState state;
     int32_t pid;
-    int32_t code;      ///< as in ExitReply
+    int32_t code;  ///< as in ExitReply
     int32_t signal;
 };
 
 struct StatusReply {
-    uint32_t version;   ///< control_version of the shim
+    uint32_t version;  ///< control_version of the shim
     ShimState state;
-    char id[128];       ///< container id, empty while waiting
+    char id[128];  ///< container id, empty while waiting
     StartedReply started;
     ExitReply exit;
     uint32_t exec_count;
     uint32_t zero;
 };
 
-/// The file `exit` in the runtime folder: this, then `message_length` bytes. Complete or absent, never torn.
+/// The file `exit` in the runtime folder: this, then `message_length` bytes. Complete or absent,
+/// never torn.
 struct ExitRecord {
     uint32_t magic;
-    uint32_t version;        ///< control_version
-    ShimState state;         ///< exited or start_failed
+    uint32_t version;  ///< control_version
+    ShimState state;   ///< exited or start_failed
     uint32_t message_length;
     char id[128];
     StartedReply started;

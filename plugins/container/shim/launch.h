@@ -1,6 +1,7 @@
-// The launch spec: what noded tells a shim about the container it shall create, and about each exec. A flat sequence of
-// tagged records that the shim reads in place; PROTOCOL.md describes it. Shared by noded (launch_encode) and the shim
-// (launch_decode), which links no C++ library: keep this header free of anything that allocates.
+// The launch spec: what noded tells a shim about the container it shall create, and about each
+// exec. A flat sequence of tagged records that the shim reads in place; PROTOCOL.md describes it.
+// Shared by noded (launch_encode) and the shim (launch_decode), which links no C++ library: keep
+// this header free of anything that allocates.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,7 @@ constexpr uint32_t header_magic = 0x314c534e;  ///< "NSL1"
 /// Stands once, in front. Everything is in the byte order of the machine: a spec never leaves it.
 struct Header {
     uint32_t magic;
-    uint32_t size;     ///< of the whole spec, this header included
+    uint32_t size;  ///< of the whole spec, this header included
     uint32_t records;
     uint32_t zero;
 };
@@ -23,11 +24,12 @@ static_assert(sizeof(Header) == 16);
 struct Record {
     uint16_t tag;
     uint16_t zero;
-    uint32_t length;   ///< of the value without padding; of a string, its NUL included
+    uint32_t length;  ///< of the value without padding; of a string, its NUL included
 };
 static_assert(sizeof(Record) == 8);
 
-/// "text" is one NUL-terminated string, "texts" several behind one another. Unless marked with * a tag stands at most once.
+/// "text" is one NUL-terminated string, "texts" several behind one another. Unless marked with * a
+/// tag stands at most once.
 enum class Tag : uint16_t {
     id = 1,             ///< text: container id; of an exec, the exec id
     lower = 2,          ///< text*: absolute folder, the topmost layer first
@@ -47,22 +49,24 @@ enum class Tag : uint16_t {
     rlimit = 16,        ///< Rlimit*
     mount = 17,         ///< texts*: type ("bind", "tmpfs"), source, target, options
     namespaces = 18,    ///< u32: CLONE_NEW* bits; without CLONE_NEWNET the network is the host's
-    netns = 19,         ///< text: join the network namespace pinned at this path instead of a new one
-    cgroup_v2 = 20,     ///< text: absolute folder in the v2 tree
-    cgroup_v1 = 21,     ///< texts*: absolute folder, its name below /sys/fs/cgroup in the container (empty: not shown)
-    log = 22,           ///< text: absolute path of the log file, appended to
-    runtime = 23,       ///< text: absolute folder, exists, belongs to this container alone
-    stop_signal = 24,   ///< u32: sent to the container when the shim itself gets SIGTERM
-    window = 25,        ///< Window: initial size of the terminal
-    oom_score_adj = 26, ///< i32
-    sysctl = 27,        ///< texts*: path below /proc/sys ("net/ipv4/ip_forward"), value
-    shm_bytes = 28,     ///< u64: size of /dev/shm
+    /// text: join the network namespace pinned at this path instead of a new one
+    netns = 19,
+    cgroup_v2 = 20,  ///< text: absolute folder in the v2 tree
+    /// texts*: absolute folder, its name below /sys/fs/cgroup in the container (empty: not shown)
+    cgroup_v1 = 21,
+    log = 22,            ///< text: absolute path of the log file, appended to
+    runtime = 23,        ///< text: absolute folder, exists, belongs to this container alone
+    stop_signal = 24,    ///< u32: sent to the container when the shim itself gets SIGTERM
+    window = 25,         ///< Window: initial size of the terminal
+    oom_score_adj = 26,  ///< i32
+    sysctl = 27,         ///< texts*: path below /proc/sys ("net/ipv4/ip_forward"), value
+    shm_bytes = 28,      ///< u64: size of /dev/shm
 };
 
 enum Flag : uint32_t {
     flag_no_new_privs = 1,
     flag_tty = 2,
-    flag_open_stdin = 4,       ///< without it standard input is /dev/null
+    flag_open_stdin = 4,  ///< without it standard input is /dev/null
     flag_read_only_rootfs = 8,
 };
 constexpr uint32_t flags_known = 15;
@@ -83,18 +87,18 @@ struct Window {
 // What a spec may hold. The encoder refuses more with a sentence, the decoder checks again.
 constexpr size_t spec_bytes_max = 2 << 20;
 constexpr size_t id_bytes_max = 127;
-constexpr size_t text_bytes_max = 128 << 10;      ///< one argument: the kernel's MAX_ARG_STRLEN
+constexpr size_t text_bytes_max = 128 << 10;  ///< one argument: the kernel's MAX_ARG_STRLEN
 constexpr size_t path_bytes_max = 4095;
 constexpr size_t lowers_max = 256;
 constexpr size_t arguments_max = 4096;
 constexpr size_t environment_max = 4096;
-constexpr size_t hidden_paths_max = 64;           ///< masked and read-only, each
+constexpr size_t hidden_paths_max = 64;  ///< masked and read-only, each
 constexpr size_t rlimits_max = 16;
 constexpr size_t mounts_max = 64;
 constexpr size_t cgroups_max = 16;
 constexpr size_t sysctls_max = 32;
-constexpr size_t seccomp_bytes_max = 4096 * 8;    ///< BPF_MAXINSNS instructions
+constexpr size_t seccomp_bytes_max = 4096 * 8;  ///< BPF_MAXINSNS instructions
 constexpr size_t hostname_bytes_max = 64;
-constexpr size_t groups_max = 256;                ///< supplementary groups of one user
+constexpr size_t groups_max = 256;  ///< supplementary groups of one user
 
 }  // namespace noded::launch

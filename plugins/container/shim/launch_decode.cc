@@ -1,4 +1,5 @@
-// The decoder of launch.h. It trusts nothing: lengths, terminators, counts and unknown tags are all refused with a sentence.
+// The decoder of launch.h. It trusts nothing: lengths, terminators, counts and unknown tags are all
+// refused with a sentence.
 #include "plugins/container/shim/launch_decode.h"
 
 #include <linux/sched.h>
@@ -18,7 +19,8 @@ struct Value {
         const char* at = bytes;
         const char* end = bytes + length;
         for (uint32_t i = 0; i < count; ++i) {
-            const auto* nul = static_cast<const char*>(memchr(at, 0, static_cast<size_t>(end - at)));
+            const auto* nul =
+                static_cast<const char*>(memchr(at, 0, static_cast<size_t>(end - at)));
             if (nul == nullptr || static_cast<size_t>(nul - at) > limit) return false;
             out[i] = at;
             at = nul + 1;
@@ -67,7 +69,8 @@ bool take(Tag tag, const Value& value, Launch* out) {
         case Tag::rootfs: return value.path(&out->rootfs);
         case Tag::hostname: return value.text(&out->hostname, hostname_bytes_max);
         case Tag::argument: return value.append(&out->arguments, arguments_max, text_bytes_max);
-        case Tag::environment: return value.append(&out->environment, environment_max, text_bytes_max);
+        case Tag::environment:
+            return value.append(&out->environment, environment_max, text_bytes_max);
         case Tag::cwd: return value.path(&out->cwd);
         case Tag::user: return value.text(&out->user, path_bytes_max);
         case Tag::capabilities: return value.fixed(&out->capabilities);
@@ -76,7 +79,8 @@ bool take(Tag tag, const Value& value, Launch* out) {
         case Tag::masked: return value.append(&out->masked, hidden_paths_max, path_bytes_max);
         case Tag::read_only: return value.append(&out->read_only, hidden_paths_max, path_bytes_max);
         case Tag::rlimit:
-            return out->rlimit_count < rlimits_max && value.fixed(&out->rlimits[out->rlimit_count++]);
+            return out->rlimit_count < rlimits_max &&
+                   value.fixed(&out->rlimits[out->rlimit_count++]);
         case Tag::mount: return value.mount(out);
         case Tag::namespaces: return value.fixed(&out->namespaces);
         case Tag::netns: return value.path(&out->netns);
@@ -97,10 +101,12 @@ bool take(Tag tag, const Value& value, Launch* out) {
 
 const char* decode(const void* bytes, size_t size, Launch* out) {
     Header header;
-    if (size < sizeof header || size > spec_bytes_max) return "the launch spec has an impossible size";
+    if (size < sizeof header || size > spec_bytes_max)
+        return "the launch spec has an impossible size";
     memcpy(&header, bytes, sizeof header);
     if (header.magic != header_magic) return "the launch spec does not begin with its magic number";
-    if (header.size != size || header.zero != 0) return "the launch spec's size is not the one that its header names";
+    if (header.size != size || header.zero != 0)
+        return "the launch spec's size is not the one that its header names";
     const auto* start = static_cast<const char*>(bytes);
     size_t at = sizeof header;
     for (uint32_t i = 0; i < header.records; ++i) {
@@ -109,7 +115,8 @@ const char* decode(const void* bytes, size_t size, Launch* out) {
         memcpy(&record, start + at, sizeof record);
         at += sizeof record;
         const size_t padded = (size_t{record.length} + 7) & ~size_t{7};
-        if (record.zero != 0 || padded > size - at) return "a record of the launch spec is longer than the spec";
+        if (record.zero != 0 || padded > size - at)
+            return "a record of the launch spec is longer than the spec";
         if (!take(static_cast<Tag>(record.tag), {start + at, record.length}, out))
             return "a record of the launch spec is unknown, malformed, or one too many";
         at += padded;

@@ -1,5 +1,6 @@
-// Reads a launch spec in place: every string of a Launch points into the bytes that were decoded, which must therefore
-// outlive it. No allocation, no C++ library: used by the shim, and by the tests against the encoder.
+// Reads a launch spec in place: every string of a Launch points into the bytes that were decoded,
+// which must therefore outlive it. No allocation, no C++ library: used by the shim, and by the
+// tests against the encoder.
 #pragma once
 
 #include <cstddef>
@@ -41,8 +42,8 @@ struct Launch {
     const char* cgroup_v2 = nullptr;
     const char* log = nullptr;
     const char* runtime = nullptr;
-    const void* seccomp = nullptr;      ///< sock_filter array, 8-byte aligned
-    uint32_t seccomp_count = 0;         ///< instructions
+    const void* seccomp = nullptr;  ///< sock_filter array, 8-byte aligned
+    uint32_t seccomp_count = 0;     ///< instructions
     uint32_t flags = 0;
     uint32_t namespaces = 0;
     uint32_t stop_signal = 15;
@@ -55,8 +56,8 @@ struct Launch {
     uint32_t cgroup_count = 0;
     uint32_t sysctl_count = 0;
     Rlimit rlimits[rlimits_max];
-    Pair cgroups[cgroups_max];          ///< folder, name
-    Pair sysctls[sysctls_max];          ///< path, value
+    Pair cgroups[cgroups_max];  ///< folder, name
+    Pair sysctls[sysctls_max];  ///< path, value
     TextList<hidden_paths_max> masked;
     TextList<hidden_paths_max> read_only;
     Mount mounts[mounts_max];
@@ -67,8 +68,8 @@ struct Launch {
     bool has(Flag flag) const { return (flags & flag) != 0; }
 };
 
-/// Fills `out`, which must be freshly constructed. Returns nullptr, or a sentence that says what is wrong. `bytes` must be
-/// 8-byte aligned.
+/// Fills `out`, which must be freshly constructed. Returns nullptr, or a sentence that says what is
+/// wrong. `bytes` must be 8-byte aligned.
 const char* decode(const void* bytes, size_t size, Launch* out);
 
 /// What a container needs beyond what an exec needs; nullptr or a sentence.

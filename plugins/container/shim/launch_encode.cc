@@ -1,5 +1,5 @@
-// The encoder of launch.h. It checks every limit, so that the user hears a sentence from noded and the shim's own checks
-// only ever catch a bug.
+// The encoder of launch.h. It checks every limit, so that the user hears a sentence from noded and
+// the shim's own checks only ever catch a bug.
 #include "plugins/container/shim/launch_encode.h"
 
 #include <linux/capability.h>
@@ -22,7 +22,8 @@ public:
     Encoder() : bytes_(sizeof(launch::Header)) {}
 
     void bytes(Tag tag, Bytes value) {
-        const launch::Record record{static_cast<uint16_t>(tag), 0, static_cast<uint32_t>(value.size())};
+        const launch::Record record{static_cast<uint16_t>(tag), 0,
+                                    static_cast<uint32_t>(value.size())};
         const auto* start = reinterpret_cast<const uint8_t*>(&record);
         bytes_.insert(bytes_.end(), start, start + sizeof record);
         bytes_.insert(bytes_.end(), value.begin(), value.end());
@@ -36,7 +37,8 @@ public:
     }
 
     /// Strings with their NULs. `what` names them in an error, `limit` bounds each one.
-    void texts(Tag tag, const char* what, size_t limit, std::initializer_list<const std::string*> parts) {
+    void texts(Tag tag, const char* what, size_t limit,
+               std::initializer_list<const std::string*> parts) {
         Buffer joined;
         for (const std::string* part : parts) {
             if (part->size() > limit) refuse(what, "is longer than", limit, "bytes");
@@ -55,10 +57,12 @@ public:
     }
     void absolute(Tag tag, const char* what, const std::string& path) {
         if (path.empty()) return;
-        if (path[0] != '/' && error_.empty()) error_ = std::string(what) + " is not an absolute path: " + path;
+        if (path[0] != '/' && error_.empty())
+            error_ = std::string(what) + " is not an absolute path: " + path;
         text(tag, what, launch::path_bytes_max, path);
     }
-    void list(Tag tag, const char* what, size_t count_max, size_t limit, const std::vector<std::string>& values) {
+    void list(Tag tag, const char* what, size_t count_max, size_t limit,
+              const std::vector<std::string>& values) {
         count(what, values.size(), count_max);
         for (const std::string& value : values) text(tag, what, limit, value);
     }
@@ -70,14 +74,16 @@ public:
         if (error_.empty() && bytes_.size() > launch::spec_bytes_max)
             refuse("the launch spec", "is longer than", launch::spec_bytes_max, "bytes");
         if (!error_.empty()) return fail(error_);
-        const launch::Header header{launch::header_magic, static_cast<uint32_t>(bytes_.size()), records_, 0};
+        const launch::Header header{launch::header_magic, static_cast<uint32_t>(bytes_.size()),
+                                    records_, 0};
         std::memcpy(bytes_.data(), &header, sizeof header);
         return std::move(bytes_);
     }
 
 private:
     void refuse(const char* what, const char* how, size_t limit, const char* unit) {
-        if (error_.empty()) error_ = std::string(what) + " " + how + " " + std::to_string(limit) + " " + unit;
+        if (error_.empty())
+            error_ = std::string(what) + " " + how + " " + std::to_string(limit) + " " + unit;
     }
     void refuse_nul(const char* what) {
         if (error_.empty()) error_ = std::string(what) + " contains a NUL byte";
@@ -94,13 +100,15 @@ uint32_t flags_of(const ProcessSpec& spec) {
 
 void encode_process(Encoder& to, const ProcessSpec& spec, uint32_t flags) {
     to.text(Tag::id, "the id", launch::id_bytes_max, spec.id);
-    to.list(Tag::argument, "an argument", launch::arguments_max, launch::text_bytes_max - 1, spec.arguments);
-    to.list(Tag::environment, "an environment variable", launch::environment_max, launch::text_bytes_max - 1,
-            spec.environment);
+    to.list(Tag::argument, "an argument", launch::arguments_max, launch::text_bytes_max - 1,
+            spec.arguments);
+    to.list(Tag::environment, "an environment variable", launch::environment_max,
+            launch::text_bytes_max - 1, spec.environment);
     to.absolute(Tag::cwd, "the working directory", spec.cwd);
     to.optional(Tag::user, "the user", launch::path_bytes_max, spec.user);
     to.value(Tag::flags, flags);
-    if (spec.rows != 0 || spec.columns != 0) to.value(Tag::window, launch::Window{spec.rows, spec.columns});
+    if (spec.rows != 0 || spec.columns != 0)
+        to.value(Tag::window, launch::Window{spec.rows, spec.columns});
 }
 
 void encode_rootfs(Encoder& to, const LaunchSpec& spec) {
@@ -113,8 +121,10 @@ void encode_rootfs(Encoder& to, const LaunchSpec& spec) {
     for (const LaunchMount& mount : spec.mounts)
         to.texts(Tag::mount, "a mount's field", launch::path_bytes_max,
                  {&mount.type, &mount.source, &mount.target, &mount.options});
-    to.list(Tag::masked, "a masked path", launch::hidden_paths_max, launch::path_bytes_max, spec.masked_paths);
-    to.list(Tag::read_only, "a read-only path", launch::hidden_paths_max, launch::path_bytes_max, spec.read_only_paths);
+    to.list(Tag::masked, "a masked path", launch::hidden_paths_max, launch::path_bytes_max,
+            spec.masked_paths);
+    to.list(Tag::read_only, "a read-only path", launch::hidden_paths_max, launch::path_bytes_max,
+            spec.read_only_paths);
     to.value(Tag::shm_bytes, spec.shm_bytes);
 }
 
@@ -131,7 +141,8 @@ void encode_confinement(Encoder& to, const LaunchSpec& spec) {
     to.absolute(Tag::cgroup_v2, "the cgroup", spec.cgroup_v2);
     to.count("a cgroup", spec.cgroups_v1.size(), launch::cgroups_max);
     for (const LaunchCgroup& cgroup : spec.cgroups_v1)
-        to.texts(Tag::cgroup_v1, "a cgroup", launch::path_bytes_max, {&cgroup.folder, &cgroup.name});
+        to.texts(Tag::cgroup_v1, "a cgroup", launch::path_bytes_max,
+                 {&cgroup.folder, &cgroup.name});
     to.value(Tag::oom_score_adj, spec.oom_score_adj);
 }
 
@@ -163,19 +174,28 @@ Result<Buffer> exec_encode(const ProcessSpec& spec) {
 
 uint64_t default_capabilities() {
     uint64_t mask = 0;
-    for (int capability : {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FSETID, CAP_FOWNER, CAP_MKNOD, CAP_NET_RAW, CAP_SETGID,
-                           CAP_SETUID, CAP_SETFCAP, CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_KILL,
-                           CAP_AUDIT_WRITE})
+    for (int capability : {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FSETID, CAP_FOWNER, CAP_MKNOD,
+                           CAP_NET_RAW, CAP_SETGID, CAP_SETUID, CAP_SETFCAP, CAP_SETPCAP,
+                           CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_KILL, CAP_AUDIT_WRITE})
         mask |= uint64_t{1} << capability;
     return mask;
 }
 
 std::vector<std::string> default_masked_paths() {
-    std::vector<std::string> paths = {
-        "/proc/acpi",        "/proc/asound", "/proc/interrupts", "/proc/kcore",       "/proc/keys",
-        "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
-        "/sys/devices/virtual/powercap", "/sys/firmware"};
-    // One folder per CPU, where the driver exists; the machine's own /sys tells without starting a container.
+    std::vector<std::string> paths = {"/proc/acpi",
+                                      "/proc/asound",
+                                      "/proc/interrupts",
+                                      "/proc/kcore",
+                                      "/proc/keys",
+                                      "/proc/latency_stats",
+                                      "/proc/sched_debug",
+                                      "/proc/scsi",
+                                      "/proc/timer_list",
+                                      "/proc/timer_stats",
+                                      "/sys/devices/virtual/powercap",
+                                      "/sys/firmware"};
+    // One folder per CPU, where the driver exists; the machine's own /sys tells without starting a
+    // container.
     std::error_code ignored;
     for (int cpu = 0; paths.size() < launch::hidden_paths_max; ++cpu) {
         const std::string folder = "/sys/devices/system/cpu/cpu" + std::to_string(cpu);
@@ -191,7 +211,8 @@ std::vector<std::string> default_read_only_paths() {
 }
 
 uint32_t default_namespaces() {
-    return CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    return CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+           CLONE_NEWCGROUP;
 }
 
 }  // namespace noded

@@ -1,4 +1,5 @@
-// Builds the bytes of a launch spec (launch.h) from ordinary C++ values. Used by noded's container plugin and by the tests.
+// Builds the bytes of a launch spec (launch.h) from ordinary C++ values. Used by noded's container
+// plugin and by the tests.
 #pragma once
 
 #include <cstdint>
@@ -13,39 +14,44 @@ namespace noded {
 
 /// What runs: of a container, or of an exec inside one.
 struct ProcessSpec {
-    std::string id;                       ///< container id or exec id
-    std::vector<std::string> arguments;   ///< the first is looked up in PATH of `environment`
-    std::vector<std::string> environment; ///< complete; PATH, HOME, HOSTNAME and TERM are added when missing
+    std::string id;                      ///< container id or exec id
+    std::vector<std::string> arguments;  ///< the first is looked up in PATH of `environment`
+    /// complete; PATH, HOME, HOSTNAME and TERM are added when missing
+    std::vector<std::string> environment;
     std::string cwd = "/";
-    std::string user;                     ///< as docker's --user, resolved in the container's own /etc/passwd
+    /// as docker's --user, resolved in the container's own /etc/passwd
+    std::string user;
     bool tty = false;
     bool open_stdin = false;
-    uint16_t rows = 0;                    ///< of the terminal; 0 leaves the kernel's default
+    uint16_t rows = 0;  ///< of the terminal; 0 leaves the kernel's default
     uint16_t columns = 0;
 };
 
 struct LaunchMount {
-    std::string type;     ///< "bind" or "tmpfs"
-    std::string source;   ///< absolute path on the host, for bind
-    std::string target;   ///< absolute path in the container, created when missing
-    std::string options;  ///< comma list: ro, rw, nosuid, nodev, noexec, bind, rbind; for tmpfs also size=, mode=, uid=, gid=
+    std::string type;    ///< "bind" or "tmpfs"
+    std::string source;  ///< absolute path on the host, for bind
+    std::string target;  ///< absolute path in the container, created when missing
+    /// comma list: ro, rw, nosuid, nodev, noexec, bind, rbind; for tmpfs also size=, mode=, uid=,
+    /// gid=
+    std::string options;
 };
 
 struct LaunchCgroup {
-    std::string folder;   ///< absolute folder in a v1 hierarchy
-    std::string name;     ///< "memory": where it appears below /sys/fs/cgroup in the container; empty hides it
+    std::string folder;  ///< absolute folder in a v1 hierarchy
+    std::string
+        name;  ///< "memory": where it appears below /sys/fs/cgroup in the container; empty hides it
 };
 
 struct LaunchSysctl {
-    std::string path;     ///< "net/ipv4/ip_unprivileged_port_start"
+    std::string path;  ///< "net/ipv4/ip_unprivileged_port_start"
     std::string value;
 };
 
 struct LaunchSpec : ProcessSpec {
-    std::vector<std::string> lowers;      ///< topmost first
+    std::vector<std::string> lowers;  ///< topmost first
     std::string upper;
     std::string work;
-    std::string rootfs;                   ///< a plain folder instead of the three above
+    std::string rootfs;  ///< a plain folder instead of the three above
     std::string hostname;
     uint64_t capabilities = 0;
     Buffer seccomp;
@@ -56,8 +62,9 @@ struct LaunchSpec : ProcessSpec {
     std::vector<launch::Rlimit> rlimits;
     std::vector<LaunchMount> mounts;
     std::vector<LaunchSysctl> sysctls;
-    uint32_t namespaces = 0;              ///< CLONE_NEW* bits
-    std::string netns;                    ///< path of a pinned network namespace to join; needs CLONE_NEWNET unset
+    uint32_t namespaces = 0;  ///< CLONE_NEW* bits
+    /// path of a pinned network namespace to join; needs CLONE_NEWNET unset
+    std::string netns;
     std::string cgroup_v2;
     std::vector<LaunchCgroup> cgroups_v1;
     std::string log_path;
@@ -73,7 +80,8 @@ Result<Buffer> launch_encode(const LaunchSpec& spec);
 /// For EXEC: capabilities, seccomp, cgroups and the rest are the container's own.
 Result<Buffer> exec_encode(const ProcessSpec& spec);
 
-/// Docker's defaults, as a starting point: capabilities, masked and read-only paths, all six namespaces.
+/// Docker's defaults, as a starting point: capabilities, masked and read-only paths, all six
+/// namespaces.
 uint64_t default_capabilities();
 std::vector<std::string> default_masked_paths();
 std::vector<std::string> default_read_only_paths();

@@ -35,7 +35,9 @@ LaunchSpec example() {
     return spec;
 }
 
-const char* decode(const Buffer& bytes, launch::Launch* out) { return launch::decode(bytes.data(), bytes.size(), out); }
+const char* decode(const Buffer& bytes, launch::Launch* out) {
+    return launch::decode(bytes.data(), bytes.size(), out);
+}
 
 TEST(LaunchSpec, decoder_reads_what_the_encoder_wrote) {
     const Buffer bytes = *launch_encode(example());
@@ -81,7 +83,8 @@ TEST(LaunchSpec, no_flipped_byte_reads_outside_the_spec) {
         for (uint32_t i = 0; i < launch->arguments.count; ++i) {
             const char* text = launch->arguments.items[i];
             EXPECT_GE(text, reinterpret_cast<const char*>(damaged.data()));
-            EXPECT_LE(text + strlen(text), reinterpret_cast<const char*>(damaged.data()) + damaged.size());
+            EXPECT_LE(text + strlen(text),
+                      reinterpret_cast<const char*>(damaged.data()) + damaged.size());
         }
     }
 }
@@ -92,7 +95,8 @@ TEST(LaunchSpec, limits_are_refused_with_a_sentence) {
     EXPECT_EQ(launch_encode(many).error().message, "a layer occurs more than 256 times");
     LaunchSpec relative = example();
     relative.cwd = "srv";
-    EXPECT_EQ(launch_encode(relative).error().message, "the working directory is not an absolute path: srv");
+    EXPECT_EQ(launch_encode(relative).error().message,
+              "the working directory is not an absolute path: srv");
     LaunchSpec nul = example();
     nul.arguments.push_back(std::string("a\0b", 3));
     EXPECT_EQ(launch_encode(nul).error().message, "an argument contains a NUL byte");
@@ -110,7 +114,8 @@ TEST(LaunchSpec, a_container_needs_a_rootfs_and_a_mount_namespace) {
     const Buffer no_root = *launch_encode(spec);
     auto launch = std::make_unique<launch::Launch>();
     ASSERT_EQ(decode(no_root, launch.get()), nullptr);
-    EXPECT_STREQ(launch::check_container(*launch), "the launch spec needs either a rootfs or layers");
+    EXPECT_STREQ(launch::check_container(*launch),
+                 "the launch spec needs either a rootfs or layers");
     spec = example();
     spec.namespaces = 0;
     const Buffer no_namespace = *launch_encode(spec);

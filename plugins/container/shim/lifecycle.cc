@@ -1,5 +1,6 @@
-// From a spec to a running process and from its end to a durable record. The child shares this memory until its exec, so its
-// progress is read from its Start; the report socket only says when to look.
+// From a spec to a running process and from its end to a durable record. The child shares this
+// memory until its exec, so its progress is read from its Start; the report socket only says when
+// to look.
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -52,12 +53,13 @@ bool counts_oom_kill(const char* folder, const char* file) {
 /// Copies the spec behind a fresh Launch and decodes it there. nullptr, or what is wrong with it.
 const char* Shim::read_spec(Process& process, const uint8_t* payload, size_t size, int memfd) {
     struct stat info = {};
-    if (memfd >= 0 && (sys(SYS_fstat, memfd, &info) < 0 || info.st_size < 0)) return "the launch spec's memfd cannot be read";
+    if (memfd >= 0 && (sys(SYS_fstat, memfd, &info) < 0 || info.st_size < 0))
+        return "the launch spec's memfd cannot be read";
     const size_t spec_size = memfd >= 0 ? static_cast<size_t>(info.st_size) : size;
     if (spec_size > launch::spec_bytes_max) return "the launch spec has an impossible size";
     constexpr size_t offset = (sizeof(launch::Launch) + 15) & ~size_t{15};
-    const long mapped =
-        sys(SYS_mmap, nullptr, offset + spec_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const long mapped = sys(SYS_mmap, nullptr, offset + spec_size, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped < 0 && mapped > -4096) return "there is no memory for the launch spec";
     process.memory = reinterpret_cast<char*>(mapped);
     process.memory_bytes = offset + spec_size;
@@ -85,7 +87,8 @@ void Shim::free_process(Process& process) {
     memset(static_cast<void*>(&process), 0, sizeof process);
 }
 
-/// Done while the shim waits for its container. When it fails, the container's own child does it all and says why it cannot.
+/// Done while the shim waits for its container. When it fails, the container's own child does it
+/// all and says why it cannot.
 void Shim::make_spare() {
     spare_start_.spare = &spare_;
     for (int& fd : spare_.namespaces) fd = -1;
@@ -99,7 +102,8 @@ void Shim::make_spare() {
     if (pid > 0) spare_pid_ = static_cast<int>(pid);
 }
 
-/// The spare if this container can use it. Waiting for one that is being made is never slower than making everything again.
+/// The spare if this container can use it. Waiting for one that is being made is never slower than
+/// making everything again.
 Spare* Shim::take_spare() {
     if (spare_pid_ > 0) sys(SYS_wait4, spare_pid_, nullptr, 0, nullptr);
     spare_pid_ = 0;
@@ -111,7 +115,8 @@ Spare* Shim::take_spare() {
 
 /// The container's child has its own copies by now; it is still reading the numbers, so they stay.
 void Shim::drop_spare() {
-    const int mounts[] = {spare_.mounts.sysfs, spare_.mounts.devices, spare_.mounts.terminals, spare_.mounts.queues};
+    const int mounts[] = {spare_.mounts.sysfs, spare_.mounts.devices, spare_.mounts.terminals,
+                          spare_.mounts.queues};
     for (int fd : spare_.namespaces)
         if (fd >= 0) sys(SYS_close, fd);
     for (int fd : mounts)
@@ -119,7 +124,8 @@ void Shim::drop_spare() {
     sys(SYS_madvise, stacks_[processes_max], child_stack_bytes, MADV_DONTNEED);
 }
 
-/// Makes the streams and the child. Without `streams` the child's are /dev/null. False: nothing is left behind.
+/// Makes the streams and the child. Without `streams` the child's are /dev/null. False: nothing is
+/// left behind.
 bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     const size_t index = static_cast<size_t>(&process - processes_);
     const launch::Launch& confinement = *container().launch;
@@ -149,7 +155,8 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
         }
     }
     process.input_expected = process.tty();
-    unsigned namespaces = process.is_exec ? 0 : confinement.namespaces & ~static_cast<unsigned>(CLONE_NEWCGROUP);
+    unsigned namespaces =
+        process.is_exec ? 0 : confinement.namespaces & ~static_cast<unsigned>(CLONE_NEWCGROUP);
     if (start.spare != nullptr) namespaces &= ~spare_namespaces;
     if (result == 0 && confinement.cgroup_v2 != nullptr)
         result = cgroup_fd = static_cast<int>(
@@ -157,13 +164,15 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     int pidfd = -1;
     if (result >= 0) {
         clone_args arguments = {};
-        arguments.flags = CLONE_VM | CLONE_PIDFD | namespaces | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0);
+        arguments.flags =
+            CLONE_VM | CLONE_PIDFD | namespaces | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0);
         arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
         arguments.exit_signal = SIGCHLD;
         arguments.stack = reinterpret_cast<uint64_t>(stacks_[index]);
         arguments.stack_size = child_stack_bytes;
         arguments.cgroup = static_cast<uint64_t>(cgroup_fd);
-        result = clone_sharing_memory(arguments, process.is_exec ? exec_child : container_child, &start);
+        result =
+            clone_sharing_memory(arguments, process.is_exec ? exec_child : container_child, &start);
     }
     close_fd(cgroup_fd);
     close_fd(pair[1]);
@@ -186,7 +195,8 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     return true;
 }
 
-/// The socket by which a restarted noded finds this shim, and the log. Done while the child is already at work.
+/// The socket by which a restarted noded finds this shim, and the log. Done while the child is
+/// already at work.
 bool Shim::open_runtime(Sentence* error) {
     const launch::Launch& spec = *container().launch;
     long result = sys(SYS_chdir, spec.runtime);
@@ -194,8 +204,10 @@ bool Shim::open_runtime(Sentence* error) {
     sockaddr_un address = {AF_UNIX, {}};
     memcpy(address.sun_path, shim_socket_name, sizeof shim_socket_name);
     sys(SYS_unlinkat, AT_FDCWD, shim_socket_name, 0);
-    listener_fd_ = static_cast<int>(sys(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    result = listener_fd_ < 0 ? listener_fd_ : sys(SYS_bind, listener_fd_, &address, sizeof address);
+    listener_fd_ = static_cast<int>(
+        sys(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    result =
+        listener_fd_ < 0 ? listener_fd_ : sys(SYS_bind, listener_fd_, &address, sizeof address);
     if (result == 0) result = sys(SYS_listen, listener_fd_, 8);
     if (result < 0) return refuse(error, "listen on shim.sock in", spec.runtime, result);
     listening_ = true;
@@ -203,7 +215,8 @@ bool Shim::open_runtime(Sentence* error) {
     return open_log(spec.log, error);
 }
 
-void Shim::launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd, int attach_fd) {
+void Shim::launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd,
+                  int attach_fd) {
     Process& process = container();
     Sentence error;
     process.tag = tag;
@@ -218,10 +231,12 @@ void Shim::launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t s
         holds_rootfs_ = rootfs >= 0;
         rootfs_fd_ = static_cast<int>(rootfs);
         if (rootfs < 0 && rootfs != -EINVAL)
-            refuse(&error, "mount overlay on", process.launch->upper != nullptr ? process.launch->upper : "its layers", rootfs);
+            refuse(&error, "mount overlay on",
+                   process.launch->upper != nullptr ? process.launch->upper : "its layers", rootfs);
     }
     const bool spawned = error.empty() && spawn(process, true, &error);
-    // Also when there is no child: a failed start has its record, and its noded may come back for it.
+    // Also when there is no child: a failed start has its record, and its noded may come back for
+    // it.
     Sentence runtime_error;
     const bool ready = open_runtime(&runtime_error) && spawned;
     if (error.empty()) error = runtime_error;
@@ -235,14 +250,15 @@ void Shim::launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t s
     watch_outputs(0, true);
 }
 
-void Shim::exec(Connection& from, uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd,
-                int attach_fd) {
+void Shim::exec(Connection& from, uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size,
+                int memfd, int attach_fd) {
     const bool running = container().state == ShimState::running;
     const size_t index = running ? free_place() : 0;
     if (index == 0) {
         close_fd(attach_fd);
-        return running ? answer(from, tag, EUSERS, "exec: too many execs are running in this container")
-                       : answer(from, tag, ESRCH, "exec: the container is not running");
+        return running
+                   ? answer(from, tag, EUSERS, "exec: too many execs are running in this container")
+                   : answer(from, tag, ESRCH, "exec: the container is not running");
     }
     Process& process = processes_[index];
     Sentence error;
@@ -265,12 +281,14 @@ void Shim::exec(Connection& from, uint64_t tag, uint32_t flags, const uint8_t* p
         }
         in_pid_namespace_ = true;
     }
-    if (!spawn(process, attach_fd >= 0 || process.tty(), &error)) return start_failed(index, 125, error.view());
+    if (!spawn(process, attach_fd >= 0 || process.tty(), &error))
+        return start_failed(index, 125, error.view());
     watch(process.report_fd, Source::report, index, 0, EPOLLIN);
     watch_outputs(index, true);
 }
 
-/// A byte brings the terminal; the end of the stream means that the child has executed its command or given up.
+/// A byte brings the terminal; the end of the stream means that the child has executed its command
+/// or given up.
 void Shim::on_report(size_t index) {
     Process& process = processes_[index];
     while (process.used && process.state == ShimState::starting) {
@@ -282,7 +300,8 @@ void Shim::on_report(size_t index) {
         message.msg_iovlen = 1;
         message.msg_control = control;
         message.msg_controllen = sizeof control;
-        const long size = sys(SYS_recvmsg, process.report_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        const long size =
+            sys(SYS_recvmsg, process.report_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (size == -EAGAIN || size == -EINTR) return;
         if (size <= 0) return start_done(index);
         const cmsghdr* rights = CMSG_FIRSTHDR(&message);
@@ -307,8 +326,10 @@ void Shim::take_terminal(size_t index, int master) {
 
 void Shim::start_done(size_t index) {
     Process& process = processes_[index];
-    if (process.start.code != 0) return start_failed(index, process.start.code, process.start.message.view());
-    if (!process.start.executing) return start_failed(index, 125, "the container was killed while it was being made");
+    if (process.start.code != 0)
+        return start_failed(index, process.start.code, process.start.message.view());
+    if (!process.start.executing)
+        return start_failed(index, 125, "the container was killed while it was being made");
     unwatch(process.report_fd);
     close_fd(process.report_fd);
     starting_ -= 1;
@@ -322,12 +343,14 @@ void Shim::start_done(size_t index) {
         send_to_all(ControlType::started, process.tag, &process.started, sizeof process.started,
                     process.start.warnings.view());
     }
-    // The child wrote its own score while it shared this memory, and the kernel then counts both as one.
+    // The child wrote its own score while it shared this memory, and the kernel then counts both as
+    // one.
     if (starting_ == 0 && container().launch->oom_score_adj != own_oom_score_) lower_oom_score();
     sys(SYS_madvise, stacks_[index], sizeof stacks_[index], MADV_DONTNEED);
 }
 
-/// Also for a process that has no child yet. The news comes after the child is gone, so that nothing of it is left.
+/// Also for a process that has no child yet. The news comes after the child is gone, so that
+/// nothing of it is left.
 void Shim::start_failed(size_t index, int code, std::string_view sentence) {
     Process& process = processes_[index];
     if (process.state == ShimState::starting) {
@@ -377,8 +400,8 @@ void Shim::ended(size_t index, int status) {
     Process& process = processes_[index];
     const bool killed = WIFSIGNALED(status);
     process.state = ShimState::exited;
-    process.exit = {killed ? 128 + WTERMSIG(status) : WEXITSTATUS(status), killed ? WTERMSIG(status) : 0, 0, 0,
-                    wall_clock_ns()};
+    process.exit = {killed ? 128 + WTERMSIG(status) : WEXITSTATUS(status),
+                    killed ? WTERMSIG(status) : 0, 0, 0, wall_clock_ns()};
     if (process.is_exec) {
         const ExecReply reply = exec_reply(process);
         process.reported = send_to_all(ControlType::exec_exited, 0, &reply, sizeof reply, "");
@@ -396,8 +419,8 @@ void Shim::container_ended() {
     Process& process = container();
     if (listening_) write_exit_record();
     const bool failed = process.state == ShimState::start_failed;
-    send_to_all(failed ? ControlType::start_failed : ControlType::exited, failed ? process.tag : 0, &process.exit,
-                sizeof process.exit, failed ? process.start.message.view() : "");
+    send_to_all(failed ? ControlType::start_failed : ControlType::exited, failed ? process.tag : 0,
+                &process.exit, sizeof process.exit, failed ? process.start.message.view() : "");
     pump_clients(0);
     if (holds_pidfd_) close_fd(container_pidfd_);
     if (holds_rootfs_) close_fd(rootfs_fd_);
@@ -408,16 +431,25 @@ void Shim::write_exit_record() {
     const Process& process = container();
     const bool failed = process.state == ShimState::start_failed;
     const std::string_view message = failed ? process.start.message.view() : std::string_view();
-    ExitRecord record = {exit_record_magic, control_version, process.state, static_cast<uint32_t>(message.size()), {},
-                         process.started, process.exit};
+    ExitRecord record = {exit_record_magic,
+                         control_version,
+                         process.state,
+                         static_cast<uint32_t>(message.size()),
+                         {},
+                         process.started,
+                         process.exit};
     memcpy(record.id, process.id.text, sizeof record.id);
-    iovec parts[2] = {{&record, sizeof record}, {const_cast<char*>(message.data()), message.size()}};
-    int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, "exit.tmp", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    iovec parts[2] = {{&record, sizeof record},
+                      {const_cast<char*>(message.data()), message.size()}};
+    int fd = static_cast<int>(
+        sys(SYS_openat, AT_FDCWD, "exit.tmp", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (fd < 0) return;
-    const bool written = sys(SYS_writev, fd, parts, 2) == static_cast<long>(sizeof record + message.size()) &&
-                         sys(SYS_fsync, fd) == 0;
+    const bool written =
+        sys(SYS_writev, fd, parts, 2) == static_cast<long>(sizeof record + message.size()) &&
+        sys(SYS_fsync, fd) == 0;
     close_fd(fd);
-    // Without a record noded still hears of the exit from this shim; a torn record would be worse than none.
+    // Without a record noded still hears of the exit from this shim; a torn record would be worse
+    // than none.
     if (written) sys(SYS_renameat, AT_FDCWD, "exit.tmp", AT_FDCWD, exit_record_name);
     else sys(SYS_unlinkat, AT_FDCWD, "exit.tmp", 0);
 }
@@ -434,10 +466,12 @@ ExecReply Shim::exec_reply(const Process& process) {
     return {process.id, process.state, process.pid, process.exit.code, process.exit.signal};
 }
 
-/// An exec's place is free again when noded knows its end, its client has everything, and nobody holds its output open.
+/// An exec's place is free again when noded knows its end, its client has everything, and nobody
+/// holds its output open.
 bool Shim::is_done(size_t index, bool even_with_output) {
     const Process& process = processes_[index];
-    return process.used && process.ended() && process.reported && client_of_exec(index) == nullptr &&
+    return process.used && process.ended() && process.reported &&
+           client_of_exec(index) == nullptr &&
            (even_with_output || (!process.output_open[0] && !process.output_open[1]));
 }
 
@@ -446,7 +480,8 @@ void Shim::tidy_execs() {
         if (is_done(i, false)) free_process(processes_[i]);
 }
 
-/// A place for an exec, 0 when there is none. One that only serves what an exec left in the background is given up for it.
+/// A place for an exec, 0 when there is none. One that only serves what an exec left in the
+/// background is given up for it.
 size_t Shim::free_place() {
     for (size_t i = 1; i < processes_max; ++i)
         if (!processes_[i].used) return i;

@@ -1,5 +1,6 @@
-// The shim's beginning and its loop. Spawned by noded with one end of a SOCK_SEQPACKET pair as descriptor 3, before noded even knows
-// which container this shim will be for; lives until noded has acknowledged the container's end (PROTOCOL.md).
+// The shim's beginning and its loop. Spawned by noded with one end of a SOCK_SEQPACKET pair as
+// descriptor 3, before noded even knows which container this shim will be for; lives until noded
+// has acknowledged the container's end (PROTOCOL.md).
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -17,17 +18,20 @@ namespace {
 constexpr int control_fd = 3;
 constexpr int own_oom_score = -998;
 
-/// A container's command may be a script whose interpreter is /proc/self/exe, which is this file until its exec succeeds. On a
-/// read-only mount (spawn_shim makes one) nobody can come back later and write to it; otherwise there is no container.
+/// A container's command may be a script whose interpreter is /proc/self/exe, which is this file
+/// until its exec succeeds. On a read-only mount (spawn_shim makes one) nobody can come back later
+/// and write to it; otherwise there is no container.
 bool protected_from_writing() {
     struct statfs info;
     return sys(SYS_statfs, "/proc/self/exe", &info) == 0 && (info.f_flags & ST_RDONLY) != 0;
 }
 
-/// A shim belongs to no terminal and no service's output, holds nothing of noded's, and ignores noded's dispositions of signals.
+/// A shim belongs to no terminal and no service's output, holds nothing of noded's, and ignores
+/// noded's dispositions of signals.
 void detach_from_parent() {
     sys(SYS_prctl, PR_SET_NAME, "noded-shim");
-    // Children share this memory until their exec; a container's processes must not trace them there.
+    // Children share this memory until their exec; a container's processes must not trace them
+    // there.
     sys(SYS_prctl, PR_SET_DUMPABLE, 0);
     sys(SYS_setsid);
     sys(SYS_umask, 077);
@@ -73,12 +77,15 @@ void Shim::unwatch(int fd) {
 void Shim::prepare() {
     const uint64_t signals = 1ull << (SIGTERM - 1) | 1ull << (SIGINT - 1) | 1ull << (SIGCHLD - 1);
     epoll_fd_ = static_cast<int>(sys(SYS_epoll_create1, EPOLL_CLOEXEC));
-    signal_fd_ = static_cast<int>(sys(SYS_signalfd4, -1, &signals, sizeof signals, SFD_CLOEXEC | SFD_NONBLOCK));
-    own_oom_fd_ = static_cast<int>(sys(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC));
+    signal_fd_ = static_cast<int>(
+        sys(SYS_signalfd4, -1, &signals, sizeof signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    own_oom_fd_ =
+        static_cast<int>(sys(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC));
     lower_oom_score();
     char text[16] = {};
     const long size = sys(SYS_pread64, own_oom_fd_, text, sizeof text - 1, 0);
-    for (long i = text[0] == '-'; i < size && text[i] >= '0'; ++i) own_oom_score_ = own_oom_score_ * 10 + (text[i] - '0');
+    for (long i = text[0] == '-'; i < size && text[i] >= '0'; ++i)
+        own_oom_score_ = own_oom_score_ * 10 + (text[i] - '0');
     if (text[0] == '-') own_oom_score_ = -own_oom_score_;
     watch(signal_fd_, Source::signals, 0, 0, EPOLLIN);
     container().used = true;
@@ -87,7 +94,8 @@ void Shim::prepare() {
     make_spare();
 }
 
-/// Without CAP_SYS_RESOURCE the score stays what noded's was; that is no reason to refuse a container.
+/// Without CAP_SYS_RESOURCE the score stays what noded's was; that is no reason to refuse a
+/// container.
 void Shim::lower_oom_score() {
     const Text<16> text("-", static_cast<uint32_t>(-own_oom_score));
     sys(SYS_pwrite64, own_oom_fd_, text.c_str(), text.view().size(), 0);
@@ -111,8 +119,8 @@ bool Shim::serves_clients() const {
     return false;
 }
 
-/// A slot may have been closed or reused by an earlier event of the same batch; every handler looks before it acts, and no
-/// descriptor blocks.
+/// A slot may have been closed or reused by an earlier event of the same batch; every handler looks
+/// before it acts, and no descriptor blocks.
 void Shim::dispatch(uint64_t code, uint32_t events) {
     const size_t index = code >> 8 & 0xffffff;
     const size_t part = code & 0xff;
@@ -137,10 +145,11 @@ void Shim::on_signals() {
     if (children) reap();
 }
 
-/// A host that shuts down sends SIGTERM to everything: the container hears its own stop signal, and the shim stays to record
-/// how it ended. A shim without a container just goes.
+/// A host that shuts down sends SIGTERM to everything: the container hears its own stop signal, and
+/// the shim stays to record how it ended. A shim without a container just goes.
 void Shim::forward_stop() {
-    if (container().state == ShimState::running) sys(SYS_kill, container().pid, container().launch->stop_signal);
+    if (container().state == ShimState::running)
+        sys(SYS_kill, container().pid, container().launch->stop_signal);
     else if (container().state == ShimState::waiting || released_) exit_group(0);
 }
 

@@ -1,6 +1,7 @@
-// The last part of a child's way: terminal and standard streams, user, rights, and the exec itself. Order: everything that needs the
-// shim's rights first; the command is looked up with the user's rights; a seccomp filter without no_new_privs needs CAP_SYS_ADMIN, so
-// it is loaded one step before the capabilities go, otherwise it is the last thing.
+// The last part of a child's way: terminal and standard streams, user, rights, and the exec itself.
+// Order: everything that needs the shim's rights first; the command is looked up with the user's
+// rights; a seccomp filter without no_new_privs needs CAP_SYS_ADMIN, so it is loaded one step
+// before the capabilities go, otherwise it is the last thing.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -44,10 +45,11 @@ void send_to_shim(Start& start, int fd) {
     if (sent < 0) give_up(start, 125, "hand over", "the terminal", sent);
 }
 
-/// A terminal of the container's own devpts. A running container may have put anything at that path, so it is looked at twice.
+/// A terminal of the container's own devpts. A running container may have put anything at that
+/// path, so it is looked at twice.
 int open_terminal(Start& start) {
-    int master = static_cast<int>(
-        sys(SYS_openat, AT_FDCWD, "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+    int master = static_cast<int>(sys(SYS_openat, AT_FDCWD, "/dev/pts/ptmx",
+                                      O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
     struct stat info;
     long result = master < 0 ? master : sys(SYS_fstat, master, &info);
     if (result == 0 && (!S_ISCHR(info.st_mode) || info.st_rdev != (5 << 8 | 2))) result = -ENOTTY;
@@ -61,7 +63,8 @@ int open_terminal(Start& start) {
     uint32_t number = 0;
     if (!start.is_exec && sys(SYS_ioctl, master, TIOCGPTN, &number) == 0) {
         int console = open_target(start, "/dev/console", false);
-        const long bound = sys(SYS_mount, Text<32>("/dev/pts/", number).c_str(), "/dev/console", nullptr, MS_BIND, nullptr);
+        const long bound = sys(SYS_mount, Text<32>("/dev/pts/", number).c_str(), "/dev/console",
+                               nullptr, MS_BIND, nullptr);
         if (bound < 0) give_up(start, 125, "mount the terminal on", "/dev/console", bound);
         close_fd(console);
     }
@@ -81,7 +84,8 @@ void set_stdio(Start& start, const User& user) {
         // Owned by the user, or /dev/stdout could not be opened again by a user that is not root.
         if (stdio[i] >= 0 && user.uid != 0) sys(SYS_fchown, stdio[i], user.uid, -1);
         if (stdio[i] < 0 && nothing < 0)
-            nothing = static_cast<int>(sys(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY));
+            nothing = static_cast<int>(
+                sys(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY));
         const int from = stdio[i] >= 0 ? stdio[i] : nothing;
         const long result = from < 0 ? from : sys(SYS_dup3, from, i, 0);
         if (result < 0) give_up(start, 125, "open", "the standard streams", result);
@@ -96,35 +100,43 @@ void set_rlimits(Start& start) {
         uint64_t limit[2] = {wanted.soft, wanted.hard};
         long result = sys(SYS_prlimit64, 0, wanted.resource, limit, nullptr);
         if (result == -EPERM) {
-            // Without CAP_SYS_RESOURCE a hard limit cannot be raised: come as near as the machine allows.
+            // Without CAP_SYS_RESOURCE a hard limit cannot be raised: come as near as the machine
+            // allows.
             uint64_t now[2];
             sys(SYS_prlimit64, 0, wanted.resource, nullptr, now);
             for (uint64_t& value : limit) value = value < now[1] ? value : now[1];
             result = sys(SYS_prlimit64, 0, wanted.resource, limit, nullptr);
-            start.warnings.add("resource limit ").add(wanted.resource).add(" could not be raised: EPERM\n");
+            start.warnings.add("resource limit ")
+                .add(wanted.resource)
+                .add(" could not be raised: EPERM\n");
         }
-        if (result < 0) give_up(start, 125, "set resource limit", Text<16>(wanted.resource).view(), result);
+        if (result < 0)
+            give_up(start, 125, "set resource limit", Text<16>(wanted.resource).view(), result);
     }
 }
 
 const char* find_variable(const launch::Launch& process, std::string_view name) {
     for (uint32_t i = 0; i < process.environment.count; ++i) {
         const std::string_view variable = process.environment.items[i];
-        if (variable.size() > name.size() && variable[name.size()] == '=' && variable.starts_with(name))
+        if (variable.size() > name.size() && variable[name.size()] == '=' &&
+            variable.starts_with(name))
             return variable.data() + name.size() + 1;
     }
     return nullptr;
 }
 
 void add_variable(launch::Launch& process, std::string_view name, const char* variable) {
-    if (find_variable(process, name) == nullptr) process.environment.items[process.environment.count++] = variable;
+    if (find_variable(process, name) == nullptr)
+        process.environment.items[process.environment.count++] = variable;
 }
 
-/// Loads the group list and ids but keeps the permitted capabilities: seccomp may still need one of them.
+/// Loads the group list and ids but keeps the permitted capabilities: seccomp may still need one of
+/// them.
 void set_user(Start& start, const User& user) {
     for (int capability = 0; capability < 64; ++capability) {
         if ((start.container->capabilities >> capability & 1) != 0) continue;
-        if (sys(SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0) == -EINVAL) break;  // past the last one
+        // past the last one
+        if (sys(SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0) == -EINVAL) break;
     }
     long result = sys(SYS_setgroups, user.group_count, user.groups);
     if (result == 0) result = sys(SYS_setresgid, user.gid, user.gid, user.gid);
@@ -176,41 +188,53 @@ using Sentence = Text<shim_message_bytes_max>;
 [[noreturn]] void give_up_exec(Start& start, std::string_view command, long error) {
     if (error == -EACCES || error == -EPERM)
         give_up(start, 126, Sentence("exec: \"", command, "\": permission denied").view());
-    if (error == -EISDIR) give_up(start, 126, Sentence("exec: \"", command, "\": is a directory").view());
-    if (error == -ENOEXEC) give_up(start, 126, Sentence("exec ", command, ": exec format error").view());
+    if (error == -EISDIR)
+        give_up(start, 126, Sentence("exec: \"", command, "\": is a directory").view());
+    if (error == -ENOEXEC)
+        give_up(start, 126, Sentence("exec ", command, ": exec format error").view());
     if (error == -ENOENT || error == -ENOTDIR)
         give_up(start, 127, Sentence("exec ", command, ": no such file or directory").view());
     give_up(start, 126, "exec", command, error);
 }
 
-/// Looks the command up as docker does: by PATH of the container's environment unless it has a slash.
+/// Looks the command up as docker does: by PATH of the container's environment unless it has a
+/// slash.
 void find_command(Start& start, Path* out) {
     const std::string_view command = start.process->arguments.items[0];
     if (command.find('/') != std::string_view::npos) {
         out->add(command);
         const long error = executable(out->c_str());
         if (error == -ENOENT || error == -ENOTDIR)
-            give_up(start, 127, Sentence("exec: \"", command, "\": stat ", command, ": no such file or directory").view());
+            give_up(
+                start, 127,
+                Sentence("exec: \"", command, "\": stat ", command, ": no such file or directory")
+                    .view());
         if (error < 0) give_up_exec(start, command, error);
         return;
     }
     std::string_view rest = find_variable(*start.process, "PATH");
     while (!rest.empty() && !command.empty()) {
         const size_t colon = rest.find(':');
-        const std::string_view folder(rest.data(), colon == std::string_view::npos ? rest.size() : colon);
+        const std::string_view folder(rest.data(),
+                                      colon == std::string_view::npos ? rest.size() : colon);
         rest.remove_prefix(colon == std::string_view::npos ? rest.size() : colon + 1);
         out->clear();
         out->add(folder.empty() ? std::string_view(".") : folder).add("/").add(command);
         if (!out->cut() && executable(out->c_str()) == 0) return;
     }
-    give_up(start, 127, Sentence("exec: \"", command, "\": executable file not found in $PATH").view());
+    give_up(start, 127,
+            Sentence("exec: \"", command, "\": executable file not found in $PATH").view());
 }
 
 void enter_folder(Start& start) {
     const char* cwd = start.process->cwd;
     const long result = sys(SYS_chdir, cwd);
     if (result < 0)
-        give_up(start, result == -ENOENT ? 127 : result == -EACCES ? 126 : 125, "change to the working directory", cwd, result);
+        give_up(start,
+                result == -ENOENT   ? 127
+                : result == -EACCES ? 126
+                                    : 125,
+                "change to the working directory", cwd, result);
 }
 
 }  // namespace
@@ -220,7 +244,8 @@ void become_process(Start& start) {
     User user;
     resolve_user(start, &user);
     const Text<520> home("HOME=", user.home.view());
-    const Text<96> hostname("HOSTNAME=", start.container->hostname != nullptr ? start.container->hostname : "");
+    const Text<96> hostname("HOSTNAME=",
+                            start.container->hostname != nullptr ? start.container->hostname : "");
     add_variable(process, "PATH", default_path);
     if (start.container->hostname != nullptr) add_variable(process, "HOSTNAME", hostname.c_str());
     if (process.has(launch::flag_tty)) add_variable(process, "TERM", "TERM=xterm");
@@ -230,7 +255,8 @@ void become_process(Start& start) {
     set_rlimits(start);
     enter_folder(start);
     sys(SYS_umask, 022);
-    sys(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);  // not the host's keys; absent on some kernels
+    // not the host's keys; absent on some kernels
+    sys(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
     const uint64_t rights = permitted_capabilities();
     set_user(start, user);
     Path path;
@@ -241,7 +267,8 @@ void become_process(Start& start) {
     const bool early_filter = !container.has(launch::flag_no_new_privs);
     if (user.uid != 0) set_capabilities(start, rights, rights);
     if (early_filter) load_seccomp(start);
-    // The kernel clears a plain user's effective set at exec; clear it now, so that the exec is checked as that user's.
+    // The kernel clears a plain user's effective set at exec; clear it now, so that the exec is
+    // checked as that user's.
     set_capabilities(start, user.uid == 0 ? wanted : 0, user.uid == 0 ? wanted : 0);
     if (!early_filter) {
         const long result = sys(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -250,7 +277,8 @@ void become_process(Start& start) {
     }
     sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // setresuid and capset have cleared it
     start.executing = true;
-    const long result = sys(SYS_execve, path.c_str(), process.arguments.items, process.environment.items);
+    const long result =
+        sys(SYS_execve, path.c_str(), process.arguments.items, process.environment.items);
     give_up_exec(start, path.view(), result);
 }
 

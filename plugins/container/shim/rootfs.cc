@@ -1,6 +1,7 @@
-// The container's file tree, made inside the child's own mount namespace: nothing appears in the host's mount table. The image is
-// hostile. Whatever it contains is looked at only when it is the root and no path can lead outside; the kernel's own file systems go on
-// real folders only, because a /proc that is a link would move every mask to a place of the image's choice.
+// The container's file tree, made inside the child's own mount namespace: nothing appears in the
+// host's mount table. The image is hostile. Whatever it contains is looked at only when it is the
+// root and no path can lead outside; the kernel's own file systems go on real folders only, because
+// a /proc that is a link would move every mask to a place of the image's choice.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -14,7 +15,8 @@ namespace {
 
 constexpr unsigned long safe = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
-void mount_at(Start& start, const char* type, const char* target, unsigned long flags, const char* options) {
+void mount_at(Start& start, const char* type, const char* target, unsigned long flags,
+              const char* options) {
     const long result = sys(SYS_mount, type, target, type, flags, options);
     if (result < 0) give_up(start, 125, Text<64>("mount ", type, " on").view(), target, result);
 }
@@ -42,12 +44,17 @@ void mount_overlay_from_options(Start& start) {
         add_escaped(options.add(",upperdir="), container.upper);
         add_escaped(options.add(",workdir="), container.work);
     }
-    if (options.cut()) give_up(start, 125, "mount overlay: the names of the layers are longer than this kernel takes");
+    if (options.cut())
+        give_up(start, 125,
+                "mount overlay: the names of the layers are longer than this kernel takes");
     const long result = sys(SYS_mount, "overlay", container.runtime, "overlay", 0, options.c_str());
-    if (result < 0) give_up(start, 125, "mount overlay on", container.upper != nullptr ? container.upper : "layers", result);
+    if (result < 0)
+        give_up(start, 125, "mount overlay on",
+                container.upper != nullptr ? container.upper : "layers", result);
 }
 
-/// A host path, so it is opened before the host's mounts are left. -1: the child mounts the overlay itself, by path.
+/// A host path, so it is opened before the host's mounts are left. -1: the child mounts the overlay
+/// itself, by path.
 int open_rootfs(Start& start) {
     const launch::Launch& container = *start.container;
     if (container.rootfs == nullptr) return start.rootfs_fd;
@@ -57,8 +64,9 @@ int open_rootfs(Start& start) {
     return root;
 }
 
-/// On top of the spare's empty root: the one is the parent mount of the other at its very root, so no path, and no change of root,
-/// leads below. Taking the old root away instead would wait for an RCU grace period, a tenth of the whole start.
+/// On top of the spare's empty root: the one is the parent mount of the other at its very root, so
+/// no path, and no change of root, leads below. Taking the old root away instead would wait for an
+/// RCU grace period, a tenth of the whole start.
 void cover_root(Start& start, int rootfs) {
     long result = sys(SYS_move_mount, rootfs, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
     if (result == 0) result = sys(SYS_fchdir, rootfs);
@@ -66,7 +74,8 @@ void cover_root(Start& start, int rootfs) {
     if (result < 0) give_up(start, 125, "attach the rootfs to", "/", result);
 }
 
-/// Attaches the rootfs to the runtime folder, inside this mount namespace only, and leaves everything else behind.
+/// Attaches the rootfs to the runtime folder, inside this mount namespace only, and leaves
+/// everything else behind.
 void pivot(Start& start, int rootfs) {
     const char* folder = start.container->runtime;
     long result = 0;
@@ -83,7 +92,8 @@ void pivot(Start& start, int rootfs) {
 
 /// The kernel's own file systems are mounted on real folders only.
 void need_folder(Start& start, const char* path) {
-    open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_NO_SYMLINKS};
+    open_how how = {
+        .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_NO_SYMLINKS};
     int fd = static_cast<int>(sys(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
     if (fd == -ENOENT) {
         const long made = sys(SYS_mkdirat, AT_FDCWD, path, 0755);
@@ -91,7 +101,8 @@ void need_folder(Start& start, const char* path) {
         return;
     }
     if (fd == -ELOOP || fd == -ENOTDIR)
-        give_up(start, 125, Text<256>("the image has something else than a folder at ", path).view());
+        give_up(start, 125,
+                Text<256>("the image has something else than a folder at ", path).view());
     if (fd < 0) give_up(start, 125, "open", path, fd);
     close_fd(fd);
 }
@@ -109,7 +120,8 @@ void mount_usual(Start& start, const KernelMounts& mounts) {
     attach(start, mounts.devices, "/dev");
     attach(start, mounts.terminals, "/dev/pts");
     attach(start, mounts.queues, "/dev/mqueue");
-    mount_at(start, "tmpfs", "/dev/shm", safe, Text<64>("mode=1777,size=", start.container->shm_bytes).c_str());
+    mount_at(start, "tmpfs", "/dev/shm", safe,
+             Text<64>("mode=1777,size=", start.container->shm_bytes).c_str());
 }
 
 struct MountOptions {
@@ -118,7 +130,8 @@ struct MountOptions {
 };
 
 /// Applies one option; the key of a tmpfs goes to its context.
-void take_option(Start& start, const launch::Mount& mount, std::string_view option, int context, MountOptions* out) {
+void take_option(Start& start, const launch::Mount& mount, std::string_view option, int context,
+                 MountOptions* out) {
     const size_t equals = option.find('=');
     if (option == "ro") out->attributes |= MOUNT_ATTR_RDONLY;
     else if (option == "nosuid") out->attributes |= MOUNT_ATTR_NOSUID;
@@ -130,9 +143,12 @@ void take_option(Start& start, const launch::Mount& mount, std::string_view opti
         const Text<64> key(std::string_view(option.data(), equals));
         option.remove_prefix(equals + 1);
         const long result = set_string(context, key.c_str(), Text<256>(option).c_str());
-        if (result < 0) give_up(start, 125, Text<256>("set tmpfs option ", key.view(), " for").view(), mount.target, result);
+        if (result < 0)
+            give_up(start, 125, Text<256>("set tmpfs option ", key.view(), " for").view(),
+                    mount.target, result);
     } else {
-        give_up(start, 125, Text<512>("mount on ", mount.target, ": unknown option ", option).view());
+        give_up(start, 125,
+                Text<512>("mount on ", mount.target, ": unknown option ", option).view());
     }
 }
 
@@ -162,11 +178,12 @@ int open_tmpfs(Start& start, const launch::Mount& mount) {
 int open_bind(Start& start, const launch::Mount& mount) {
     const MountOptions options = take_options(start, mount, -1);
     const unsigned recursive = options.recursive ? AT_RECURSIVE : 0;
-    const int tree = static_cast<int>(
-        sys(SYS_open_tree, AT_FDCWD, mount.source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive));
+    const int tree = static_cast<int>(sys(SYS_open_tree, AT_FDCWD, mount.source,
+                                          OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive));
     if (tree < 0) give_up(start, 125, "bind", mount.source, tree);
     if (options.attributes == 0) return tree;
-    mount_attr attributes = {.attr_set = options.attributes, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
+    mount_attr attributes = {
+        .attr_set = options.attributes, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
     const long result =
         sys(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | recursive, &attributes, sizeof attributes);
     if (result < 0) give_up(start, 125, "set the options of the mount on", mount.target, result);
@@ -178,7 +195,8 @@ void open_mounts(Start& start, int* trees) {
     for (uint32_t i = 0; i < start.container->mount_count; ++i) {
         const launch::Mount& mount = start.container->mounts[i];
         const std::string_view type = mount.type;
-        if (mount.target[0] != '/') give_up(start, 125, "mount on a path that is not absolute", mount.target, -EINVAL);
+        if (mount.target[0] != '/')
+            give_up(start, 125, "mount on a path that is not absolute", mount.target, -EINVAL);
         if (type == "tmpfs") trees[i] = open_tmpfs(start, mount);
         else if (type == "bind") trees[i] = open_bind(start, mount);
         else give_up(start, 125, "mount an unknown type", type, -ENODEV);
@@ -194,14 +212,17 @@ void place_mounts(Start& start, int* trees) {
         int target = open_target(start, mount.target, S_ISDIR(info.st_mode));
         const long result = sys(SYS_move_mount, trees[i], "", target, "",
                                 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-        if (result < 0) give_up(start, 125, Text<512>("mount ", mount.source, " on").view(), mount.target, result);
+        if (result < 0)
+            give_up(start, 125, Text<512>("mount ", mount.source, " on").view(), mount.target,
+                    result);
         close_fd(target);
         close_fd(trees[i]);
     }
 }
 
 int open_inside(int root, const char* path) {
-    open_how how = {.flags = O_PATH | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    open_how how = {
+        .flags = O_PATH | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     return static_cast<int>(sys(SYS_openat2, root, path, &how, sizeof how));
 }
 
@@ -210,7 +231,8 @@ void make_entry(Start& start, int parent, const char* path, const Text<256>& nam
     if (folder) {
         made = sys(SYS_mkdirat, parent, name.c_str(), 0755);
     } else {
-        made = sys(SYS_openat, parent, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        made = sys(SYS_openat, parent, name.c_str(),
+                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
         int fd = static_cast<int>(made);
         if (fd >= 0) close_fd(fd);
     }
@@ -225,8 +247,10 @@ long open_overlay(const launch::Launch& container) {
     long result = 0;
     for (uint32_t i = 0; i < container.lowers.count && result == 0; ++i)
         result = set_string(context, "lowerdir+", container.lowers.items[i]);
-    if (result == 0 && container.upper != nullptr) result = set_string(context, "upperdir", container.upper);
-    if (result == 0 && container.upper != nullptr) result = set_string(context, "workdir", container.work);
+    if (result == 0 && container.upper != nullptr)
+        result = set_string(context, "upperdir", container.upper);
+    if (result == 0 && container.upper != nullptr)
+        result = set_string(context, "workdir", container.work);
     if (result == 0) result = sys(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
     if (result == 0) result = sys(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
     close_fd(context);
@@ -242,7 +266,8 @@ int open_target(Start& start, const char* path, bool folder) {
         int parent = root;
         for (std::string_view rest = path; !rest.empty();) {
             const size_t slash = rest.find('/');
-            const Text<256> name(std::string_view(rest.data(), slash == std::string_view::npos ? rest.size() : slash));
+            const Text<256> name(std::string_view(
+                rest.data(), slash == std::string_view::npos ? rest.size() : slash));
             rest.remove_prefix(slash == std::string_view::npos ? rest.size() : slash + 1);
             if (name.empty()) continue;
             prefix.add("/").add(name.view());
@@ -296,20 +321,24 @@ void hide_paths(Start& start) {
     for (uint32_t i = 0; i < container.masked.count; ++i) {
         const char* path = container.masked.items[i];
         long result = sys(SYS_mount, "/dev/null", path, nullptr, MS_BIND, nullptr);
-        if (result == -ENOTDIR) result = sys(SYS_mount, "tmpfs", path, "tmpfs", safe | MS_RDONLY, "mode=755");
+        if (result == -ENOTDIR)
+            result = sys(SYS_mount, "tmpfs", path, "tmpfs", safe | MS_RDONLY, "mode=755");
         if (result < 0 && result != -ENOENT) give_up(start, 125, "mask", path, result);
     }
     for (uint32_t i = 0; i < container.read_only.count; ++i) {
         const char* path = container.read_only.items[i];
-        mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
+        mount_attr read_only = {
+            .attr_set = MOUNT_ATTR_RDONLY, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
         long result = sys(SYS_mount, path, path, nullptr, MS_BIND | MS_REC, nullptr);
         if (result == -ENOENT) continue;
         if (result == 0)
-            result = sys(SYS_mount_setattr, AT_FDCWD, path, AT_RECURSIVE, &read_only, sizeof read_only);
+            result =
+                sys(SYS_mount_setattr, AT_FDCWD, path, AT_RECURSIVE, &read_only, sizeof read_only);
         if (result < 0) give_up(start, 125, "make read-only", path, result);
     }
     if (!container.has(launch::flag_read_only_rootfs)) return;
-    const long result = sys(SYS_mount, nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr);
+    const long result =
+        sys(SYS_mount, nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr);
     if (result < 0) give_up(start, 125, "make read-only", "/", result);
 }
 

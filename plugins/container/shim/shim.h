@@ -1,6 +1,7 @@
-// The shim's state and its parts. One thread, one epoll loop, fixed tables: everything has a limit and nothing is allocated but
-// the specs. All members are zero when empty, so that the tables cost no memory until they are used.
-// Flow: main.cc dispatches → control.cc (noded's requests) · lifecycle.cc (start, exec, exit) · streams.cc (log, attach clients).
+// The shim's state and its parts. One thread, one epoll loop, fixed tables: everything has a limit
+// and nothing is allocated but the specs. All members are zero when empty, so that the tables cost
+// no memory until they are used. Flow: main.cc dispatches → control.cc (noded's requests) ·
+// lifecycle.cc (start, exec, exit) · streams.cc (log, attach clients).
 #pragma once
 
 #include "plugins/container/shim/attach_frames.h"
@@ -9,9 +10,9 @@
 
 namespace noded::shim {
 
-constexpr size_t processes_max = 1 + execs_max;              ///< the first is the container
+constexpr size_t processes_max = 1 + execs_max;  ///< the first is the container
 constexpr size_t clients_max = attach_clients_max + execs_max;
-constexpr size_t child_stack_bytes = 64 << 10;               ///< several paths of 4 KiB live on it
+constexpr size_t child_stack_bytes = 64 << 10;  ///< several paths of 4 KiB live on it
 constexpr size_t client_input_bytes = 16 << 10;
 constexpr size_t client_output_bytes = log_frame_bytes_max;
 
@@ -23,21 +24,21 @@ struct Process {
     bool used;
     bool is_exec;
     bool reaped;
-    bool reported;          ///< noded was told how it ended
-    bool input_expected;    ///< there will be a terminal, but it has not arrived
+    bool reported;        ///< noded was told how it ended
+    bool input_expected;  ///< there will be a terminal, but it has not arrived
     bool input_open;
     bool input_watched;
-    bool output_open[2];    ///< stdout or terminal, stderr
+    bool output_open[2];  ///< stdout or terminal, stderr
     bool output_watched[2];
     ShimState state;
     int pid;
     int report_fd;
     int input_fd;
     int output_fd[2];
-    uint64_t tag;           ///< of the request that asked for it
+    uint64_t tag;  ///< of the request that asked for it
     StartedReply started;
     ExitReply exit;
-    launch::Launch* launch; ///< at the start of `memory`, its strings behind it
+    launch::Launch* launch;  ///< at the start of `memory`, its strings behind it
     char* memory;
     size_t memory_bytes;
     Start start;
@@ -47,12 +48,13 @@ struct Process {
     bool ended() const { return state == ShimState::exited || state == ShimState::start_failed; }
 };
 
-/// One attach socket. Of the container: a cursor over the log. Of an exec: a relay that holds the exec's output back.
+/// One attach socket. Of the container: a cursor over the log. Of an exec: a relay that holds the
+/// exec's output back.
 struct Client {
     bool used;
-    bool hung_up;           ///< the other side is gone, its last input is still being fed
-    bool input_blocked;     ///< standard input takes no more for now
-    bool input_ended;       ///< nothing more comes from the socket
+    bool hung_up;        ///< the other side is gone, its last input is still being fed
+    bool input_blocked;  ///< standard input takes no more for now
+    bool input_ended;    ///< nothing more comes from the socket
     bool in_frame;
     bool last_frame_queued;
     uint8_t frame_stream;   ///< of the log frame that is being sent in pieces
@@ -60,10 +62,10 @@ struct Client {
     uint32_t flags;         ///< ControlFlag attach_*
     uint32_t process;       ///< index
     int fd;
-    uint32_t watched;       ///< epoll events asked for, 0 if not in the set
-    uint64_t cursor;        ///< position in the log of what is to be queued next
-    uint32_t cursor_left;   ///< bytes of the log frame at `cursor` not yet queued, 0 between frames
-    uint32_t frame_left;    ///< bytes of the received frame not yet taken
+    uint32_t watched;      ///< epoll events asked for, 0 if not in the set
+    uint64_t cursor;       ///< position in the log of what is to be queued next
+    uint32_t cursor_left;  ///< bytes of the log frame at `cursor` not yet queued, 0 between frames
+    uint32_t frame_left;   ///< bytes of the received frame not yet taken
     uint32_t input_begin, input_end;
     uint32_t output_begin, output_end;
     uint8_t input[client_input_bytes];
@@ -79,8 +81,8 @@ struct Log {
     bool open;
     int fd;
     uint64_t end;
-    uint64_t begin;         ///< where this start's output begins
-    uint64_t lost;          ///< bytes that could not be written and are not yet noted in the file
+    uint64_t begin;  ///< where this start's output begins
+    uint64_t lost;   ///< bytes that could not be written and are not yet noted in the file
 };
 
 class Shim {
@@ -103,10 +105,13 @@ private:
     void on_listener();
     void on_connection(size_t index);
     void drop_connection(Connection& connection);
-    void handle(Connection& from, const ControlHeader& header, const uint8_t* payload, size_t size, int* fds, size_t fd_count);
+    void handle(Connection& from, const ControlHeader& header, const uint8_t* payload, size_t size,
+                int* fds, size_t fd_count);
     void answer(Connection& to, uint64_t tag, int error, std::string_view sentence);
-    bool send(Connection& to, ControlType type, uint64_t tag, const void* fixed, size_t fixed_size, std::string_view text);
-    bool send_to_all(ControlType type, uint64_t tag, const void* fixed, size_t fixed_size, std::string_view text);
+    bool send(Connection& to, ControlType type, uint64_t tag, const void* fixed, size_t fixed_size,
+              std::string_view text);
+    bool send_to_all(ControlType type, uint64_t tag, const void* fixed, size_t fixed_size,
+                     std::string_view text);
     void send_status(Connection& to, uint64_t tag);
     void handle_signal(Connection& from, uint64_t tag, const SignalRequest& request);
     void handle_resize(Connection& from, uint64_t tag, const ResizeRequest& request);
@@ -120,8 +125,10 @@ private:
     void make_spare();
     Spare* take_spare();
     void drop_spare();
-    void launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd, int attach_fd);
-    void exec(Connection& from, uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd, int attach_fd);
+    void launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd,
+                int attach_fd);
+    void exec(Connection& from, uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size,
+              int memfd, int attach_fd);
     bool spawn(Process& process, bool streams, Text<shim_message_bytes_max>* error);
     bool open_runtime(Text<shim_message_bytes_max>* error);
     void on_report(size_t index);
@@ -176,12 +183,13 @@ private:
     bool listening_;
     bool holds_pidfd_;
     bool holds_rootfs_;
-    bool released_;           ///< nothing is left to do but to send clients what they have not taken yet
-    int spare_pid_;           ///< 0 unless its maker is at work
+    /// nothing is left to do but to send clients what they have not taken yet
+    bool released_;
+    int spare_pid_;  ///< 0 unless its maker is at work
     Spare spare_;
     Start spare_start_;
-    bool in_pid_namespace_;   ///< children are born into the container's PID namespace
-    uint32_t starting_;       ///< children that still share this memory
+    bool in_pid_namespace_;  ///< children are born into the container's PID namespace
+    uint32_t starting_;      ///< children that still share this memory
     uint64_t connections_seen_;
     Log log_;
     Connection connections_[control_connections_max];
@@ -189,7 +197,8 @@ private:
     Client clients_[clients_max];
     alignas(16) uint8_t packet_[control_packet_bytes_max];
     uint8_t scratch_[sizeof(LogHeader) + log_frame_bytes_max];
-    alignas(4096) char stacks_[processes_max + 1][child_stack_bytes];  ///< the last is the spare's maker's
+    /// the last is the spare's maker's
+    alignas(4096) char stacks_[processes_max + 1][child_stack_bytes];
 };
 
 }  // namespace noded::shim

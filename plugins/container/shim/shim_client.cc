@@ -32,7 +32,8 @@ struct SpawnArguments {
     char* argv[] = {name, nullptr};
     char* environment[] = {nullptr};
     // A plain dup2 keeps the close-on-exec flag when both numbers are the same.
-    const bool placed = arguments.control == 3 ? fcntl(3, F_SETFD, 0) == 0 : dup2(arguments.control, 3) == 3;
+    const bool placed =
+        arguments.control == 3 ? fcntl(3, F_SETFD, 0) == 0 : dup2(arguments.control, 3) == 3;
     if (placed) syscall(SYS_execveat, arguments.program, "", argv, environment, AT_EMPTY_PATH);
     arguments.error = errno;
     _exit(127);
@@ -45,8 +46,9 @@ struct SpawnArguments {
     return pid;
 }
 
-/// The program on a read-only mount that is attached nowhere. A container can make its process run it (a script whose interpreter
-/// is /proc/self/exe) and then reach the file; through this mount it cannot be written.
+/// The program on a read-only mount that is attached nowhere. A container can make its process run
+/// it (a script whose interpreter is /proc/self/exe) and then reach the file; through this mount it
+/// cannot be written.
 Result<Fd> open_program(const std::string& path) {
     Fd program(open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
     if (!program.valid()) return fail_errno(errno, "open " + path);
@@ -85,18 +87,22 @@ Result<Fd> connect_shim(const std::string& runtime_dir) {
     Fd socket_fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!socket_fd.valid()) return fail_errno(errno, "make a socket");
     sockaddr_un address = {AF_UNIX, {}};
-    const std::string path = "/proc/self/fd/" + std::to_string(folder.get()) + "/" + shim_socket_name;
+    const std::string path =
+        "/proc/self/fd/" + std::to_string(folder.get()) + "/" + shim_socket_name;
     path.copy(address.sun_path, sizeof address.sun_path - 1);
     if (connect(socket_fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
         return fail_errno(errno, "connect to the shim of " + runtime_dir);
     return socket_fd;
 }
 
-Status send_control(int socket, ControlType type, uint32_t flags, uint64_t tag, Bytes payload, const std::vector<int>& fds) {
-    if (sizeof(ControlHeader) + payload.size() > control_packet_bytes_max) return fail("a packet to the shim is too large");
+Status send_control(int socket, ControlType type, uint32_t flags, uint64_t tag, Bytes payload,
+                    const std::vector<int>& fds) {
+    if (sizeof(ControlHeader) + payload.size() > control_packet_bytes_max)
+        return fail("a packet to the shim is too large");
     if (fds.size() > control_fds_max) return fail("a packet to the shim has too many descriptors");
     ControlHeader header = {type, flags, tag};
-    iovec parts[2] = {{&header, sizeof header}, {const_cast<uint8_t*>(payload.data()), payload.size()}};
+    iovec parts[2] = {{&header, sizeof header},
+                      {const_cast<uint8_t*>(payload.data()), payload.size()}};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * control_fds_max)] = {};
     msghdr message = {};
     message.msg_iov = parts;
@@ -110,11 +116,13 @@ Status send_control(int socket, ControlType type, uint32_t flags, uint64_t tag, 
         rights->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
         std::memcpy(CMSG_DATA(rights), fds.data(), sizeof(int) * fds.size());
     }
-    if (sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return fail_errno(errno, "send to the shim");
+    if (sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return fail_errno(errno, "send to the shim");
     return {};
 }
 
-Status send_spec(int socket, ControlType type, uint64_t tag, Bytes spec, int attach_fd, uint32_t flags) {
+Status send_spec(int socket, ControlType type, uint64_t tag, Bytes spec, int attach_fd,
+                 uint32_t flags) {
     std::vector<int> fds;
     Fd memfd;
     if (sizeof(ControlHeader) + spec.size() > control_packet_bytes_max) {
@@ -136,14 +144,16 @@ Status send_spec(int socket, ControlType type, uint64_t tag, Bytes spec, int att
 Result<ControlPacket> receive_control(int socket) {
     ControlPacket packet;
     packet.payload.resize(control_packet_bytes_max);
-    iovec parts[2] = {{&packet.header, sizeof packet.header}, {packet.payload.data(), packet.payload.size()}};
+    iovec parts[2] = {{&packet.header, sizeof packet.header},
+                      {packet.payload.data(), packet.payload.size()}};
     msghdr message = {};
     message.msg_iov = parts;
     message.msg_iovlen = 2;
     const ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (size < 0) return fail_errno(errno, "receive from the shim");
     if (size == 0) return fail("the shim has gone");
-    if (size < static_cast<ssize_t>(sizeof packet.header)) return fail("the shim sent a packet that is too short");
+    if (size < static_cast<ssize_t>(sizeof packet.header))
+        return fail("the shim sent a packet that is too short");
     packet.payload.resize(static_cast<size_t>(size) - sizeof packet.header);
     return packet;
 }
@@ -167,8 +177,8 @@ Result<ShimExit> read_exit_record(const std::string& runtime_dir) {
         size != static_cast<ssize_t>(sizeof exit.record + exit.record.message_length))
         return fail(path + " is not an exit record");
     if (exit.record.version != control_version)
-        return fail(path + " has version " + std::to_string(exit.record.version) + ", this noded reads " +
-                    std::to_string(control_version));
+        return fail(path + " has version " + std::to_string(exit.record.version) +
+                    ", this noded reads " + std::to_string(control_version));
     exit.message.assign(text, exit.record.message_length);
     exit.record.id[sizeof exit.record.id - 1] = 0;
     return exit;

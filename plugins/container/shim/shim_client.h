@@ -1,5 +1,6 @@
-// noded's side of the shim's sockets: spawn a shim, find one again, and put packets together and take them apart. Nothing here
-// waits unless told to, and nothing remembers state: the container plugin does. Used by it and by the tests.
+// noded's side of the shim's sockets: spawn a shim, find one again, and put packets together and
+// take them apart. Nothing here waits unless told to, and nothing remembers state: the container
+// plugin does. Used by it and by the tests.
 #pragma once
 
 #include <cstring>
@@ -14,22 +15,27 @@
 namespace noded {
 
 struct SpawnedShim {
-    Fd control;   ///< SOCK_SEQPACKET, non-blocking
-    int pid;      ///< our child: the caller reaps it
+    Fd control;  ///< SOCK_SEQPACKET, non-blocking
+    int pid;     ///< our child: the caller reaps it
     Fd pidfd;
 };
 
-/// Starts a shim that waits for its LAUNCH. Takes the time of a vfork, whatever the size of this process.
+/// Starts a shim that waits for its LAUNCH. Takes the time of a vfork, whatever the size of this
+/// process.
 Result<SpawnedShim> spawn_shim(const std::string& shim_path);
 
-/// Connects to the shim of a runtime folder after a restart. ENOENT or ECONNREFUSED: there is none any more; read its exit record.
+/// Connects to the shim of a runtime folder after a restart. ENOENT or ECONNREFUSED: there is none
+/// any more; read its exit record.
 Result<Fd> connect_shim(const std::string& runtime_dir);
 
 /// Sends one packet. `fds` stay the caller's. EAGAIN when the shim has not yet taken earlier ones.
-Status send_control(int socket, ControlType type, uint32_t flags, uint64_t tag, Bytes payload, const std::vector<int>& fds = {});
+Status send_control(int socket, ControlType type, uint32_t flags, uint64_t tag, Bytes payload,
+                    const std::vector<int>& fds = {});
 
-/// LAUNCH or EXEC with a spec of any legal size; `attach_fd` may be -1, `flags` are those of the attach socket.
-Status send_spec(int socket, ControlType type, uint64_t tag, Bytes spec, int attach_fd = -1, uint32_t flags = 0);
+/// LAUNCH or EXEC with a spec of any legal size; `attach_fd` may be -1, `flags` are those of the
+/// attach socket.
+Status send_spec(int socket, ControlType type, uint64_t tag, Bytes spec, int attach_fd = -1,
+                 uint32_t flags = 0);
 
 struct ControlPacket {
     ControlHeader header;
@@ -43,7 +49,8 @@ Result<ControlPacket> receive_control(int socket);
 template <typename T>
 Result<T> control_body(const ControlPacket& packet, size_t index = 0) {
     T body;
-    if (packet.payload.size() < (index + 1) * sizeof body) return fail("the shim sent a packet that is too short");
+    if (packet.payload.size() < (index + 1) * sizeof body)
+        return fail("the shim sent a packet that is too short");
     std::memcpy(&body, packet.payload.data() + index * sizeof body, sizeof body);
     return body;
 }
@@ -51,7 +58,8 @@ Result<T> control_body(const ControlPacket& packet, size_t index = 0) {
 /// What follows the fixed part.
 inline std::string control_text(const ControlPacket& packet, size_t fixed_size) {
     if (packet.payload.size() <= fixed_size) return {};
-    return std::string(as_text({packet.payload.data() + fixed_size, packet.payload.size() - fixed_size}));
+    return std::string(
+        as_text({packet.payload.data() + fixed_size, packet.payload.size() - fixed_size}));
 }
 
 /// The name of an exec in the form that requests carry; empty for the container itself.
@@ -62,7 +70,8 @@ struct ShimExit {
     std::string message;  ///< why the start failed
 };
 
-/// The exit record of a runtime folder; ENOENT when the container has not ended, or a shim died with it.
+/// The exit record of a runtime folder; ENOENT when the container has not ended, or a shim died
+/// with it.
 Result<ShimExit> read_exit_record(const std::string& runtime_dir);
 
 }  // namespace noded

@@ -1,5 +1,5 @@
-// How long a container takes, on this machine, now: prints medians over many runs of /bin/true on busybox. Not a test.
-// Usage: shim_latency [RUNS]; NODED_SHIM names the shim.
+// How long a container takes, on this machine, now: prints medians over many runs of /bin/true on
+// busybox. Not a test. Usage: shim_latency [RUNS]; NODED_SHIM names the shim.
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// The shim on the real kernel: containers on a busybox layer, driven over the control socket as noded does it. Needs root.
+// The shim on the real kernel: containers on a busybox layer, driven over the control socket as
+// noded does it. Needs root.
 #include <dirent.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -83,13 +84,16 @@ TEST(ShimFailure, unknown_command_is_127_in_dockers_words) {
     ShimBox box;
     EXPECT_EQ(box.run_failing(box.spec(Words{"foo"})),
               std::pair(127, std::string("exec: \"foo\": executable file not found in $PATH")));
-    EXPECT_EQ(read_exit_record(box.runtime())->message, "exec: \"foo\": executable file not found in $PATH");
+    EXPECT_EQ(read_exit_record(box.runtime())->message,
+              "exec: \"foo\": executable file not found in $PATH");
 }
 
 TEST(ShimFailure, missing_path_is_127) {
     ShimBox box;
-    EXPECT_EQ(box.run_failing(box.spec(Words{"/nowhere/x"})),
-              std::pair(127, std::string("exec: \"/nowhere/x\": stat /nowhere/x: no such file or directory")));
+    EXPECT_EQ(
+        box.run_failing(box.spec(Words{"/nowhere/x"})),
+        std::pair(127,
+                  std::string("exec: \"/nowhere/x\": stat /nowhere/x: no such file or directory")));
 }
 
 TEST(ShimFailure, what_is_not_executable_is_126) {
@@ -98,7 +102,8 @@ TEST(ShimFailure, what_is_not_executable_is_126) {
     EXPECT_EQ(file.run_failing(file.spec(Words{"/etc/plain"})),
               std::pair(126, std::string("exec: \"/etc/plain\": permission denied")));
     ShimBox folder;
-    EXPECT_EQ(folder.run_failing(folder.spec(Words{"/etc"})), std::pair(126, std::string("exec: \"/etc\": is a directory")));
+    EXPECT_EQ(folder.run_failing(folder.spec(Words{"/etc"})),
+              std::pair(126, std::string("exec: \"/etc\": is a directory")));
     ShimBox format;
     chmod(format.file("bin/strange", "no program").c_str(), 0755);
     EXPECT_EQ(format.run_failing(format.spec(Words{"/bin/strange"})),
@@ -109,12 +114,16 @@ TEST(ShimFailure, unknown_user_and_group_are_named) {
     ShimBox user;
     LaunchSpec spec = user.spec("true");
     spec.user = "bob";
-    EXPECT_EQ(user.run_failing(spec), std::pair(125, std::string("unable to find user bob: no matching entries in passwd file")));
+    EXPECT_EQ(
+        user.run_failing(spec),
+        std::pair(125, std::string("unable to find user bob: no matching entries in passwd file")));
     ShimBox group;
     spec = group.spec("true");
     spec.user = "alice:nobody";
-    EXPECT_EQ(group.run_failing(spec),
-              std::pair(125, std::string("unable to find group nobody: no matching entries in group file")));
+    EXPECT_EQ(
+        group.run_failing(spec),
+        std::pair(125,
+                  std::string("unable to find group nobody: no matching entries in group file")));
 }
 
 TEST(ShimFailure, missing_layer_is_named_and_the_shim_can_be_released) {
@@ -123,7 +132,8 @@ TEST(ShimFailure, missing_layer_is_named_and_the_shim_can_be_released) {
     spec.lowers = {"/nowhere"};
     const auto [code, sentence] = box.run_failing(spec);
     EXPECT_EQ(code, 125);
-    EXPECT_NE(sentence.find("mount overlay on " + box.scratch("upper") + ": E"), std::string::npos) << sentence;
+    EXPECT_NE(sentence.find("mount overlay on " + box.scratch("upper") + ": E"), std::string::npos)
+        << sentence;
     EXPECT_EQ(read_exit_record(box.runtime())->record.state, ShimState::start_failed);
     box.release();
     EXPECT_TRUE(box.wait_shim_gone());
@@ -133,14 +143,19 @@ TEST(ShimFailure, malformed_spec_is_a_failed_start_not_a_dead_shim) {
     ShimBox box;
     LaunchSpec spec = box.spec("true");
     spec.log_path.clear();
-    EXPECT_EQ(box.run_failing(spec), std::pair(125, std::string("the launch spec has no log file")));
+    EXPECT_EQ(box.run_failing(spec),
+              std::pair(125, std::string("the launch spec has no log file")));
     EXPECT_EQ(box.status().state, ShimState::start_failed);
 }
 
 TEST(ShimConfinement, process_is_pid_1_of_its_own_namespaces) {
     ShimBox box;
-    EXPECT_EQ(output_of(box, box.spec("echo $$; hostname; cat /proc/sys/kernel/hostname; ls /proc | grep -c '^[0-9]'")),
-              "1\nbox\nbox\n3\n");
+    EXPECT_EQ(
+        output_of(
+            box,
+            box.spec(
+                "echo $$; hostname; cat /proc/sys/kernel/hostname; ls /proc | grep -c '^[0-9]'")),
+        "1\nbox\nbox\n3\n");
 }
 
 TEST(ShimConfinement, loopback_is_up_and_nothing_else_is_there) {
@@ -169,12 +184,16 @@ TEST(ShimConfinement, no_new_privileges_is_set_on_request) {
 }
 
 TEST(ShimConfinement, seccomp_refuses_new_namespaces_and_mounts) {
-    EXPECT_EQ(output_of("unshare -m true 2>/dev/null; echo $?; mount -t tmpfs x /tmp 2>/dev/null; echo $?"), "1\n1\n");
+    EXPECT_EQ(
+        output_of(
+            "unshare -m true 2>/dev/null; echo $?; mount -t tmpfs x /tmp 2>/dev/null; echo $?"),
+        "1\n1\n");
 }
 
 TEST(ShimConfinement, plain_user_has_names_groups_home_and_no_capabilities) {
     ShimBox box;
-    LaunchSpec spec = box.spec("id; echo $HOME; grep CapEff /proc/self/status; grep CapPrm /proc/self/status");
+    LaunchSpec spec =
+        box.spec("id; echo $HOME; grep CapEff /proc/self/status; grep CapPrm /proc/self/status");
     spec.user = "alice";
     EXPECT_EQ(output_of(box, spec),
               "uid=1000(alice) gid=1001(alice) groups=50(staff),63(audio)\n/home/alice\n"
@@ -198,8 +217,10 @@ TEST(ShimConfinement, plain_user_can_open_dev_stdout_again) {
 
 TEST(ShimConfinement, masked_paths_are_empty_and_read_only_paths_refuse) {
     const std::string out = output_of(
-        "stat -c %t:%T /proc/interrupts; cat /proc/interrupts /proc/timer_list 2>/dev/null | wc -c; ls -A /sys/firmware | wc -l;"
-        "(echo 1 >/proc/sys/kernel/sysrq) 2>/dev/null; echo $?; (echo b >/proc/sysrq-trigger) 2>/dev/null; echo $?;"
+        "stat -c %t:%T /proc/interrupts; cat /proc/interrupts /proc/timer_list 2>/dev/null | wc "
+        "-c; ls -A /sys/firmware | wc -l;"
+        "(echo 1 >/proc/sys/kernel/sysrq) 2>/dev/null; echo $?; (echo b >/proc/sysrq-trigger) "
+        "2>/dev/null; echo $?;"
         "mkdir /sys/x 2>/dev/null; echo $?");
     // The mask itself is a device: 1:3 is /dev/null.
     EXPECT_TRUE(out.starts_with("1:3\n0\n0\n")) << out;
@@ -208,10 +229,13 @@ TEST(ShimConfinement, masked_paths_are_empty_and_read_only_paths_refuse) {
 
 TEST(ShimConfinement, devices_and_links_are_the_usual_ones) {
     const std::string out = output_of(
-        "ls /dev | grep -v console; readlink /dev/stdin; readlink /dev/ptmx; stat -c '%a %t:%T' /dev/null /dev/tty; head -c 3 /dev/zero | wc -c;"
-        "stat -f -c %T /dev/shm; grep ' /dev/mqueue ' /proc/mounts | wc -l; touch /dev/shm/x && echo writable");
+        "ls /dev | grep -v console; readlink /dev/stdin; readlink /dev/ptmx; stat -c '%a %t:%T' "
+        "/dev/null /dev/tty; head -c 3 /dev/zero | wc -c;"
+        "stat -f -c %T /dev/shm; grep ' /dev/mqueue ' /proc/mounts | wc -l; touch /dev/shm/x && "
+        "echo writable");
     EXPECT_EQ(out,
-              "core\nfd\nfull\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n"
+              "core\nfd\nfull\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nur"
+              "andom\nzero\n"
               "/proc/self/fd/0\npts/ptmx\n666 1:3\n666 5:0\n3\ntmpfs\n1\nwritable\n");
 }
 
@@ -224,7 +248,8 @@ TEST(ShimConfinement, writes_go_to_the_upper_folder_only) {
 
 TEST(ShimConfinement, read_only_rootfs_refuses_writes_but_not_its_tmpfs) {
     ShimBox box;
-    LaunchSpec spec = box.spec("(echo x >/etc/x) 2>/dev/null || echo refused; echo y >/scratch/y && echo kept");
+    LaunchSpec spec =
+        box.spec("(echo x >/etc/x) 2>/dev/null || echo refused; echo y >/scratch/y && echo kept");
     spec.read_only_rootfs = true;
     spec.mounts = {{"tmpfs", "", "/scratch", "size=1m,mode=1777,nosuid"}};
     EXPECT_EQ(output_of(box, spec), "refused\nkept\n");
@@ -235,8 +260,10 @@ TEST(ShimConfinement, bind_mounts_make_their_targets_and_may_be_read_only) {
     fs::create_directory(box.scratch("data"));
     std::ofstream(box.scratch("data") + "/f") << "from outside\n";
     std::ofstream(box.scratch("hosts")) << "127.0.0.1 box\n";
-    LaunchSpec spec = box.spec("cat /mnt/deep/data/f /etc/hosts; (echo x >/mnt/deep/data/g) 2>/dev/null || echo refused");
-    spec.mounts = {{"bind", box.scratch("data"), "/mnt/deep/data", "ro"}, {"bind", box.scratch("hosts"), "/etc/hosts", ""}};
+    LaunchSpec spec = box.spec(
+        "cat /mnt/deep/data/f /etc/hosts; (echo x >/mnt/deep/data/g) 2>/dev/null || echo refused");
+    spec.mounts = {{"bind", box.scratch("data"), "/mnt/deep/data", "ro"},
+                   {"bind", box.scratch("hosts"), "/etc/hosts", ""}};
     EXPECT_EQ(output_of(box, spec), "from outside\n127.0.0.1 box\nrefused\n");
 }
 
@@ -259,7 +286,8 @@ TEST(ShimConfinement, environment_gets_its_defaults) {
     LaunchSpec spec = box.spec(Words{"env"});
     spec.environment = {"A=b"};
     EXPECT_EQ(output_of(box, spec),
-              "A=b\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nHOSTNAME=box\nHOME=/root\n");
+              "A=b\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/"
+              "bin\nHOSTNAME=box\nHOME=/root\n");
 }
 
 TEST(ShimConfinement, nothing_of_the_host_is_open_in_the_container) {
@@ -282,21 +310,29 @@ TEST(ShimConfinement, host_network_and_pinned_network_namespaces) {
 TEST(ShimConfinement, nothing_of_the_host_is_mounted) {
     for (const bool spare : {true, false}) {
         ShimBox box;
-        LaunchSpec spec = box.spec("cut -d' ' -f5 /proc/self/mountinfo | grep -v -e ^/proc -e ^/sys | sort; ls /../../../..");
-        // Without an IPC namespace of its own the spare does not fit, and everything is made on the spot.
+        LaunchSpec spec = box.spec(
+            "cut -d' ' -f5 /proc/self/mountinfo | grep -v -e ^/proc -e ^/sys | sort; ls "
+            "/../../../..");
+        // Without an IPC namespace of its own the spare does not fit, and everything is made on the
+        // spot.
         if (!spare) spec.namespaces &= ~0x08000000u;
         EXPECT_EQ(output_of(box, spec),
-                  "/\n/dev\n/dev/mqueue\n/dev/pts\n/dev/shm\nbin\ndev\netc\nhome\nproc\nroot\nsys\ntmp\n");
+                  "/\n/dev\n/dev/mqueue\n/dev/pts\n/dev/"
+                  "shm\nbin\ndev\netc\nhome\nproc\nroot\nsys\ntmp\n");
     }
 }
 
-/// The classic way out of a root: a new root below the current folder, then up as far as it goes. True if that ends at `root`.
+/// The classic way out of a root: a new root below the current folder, then up as far as it goes.
+/// True if that ends at `root`.
 bool climbing_ends_at(int pid, const struct stat& root) {
-    const Fd mounts(open(("/proc/" + std::to_string(pid) + "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
+    const Fd mounts(
+        open(("/proc/" + std::to_string(pid) + "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
     const pid_t child = fork();
     if (child == 0) {
         struct stat here = {};
-        if (setns(mounts.get(), CLONE_NEWNS) != 0 || mkdir("/jail", 0755) != 0 || chroot("/jail") != 0) _exit(2);
+        if (setns(mounts.get(), CLONE_NEWNS) != 0 || mkdir("/jail", 0755) != 0 ||
+            chroot("/jail") != 0)
+            _exit(2);
         for (int i = 0; i < 10; ++i)
             if (chdir("..") != 0) _exit(3);
         stat(".", &here);
@@ -319,436 +355,66 @@ TEST(ShimConfinement, no_root_lies_below_the_rootfs) {
     }
 }
 
+/// A cgroup of one test, gone with it.
+class TestCgroup {
+public:
+    explicit TestCgroup(const std::string& hierarchy)
+        : path_("/sys/fs/cgroup/" + hierarchy + "/noded-shim-test-" + std::to_string(getpid())) {
+        mkdir(path_.c_str(), 0755);
+    }
+    ~TestCgroup() {
+        // Busy until the last process has been reaped.
+        for (int i = 0; i < 200 && rmdir(path_.c_str()) != 0; ++i) usleep(10'000);
+        EXPECT_FALSE(fs::exists(path_));
+    }
+    const std::string& path() const { return path_; }
+
+private:
+    std::string path_;
+};
+
 TEST(ShimCgroup, v1_and_v2_groups_are_joined_and_shown_read_only) {
-    const std::string name = "/noded-shim-test-" + std::to_string(getpid());
-    const std::string memory = "/sys/fs/cgroup/memory" + name;
-    const std::string unified = "/sys/fs/cgroup/unified" + name;
-    if (!fs::exists("/sys/fs/cgroup/memory") || !fs::exists("/sys/fs/cgroup/unified")) GTEST_SKIP();
-    fs::create_directory(memory);
-    fs::create_directory(unified);
+    if (!fs::exists("/sys/fs/cgroup/memory") || !fs::exists("/sys/fs/cgroup/unified"))
+        GTEST_SKIP();
+    const TestCgroup memory("memory"), unified("unified");
     {
         ShimBox box;
         LaunchSpec spec = box.spec(
-            "grep -e :memory: -e ^0: /proc/self/cgroup; cat /sys/fs/cgroup/memory/tasks | wc -l;"
-            "cat /sys/fs/cgroup/unified/cgroup.procs | wc -l; (echo 1 >/sys/fs/cgroup/memory/tasks) 2>/dev/null || echo refused;"
+            "grep -o -e :memory:.* -e ^0:.* /proc/self/cgroup; cat /sys/fs/cgroup/memory/tasks | wc -l;"
+            "cat /sys/fs/cgroup/unified/cgroup.procs | wc -l; (echo 1 "
+            ">/sys/fs/cgroup/memory/tasks) 2>/dev/null || echo refused;"
             "mkdir /sys/fs/cgroup/x 2>/dev/null || echo refused; sleep 100");
-        spec.cgroups_v1 = {{memory, "memory"}};
-        spec.cgroup_v2 = unified;
+        spec.cgroups_v1 = {{memory.path(), "memory"}};
+        spec.cgroup_v2 = unified.path();
         AttachEnd end;
         box.start(spec, &end, attach_output | attach_from_start);
-        const AttachedOutput& output = end.read_until([](const AttachedOutput& seen) {
-            return seen.out.ends_with("refused\nrefused\n");
-        });
-        EXPECT_EQ(output.out, "4:memory:/\n0::/\n3\n3\nrefused\nrefused\n");
+        const AttachedOutput& output = end.read_until(
+            [](const AttachedOutput& seen) { return seen.out.ends_with("refused\nrefused\n"); });
+        EXPECT_EQ(output.out, ":memory:/\n0::/\n3\n3\nrefused\nrefused\n");
         AttachEnd exec_end;
-        box.exec(box.process("e", "grep -e :memory: -e ^0: /proc/self/cgroup"), &exec_end, attach_output);
-        EXPECT_EQ(exec_end.read_all().out, "4:memory:/\n0::/\n");
+        box.exec(box.process("e", "grep -o -e :memory:.* -e ^0:.* /proc/self/cgroup"), &exec_end,
+                 attach_output);
+        EXPECT_EQ(exec_end.read_all().out, ":memory:/\n0::/\n");
         box.signal(SIGKILL);
         EXPECT_EQ(box.wait_exit().code, 137);
     }
-    EXPECT_EQ(rmdir(memory.c_str()), 0);
-    EXPECT_EQ(rmdir(unified.c_str()), 0);
 }
 
 TEST(ShimCgroup, out_of_memory_kill_is_told_from_a_kill) {
-    const std::string memory = "/sys/fs/cgroup/memory/noded-shim-oom-" + std::to_string(getpid());
     if (!fs::exists("/sys/fs/cgroup/memory")) GTEST_SKIP();
-    fs::create_directory(memory);
-    std::ofstream(memory + "/memory.limit_in_bytes") << (8 << 20);
+    const TestCgroup memory("memory");
+    std::ofstream(memory.path() + "/memory.limit_in_bytes") << (8 << 20);
     {
         ShimBox box;
-        LaunchSpec spec = box.spec(Words{"dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"});
-        spec.cgroups_v1 = {{memory, ""}};
+        LaunchSpec spec =
+            box.spec(Words{"dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"});
+        spec.cgroups_v1 = {{memory.path(), ""}};
         box.start(spec);
         const ExitReply exit = box.wait_exit();
         EXPECT_EQ(exit.code, 137);
         EXPECT_EQ(exit.signal, SIGKILL);
         EXPECT_EQ(exit.oom, 1u);
     }
-    EXPECT_EQ(rmdir(memory.c_str()), 0);
-}
-
-TEST(ShimSignal, kill_is_137_and_handled_signals_arrive) {
-    ShimBox killed;
-    killed.start(killed.spec("sleep 100"));
-    EXPECT_EQ(killed.signal(SIGKILL), 0);
-    const ExitReply exit = killed.wait_exit();
-    EXPECT_EQ(exit.code, 137);
-    EXPECT_EQ(exit.signal, SIGKILL);
-    EXPECT_EQ(exit.oom, 0u);
-    EXPECT_EQ(killed.signal(SIGKILL), ESRCH);
-    ShimBox handled;
-    AttachEnd end;
-    handled.start(handled.spec("trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done"), &end, attach_output);
-    end.read_until([](const AttachedOutput& seen) { return seen.out == "ready\n"; });
-    EXPECT_EQ(handled.signal(SIGTERM), 0);
-    EXPECT_EQ(handled.wait_exit().code, 3);
-    EXPECT_EQ(end.read_all().out, "ready\nbye\n");
-}
-
-TEST(ShimSignal, sigterm_to_the_shim_is_the_stop_signal_for_the_container) {
-    ShimBox box;
-    LaunchSpec spec = box.spec("trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done");
-    spec.stop_signal = SIGINT;
-    AttachEnd end;
-    box.start(spec, &end, attach_output);
-    end.read_until([](const AttachedOutput& seen) { return seen.out == "ready\n"; });
-    kill(box.shim_pid(), SIGTERM);
-    EXPECT_EQ(box.wait_exit().code, 9);
-}
-
-TEST(ShimSignal, container_dies_with_its_shim) {
-    ShimBox box;
-    const StartedReply started = box.start(box.spec("sleep 100"));
-    kill(box.shim_pid(), SIGKILL);
-    ASSERT_TRUE(box.wait_shim_gone());
-    for (int i = 0; i < 500 && kill(started.pid, 0) == 0; ++i) usleep(10'000);
-    EXPECT_NE(kill(started.pid, 0), 0);
-}
-
-TEST(ShimAttach, input_reaches_the_container_and_its_end_does_too) {
-    ShimBox box;
-    LaunchSpec spec = box.spec("cat; echo done");
-    spec.open_stdin = true;
-    AttachEnd end;
-    box.start(spec, &end, attach_all);
-    end.feed("hello\n");
-    end.read_until([](const AttachedOutput& seen) { return seen.out == "hello\n"; });
-    end.end_input();
-    const AttachedOutput& output = end.read_all();
-    EXPECT_EQ(output.out, "hello\ndone\n");
-    EXPECT_EQ(output.code, 0);
-}
-
-TEST(ShimAttach, megabytes_of_input_pass_a_slow_reader) {
-    ShimBox box;
-    LaunchSpec spec = box.spec("sleep 0.3; wc -c");
-    spec.open_stdin = true;
-    AttachEnd end;
-    box.start(spec, &end, attach_all);
-    const std::string piece(64 << 10, 'x');
-    for (int i = 0; i < 64; ++i) end.feed(piece);
-    end.end_input();
-    EXPECT_EQ(end.read_all().out, "4194304\n");
-}
-
-TEST(ShimAttach, input_sent_before_hanging_up_still_arrives) {
-    ShimBox box;
-    LaunchSpec spec = box.spec("sleep 0.2; wc -c");
-    spec.open_stdin = true;
-    AttachEnd end;
-    box.start(spec, &end, attach_stdin | attach_stdin_once);
-    end.feed(std::string(100'000, 'x'));
-    end.close();
-    EXPECT_EQ(box.wait_exit().code, 0);
-    EXPECT_EQ(box.logged(1), "100000\n");
-}
-
-TEST(ShimAttach, without_open_stdin_input_is_empty) {
-    ShimBox box;
-    EXPECT_EQ(output_of(box, box.spec("wc -c")), "0\n");
-}
-
-TEST(ShimAttach, from_the_start_replays_and_otherwise_only_news_come) {
-    ShimBox box;
-    LaunchSpec spec = box.spec("echo first; cat");
-    spec.open_stdin = true;
-    AttachEnd first;
-    box.start(spec, &first, attach_all);
-    first.read_until([](const AttachedOutput& seen) { return seen.out == "first\n"; });
-    AttachEnd replay, news;
-    EXPECT_EQ(box.attach(replay, attach_output | attach_from_start), 0);
-    EXPECT_EQ(box.attach(news, attach_output), 0);
-    first.feed("second\n");
-    first.end_input();
-    EXPECT_EQ(replay.read_all().out, "first\nsecond\n");
-    EXPECT_EQ(news.read_all().out, "second\n");
-    AttachEnd late;
-    EXPECT_EQ(box.attach(late, attach_output | attach_from_start), 0);
-    EXPECT_EQ(late.read_all().out, "first\nsecond\n");
-    EXPECT_EQ(late.read_all().code, 0);
-}
-
-TEST(ShimAttach, client_that_does_not_read_never_blocks_the_container_and_loses_nothing) {
-    ShimBox box;
-    AttachEnd slow;
-    box.start(box.spec("seq 1 300000"), &slow, attach_output);
-    EXPECT_EQ(box.wait_exit().code, 0);  // although nobody has read a byte
-    const AttachedOutput& output = slow.read_all();
-    EXPECT_EQ(output.out.size(), 1988895u);
-    EXPECT_TRUE(output.out.ends_with("299999\n300000\n"));
-    EXPECT_EQ(output.code, 0);
-}
-
-TEST(ShimAttach, slow_client_gets_everything_even_after_release) {
-    ShimBox box;
-    AttachEnd slow;
-    box.start(box.spec("seq 1 300000"), &slow, attach_output);
-    box.wait_exit();
-    box.release();
-    usleep(50'000);
-    EXPECT_TRUE(fs::is_empty(box.runtime()));
-    fs::remove(box.scratch("log"));
-    const AttachedOutput& output = slow.read_all();
-    EXPECT_EQ(output.out.size(), 1988895u);
-    EXPECT_EQ(output.code, 0);
-    EXPECT_TRUE(box.wait_shim_gone());
-}
-
-TEST(ShimAttach, client_that_disappears_does_no_harm) {
-    ShimBox box;
-    {
-        AttachEnd gone;
-        box.start(box.spec("seq 1 100000; sleep 0.2; echo end"), &gone, attach_output);
-    }
-    EXPECT_EQ(box.wait_exit().code, 0);
-    EXPECT_TRUE(box.logged(1).ends_with("100000\nend\n"));
-}
-
-TEST(ShimAttach, nonsense_from_a_client_ends_that_client_only) {
-    ShimBox box;
-    LaunchSpec spec = box.spec("read line; echo got $line");
-    spec.open_stdin = true;
-    int ends[2];
-    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    box.start(spec);
-    EXPECT_EQ(box.request(ControlType::attach, {}, attach_all, {ends[1]}), 0);
-    close(ends[1]);
-    const std::string nonsense(64, '\xff');
-    EXPECT_EQ(write(ends[0], nonsense.data(), nonsense.size()), 64);
-    char byte;
-    EXPECT_LE(read(ends[0], &byte, 1), 0);
-    close(ends[0]);
-    AttachEnd good;
-    EXPECT_EQ(box.attach(good, attach_all), 0);
-    good.feed("x\n");
-    EXPECT_EQ(good.read_all().out, "got x\n");
-}
-
-TEST(ShimTerminal, size_resize_and_controlling_terminal) {
-    ShimBox box;
-    LaunchSpec spec =
-        box.spec("stty size; test -t 0 && echo tty; echo $TERM; : >/dev/tty && echo owned; test -c /dev/console && read line; stty size");
-    spec.tty = true;
-    spec.open_stdin = true;
-    spec.rows = 33;
-    spec.columns = 111;
-    AttachEnd end;
-    box.start(spec, &end, attach_all | attach_from_start);
-    end.read_until([](const AttachedOutput& seen) { return seen.out.ends_with("owned\r\n"); });
-    end.resize(20, 50);
-    end.feed("\n");
-    const AttachedOutput& output = end.read_all();
-    EXPECT_EQ(output.out, "33 111\r\ntty\r\nxterm\r\nowned\r\n\r\n20 50\r\n");
-    EXPECT_EQ(output.code, 0);
-}
-
-TEST(ShimTerminal, terminal_that_is_closed_and_opened_again_still_works) {
-    ShimBox box;
-    LaunchSpec spec = box.spec("exec 3>/dev/null; exec <&3 >&3 2>&3; sleep 0.2; echo back >/dev/console; sleep 0.1");
-    spec.tty = true;
-    AttachEnd end;
-    box.start(spec, &end, attach_output | attach_from_start);
-    EXPECT_EQ(end.read_until([](const AttachedOutput& seen) { return seen.out.ends_with("\n"); }).out, "back\r\n");
-    EXPECT_FALSE(read_exit_record(box.runtime()).has_value());  // it came at once, not with the end
-    EXPECT_EQ(end.read_all().code, 0);
-}
-
-TEST(ShimTerminal, resize_request_and_interrupt_key_work) {
-    ShimBox box;
-    LaunchSpec spec = box.spec("trap 'stty size; exit 5' INT; echo ready; while :; do sleep 0.05; done");
-    spec.tty = true;
-    spec.open_stdin = true;
-    AttachEnd end;
-    box.start(spec, &end, attach_all | attach_from_start);
-    end.read_until([](const AttachedOutput& seen) { return seen.out == "ready\r\n"; });
-    const ResizeRequest resize = {exec_id(""), 7, 9};
-    EXPECT_EQ(box.request(ControlType::resize, {reinterpret_cast<const uint8_t*>(&resize), sizeof resize}), 0);
-    end.feed("\x03");
-    EXPECT_EQ(box.wait_exit().code, 5);
-    EXPECT_TRUE(end.read_all().out.ends_with("7 9\r\n"));
-}
-
-TEST(ShimTerminal, plain_user_owns_the_terminal_and_end_of_input_ends_it) {
-    ShimBox box;
-    LaunchSpec spec = box.spec("cat; id -un; ls -l $(readlink /proc/self/fd/0) | grep -c alice");
-    spec.tty = true;
-    spec.open_stdin = true;
-    spec.user = "alice";
-    AttachEnd end;
-    box.start(spec, &end, attach_all | attach_from_start);
-    end.end_input();
-    EXPECT_TRUE(end.read_all().out.ends_with("alice\r\n1\r\n")) << end.read_all().out;
-}
-
-TEST(ShimExec, runs_inside_with_the_containers_confinement) {
-    ShimBox box;
-    box.start(box.spec("sleep 100"));
-    AttachEnd end;
-    const auto [type, sentence] = box.exec(
-        box.process("e1", "hostname; cat /proc/1/comm; grep -e CapEff -e Seccomp: /proc/self/status; echo oops >&2; exit 7"), &end,
-        attach_output);
-    EXPECT_EQ(type, ControlType::exec_started) << sentence;
-    const AttachedOutput& output = end.read_all();
-    EXPECT_EQ(output.out, "box\nsleep\nCapEff:\t00000000a80425fb\nSeccomp:\t2\n");
-    EXPECT_EQ(output.err, "oops\n");
-    EXPECT_EQ(output.code, 7);
-    const ExecReply ended = *control_body<ExecReply>(box.wait_for(ControlType::exec_exited));
-    EXPECT_STREQ(ended.exec.text, "e1");
-    EXPECT_EQ(ended.code, 7);
-    EXPECT_EQ(box.logged(1), "");
-}
-
-TEST(ShimExec, input_terminal_user_and_folder) {
-    ShimBox box;
-    box.start(box.spec("sleep 100"));
-    ProcessSpec process = box.process("e", "id -un; pwd; cat");
-    process.user = "alice";
-    process.cwd = "/tmp";
-    process.open_stdin = true;
-    AttachEnd end;
-    box.exec(process, &end, attach_all);
-    end.feed("typed");
-    end.end_input();
-    EXPECT_EQ(end.read_all().out, "alice\n/tmp\ntyped");
-    process = box.process("t", "stty size; test -t 1 && echo tty");
-    process.tty = true;
-    process.rows = 5;
-    process.columns = 6;
-    AttachEnd terminal;
-    box.exec(process, &terminal, attach_all);
-    EXPECT_EQ(terminal.read_all().out, "5 6\r\ntty\r\n");
-}
-
-TEST(ShimExec, failures_have_dockers_words_and_leave_the_container_alone) {
-    ShimBox box;
-    box.start(box.spec("sleep 100"));
-    ProcessSpec process = box.process("x", "");
-    process.arguments = {"nope"};
-    AttachEnd end;
-    EXPECT_EQ(box.exec(process, &end, attach_output),
-              std::pair(ControlType::exec_failed, std::string("exec: \"nope\": executable file not found in $PATH")));
-    EXPECT_EQ(end.read_all().code, 127);
-    EXPECT_EQ(box.status().state, ShimState::running);
-    EXPECT_EQ(box.exec(box.process("ok", "true"), nullptr, 0).first, ControlType::exec_started);
-}
-
-TEST(ShimExec, output_waits_for_a_slow_client_and_is_complete) {
-    ShimBox box;
-    box.start(box.spec("sleep 100"));
-    AttachEnd end;
-    box.exec(box.process("big", "seq 1 300000"), &end, attach_output);
-    usleep(200'000);
-    const AttachedOutput& output = end.read_all();
-    EXPECT_EQ(output.out.size(), 1988895u);
-    EXPECT_EQ(output.code, 0);
-}
-
-TEST(ShimExec, signal_reaches_an_exec_and_container_end_ends_it) {
-    ShimBox box;
-    box.start(box.spec("sleep 100"));
-    AttachEnd first, second;
-    box.exec(box.process("one", "exec sleep 100"), &first, attach_output);
-    box.exec(box.process("two", "exec sleep 100"), &second, attach_output);
-    EXPECT_EQ(box.exec(box.process("two", "true"), nullptr, 0),
-              std::pair(ControlType::result, std::string("exec: the exec id is taken")));
-    EXPECT_EQ(box.signal(SIGTERM, "one"), 0);
-    EXPECT_EQ(first.read_all().code, 143);
-    EXPECT_EQ(box.signal(SIGKILL), 0);
-    EXPECT_EQ(second.read_all().code, 137);
-    EXPECT_EQ(box.wait_exit().code, 137);
-    EXPECT_EQ(box.exec(box.process("late", "true"), nullptr, 0).second, "exec: the container is not running");
-}
-
-TEST(ShimExec, what_an_exec_leaves_in_the_background_lives_on) {
-    ShimBox box;
-    box.start(box.spec("sleep 100"));
-    AttachEnd end;
-    box.exec(box.process("e", "(sleep 0.2; echo a line; echo another; touch /tmp/alive) & echo started"), &end, attach_output);
-    EXPECT_EQ(end.read_all().out, "started\n");
-    for (int i = 0; i < 300 && !fs::exists(box.scratch("upper") + "/tmp/alive"); ++i) usleep(10'000);
-    EXPECT_TRUE(fs::exists(box.scratch("upper") + "/tmp/alive"));
-}
-
-TEST(ShimExec, table_is_bounded_and_places_are_reused) {
-    ShimBox box;
-    box.start(box.spec("sleep 100"));
-    for (size_t i = 0; i < execs_max; ++i)
-        EXPECT_EQ(box.exec(box.process("e" + std::to_string(i), "exec sleep 100"), nullptr, 0).first, ControlType::exec_started);
-    EXPECT_EQ(box.exec(box.process("more", "true"), nullptr, 0).second, "exec: too many execs are running in this container");
-    box.signal(SIGKILL, "e3");
-    box.wait_for(ControlType::exec_exited);
-    EXPECT_EQ(box.exec(box.process("more", "true"), nullptr, 0).first, ControlType::exec_started);
-}
-
-TEST(ShimAlone, noded_may_go_and_come_back) {
-    ShimBox box;
-    LaunchSpec spec = box.spec("read line; echo $line; exit 6");
-    spec.open_stdin = true;
-    const StartedReply started = box.start(spec);
-    box.exec(box.process("e", "exec sleep 100"), nullptr, 0);
-    box.disconnect();
-    box.reconnect();
-    std::vector<ExecReply> execs;
-    const StatusReply status = box.status(&execs);
-    EXPECT_EQ(status.version, control_version);
-    EXPECT_EQ(status.state, ShimState::running);
-    EXPECT_STREQ(status.id, "0123456789ab");
-    EXPECT_EQ(status.started.pid, started.pid);
-    ASSERT_EQ(execs.size(), 1u);
-    EXPECT_STREQ(execs[0].exec.text, "e");
-    EXPECT_EQ(execs[0].state, ShimState::running);
-    EXPECT_EQ(box.request(ControlType::release, {}), EBUSY);
-    AttachEnd end;
-    EXPECT_EQ(box.attach(end, attach_all), 0);
-    end.feed("hello\n");
-    EXPECT_EQ(box.wait_exit().code, 6);
-    EXPECT_EQ(box.logged(1), "hello\n");
-}
-
-TEST(ShimAlone, exit_while_nobody_is_connected_is_collected_later) {
-    ShimBox box;
-    const StartedReply started = box.start(box.spec("sleep 0.1; echo late; exit 11"));
-    box.exec(box.process("e", "exit 12"), nullptr, 0);
-    box.disconnect();
-    for (int i = 0; i < 500 && !read_exit_record(box.runtime()); ++i) usleep(10'000);
-    ASSERT_TRUE(read_exit_record(box.runtime()).has_value());
-    EXPECT_NE(kill(started.pid, 0), 0);
-    box.reconnect();
-    const StatusReply status = box.status();
-    EXPECT_EQ(status.state, ShimState::exited);
-    EXPECT_EQ(status.exit.code, 11);
-    EXPECT_EQ(box.logged(1), "late\n");
-    box.release();
-    EXPECT_TRUE(box.wait_shim_gone());
-    EXPECT_TRUE(fs::is_empty(box.runtime()));
-    EXPECT_FALSE(connect_shim(box.runtime()).has_value());
-}
-
-TEST(ShimAlone, record_outlives_a_shim_that_is_killed_after_the_exit) {
-    ShimBox box;
-    EXPECT_EQ(box.run(box.spec("exit 13")), 13);
-    kill(box.shim_pid(), SIGKILL);
-    ASSERT_TRUE(box.wait_shim_gone());
-    EXPECT_EQ(connect_shim(box.runtime()).error().code, ECONNREFUSED);
-    EXPECT_EQ(read_exit_record(box.runtime())->record.exit.code, 13);
-}
-
-TEST(ShimAlone, spare_shim_ends_with_its_noded) {
-    ShimBox box;
-    box.disconnect();
-    EXPECT_TRUE(box.wait_shim_gone());
-}
-
-TEST(ShimAlone, malformed_requests_are_answered_and_change_nothing) {
-    ShimBox box;
-    box.start(box.spec("sleep 100"));
-    EXPECT_EQ(box.request(static_cast<ControlType>(77), {}), EINVAL);
-    EXPECT_EQ(box.request(ControlType::signal, as_bytes("short")), EINVAL);
-    EXPECT_EQ(box.request(ControlType::attach, {}), EINVAL);
-    EXPECT_EQ(box.request(ControlType::exec, as_bytes("no spec at all")), EINVAL);
-    EXPECT_EQ(box.request(ControlType::launch, {}), EALREADY);
-    EXPECT_EQ(box.status().state, ShimState::running);
 }
 
 TEST(ShimHostile, proc_that_is_a_link_is_refused) {
@@ -763,7 +429,8 @@ TEST(ShimHostile, dev_that_leads_out_is_refused_and_the_host_untouched) {
     ShimBox box;
     fs::remove(box.layer() + "/dev");
     fs::create_symlink("../../..", box.layer() + "/dev");
-    EXPECT_EQ(box.run_failing(box.spec("true")).second, "the image has something else than a folder at /dev");
+    EXPECT_EQ(box.run_failing(box.spec("true")).second,
+              "the image has something else than a folder at /dev");
     struct stat null;
     ASSERT_EQ(stat("/dev/null", &null), 0);
     EXPECT_TRUE(S_ISCHR(null.st_mode));
@@ -806,7 +473,8 @@ TEST(ShimHostile, shim_cannot_be_overwritten_through_a_process_that_runs_it) {
     const std::string exe = "/proc/" + std::to_string(box.shim_pid()) + "/exe";
     const Fd found(open(exe.c_str(), O_PATH | O_CLOEXEC));
     ASSERT_TRUE(found.valid());
-    // While a shim runs, its file is busy for writers anyway; what counts is the mount by which it can be reached afterwards.
+    // While a shim runs, its file is busy for writers anyway; what counts is the mount by which it
+    // can be reached afterwards.
     struct statvfs info;
     ASSERT_EQ(fstatvfs(found.get(), &info), 0);
     EXPECT_NE(info.f_flag & ST_RDONLY, 0u);
@@ -827,13 +495,16 @@ size_t count_shims() {
     size_t count = 0;
     for (const auto& entry : fs::directory_iterator("/proc")) {
         const std::string name = entry.path().filename();
-        if (name.find_first_not_of("0123456789") == std::string::npos && read_file(entry.path() / "comm") == "noded-shim\n") ++count;
+        if (name.find_first_not_of("0123456789") == std::string::npos &&
+            read_file(entry.path() / "comm") == "noded-shim\n")
+            ++count;
     }
     return count;
 }
 
 size_t count_own_descriptors() {
-    return static_cast<size_t>(std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()));
+    return static_cast<size_t>(
+        std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()));
 }
 
 TEST(ShimLeak, nothing_is_left_after_release) {
@@ -871,24 +542,6 @@ TEST(ShimLeak, a_shim_stays_small) {
     const size_t at = status.find("VmRSS:");
     ASSERT_NE(at, std::string::npos);
     EXPECT_LT(std::stoul(status.substr(at + 6)), 400u) << status;
-}
-
-TEST(LogFrames, lines_are_put_together_across_frames_of_a_stream) {
-    LogLines lines;
-    LogPiece piece;
-    lines.start({{1, 5, LogStream::standard_output, log_partial, 0}, "a\nb c"});
-    ASSERT_TRUE(lines.next(&piece));
-    EXPECT_TRUE(piece.first && piece.last);
-    ASSERT_TRUE(lines.next(&piece));
-    EXPECT_TRUE(piece.first && !piece.last);
-    EXPECT_FALSE(lines.next(&piece));
-    lines.start({{2, 4, LogStream::standard_error, 0, 0}, "err\n"});
-    ASSERT_TRUE(lines.next(&piece));
-    EXPECT_TRUE(piece.first && piece.last);
-    lines.start({{3, 2, LogStream::standard_output, 0, 0}, "d\n"});
-    ASSERT_TRUE(lines.next(&piece));
-    EXPECT_TRUE(!piece.first && piece.last);
-    EXPECT_EQ(piece.text, "d\n");
 }
 
 }  // namespace

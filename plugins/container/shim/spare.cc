@@ -1,6 +1,7 @@
-// The part of a container that can be made before anybody knows which: network, IPC, UTS and mount namespaces, loopback, and the
-// kernel's file systems of these namespaces, not yet attached anywhere. A short-lived child of a waiting shim makes them and leaves them
-// as descriptors in the table that both share. A start without a spare calls the same functions for itself.
+// The part of a container that can be made before anybody knows which: network, IPC, UTS and mount
+// namespaces, loopback, and the kernel's file systems of these namespaces, not yet attached
+// anywhere. A short-lived child of a waiting shim makes them and leaves them as descriptors in the
+// table that both share. A start without a spare calls the same functions for itself.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
@@ -29,7 +30,9 @@ int make_mount(Start& start, const char* type, const Option (&options)[N], unsig
     int context = static_cast<int>(sys(SYS_fsopen, type, FSOPEN_CLOEXEC));
     long result = context;
     for (size_t i = 0; i < N && result >= 0; ++i)
-        if (options[i].key != nullptr) result = sys(SYS_fsconfig, context, FSCONFIG_SET_STRING, options[i].key, options[i].value, 0);
+        if (options[i].key != nullptr)
+            result = sys(SYS_fsconfig, context, FSCONFIG_SET_STRING, options[i].key,
+                         options[i].value, 0);
     if (result >= 0) result = sys(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
     if (result >= 0) result = sys(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
     if (result < 0) give_up(start, 125, "make a file system of type", type, result);
@@ -42,13 +45,16 @@ void fill_devices(Start& start, int folder) {
         const char* name;
         uint32_t major, minor;
     };
-    constexpr Device devices[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
-    constexpr const char* links[][2] = {{"pts/ptmx", "ptmx"},           {"/proc/self/fd", "fd"},
-                                        {"/proc/self/fd/0", "stdin"},  {"/proc/self/fd/1", "stdout"},
-                                        {"/proc/self/fd/2", "stderr"}, {"/proc/kcore", "core"}};
+    constexpr Device devices[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
+                                  {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+    constexpr const char* links[][2] = {
+        {"pts/ptmx", "ptmx"},          {"/proc/self/fd", "fd"},       {"/proc/self/fd/0", "stdin"},
+        {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"}, {"/proc/kcore", "core"}};
     long result = 0;
     for (const Device& device : devices)
-        if (result >= 0) result = sys(SYS_mknodat, folder, device.name, S_IFCHR | 0666, device.major << 8 | device.minor);
+        if (result >= 0)
+            result = sys(SYS_mknodat, folder, device.name, S_IFCHR | 0666,
+                         device.major << 8 | device.minor);
     for (const auto& link : links)
         if (result >= 0) result = sys(SYS_symlinkat, link[0], folder, link[1]);
     for (const char* name : {"pts", "mqueue", "shm"})
@@ -81,13 +87,15 @@ void raise_loopback(Start& start) {
 }
 
 void make_kernel_mounts(Start& start, KernelMounts* mounts) {
-    mounts->sysfs = make_mount(start, "sysfs", {Option{nullptr, nullptr}}, safe | MOUNT_ATTR_RDONLY);
+    mounts->sysfs =
+        make_mount(start, "sysfs", {Option{nullptr, nullptr}}, safe | MOUNT_ATTR_RDONLY);
     mounts->devices = make_mount(start, "tmpfs", {Option{"mode", "755"}, Option{"size", "65536k"}},
                                  MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME);
     fill_devices(start, mounts->devices);
     // Every mount of devpts is an instance of its own.
-    mounts->terminals = make_mount(start, "devpts", {Option{"ptmxmode", "0666"}, Option{"mode", "0620"}, Option{"gid", "5"}},
-                                   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    mounts->terminals = make_mount(
+        start, "devpts", {Option{"ptmxmode", "0666"}, Option{"mode", "0620"}, Option{"gid", "5"}},
+        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
     mounts->queues = make_mount(start, "mqueue", {Option{nullptr, nullptr}}, safe);
 }
 
@@ -106,7 +114,8 @@ void spare_child(void* argument) {
     sys(SYS_umask, 0);
     for (int i = 0; i < 4; ++i) {
         const Text<32> path("/proc/self/ns/", names[i]);
-        spare.namespaces[i] = static_cast<int>(sys(SYS_openat, AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC));
+        spare.namespaces[i] =
+            static_cast<int>(sys(SYS_openat, AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC));
         if (spare.namespaces[i] < 0) give_up(start, 125, "open", path.view(), spare.namespaces[i]);
     }
     raise_loopback(start);

@@ -1,5 +1,5 @@
-// Where the shim begins, and the handful of functions that a compiler expects to find in every program. Nothing else here:
-// the kernel has already zeroed and mapped all that this program needs.
+// Where the shim begins, and the handful of functions that a compiler expects to find in every
+// program. Nothing else here: the kernel has already zeroed and mapped all that this program needs.
 #include <errno.h>
 #include <time.h>
 
@@ -67,7 +67,9 @@ std::string_view error_name(long error) {
 
 extern "C" {
 
-[[noreturn]] __attribute__((used)) void shim_start() { noded::shim::exit_group(noded::shim::shim_main()); }
+[[noreturn]] __attribute__((used)) void shim_start() {
+    noded::shim::exit_group(noded::shim::shim_main());
+}
 
 // The kernel enters with an aligned stack; a called function expects it off by one return address.
 asm(".globl _start\n"
@@ -76,7 +78,8 @@ asm(".globl _start\n"
     "    and $-16, %rsp\n"
     "    call shim_start\n");
 
-// The compiler may call these for plain assignments and loops, so they must not themselves become such calls.
+// The compiler may call these for plain assignments and loops, so they must not themselves become
+// such calls.
 __attribute__((used)) void* memcpy(void* to, const void* from, size_t size) {
     void* const start = to;
     asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
@@ -90,7 +93,8 @@ __attribute__((used)) void* memset(void* to, int byte, size_t size) {
 }
 
 __attribute__((used)) void* memmove(void* to, const void* from, size_t size) {
-    if (to <= from || static_cast<char*>(to) >= static_cast<const char*>(from) + size) return memcpy(to, from, size);
+    if (to <= from || static_cast<char*>(to) >= static_cast<const char*>(from) + size)
+        return memcpy(to, from, size);
     auto* last_to = static_cast<char*>(to) + size - 1;
     auto* last_from = static_cast<const char*>(from) + size - 1;
     asm volatile("std; rep movsb; cld" : "+D"(last_to), "+S"(last_from), "+c"(size) : : "memory");

@@ -1,5 +1,6 @@
-// Output and input. The container's output goes to the log first and at once, whatever clients do; a client of the container is a
-// cursor over the log. An exec has no log: its output waits in its pipe until its own client has taken what came before.
+// Output and input. The container's output goes to the log first and at once, whatever clients do;
+// a client of the container is a cursor over the log. An exec has no log: its output waits in its
+// pipe until its own client has taken what came before.
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -40,7 +41,8 @@ uint64_t valid_end(int fd, uint64_t size, uint8_t* buffer, size_t buffer_size) {
 }  // namespace
 
 bool Shim::open_log(const char* path, Text<shim_message_bytes_max>* error) {
-    log_.fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600));
+    log_.fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path,
+                                   O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600));
     struct stat info;
     const long result = log_.fd < 0 ? log_.fd : sys(SYS_fstat, log_.fd, &info);
     if (result < 0) {
@@ -57,13 +59,15 @@ bool Shim::open_log(const char* path, Text<shim_message_bytes_max>* error) {
     return true;
 }
 
-/// Appends what stands in scratch_ behind room for a header. What a full disk does not take is counted and noted later.
+/// Appends what stands in scratch_ behind room for a header. What a full disk does not take is
+/// counted and noted later.
 void Shim::append_log(uint8_t stream, size_t size) {
     struct {
         LogHeader header;
         uint64_t count;
     } note = {{wall_clock_ns(), sizeof(uint64_t), LogStream::lost, 0, 0}, log_.lost};
-    LogHeader header = {note.header.time_ns, static_cast<uint32_t>(size), static_cast<LogStream>(stream), 0, 0};
+    LogHeader header = {note.header.time_ns, static_cast<uint32_t>(size),
+                        static_cast<LogStream>(stream), 0, 0};
     if (scratch_[sizeof header + size - 1] != '\n') header.flags = log_partial;
     memcpy(scratch_, &header, sizeof header);
     const size_t note_size = log_.lost > 0 ? sizeof note : 0;
@@ -86,7 +90,8 @@ void Shim::close_output(Process& process, size_t part) {
     process.output_open[part] = process.output_watched[part] = false;
 }
 
-/// A container's terminal says HUP as long as nobody has it open, but it may be opened again: told once is enough there.
+/// A container's terminal says HUP as long as nobody has it open, but it may be opened again: told
+/// once is enough there.
 uint32_t Shim::output_events(const Process& process) {
     if (process.tty() && !process.is_exec) return EPOLLIN | EPOLLET;
     return EPOLLIN;
@@ -96,7 +101,8 @@ void Shim::watch_outputs(size_t index, bool wanted) {
     Process& process = processes_[index];
     for (size_t part = 0; part < 2; ++part) {
         if (!process.output_open[part] || process.output_watched[part] == wanted) continue;
-        if (wanted) watch(process.output_fd[part], Source::output, index, part, output_events(process));
+        if (wanted)
+            watch(process.output_fd[part], Source::output, index, part, output_events(process));
         else unwatch(process.output_fd[part]);
         process.output_watched[part] = wanted;
     }
@@ -110,7 +116,8 @@ void Shim::on_output(size_t index, size_t part) {
         Client* client = client_of_exec(index);
         if (client != nullptr && !client->hung_up) return pump_output(*client);
     }
-    const long size = sys(SYS_read, process.output_fd[part], scratch_ + sizeof(LogHeader), log_frame_bytes_max);
+    const long size =
+        sys(SYS_read, process.output_fd[part], scratch_ + sizeof(LogHeader), log_frame_bytes_max);
     if (size == -EAGAIN || size == -EINTR) return;
     const bool terminal = process.tty() && !process.is_exec;
     if (size <= 0) return terminal ? void() : close_output(process, part);
@@ -118,16 +125,19 @@ void Shim::on_output(size_t index, size_t part) {
     append_log(static_cast<uint8_t>(part + 1), static_cast<size_t>(size));
     pump_clients(index);
     // Told once, so asked again.
-    if (terminal) watch(process.output_fd[part], Source::output, index, part, output_events(process));
+    if (terminal)
+        watch(process.output_fd[part], Source::output, index, part, output_events(process));
 }
 
-/// The container is dead and all its processes with it: what is in the pipes is all there will ever be. The bound is for a
-/// container that shares the host's PID namespace, where a survivor might write for ever.
+/// The container is dead and all its processes with it: what is in the pipes is all there will ever
+/// be. The bound is for a container that shares the host's PID namespace, where a survivor might
+/// write for ever.
 void Shim::drain_outputs(size_t index) {
     Process& process = processes_[index];
     for (size_t part = 0; part < 2; ++part) {
         for (int reads = 0; reads < 1024 && process.output_open[part]; ++reads) {
-            const long size = sys(SYS_read, process.output_fd[part], scratch_ + sizeof(LogHeader), log_frame_bytes_max);
+            const long size = sys(SYS_read, process.output_fd[part], scratch_ + sizeof(LogHeader),
+                                  log_frame_bytes_max);
             if (size <= 0) break;
             append_log(static_cast<uint8_t>(part + 1), static_cast<size_t>(size));
         }
@@ -166,7 +176,8 @@ void Shim::drop_client(Client& client) {
     if (client.watched != 0) unwatch(client.fd);
     close_fd(client.fd);
     client.used = false;
-    if ((client.flags & attach_stdin) != 0 && (client.flags & attach_stdin_once) != 0) end_input(process);
+    if ((client.flags & attach_stdin) != 0 && (client.flags & attach_stdin_once) != 0)
+        end_input(process);
     if (process != 0) watch_outputs(process, true);  // from now on read and thrown away
 }
 
@@ -209,7 +220,8 @@ void Shim::pump_output(Client& client) {
     while (client.used && !client.hung_up) {
         while (client.output_begin < client.output_end) {
             const long sent = sys(SYS_sendto, client.fd, client.output + client.output_begin,
-                                  client.output_end - client.output_begin, MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0);
+                                  client.output_end - client.output_begin,
+                                  MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0);
             if (sent == -EINTR) continue;
             if (sent == -EAGAIN) {
                 if (client.process != 0) watch_outputs(client.process, false);
@@ -248,7 +260,8 @@ void Shim::queue_exit(Client& client) {
     client.last_frame_queued = true;
 }
 
-/// Queues a data frame of as many bytes as fit, or swallows them when the client did not ask for this stream.
+/// Queues a data frame of as many bytes as fit, or swallows them when the client did not ask for
+/// this stream.
 size_t Shim::queue(Client& client, uint8_t stream, const uint8_t* bytes, size_t size) {
     constexpr uint32_t flag_of_stream[3] = {0, attach_stdout, attach_stderr};
     if (stream > 2 || (client.flags & flag_of_stream[stream]) == 0) return size;
@@ -262,9 +275,11 @@ size_t Shim::queue(Client& client, uint8_t stream, const uint8_t* bytes, size_t 
     return size;
 }
 
-/// Takes a stretch of the log apart. A frame that is larger than what was read or what fits goes out in pieces.
+/// Takes a stretch of the log apart. A frame that is larger than what was read or what fits goes
+/// out in pieces.
 bool Shim::fill_from_log(Client& client) {
-    const uint64_t wanted = log_.end - client.cursor < sizeof scratch_ ? log_.end - client.cursor : sizeof scratch_;
+    const uint64_t wanted =
+        log_.end - client.cursor < sizeof scratch_ ? log_.end - client.cursor : sizeof scratch_;
     const long count = sys(SYS_pread64, log_.fd, scratch_, wanted, client.cursor);
     if (count <= 0) {
         client.cursor = log_.end;  // somebody shortened the file: what is gone cannot be shown
@@ -299,9 +314,11 @@ bool Shim::fill_from_exec(Client& client) {
     bool queued = false;
     for (size_t part = 0; part < 2; ++part) {
         if (!process.output_open[part]) continue;
-        const long size = sys(SYS_read, process.output_fd[part], scratch_, client_output_bytes / 2 - sizeof(AttachHeader));
+        const long size = sys(SYS_read, process.output_fd[part], scratch_,
+                              client_output_bytes / 2 - sizeof(AttachHeader));
         if (size > 0) {
-            const size_t taken = queue(client, static_cast<uint8_t>(part + 1), scratch_, static_cast<size_t>(size));
+            const size_t taken =
+                queue(client, static_cast<uint8_t>(part + 1), scratch_, static_cast<size_t>(size));
             queued = queued || taken > 0;
         } else if (size != -EAGAIN && size != -EINTR) {
             close_output(process, part);
@@ -309,7 +326,8 @@ bool Shim::fill_from_exec(Client& client) {
     }
     if (queued) return true;
     if (!process.ended()) return false;
-    // A terminal hangs up. Pipes stay open: what the exec left running in the background shall not die of its next line.
+    // A terminal hangs up. Pipes stay open: what the exec left running in the background shall not
+    // die of its next line.
     if (process.tty()) close_output(process, 0);
     queue_exit(client);
     return true;
@@ -325,7 +343,8 @@ void Shim::pump_input(Client& client) {
         memmove(client.input, client.input + client.input_begin, held);
         client.input_begin = 0;
         client.input_end = held;
-        const long count = sys(SYS_recvfrom, client.fd, client.input + held, client_input_bytes - held, MSG_DONTWAIT);
+        const long count = sys(SYS_recvfrom, client.fd, client.input + held,
+                               client_input_bytes - held, MSG_DONTWAIT);
         if (count > 0) {
             client.input_end += static_cast<uint32_t>(count);
             continue;
@@ -338,7 +357,8 @@ void Shim::pump_input(Client& client) {
     }
 }
 
-/// Takes one step through the received frames; false when more bytes are needed or standard input is full.
+/// Takes one step through the received frames; false when more bytes are needed or standard input
+/// is full.
 bool Shim::take_input(Client& client) {
     const uint8_t* bytes = client.input + client.input_begin;
     const uint32_t held = client.input_end - client.input_begin;
@@ -362,12 +382,14 @@ bool Shim::take_input(Client& client) {
     size_t taken = held < client.frame_left ? held : client.frame_left;
     if (client.frame_kind == AttachKind::stdin_data) {
         taken = feed(client, process, bytes, taken);
-    } else if (client.frame_kind == AttachKind::resize && client.frame_left == sizeof(AttachResize)) {
+    } else if (client.frame_kind == AttachKind::resize &&
+               client.frame_left == sizeof(AttachResize)) {
         if (held < sizeof(AttachResize)) return false;
         AttachResize wanted;
         memcpy(&wanted, bytes, sizeof wanted);
         const struct winsize window = {wanted.rows, wanted.columns, 0, 0};
-        if (process.tty() && process.output_open[0]) sys(SYS_ioctl, process.output_fd[0], TIOCSWINSZ, &window);
+        if (process.tty() && process.output_open[0])
+            sys(SYS_ioctl, process.output_fd[0], TIOCSWINSZ, &window);
     }
     client.input_begin += static_cast<uint32_t>(taken);
     client.frame_left -= static_cast<uint32_t>(taken);
@@ -385,7 +407,8 @@ size_t Shim::feed(Client& client, Process& process, const uint8_t* bytes, size_t
     const long written = sys(SYS_write, process.input_fd, bytes, size);
     if (written == -EAGAIN) {
         client.input_blocked = true;
-        if (!process.input_watched) watch(process.input_fd, Source::input, client.process, 0, EPOLLOUT);
+        if (!process.input_watched)
+            watch(process.input_fd, Source::input, client.process, 0, EPOLLOUT);
         process.input_watched = true;
         return 0;
     }
@@ -410,7 +433,8 @@ void Shim::on_input_writable(size_t index) {
 /// Half-close: of a terminal, the character that means it.
 void Shim::end_input(size_t index) {
     Process& process = processes_[index];
-    if (process.tty() && process.input_open) sys(SYS_write, process.input_fd, &end_of_transmission, 1);
+    if (process.tty() && process.input_open)
+        sys(SYS_write, process.input_fd, &end_of_transmission, 1);
     else close_input(process);
 }
 

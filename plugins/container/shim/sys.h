@@ -1,5 +1,6 @@
-// System calls without a C library. A shim is spawned for every container, so it carries nothing that it does not use: no
-// libc, no start-up work, a few dozen pages in all. Every call returns the kernel's answer, a negative errno on failure.
+// System calls without a C library. A shim is spawned for every container, so it carries nothing
+// that it does not use: no libc, no start-up work, a few dozen pages in all. Every call returns the
+// kernel's answer, a negative errno on failure.
 #pragma once
 
 #include <linux/sched.h>
@@ -37,13 +38,15 @@ inline long sys6(long number, long a, long b, long c, long d, long e, long f) {
 }
 
 /// sys(SYS_close, fd). Arguments may be integers, pointers or nullptr.
-template <typename A = long, typename B = long, typename C = long, typename D = long, typename E = long, typename F = long>
+template <typename A = long, typename B = long, typename C = long, typename D = long,
+          typename E = long, typename F = long>
 inline long sys(long number, A a = {}, B b = {}, C c = {}, D d = {}, E e = {}, F f = {}) {
-    return sys6(number, machine_word(a), machine_word(b), machine_word(c), machine_word(d), machine_word(e),
-                machine_word(f));
+    return sys6(number, machine_word(a), machine_word(b), machine_word(c), machine_word(d),
+                machine_word(e), machine_word(f));
 }
 
-/// clone3 into a child that runs `run(argument)` on its own stack in the same memory and never returns.
+/// clone3 into a child that runs `run(argument)` on its own stack in the same memory and never
+/// returns.
 inline long clone_sharing_memory(const clone_args& arguments, void (*run)(void*), void* argument) {
     long result;
     register void* kept asm("r12") = argument;

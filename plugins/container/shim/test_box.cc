@@ -1,4 +1,5 @@
-// The helpers of test_box.h. They throw on what must not happen, which a test reports as its failure.
+// The helpers of test_box.h. They throw on what must not happen, which a test reports as its
+// failure.
 #include "plugins/container/shim/test_box.h"
 
 #include <poll.h>
@@ -43,12 +44,16 @@ void make_rootfs(const std::string& root) {
         fs::create_directories(root + "/" + folder);
     chmod((root + "/tmp").c_str(), 01777);
     fs::copy_file("/bin/busybox", root + "/bin/busybox");
-    for (const char* name : {"sh", "true", "false", "echo", "cat", "id", "stty", "ls", "sleep", "hostname", "ps", "head", "yes",
-                             "mount", "grep", "test", "kill", "seq", "wc", "stat", "touch", "readlink", "pwd", "env", "dd",
-                             "unshare", "ip", "mknod", "cut", "sort", "mkdir"})
+    for (const char* name :
+         {"sh",    "true",     "false", "echo",  "cat",   "id",       "stty", "ls",
+          "sleep", "hostname", "ps",    "head",  "yes",   "mount",    "grep", "test",
+          "kill",  "seq",      "wc",    "stat",  "touch", "readlink", "pwd",  "env",
+          "dd",    "unshare",  "ip",    "mknod", "cut",   "sort",     "mkdir"})
         fs::create_symlink("busybox", root + "/bin/" + name);
-    std::ofstream(root + "/etc/passwd") << "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1001:Alice:/home/alice:/bin/sh\n";
-    std::ofstream(root + "/etc/group") << "root:x:0:\nalice:x:1001:\nstaff:x:50:bob,alice\naudio:x:63:alice\n";
+    std::ofstream(root + "/etc/passwd")
+        << "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1001:Alice:/home/alice:/bin/sh\n";
+    std::ofstream(root + "/etc/group")
+        << "root:x:0:\nalice:x:1001:\nstaff:x:50:bob,alice\naudio:x:63:alice\n";
 }
 
 const Buffer& default_filter() {
@@ -67,7 +72,8 @@ std::string read_file(const std::string& path) {
 
 AttachEnd::AttachEnd() {
     int ends[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw std::runtime_error("socketpair");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        throw std::runtime_error("socketpair");
     ours_.reset(ends[0]);
     theirs_.reset(ends[1]);
 }
@@ -79,7 +85,8 @@ void AttachEnd::send(AttachKind kind, Bytes body) {
     bytes.insert(bytes.end(), body.begin(), body.end());
     size_t at = 0;
     while (at < bytes.size()) {
-        const ssize_t sent = ::send(ours_.get(), bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
+        const ssize_t sent =
+            ::send(ours_.get(), bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
         if (sent <= 0) throw std::runtime_error("the shim closed the attach socket");
         at += static_cast<size_t>(sent);
     }
@@ -110,9 +117,11 @@ void AttachEnd::take_frames() {
     }
 }
 
-const AttachedOutput& AttachEnd::read_until(const std::function<bool(const AttachedOutput&)>& done) {
+const AttachedOutput& AttachEnd::read_until(
+    const std::function<bool(const AttachedOutput&)>& done) {
     while (!done(output_) && !output_.closed) {
-        if (!readable(ours_.get())) throw std::runtime_error("nothing more came through the attach socket: " + output_.out);
+        if (!readable(ours_.get()))
+            throw std::runtime_error("nothing more came through the attach socket: " + output_.out);
         char bytes[64 << 10];
         const ssize_t count = recv(ours_.get(), bytes, sizeof bytes, 0);
         if (count <= 0) output_.closed = true;
@@ -129,7 +138,8 @@ const AttachedOutput& AttachEnd::read_all() {
 ShimBox::ShimBox(bool with_shim) {
     char name[] = "/tmp/noded-shim-test.XXXXXX";
     folder_ = mkdtemp(name);
-    for (const char* folder : {"lower", "upper", "work", "run"}) std::filesystem::create_directory(scratch(folder));
+    for (const char* folder : {"lower", "upper", "work", "run"})
+        std::filesystem::create_directory(scratch(folder));
     make_rootfs(layer());
     const char* given = std::getenv("NODED_SHIM");
     shim_path_ = given != nullptr ? given : "plugins/container/shim/shim";
@@ -180,7 +190,8 @@ LaunchSpec ShimBox::spec(const std::string& script) const {
 
 void ShimBox::launch(const LaunchSpec& spec, AttachEnd* attach, uint32_t flags) {
     const Buffer bytes = must(launch_encode(spec));
-    must(send_spec(control_.get(), ControlType::launch, ++tag_, bytes, attach != nullptr ? attach->shim_end() : -1, flags));
+    must(send_spec(control_.get(), ControlType::launch, ++tag_, bytes,
+                   attach != nullptr ? attach->shim_end() : -1, flags));
     if (attach != nullptr) attach->passed();
 }
 
@@ -217,7 +228,9 @@ std::pair<int, std::string> ShimBox::run_failing(const LaunchSpec& spec) {
     return {must(control_body<ExitReply>(packet)).code, control_text(packet, sizeof(ExitReply))};
 }
 
-ExitReply ShimBox::wait_exit() { return must(control_body<ExitReply>(wait_for(ControlType::exited))); }
+ExitReply ShimBox::wait_exit() {
+    return must(control_body<ExitReply>(wait_for(ControlType::exited)));
+}
 
 void ShimBox::release() { must(send_control(control_.get(), ControlType::release, 0, ++tag_, {})); }
 
@@ -228,7 +241,8 @@ int ShimBox::request(ControlType type, Bytes payload, uint32_t flags, const std:
 
 int ShimBox::signal(int number, const std::string& exec) {
     const SignalRequest request_body = {exec_id(exec), static_cast<uint32_t>(number)};
-    return request(ControlType::signal, {reinterpret_cast<const uint8_t*>(&request_body), sizeof request_body});
+    return request(ControlType::signal,
+                   {reinterpret_cast<const uint8_t*>(&request_body), sizeof request_body});
 }
 
 int ShimBox::attach(AttachEnd& end, uint32_t flags) {
@@ -244,9 +258,11 @@ ProcessSpec ShimBox::process(const std::string& id, const std::string& script) c
     return process;
 }
 
-std::pair<ControlType, std::string> ShimBox::exec(const ProcessSpec& process, AttachEnd* attach, uint32_t flags) {
+std::pair<ControlType, std::string> ShimBox::exec(const ProcessSpec& process, AttachEnd* attach,
+                                                  uint32_t flags) {
     const Buffer bytes = must(exec_encode(process));
-    must(send_spec(control_.get(), ControlType::exec, ++tag_, bytes, attach != nullptr ? attach->shim_end() : -1, flags));
+    must(send_spec(control_.get(), ControlType::exec, ++tag_, bytes,
+                   attach != nullptr ? attach->shim_end() : -1, flags));
     if (attach != nullptr) attach->passed();
     for (;;) {
         if (!readable(control_.get())) throw std::runtime_error("the shim does not answer an exec");
@@ -255,7 +271,8 @@ std::pair<ControlType, std::string> ShimBox::exec(const ProcessSpec& process, At
             kept_.push_back(std::move(packet));
             continue;
         }
-        const size_t fixed = packet.header.type == ControlType::result ? sizeof(ResultReply) : sizeof(ExecReply);
+        const size_t fixed =
+            packet.header.type == ControlType::result ? sizeof(ResultReply) : sizeof(ExecReply);
         return {packet.header.type, control_text(packet, fixed)};
     }
 }

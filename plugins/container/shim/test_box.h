@@ -1,5 +1,6 @@
-// A shim in a box, for tests on the real kernel: a scratch folder with a busybox rootfs, a shim that is driven over its control socket,
-// and helpers that wait for what it answers. Needs root and /bin/busybox. Whatever a test leaves, the destructor takes away.
+// A shim in a box, for tests on the real kernel: a scratch folder with a busybox rootfs, a shim
+// that is driven over its control socket, and helpers that wait for what it answers. Needs root and
+// /bin/busybox. Whatever a test leaves, the destructor takes away.
 #pragma once
 
 #include <functional>
@@ -18,7 +19,7 @@ namespace noded {
 struct AttachedOutput {
     std::string out;
     std::string err;
-    std::optional<int> code;   ///< of the exit frame
+    std::optional<int> code;  ///< of the exit frame
     bool closed = false;
 };
 
@@ -28,7 +29,7 @@ public:
     AttachEnd();
 
     int shim_end() const { return theirs_.get(); }
-    void passed() { theirs_.reset(); }   ///< call when the shim has been given its end
+    void passed() { theirs_.reset(); }  ///< call when the shim has been given its end
     void close() { ours_.reset(); }
     void feed(std::string_view bytes);
     void end_input();
@@ -71,19 +72,22 @@ public:
 
     ControlPacket wait_for(ControlType type);
     /// Sends and waits for its RESULT; returns the errno value.
-    int request(ControlType type, Bytes payload, uint32_t flags = 0, const std::vector<int>& fds = {});
+    int request(ControlType type, Bytes payload, uint32_t flags = 0,
+                const std::vector<int>& fds = {});
     int signal(int number, const std::string& exec = "");
     int attach(AttachEnd& end, uint32_t flags);
     /// Returns the type and sentence of the answer.
-    std::pair<ControlType, std::string> exec(const ProcessSpec& process, AttachEnd* attach, uint32_t flags);
+    std::pair<ControlType, std::string> exec(const ProcessSpec& process, AttachEnd* attach,
+                                             uint32_t flags);
     ProcessSpec process(const std::string& id, const std::string& script) const;
 
     void disconnect() { control_.reset(); }
     void reconnect();
     StatusReply status(std::vector<ExecReply>* execs = nullptr);
 
-    std::string logged(uint8_t stream) const;     ///< all bytes of one stream in the log file
-    std::string file(const std::string& path, const std::string& content = "") const;  ///< path in the layer, written
+    std::string logged(uint8_t stream) const;  ///< all bytes of one stream in the log file
+    /// path in the layer, written
+    std::string file(const std::string& path, const std::string& content = "") const;
     std::string scratch(const std::string& name) const { return folder_ + "/" + name; }
     std::string runtime() const { return scratch("run"); }
     std::string layer() const { return scratch("lower"); }
@@ -97,7 +101,7 @@ private:
     Fd pidfd_;
     int pid_ = -1;
     uint64_t tag_ = 0;
-    std::vector<ControlPacket> kept_;   ///< received while waiting for something else
+    std::vector<ControlPacket> kept_;  ///< received while waiting for something else
 };
 
 /// All of: bytes of a file, empty when it cannot be read.

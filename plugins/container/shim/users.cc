@@ -1,4 +1,5 @@
-// passwd and group, read whole into a private mapping: a running container may change its files under an exec's eyes.
+// passwd and group, read whole into a private mapping: a running container may change its files
+// under an exec's eyes.
 #include "plugins/container/shim/users.h"
 
 #include <errno.h>
@@ -18,10 +19,12 @@ constexpr uint32_t id_max = 0x7fffffff;
 class WholeFile {
 public:
     WholeFile(Start& start, const char* path) {
-        int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+        int fd = static_cast<int>(
+            sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
         struct stat info;
         if (fd < 0) return;
-        if (sys(SYS_fstat, fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) read_all(start, path, fd, info);
+        if (sys(SYS_fstat, fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0)
+            read_all(start, path, fd, info);
         close_fd(fd);
     }
     ~WholeFile() {
@@ -34,9 +37,11 @@ public:
 
 private:
     void read_all(Start& start, const char* path, int fd, const struct stat& info) {
-        if (static_cast<size_t>(info.st_size) > file_bytes_max) give_up(start, 125, "read", path, -EFBIG);
+        if (static_cast<size_t>(info.st_size) > file_bytes_max)
+            give_up(start, 125, "read", path, -EFBIG);
         mapped_ = static_cast<size_t>(info.st_size);
-        const long mapped = sys(SYS_mmap, nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        const long mapped = sys(SYS_mmap, nullptr, mapped_, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (mapped < 0 && mapped > -4096) give_up(start, 125, "map memory for", path, mapped);
         bytes_ = reinterpret_cast<char*>(mapped);
         while (size_ < mapped_) {
@@ -54,7 +59,8 @@ private:
 /// Cuts off and returns what stands before the next `separator`.
 std::string_view cut(std::string_view& rest, char separator) {
     const size_t at = rest.find(separator);
-    const std::string_view part = at == std::string_view::npos ? rest : std::string_view(rest.data(), at);
+    const std::string_view part =
+        at == std::string_view::npos ? rest : std::string_view(rest.data(), at);
     rest.remove_prefix(at == std::string_view::npos ? rest.size() : at + 1);
     return part;
 }
@@ -90,7 +96,8 @@ bool lists(std::string_view members, std::string_view name) {
     return false;
 }
 
-/// Finds `wanted` by name or number; fills uid, gid and home. Returns the account's name, empty if it is a bare number.
+/// Finds `wanted` by name or number; fills uid, gid and home. Returns the account's name, empty if
+/// it is a bare number.
 template <size_t N>
 void find_account(Start& start, std::string_view wanted, User* out, Text<N>* name) {
     uint32_t number = 0;
@@ -111,7 +118,8 @@ void find_account(Start& start, std::string_view wanted, User* out, Text<N>* nam
         out->uid = number;
         return;
     }
-    Text<shim_message_bytes_max> sentence("unable to find user ", wanted, ": no matching entries in passwd file");
+    Text<shim_message_bytes_max> sentence("unable to find user ", wanted,
+                                          ": no matching entries in passwd file");
     give_up(start, 125, sentence.view());
 }
 
@@ -139,7 +147,8 @@ void find_groups(Start& start, std::string_view wanted, std::string_view name, U
         out->gid = number;
         return;
     }
-    Text<shim_message_bytes_max> sentence("unable to find group ", wanted, ": no matching entries in group file");
+    Text<shim_message_bytes_max> sentence("unable to find group ", wanted,
+                                          ": no matching entries in group file");
     give_up(start, 125, sentence.view());
 }
 

@@ -1,5 +1,6 @@
-// Who a container's process runs as: docker's "user" strings, looked up in the passwd and group files of the rootfs. There is no
-// NSS here; what the two files say is all there is. Called by the child after it has entered the rootfs.
+// Who a container's process runs as: docker's "user" strings, looked up in the passwd and group
+// files of the rootfs. There is no NSS here; what the two files say is all there is. Called by the
+// child after it has entered the rootfs.
 #pragma once
 
 #include "plugins/container/shim/child.h"
