@@ -170,10 +170,11 @@ Status run(const Config& config) {
     core::Pipeline pipeline(host, *log, outbox);
     host.connect(pipeline, *log);
     const uint64_t snapshot_seq = snapshot ? snapshot->seq : 0;
-    const uint64_t first = host.load_directory(snapshot ? &*snapshot : nullptr);
     if (snapshot) {
         if (const auto* core = snapshot->find(kCoreSection)) TRY_STATUS(pipeline.core().load(core->data));
+        std::erase_if(snapshot->sections, [](const auto& section) { return section.name == kCoreSection; });
     }
+    const uint64_t first = host.load_directory(snapshot ? &*snapshot : nullptr);
     snapshot.reset();
     TRY_STATUS(core::replay(*log, first, pipeline.core(), host));
 

@@ -109,7 +109,8 @@ static std::vector<std::string> shared_objects_in(const std::string& directory) 
     return files;
 }
 
-uint64_t Host::load_directory(const log::Snapshot* snapshot) {
+uint64_t Host::load_directory(log::Snapshot* snapshot) {
+    if (snapshot != nullptr) unclaimed_ = std::move(snapshot->sections);
     std::vector<Description> descriptions;
     std::vector<const noded_plugin*> tables;
     std::vector<std::string> files;
@@ -143,7 +144,10 @@ uint64_t Host::load_directory(const log::Snapshot* snapshot) {
     uint64_t first = log_->next_seq();
     for (const auto& instance : instances_) {
         if (!instance->loaded()) continue;
-        load_state(*instance, snapshot);
+        if (const Status state = load_state(*instance); !state) {
+            stop_plugin(*instance, state.error().message);
+            continue;
+        }
         first = std::min(first, instance->folded_seq + 1);
     }
     return snapshot != nullptr ? std::min(first, snapshot->seq + 1) : log_->oldest_seq();
@@ -155,7 +159,7 @@ void Host::load_static(const noded_plugin& table, const std::string& name) {
     const Status admitted = description ? admit(instance, table, std::move(*description))
                                         : Status(std::unexpected(description.error()));
     if (!admitted) return refuse(instance, admitted.error().message);
-    load_state(instance, nullptr);
+    if (const Status state = load_state(instance); !state) stop_plugin(instance, state.error().message);
 }
 
 Status Host::check_ownership(const Description& description) const {
@@ -238,7 +242,7 @@ void Host::load_late(const std::string& path) {
     const Status admitted = description ? admit(instance, **table, std::move(*description))
                                         : Status(std::unexpected(description.error()));
     if (!admitted) return refuse(instance, admitted.error().message);
-    load_state(instance, nullptr);
+    if (const Status state = load_state(instance); !state) return stop_plugin(instance, state.error().message);
     if (!replayed_from_log(instance)) return;
     log_line(Severity::info, "host", "plugin " + instance.description.id + " " +
              instance.description.version + " is loaded, its state counts from seq " +
@@ -259,32 +263,55 @@ bool Host::replayed_from_log(Instance& instance) {
 
 // ------------------------------------------------------------------------------------------- snapshots
 
-void Host::load_state(Instance& instance, const log::Snapshot* snapshot) {
+namespace {
+
+/// What stands before a plugin's own bytes in its section.
+struct SectionHead {
+    uint64_t counts_from_seq;
+    uint64_t folded_seq;
+};
+static_assert(sizeof(SectionHead) == 16);
+
+}  // namespace
+
+Status Host::load_state(Instance& instance) {
     const uint64_t oldest = log_ != nullptr ? log_->oldest_seq() : 1;
     instance.counts_from_seq = oldest;
     instance.folded_seq = oldest - 1;
-    if (snapshot == nullptr) return;
-    const log::Snapshot::Section* section = snapshot->find(instance.description.id);
-    if (section == nullptr || section->data.size() < kWordSize) return;
-    PhaseScope scope(instance, Phase::replay);
-    if (instance.table->snapshot_load(instance.self, borrowed(Bytes(section->data).subspan(kWordSize))) != 0) {
-        memcpy(&instance.counts_from_seq, section->data.data(), kWordSize);
-        instance.folded_seq = instance.snapshot_seq = snapshot->seq;
-        return;
+    const auto section = std::find_if(unclaimed_.begin(), unclaimed_.end(), [&](const auto& candidate) {
+        return candidate.name == instance.description.id && candidate.data.size() >= sizeof(SectionHead);
+    });
+    if (section == unclaimed_.end()) return {};
+    SectionHead head;
+    memcpy(&head, section->data.data(), sizeof head);
+    if (head.folded_seq + 1 < oldest) {
+        return fail("its snapshot ends at seq " + std::to_string(head.folded_seq) + " and the log begins at seq " +
+                    std::to_string(oldest) + ", so its state cannot be known");
     }
-    log_line(Severity::warning, "host", "plugin " + instance.description.id +
-             " cannot read its snapshot at seq " + std::to_string(snapshot->seq) +
-             "; its state counts from seq " + std::to_string(oldest));
+    {
+        PhaseScope scope(instance, Phase::replay);
+        const Bytes state = Bytes(section->data).subspan(sizeof head);
+        if (instance.table->snapshot_load(instance.self, borrowed(state)) == 0) {
+            if (oldest > 1) return fail("it cannot read its snapshot, and the events before that are gone");
+            log_line(Severity::warning, "host", "plugin " + instance.description.id +
+                     " cannot read its snapshot; its state is folded from the first event");
+            return {};
+        }
+    }
+    instance.counts_from_seq = head.counts_from_seq;
+    instance.folded_seq = instance.snapshot_seq = head.folded_seq;
+    unclaimed_.erase(section);
+    return {};
 }
 
 std::vector<log::Snapshot::Section> Host::save() const {
     CHECK(pipeline_ == nullptr || pipeline_->quiescent());
-    std::vector<log::Snapshot::Section> sections;
+    std::vector<log::Snapshot::Section> sections = unclaimed_;
     for (const auto& instance : instances_) {
         if (!instance->loaded()) continue;
-        // The first word says from where the state counts; what follows is the plugin's own.
-        Buffer data(kWordSize);
-        memcpy(data.data(), &instance->counts_from_seq, kWordSize);
+        const SectionHead head{instance->counts_from_seq, instance->folded_seq};
+        Buffer data(sizeof head);
+        memcpy(data.data(), &head, sizeof head);
         const noded_sink sink{sizeof(noded_sink), 0, &data,
                               [](const noded_sink* to, noded_bytes bytes) noexcept {
                                   auto& buffer = *static_cast<Buffer*>(to->context);

@@ -62,9 +62,9 @@ public:
     /// The pipeline is built over this domain, so it is told here afterwards.
     void connect(core::Pipeline& pipeline, log::Log& log);
 
-    /// Before replay: loads what stands in the plugin directory, with state from `snapshot`. Returns the seq from
-    /// which the log must be folded. A plugin that cannot be loaded is listed as refused.
-    uint64_t load_directory(const log::Snapshot* snapshot);
+    /// Before replay: loads what stands in the plugin directory, with state from `snapshot`, whose sections it takes.
+    /// Returns the seq from which the log must be folded. A plugin that cannot be loaded is listed as refused.
+    uint64_t load_directory(log::Snapshot* snapshot);
     /// For plugins that are linked in (simulator, tests); before replay.
     void load_static(const noded_plugin& table, const std::string& name);
 
@@ -116,7 +116,7 @@ private:
     Status start(Instance& instance);
     Status check_ownership(const Description& description) const;
     Status make_directories(Instance& instance) const;
-    void load_state(Instance& instance, const log::Snapshot* snapshot);
+    Status load_state(Instance& instance);
     void fold_into(Instance& instance, const core::Event& event, Phase phase);
     bool replayed_from_log(Instance& instance);
     void stop_operations(Instance& instance);
@@ -131,6 +131,8 @@ private:
     std::unordered_map<uint64_t, Instance*> deciders_;            ///< by command and by own event type
     std::unordered_map<uint64_t, std::vector<Instance*>> folders_;   ///< by event type
     std::unordered_map<uint64_t, PendingCall> calls_;             ///< by token
+    /// Sections of the snapshot whose plugin is not loaded: kept for when it comes, and in later snapshots.
+    std::vector<log::Snapshot::Section> unclaimed_;
     uint64_t last_handle_ = 0;
 };
 
