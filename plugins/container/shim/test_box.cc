@@ -142,7 +142,9 @@ ShimBox::ShimBox(bool with_shim) {
         std::filesystem::create_directory(scratch(folder));
     make_rootfs(layer());
     const char* given = std::getenv("NODED_SHIM");
-    shim_path_ = given != nullptr ? given : "plugins/container/shim/shim";
+    // Built beside the test.
+    const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+    shim_path_ = given != nullptr ? given : (folder / "shim").string();
     if (with_shim) spawn();
 }
 
