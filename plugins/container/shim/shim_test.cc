@@ -380,7 +380,8 @@ TEST(ShimCgroup, v1_and_v2_groups_are_joined_and_shown_read_only) {
     {
         ShimBox box;
         LaunchSpec spec = box.spec(
-            "grep -o -e :memory:.* -e ^0:.* /proc/self/cgroup; cat /sys/fs/cgroup/memory/tasks | wc -l;"
+            "grep -o -e :memory:.* -e ^0:.* /proc/self/cgroup;"
+            "cat /sys/fs/cgroup/memory/tasks | wc -l;"
             "cat /sys/fs/cgroup/unified/cgroup.procs | wc -l; (echo 1 "
             ">/sys/fs/cgroup/memory/tasks) 2>/dev/null || echo refused;"
             "mkdir /sys/fs/cgroup/x 2>/dev/null || echo refused; sleep 100");
