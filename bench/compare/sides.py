@@ -54,15 +54,15 @@ def remove_cgroups():
                 pass
 
 
-def processes(program):
-    """Pids of the processes that run the program of this file name."""
+def processes(name):
+    """Pids of the processes of this name; the kernel keeps 15 characters of one."""
     pids = []
-    for entry in pathlib.Path("/proc").iterdir():
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
         try:
-            if entry.name.isdigit() and os.path.basename(os.readlink(entry / "exe")) == program:
+            if (entry / "comm").read_text().rstrip("\n") == name[:15]:
                 pids.append(int(entry.name))
         except OSError:
-            pass  # a kernel thread, or it has just ended
+            pass  # it has just ended
     return pids
 
 
@@ -113,10 +113,11 @@ class Noded(Daemon):
         self.ask("image", "import", rootfs_tar, IMAGE)
 
     def daemon_pids(self):
-        return [self.pid]
+        """Without a container: noded, and a shim that it keeps ready for the next one."""
+        return [self.pid, *self.shim_pids()]
 
     def shim_pids(self):
-        return processes("shim")
+        return processes("noded-shim")
 
     def stop(self):
         self.remove_all()
