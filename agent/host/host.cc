@@ -85,7 +85,7 @@ Instance& Host::list_file(const std::string& file) {
     Instance& instance = *instances_.back();
     instance.host = this;
     instance.file = file;
-    instance.reactor_thread = gettid();
+    instance.reactor_thread = pthread_self();
     return instance;
 }
 

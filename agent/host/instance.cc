@@ -1,7 +1,5 @@
 #include "agent/host/instance.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "agent/base/check.h"
@@ -34,7 +32,7 @@ static const char* phase_name(Phase phase) {
 
 Instance& require(const noded_host* face, const char* call, bool load_too) {
     Instance& instance = instance_of(face);
-    const bool on_thread = gettid() == instance.reactor_thread;
+    const bool on_thread = pthread_equal(pthread_self(), instance.reactor_thread) != 0;
     const bool allowed = instance.phase == Phase::reactor || (load_too && instance.phase == Phase::load);
     if (on_thread && allowed) [[likely]] return instance;
     const std::string sentence = "plugin " + instance.description.id + " called " + call + " " +

@@ -5,7 +5,7 @@
 // breaks the contract in decide or fold would make replay differ from what happened.
 #pragma once
 
-#include <sys/types.h>
+#include <pthread.h>
 
 #include <cstdint>
 #include <memory>
@@ -39,7 +39,7 @@ struct Instance {
     noded_host face{};                ///< what the plugin holds; face.context is this
     const noded_plugin_rpc* rpc = nullptr;
     Phase phase = Phase::outside;
-    pid_t reactor_thread = 0;
+    pthread_t reactor_thread{};
 
     uint64_t counts_from_seq = 0;
     uint64_t folded_seq = 0;

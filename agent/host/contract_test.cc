@@ -1,0 +1,216 @@
+// What the host enforces while a plugin runs: declared events only, phases, quotas, no contact after it was stopped.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "agent/core/pipeline.h"
+#include "agent/host/host.h"
+#include "agent/limits.h"
+
+namespace noded::host {
+namespace {
+
+constexpr uint64_t kCommand = 0x8000000000000001;
+constexpr uint64_t kEvent = 0x8000000000000002;
+constexpr uint64_t kForeign = 0x8000000000000003;
+
+/// A reactor in which nothing completes by itself.
+struct StillReactor final : reactor::Reactor, Clock {
+    Clock& clock() override { return *this; }
+    int64_t realtime_ns() const override { return 7; }
+    int64_t monotonic_ns() const override { return 7; }
+    void read(int, std::span<uint8_t>, uint64_t, reactor::Completion&) override {}
+    void write(int, Bytes, uint64_t, bool, reactor::Completion&) override {}
+    void send_message(int, const msghdr*, reactor::Completion&) override {}
+    void receive_message(int, msghdr*, reactor::Completion&) override {}
+    void accept(int, reactor::Completion&) override {}
+    void poll(int, uint32_t, bool, reactor::Completion&) override {}
+    void timer(int64_t, reactor::Completion& done) override { timers.push_back(&done); }
+    void cancel(reactor::Completion& operation) override { cancelled.push_back(&operation); }
+    bool offload(std::function<int32_t()>, reactor::Completion&) override { return false; }
+    void at_turn_end(reactor::TurnEnd&) override {}
+    void run_again() override {}
+
+    std::vector<reactor::Completion*> timers;
+    std::vector<reactor::Completion*> cancelled;
+};
+
+/// A log in memory; every sync is done at once.
+struct MemoryLog final : log::Log {
+    uint64_t oldest_seq() const override { return 1; }
+    uint64_t next_seq() const override { return seqs + 1; }
+    uint64_t durable_seq() const override { return seqs; }
+    void append(const log::Record&) override { ++seqs; }
+    bool fits(size_t, size_t) const override { return true; }
+    Status ensure_room(size_t, size_t) override { return {}; }
+    void sync(log::SyncDone& done) override { done.synced({}, seqs); }
+    bool sync_under_way() const override { return false; }
+    Status read(uint64_t, const log::EachRecord&) override { return {}; }
+    Status release_before(uint64_t) override { return {}; }
+    uint64_t seqs = 0;
+};
+
+struct NoTopics final : TopicSink, core::Publisher {
+    void publish_sample(const std::string&, Bytes) override {}
+    void publish(const core::Event&) override {}
+};
+
+// ------------------------------------------------------------------------------------------- a plugin
+
+/// What the plugin does wrong, and what became of it.
+struct Behaviour {
+    const noded_host* host = nullptr;
+    bool call_host_in_decide = false;
+    bool propose_foreign_in_react = false;
+    int folds = 0;
+    int reacts = 0;
+    int fired = 0;
+    uint64_t token = 0;
+} behaviour;
+
+const noded_ext_events* events() {
+    return static_cast<const noded_ext_events*>(behaviour.host->get_extension(behaviour.host, NODED_EXT_EVENTS));
+}
+const noded_ext_timer* timers() {
+    return static_cast<const noded_ext_timer*>(behaviour.host->get_extension(behaviour.host, NODED_EXT_TIMER));
+}
+
+void decide(void*, const noded_command*, const noded_decision* out) noexcept {
+    if (behaviour.call_host_in_decide) events()->propose(behaviour.host, kEvent, {}, 0, nullptr);
+    out->emit(out, kEvent, {});
+}
+void fold(void*, const noded_event*) noexcept { ++behaviour.folds; }
+void react(void*, const noded_event*) noexcept {
+    ++behaviour.reacts;
+    if (!behaviour.propose_foreign_in_react) return;
+    for (uint64_t i = 0; i <= limits::plugin_undeclared_events_max; ++i) {
+        EXPECT_EQ(events()->propose(behaviour.host, kForeign, {}, 1, nullptr), -1);
+    }
+}
+void fire(void*, void*) noexcept { ++behaviour.fired; }
+void call(void*, const noded_call* call) noexcept { behaviour.token = call->token; }
+const noded_plugin_rpc kRpc = {sizeof kRpc, 1, 0, nullptr, call, nullptr};
+
+const char* const kExtensions[] = {NODED_EXT_EVENTS, NODED_EXT_TIMER, NODED_EXT_RPC, nullptr};
+const noded_type kCommands[] = {{kCommand, "DoIt"}};
+const noded_type kEvents[] = {{kEvent, "ItWasDone"}};
+const noded_descriptor kDescriptor = {
+    sizeof kDescriptor, NODED_ABI_MAJOR, NODED_ABI_MINOR, 0, "doer", "1.0.0", "does it", kExtensions, nullptr,
+    {kCommands, 1}, {kEvents, 1}, {kEvents, 1}, {}};
+const noded_plugin kPlugin = {
+    sizeof kPlugin, 0, &kDescriptor,
+    [](const noded_host* host) noexcept -> void* {
+        behaviour.host = host;
+        return &behaviour;
+    },
+    decide, fold, react,
+    [](void*) noexcept {},
+    [](void*, const noded_sink*) noexcept {},
+    [](void*, noded_bytes) noexcept { return 1; },
+    [](void*) noexcept {},
+    [](void*) noexcept {},
+    [](void*, const char* id) noexcept -> const void* {
+        return strcmp(id, NODED_EXT_RPC) == 0 ? &kRpc : nullptr;
+    }};
+
+struct Contract : testing::Test {
+    Contract() {
+        behaviour = {};
+        host.connect(pipeline, log);
+        host.load_static(kPlugin, "doer");
+        host.reconcile();
+    }
+    ~Contract() override { std::filesystem::remove_all(dir); }
+
+    core::Reply command() {
+        core::Reply reply;
+        core::Command command;
+        command.id.bytes[0] = ++last_id;
+        command.type = kCommand;
+        pipeline.submit(std::move(command), [&](const core::Reply& told) { reply = told; });
+        pipeline.turn_end();
+        return reply;
+    }
+
+    std::string dir = testing::TempDir() + "/noded-contract-" + std::to_string(getpid());
+    bool made = std::filesystem::create_directories(dir);
+    StillReactor reactor;
+    NoTopics topics;
+    MemoryLog log;
+    Host host{reactor, topics, {dir, dir, dir, dir}};
+    core::Pipeline pipeline{host, log, topics};
+    uint8_t last_id = 0;
+};
+
+TEST_F(Contract, a_command_goes_through_decide_fold_and_react_of_its_owner) {
+    EXPECT_TRUE(command().accepted);
+    EXPECT_EQ(behaviour.folds, 1);
+    EXPECT_EQ(behaviour.reacts, 1);
+}
+
+TEST_F(Contract, an_extension_that_the_descriptor_does_not_require_is_not_there) {
+    EXPECT_EQ(behaviour.host->get_extension(behaviour.host, NODED_EXT_PATHS), nullptr);
+    EXPECT_NE(behaviour.host->get_extension(behaviour.host, NODED_EXT_TIMER), nullptr);
+}
+
+TEST_F(Contract, undeclared_events_are_refused_and_too_many_stop_the_plugin) {
+    behaviour.propose_foreign_in_react = true;
+    EXPECT_TRUE(command().accepted);
+    const Instance& instance = *host.instances()[0];
+    EXPECT_EQ(instance.status, Instance::Status::stopped);
+    EXPECT_NE(instance.reason.find("did not declare"), std::string::npos);
+    EXPECT_EQ(log.seqs, 1u);
+    const core::Reply after = command();
+    EXPECT_FALSE(after.accepted);
+    EXPECT_NE(after.rejection.message.find("plugin doer is stopped"), std::string::npos);
+}
+
+TEST_F(Contract, a_host_call_in_pure_aborts_and_names_the_plugin) {
+    behaviour.call_host_in_decide = true;
+    EXPECT_DEATH(command(), "plugin doer called events.propose in \\[pure\\]");
+}
+
+TEST_F(Contract, a_host_call_from_outside_of_any_call_aborts) {
+    EXPECT_DEATH(timers()->start(behaviour.host, 1, fire, nullptr), "outside of any call");
+}
+
+TEST_F(Contract, an_event_of_a_client_and_a_command_of_nobody_are_rejected) {
+    core::Reply reply;
+    for (const uint64_t type : {kEvent, kForeign}) {
+        core::Command command;
+        command.id.bytes[1] = static_cast<uint8_t>(type);
+        command.type = type;
+        pipeline.submit(std::move(command), [&](const core::Reply& told) { reply = told; });
+        pipeline.turn_end();
+        EXPECT_FALSE(reply.accepted);
+    }
+    EXPECT_EQ(log.seqs, 0u);
+}
+
+TEST_F(Contract, a_call_is_answered_once_and_a_stopped_plugin_leaves_none_waiting) {
+    int answers = 0;
+    core::Rejection rejection;
+    host.call("doer", 0, {}, {}, -1, [&](CallResult result) {
+        ++answers;
+        rejection = result.rejection;
+    });
+    behaviour.propose_foreign_in_react = true;
+    command();
+    EXPECT_EQ(answers, 1);
+    EXPECT_NE(rejection.message.find("is stopped"), std::string::npos);
+    host.call("doer", 0, {}, {}, -1, [&](CallResult result) { rejection = result.rejection; });
+    EXPECT_EQ(rejection.message, "no plugin named doer is loaded");
+    host.call("doer", 9, {}, {}, -1, [&](CallResult) { ++answers; });
+    EXPECT_EQ(answers, 2);
+}
+
+TEST_F(Contract, a_second_plugin_with_the_same_id_is_refused) {
+    host.load_static(kPlugin, "again");
+    EXPECT_EQ(host.instances()[1]->status, Instance::Status::refused);
+    EXPECT_EQ(host.instances()[1]->reason,
+              "a plugin named doer is loaded already; restart noded to load another version of it");
+}
+
+}  // namespace
+}  // namespace noded::host
