@@ -242,14 +242,23 @@ void TestNode::import_busybox(const std::string& name) {
 
 // ------------------------------------------------------------------------------------------- leaks
 
-static std::vector<std::string> processes_below(const std::string& dir) {
+/// A shim belongs to a node by its parent, or, once that noded is gone, by the container's log that it has open.
+static bool is_shim_of(const fs::path& process, const std::string& dir, pid_t noded) {
+    if (trimmed(read_text(process / "comm")) != "noded-shim") return false;
+    if (read_text(process / "status").find("PPid:\t" + std::to_string(noded) + "\n") != std::string::npos) return true;
+    std::error_code error;
+    for (auto at = fs::directory_iterator(process / "fd", error); !error && at != fs::directory_iterator(); ++at) {
+        std::error_code gone;
+        if (fs::read_symlink(at->path(), gone).string().starts_with(dir + "/")) return true;
+    }
+    return false;
+}
+
+static std::vector<std::string> shims_of(const std::string& dir, pid_t noded) {
     std::vector<std::string> found;
     for (const auto& entry : fs::directory_iterator("/proc")) {
         const std::string pid = entry.path().filename();
-        if (!isdigit(static_cast<unsigned char>(pid[0]))) continue;
-        std::error_code error;
-        const std::string exe = fs::read_symlink(entry.path() / "exe", error);
-        if (exe.starts_with(dir + "/libexec/")) found.push_back(pid);
+        if (isdigit(static_cast<unsigned char>(pid[0])) && is_shim_of(entry.path(), dir, noded)) found.push_back(pid);
     }
     return found;
 }
@@ -286,7 +295,7 @@ void TestNode::expect_nothing_left() {
     EXPECT_TRUE(eventually([&] { return trimmed(nodectl({"ps", "-a", "-q"}).out).empty(); }));
     EXPECT_EQ(cgroups_named(ids), std::vector<std::string>{});
     // One idle shim may wait for the next start; it is noded's and ends with it.
-    EXPECT_TRUE(eventually([&] { return processes_below(dir_).size() <= 1; })) << processes_below(dir_).size();
+    EXPECT_TRUE(eventually([&] { return shims_of(dir_, pid_).size() <= 1; })) << shims_of(dir_, pid_).size();
     EXPECT_EQ(read_text("/proc/self/mounts"), mounts_before_);
     EXPECT_TRUE(eventually([&] { return entries_in(state_dir() + "/plugins/storage/rootfs") == 0; }));
     EXPECT_TRUE(eventually([&] { return entries_in(state_dir() + "/plugins/storage/tmp") == 0; }));
