@@ -2,7 +2,8 @@
 //
 // usage: events_subscriber [RUNTIME_DIR]
 //
-// A subscriber that was away reads what it missed with `nodectl events --since SEQ`: seqs have no gaps.
+// A subscriber that was away reads what it missed with `nodectl events --since SEQ`: seqs have no
+// gaps.
 #include <capnp/serialize.h>
 
 #include <cstdio>
@@ -27,7 +28,8 @@ int main(int argc, char** argv) {
         memcpy(words.asBytes().begin(), frames[1].data(), words.asBytes().size());
         capnp::FlatArrayMessageReader reader(words);
         const auto event = reader.getRoot<noded::schema::Event>();
-        printf("%s %llu\n", frames[0].to_string().c_str(), static_cast<unsigned long long>(event.getSeq()));
+        printf("%s %llu\n", frames[0].to_string().c_str(),
+               static_cast<unsigned long long>(event.getSeq()));
         fflush(stdout);
         frames.clear();
     }

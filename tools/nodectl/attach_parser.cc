@@ -15,7 +15,8 @@ Status AttachParser::feed(std::string_view bytes, const Sink& sink) {
             memcpy(&header_, partial_.data(), sizeof header_);
             partial_.clear();
             if (header_.length > attach_frame_bytes_max) {
-                return fail("read the attach stream: a frame of " + std::to_string(header_.length) + " bytes");
+                return fail("read the attach stream: a frame of " + std::to_string(header_.length) +
+                            " bytes");
             }
             remaining_ = header_.length;
             in_frame_ = remaining_ > 0;
@@ -38,7 +39,8 @@ Status AttachParser::feed(std::string_view bytes, const Sink& sink) {
 }
 
 std::string attach_frame(AttachKind kind, std::string_view bytes) {
-    const AttachHeader header{.kind = kind, .zero = {}, .length = static_cast<uint32_t>(bytes.size())};
+    const AttachHeader header{
+        .kind = kind, .zero = {}, .length = static_cast<uint32_t>(bytes.size())};
     std::string frame(reinterpret_cast<const char*>(&header), sizeof header);
     frame += bytes;
     return frame;

@@ -1,5 +1,5 @@
-// AttachParser: bytes of an attach socket to frames (plugins/container/shim/attach_frames.h). Data is handed on as it
-// arrives, without waiting for the end of its frame. Pure. Called by the relay.
+// AttachParser: bytes of an attach socket to frames (plugins/container/shim/attach_frames.h). Data
+// is handed on as it arrives, without waiting for the end of its frame. Pure. Called by the relay.
 #pragma once
 
 #include <cstring>
@@ -14,7 +14,8 @@ namespace noded::nodectl {
 
 class AttachParser {
 public:
-    /// Pieces of stdout_data and stderr_data; exactly one call for `exit`, with the bytes of AttachExit.
+    /// Pieces of stdout_data and stderr_data; exactly one call for `exit`, with the bytes of
+    /// AttachExit.
     using Sink = std::function<void(AttachKind, std::string_view)>;
 
     Status feed(std::string_view bytes, const Sink& sink);

@@ -4,13 +4,15 @@
 #include <unistd.h>
 
 #include "tools/nodectl/container_call.h"
+#include "tools/nodectl/output.h"
 
 namespace noded::nodectl {
 
 kj::Promise<Ended> ended(Waited waited) {
     return waited.then([](capnp::Response<schema::Container::WaitResults>&& response) {
         const auto result = response.getResult();
-        return Ended{static_cast<int>(result.getExitCode()), result.getError().cStr(), result.getStartFailed()};
+        return Ended{static_cast<int>(result.getExitCode()), result.getError().cStr(),
+                     result.getStartFailed()};
     });
 }
 
@@ -44,7 +46,8 @@ Result<Finished> Attachment::finish(kj::Promise<Ended> ended) {
         if (how == Relay::End::detached) return Finished{.ended = {}, .detached = true};
         return kj::NEVER_DONE;
     });
-    auto answered = ended.then([](Ended&& how) { return Finished{.ended = std::move(how), .detached = false}; });
+    auto answered = ended.then(
+        [](Ended&& how) { return Finished{.ended = std::move(how), .detached = false}; });
     auto finished = session_.wait<Finished>(answered.exclusiveJoin(kj::mv(left)));
     if (!finished && !Session::is_lost(finished.error())) {
         relay_.stop_input();
@@ -63,6 +66,8 @@ Result<Finished> Attachment::finish(kj::Promise<Ended> ended) {
         return Finished{.ended = {.code = *code}};
     }
     if (*how == Relay::End::closed && !error_.empty()) return fail(error_);
+    if (*how == Relay::End::closed)
+        print_error("the output ended early and may be incomplete: see nodectl logs");
     return finished;
 }
 

@@ -1,4 +1,5 @@
-// An attached container or exec from nodectl's side: the answer of its wait call and its stream, brought together.
+// An attached container or exec from nodectl's side: the answer of its wait call and its stream,
+// brought together.
 #pragma once
 
 #include <string>
@@ -25,12 +26,15 @@ struct Finished {
 kj::Promise<Ended> ended(capnp::RemotePromise<schema::Container::WaitResults> waited);
 
 /// Bits of Container.attach's flags, as the container plugin's shim knows them.
-constexpr uint32_t kAttachFromStart = 128;  ///< all output since this start, not only what comes from now on
+/// all output since this start, not only what comes from now on
+constexpr uint32_t kAttachFromStart = 128;
 
-/// Sends the signals that nodectl gets to a container. It may not run yet: the kill then waits for its start.
+/// Sends the signals that nodectl gets to a container. It may not run yet: the kill then waits for
+/// its start.
 class SignalForwarder final : private kj::TaskSet::ErrorHandler {
 public:
-    SignalForwarder(Session& session, std::string container) : session_(session), container_(std::move(container)) {}
+    SignalForwarder(Session& session, std::string container)
+        : session_(session), container_(std::move(container)) {}
     std::function<void(int)> handler();
 
 private:
@@ -42,25 +46,28 @@ private:
     kj::TaskSet tasks_{*this};
 };
 
-/// Docker refuses -it without a terminal on standard input, with status 1: then it is said here and returned.
+/// Docker refuses -it without a terminal on standard input, with status 1: then it is said here and
+/// returned.
 std::optional<int> check_terminal(bool tty, bool interactive);
 
 class Attachment {
 public:
     /// Sends the attach call ("attach" or "attachExec" with its params) and starts the relay.
     template <typename Params>
-    static Result<std::unique_ptr<Attachment>> begin(Session& session, const char* method, Payload<Params>& params,
+    static Result<std::unique_ptr<Attachment>> begin(Session& session, const char* method,
+                                                     Payload<Params>& params,
                                                      RelayOptions options) {
         AttachPair pair = TRY(attach_pair());
-        auto call = session.call_with_stream<schema::Container>("container", method, params, std::move(pair.far));
+        auto call = session.call_with_stream<schema::Container>("container", method, params,
+                                                                std::move(pair.far));
         return std::unique_ptr<Attachment>(
             new Attachment(session, std::move(call), std::move(pair.near), std::move(options)));
     }
 
     Relay& relay() { return relay_; }
 
-    /// Waits until both the wait call is answered and the last byte of output is written. If noded goes away meanwhile,
-    /// the stream goes on without it, and its exit frame says how it ended.
+    /// Waits until both the wait call is answered and the last byte of output is written. If noded
+    /// goes away meanwhile, the stream goes on without it, and its exit frame says how it ended.
     Result<Finished> finish(kj::Promise<Ended> ended);
 
 private:

@@ -10,14 +10,16 @@ Waited send_wait(Session& session, const std::string& container, Until until) {
     return request.send();
 }
 
-Result<capnp::Response<schema::Container::InspectResults>> inspect_one(Session& session, const std::string& container) {
+Result<capnp::Response<schema::Container::InspectResults>> inspect_one(
+    Session& session, const std::string& container) {
     auto request = session.container().inspectRequest();
     request.setContainer(container);
-    return session.wait(kj::Promise<capnp::Response<schema::Container::InspectResults>>(request.send()));
+    return session.wait(request.send());
 }
 
 Error start_failure(const schema::Container::WaitResult::Reader& result) {
-    const int code = result.getExitCode() != 0 ? static_cast<int>(result.getExitCode()) : kRunFailed;
+    const int code =
+        result.getExitCode() != 0 ? static_cast<int>(result.getExitCode()) : kRunFailed;
     return {code, result.getError().cStr()};
 }
 
@@ -26,7 +28,8 @@ int Batch::finish(Invocation& call) {
     for (One& one : all) {
         auto done = call.session.wait_caused(std::move(*one.submitted));
         if (done && done->last != 0 && one.waited) {
-            if (auto result = call.session.wait(kj::mv(*one.waited)); !result) done = std::unexpected(result.error());
+            if (auto result = call.session.wait(kj::mv(*one.waited)); !result)
+                done = std::unexpected(result.error());
         }
         if (done) {
             print(one.name + "\n");

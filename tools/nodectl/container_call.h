@@ -1,4 +1,5 @@
-// What several container verbs share: waiting for a state, asking for one container, doing a thing to many.
+// What several container verbs share: waiting for a state, asking for one container, doing a thing
+// to many.
 #pragma once
 
 #include <string>
@@ -15,13 +16,15 @@ using Waited = capnp::RemotePromise<schema::Container::WaitResults>;
 Waited send_wait(Session& session, const std::string& container, Until until);
 
 /// The state of one container, by name or id.
-Result<capnp::Response<schema::Container::InspectResults>> inspect_one(Session& session, const std::string& container);
+Result<capnp::Response<schema::Container::InspectResults>> inspect_one(
+    Session& session, const std::string& container);
 
 /// A start that failed, for the user; the code is 125 to 127.
 Error start_failure(const schema::Container::WaitResult::Reader& result);
 
-/// One command per argument, all sent before the first is waited for, and a wait for its outcome where there is one.
-/// Each name is printed when it is done; a failure is said and does not stop the others.
+/// One command per argument, all sent before the first is waited for, and a wait for its outcome
+/// where there is one. Each name is printed when it is done; a failure is said and does not stop
+/// the others.
 struct Batch {
     struct One {
         std::string name;

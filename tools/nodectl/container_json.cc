@@ -59,14 +59,17 @@ const char* state_name(schema::Phase phase) {
 }
 
 std::string status_text(const schema::ContainerState::Reader& state, int64_t now_ns) {
-    const auto ago = [&](int64_t time_ns) { return human_duration((now_ns - time_ns) / kSecondNs); };
+    const auto ago = [&](int64_t time_ns) {
+        return human_duration((now_ns - time_ns) / kSecondNs);
+    };
     switch (state.getPhase()) {
         case schema::Phase::REQUESTED:
         case schema::Phase::CREATED:
         case schema::Phase::STARTING: return "Created";
         case schema::Phase::RUNNING: return "Up " + ago(state.getStartedNs());
         case schema::Phase::EXITED:
-            return "Exited (" + std::to_string(state.getExitCode()) + ") " + ago(state.getFinishedNs()) + " ago";
+            return "Exited (" + std::to_string(state.getExitCode()) + ") " +
+                   ago(state.getFinishedNs()) + " ago";
         case schema::Phase::REMOVING: return "Removal In Progress";
     }
     return "Unknown";
@@ -82,7 +85,8 @@ Row container_row(const schema::ContainerState::Reader& state, bool truncate, in
     std::string label_text;
     for (const auto label : spec.getLabels()) {
         labels[label.getKey().cStr()] = label.getValue().cStr();
-        label_text += std::string(label_text.empty() ? "" : ",") + label.getKey().cStr() + "=" + label.getValue().cStr();
+        label_text += std::string(label_text.empty() ? "" : ",") + label.getKey().cStr() + "=" +
+                      label.getValue().cStr();
     }
     Row row;
     row.fields = {
@@ -126,7 +130,8 @@ Json state_json(const schema::ContainerState::Reader& state) {
 
 Json config_json(const schema::ResolvedSpec::Reader& spec) {
     Json labels = Json::object();
-    for (const auto label : spec.getLabels()) labels[label.getKey().cStr()] = label.getValue().cStr();
+    for (const auto label : spec.getLabels())
+        labels[label.getKey().cStr()] = label.getValue().cStr();
     return {
         {"Hostname", spec.getHostname().cStr()},
         {"Domainname", ""},
@@ -141,7 +146,8 @@ Json config_json(const schema::ResolvedSpec::Reader& spec) {
         {"Entrypoint", texts_or_null(spec.getEntrypoint())},
         {"Labels", std::move(labels)},
         {"StopSignal", signal_name(spec.getStopSignal())},
-        {"StopTimeout", spec.getStopTimeoutSeconds() < 0 ? Json(nullptr) : Json(spec.getStopTimeoutSeconds())},
+        {"StopTimeout",
+         spec.getStopTimeoutSeconds() < 0 ? Json(nullptr) : Json(spec.getStopTimeoutSeconds())},
     };
 }
 

@@ -1,4 +1,5 @@
-// A container's state as docker shows it: a row of ps, and the object of inspect. Pure but for the clock passed in.
+// A container's state as docker shows it: a row of ps, and the object of inspect. Pure but for the
+// clock passed in.
 #pragma once
 
 #include <string>

@@ -25,7 +25,8 @@ std::vector<Option> ContainerOptions::table(std::vector<Option> more) {
         {'i', "interactive", &interactive, "", "Keep STDIN open even if not attached"},
         {'l', "label", &labels, "list", "Set meta data on a container"},
         {0, "name", &name, "string", "Assign a name to the container"},
-        {0, "network", &network, "string", "Network of the container: none or host (default \"none\")"},
+        {0, "network", &network, "string",
+         "Network of the container: none or host (default \"none\")"},
         {0, "net", &network, "string", nullptr},
         {0, "rm", &auto_remove, "", "Automatically remove the container when it exits"},
         {0, "stop-signal", &stop_signal, "string", "Signal to stop the container"},
@@ -67,7 +68,8 @@ Result<std::vector<std::string>> collect_env(const std::vector<std::string>& env
                                              const std::vector<std::string>& env_files) {
     std::vector<std::string> result;
     const auto add = [&](const std::string& variable) -> Status {
-        if (variable.empty() || variable[0] == '=') return fail("invalid environment variable: " + variable);
+        if (variable.empty() || variable[0] == '=')
+            return fail("invalid environment variable: " + variable);
         if (variable.find('=') != std::string::npos) {
             result.push_back(variable);
         } else if (const char* value = getenv(variable.c_str())) {
@@ -76,17 +78,20 @@ Result<std::vector<std::string>> collect_env(const std::vector<std::string>& env
         return {};
     };
     for (const std::string& file : env_files) {
-        for (const std::string& line : TRY(parse_env_lines(TRY(read_file(file)), file))) TRY_STATUS(add(line));
+        for (const std::string& line : TRY(parse_env_lines(TRY(read_file(file)), file)))
+            TRY_STATUS(add(line));
     }
     for (const std::string& variable : env) TRY_STATUS(add(variable));
     return result;
 }
 
-Status ContainerOptions::fill(schema::ContainerSpec::Builder spec, const std::vector<std::string>& positional) const {
+Status ContainerOptions::fill(schema::ContainerSpec::Builder spec,
+                              const std::vector<std::string>& positional) const {
     const std::vector<std::string> variables = TRY(collect_env(env, env_files));
     const std::vector<std::string> command(positional.begin() + 1, positional.end());
     if (stop_timeout && (*stop_timeout < -1 || *stop_timeout > INT32_MAX)) {
-        return fail("invalid --stop-timeout " + std::to_string(*stop_timeout) + ": it is a number of seconds");
+        return fail("invalid --stop-timeout " + std::to_string(*stop_timeout) +
+                    ": it is a number of seconds");
     }
     spec.setImage(positional[0]);
     spec.setName(name);
@@ -123,7 +128,8 @@ Status ContainerOptions::fill(schema::ContainerSpec::Builder spec, const std::ve
 Status ContainerOptions::check_cid_file() const {
     struct stat status {};
     if (cid_file.empty() || lstat(cid_file.c_str(), &status) != 0) return {};
-    return fail("container ID file found, make sure the other container isn't running or delete " + cid_file);
+    return fail("container ID file found, make sure the other container isn't running or delete " +
+                cid_file);
 }
 
 Status ContainerOptions::write_cid_file(const std::string& id) const {

@@ -31,7 +31,8 @@ struct ContainerOptions {
     std::vector<Option> table(std::vector<Option> more);
 
     /// `positional`: the image, then the command.
-    Status fill(schema::ContainerSpec::Builder spec, const std::vector<std::string>& positional) const;
+    Status fill(schema::ContainerSpec::Builder spec,
+                const std::vector<std::string>& positional) const;
 
     /// Before the command is sent: the file must not exist yet.
     Status check_cid_file() const;
@@ -39,11 +40,13 @@ struct ContainerOptions {
     Status write_cid_file(const std::string& id) const;
 };
 
-/// "K=V" as it is, "K" with its value from nodectl's own environment or not at all; files have one per line.
+/// "K=V" as it is, "K" with its value from nodectl's own environment or not at all; files have one
+/// per line.
 Result<std::vector<std::string>> collect_env(const std::vector<std::string>& env,
                                              const std::vector<std::string>& env_files);
 
-/// The lines of a text as --env-file reads them: blank lines and those that begin with # are skipped.
+/// The lines of a text as --env-file reads them: blank lines and those that begin with # are
+/// skipped.
 Result<std::vector<std::string>> parse_env_lines(const std::string& text, const std::string& file);
 
 /// Copies into a list of a message.

@@ -24,8 +24,8 @@ Result<std::string> parse_detach_keys(std::string_view text) {
         const size_t comma = rest.find(',');
         const int byte = key_byte(rest.substr(0, comma));
         if (byte < 0) {
-            return fail("invalid detach keys \"" + std::string(text) + "\": use single characters or ctrl-X, " +
-                        "separated by commas");
+            return fail("invalid detach keys \"" + std::string(text) +
+                        "\": use single characters or ctrl-X, separated by commas");
         }
         keys += static_cast<char>(byte);
         if (comma == std::string_view::npos) return keys;
@@ -35,11 +35,13 @@ Result<std::string> parse_detach_keys(std::string_view text) {
 
 bool DetachMatcher::feed(std::string_view typed, std::string& out) {
     for (const char byte : typed) {
-        // On a mismatch the longest end of what was typed that may still begin the sequence stays held.
+        // On a mismatch the longest end of what was typed that may still begin the sequence stays
+        // held.
         while (matched_ > 0 && byte != keys_[matched_]) {
             const std::string held = keys_.substr(0, matched_);
             size_t shorter = matched_ - 1;
-            while (shorter > 0 && !held.ends_with(std::string_view(keys_).substr(0, shorter))) shorter--;
+            while (shorter > 0 && !held.ends_with(std::string_view(keys_).substr(0, shorter)))
+                shorter--;
             out.append(held, 0, matched_ - shorter);
             matched_ = shorter;
         }

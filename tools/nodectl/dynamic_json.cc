@@ -27,7 +27,8 @@ Json value_json(const capnp::DynamicValue::Reader& value, const capnp::Type& typ
         case Value::LIST: {
             Json list = Json::array();
             const auto reader = value.as<capnp::DynamicList>();
-            for (const auto item : reader) list.push_back(value_json(item, reader.getSchema().getElementType()));
+            for (const auto item : reader)
+                list.push_back(value_json(item, reader.getSchema().getElementType()));
             return list;
         }
         case Value::ENUM: {
@@ -55,16 +56,18 @@ Json to_json(const capnp::DynamicStruct::Reader& value) {
 std::unique_ptr<capnp::SchemaLoader> PluginSchemas::fetch(const std::string& plugin) {
     auto request = session_.node().schemaRequest();
     request.setPlugin(plugin);
-    const auto response = session_.wait<capnp::Response<schema::Node::SchemaResults>>(request.send());
+    const auto response = session_.wait(request.send());
     if (!response) return nullptr;
     const auto bytes = response->getSchema();
-    if (bytes.size() < sizeof(capnp::word) || bytes.size() % sizeof(capnp::word) != 0) return nullptr;
+    if (bytes.size() < sizeof(capnp::word) || bytes.size() % sizeof(capnp::word) != 0)
+        return nullptr;
     auto loader = std::make_unique<capnp::SchemaLoader>();
-    // A plugin's schema is a stranger's data: what the loader does not accept means that there is none.
+    // A plugin's schema is a stranger's data: what the loader does not accept means that there is
+    // none.
     KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&] {
-        capnp::FlatArrayMessageReader reader(kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes.begin()),
-                                                          bytes.size() / sizeof(capnp::word)));
-        for (const auto node : reader.getRoot<capnp::schema::CodeGeneratorRequest>().getNodes()) loader->load(node);
+        capnp::FlatArrayMessageReader reader(words_of(bytes));
+        const auto request = reader.getRoot<capnp::schema::CodeGeneratorRequest>();
+        for (const auto node : request.getNodes()) loader->load(node);
     })) {
         (void)exception;
         return nullptr;
@@ -84,8 +87,8 @@ Json PluginSchemas::decode(const std::string& plugin, uint64_t type, capnp::Data
     Json result;
     KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&] {
         KJ_IF_MAYBE(schema, loader->tryGet(type)) {
-            capnp::FlatArrayMessageReader reader(kj::arrayPtr(reinterpret_cast<const capnp::word*>(payload.begin()),
-                                                              payload.size() / sizeof(capnp::word)));
+            capnp::FlatArrayMessageReader reader(
+                words_of(payload));
             result = to_json(reader.getRoot<capnp::DynamicStruct>(schema->asStruct()));
         }
     })) {

@@ -1,4 +1,5 @@
-// Cap'n Proto values of types that are only known at run time, as JSON: what plugins' events hold and their calls answer.
+// Cap'n Proto values of types that are only known at run time, as JSON: what plugins' events hold
+// and their calls answer.
 #pragma once
 
 #include <capnp/dynamic.h>
@@ -14,8 +15,8 @@
 
 namespace noded::nodectl {
 
-/// Field names as in the schema; numbers as numbers, enums by name, Data in hexadecimal, capabilities as null. Of a union
-/// the member that is set.
+/// Field names as in the schema; numbers as numbers, enums by name, Data in hexadecimal,
+/// capabilities as null. Of a union the member that is set.
 Json to_json(const capnp::DynamicStruct::Reader& value);
 
 /// The schemas of plugins, fetched once each.

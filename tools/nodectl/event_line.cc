@@ -21,7 +21,8 @@ std::string text_of(const Json& object, const char* name) {
 bool is_id(const std::string& text) {
     const bool digest = text.starts_with("sha256:");
     const std::string_view digits = std::string_view(text).substr(digest ? 7 : 0);
-    return digits.size() == 64 && digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+    return digits.size() == 64 &&
+           digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 std::string shown(const Json& value, bool truncate) {
@@ -110,24 +111,31 @@ bool EventFilter::matches(const ShownEvent& event) {
     const std::string name = text_of(event.payload, "name");
     if (event.plugin == "container" && !id.empty() && !name.empty()) learn(id, name);
     const auto is_image = [&](const std::string& wanted) {
-        const auto spec = event.payload.is_object() ? event.payload.find("spec") : event.payload.end();
+        const auto spec =
+            event.payload.is_object() ? event.payload.find("spec") : event.payload.end();
         const Json empty = Json::object();
         const Json& inner = spec != event.payload.end() ? *spec : empty;
-        for (const std::string& text : {text_of(event.payload, "reference"), text_of(inner, "imageName"),
-                                        text_of(inner, "imageId"), name, id}) {
-            if (text == wanted || text == wanted + ":latest" || text == "sha256:" + wanted) return true;
+        for (const std::string& text :
+             {text_of(event.payload, "reference"), text_of(inner, "imageName"),
+              text_of(inner, "imageId"), name, id}) {
+            if (text == wanted || text == wanted + ":latest" || text == "sha256:" + wanted)
+                return true;
         }
-        const auto names = event.payload.is_object() ? event.payload.find("names") : event.payload.end();
+        const auto names =
+            event.payload.is_object() ? event.payload.find("names") : event.payload.end();
         if (names == event.payload.end() || !names->is_array()) return false;
         for (const Json& one : *names) {
             if (one == wanted || one == wanted + ":latest") return true;
         }
         return false;
     };
-    return filters_.any("type", [&](const std::string& wanted) { return wanted == event_type(event); }) &&
-           filters_.any("plugin", [&](const std::string& wanted) { return wanted == event.plugin; }) &&
-           filters_.any("container", [&](const std::string& wanted) { return matches_container(event, wanted); }) &&
-           filters_.any("image", is_image);
+    const auto is_type = [&](const std::string& wanted) { return wanted == event_type(event); };
+    const auto is_plugin = [&](const std::string& wanted) { return wanted == event.plugin; };
+    const auto is_container = [&](const std::string& wanted) {
+        return matches_container(event, wanted);
+    };
+    return filters_.any("type", is_type) && filters_.any("plugin", is_plugin) &&
+           filters_.any("container", is_container) && filters_.any("image", is_image);
 }
 
 }  // namespace noded::nodectl

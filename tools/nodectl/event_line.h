@@ -1,4 +1,5 @@
-// One event as nodectl shows it: a line for the eye, or an object per line; and the filters of `events`. Pure.
+// One event as nodectl shows it: a line for the eye, or an object per line; and the filters of
+// `events`. Pure.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,8 @@ std::string event_line(const ShownEvent& event, bool truncate);
 /// "ContainerStarted", or the number of the type if no plugin that is loaded owns it.
 std::string event_type(const ShownEvent& event);
 
-/// type=, plugin=, container=, image=. A container asked for by name is followed by its id once the name was seen.
+/// type=, plugin=, container=, image=. A container asked for by name is followed by its id once the
+/// name was seen.
 class EventFilter {
 public:
     static Result<EventFilter> parse(const std::vector<std::string>& arguments);

@@ -1,5 +1,6 @@
-// nodectl events: the history of the node from the oldest event still there, and on request what follows. The payloads
-// are decoded by the schemas of the plugins that own them, so a stranger's plugin is shown like ours.
+// nodectl events: the history of the node from the oldest event still there, and on request what
+// follows. The payloads are decoded by the schemas of the plugins that own them, so a stranger's
+// plugin is shown like ours.
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,23 +37,29 @@ Result<Bound> parse_bound(const char* option, const std::string& text) {
     if (text.empty()) return bound;
     bound.seq = parse_number(text);
     if (bound.seq) return bound;
-    bound.time_ns = text.starts_with('@') ? parse_unix_time(text.substr(1)) : parse_time(text, now_ns());
+    bound.time_ns =
+        text.starts_with('@') ? parse_unix_time(text.substr(1)) : parse_time(text, now_ns());
     if (bound.time_ns) return bound;
-    return fail(std::string("invalid value for \"") + option + "\": \"" + text +
-                "\" is neither a seq (42) nor a time (RFC 3339, @1700000000) nor a duration ago (10m)");
+    return fail(
+        std::string("invalid value for \"") + option + "\": \"" + text +
+        "\" is neither a seq (42) nor a time (RFC 3339, @1700000000) nor a duration ago (10m)");
 }
 
 class EventsReader {
 public:
     EventsReader(Invocation& call, const EventsOptions& options, EventFilter filter, Bound until)
-        : session_(call.session), options_(options), filter_(std::move(filter)), until_(until), schemas_(call.session) {}
+        : session_(call.session),
+          options_(options),
+          filter_(std::move(filter)),
+          until_(until),
+          schemas_(call.session) {}
 
     /// The containers that there are, for filters by name.
     Status learn_containers() {
         if (!filter_.wants_containers()) return {};
-        const auto response = TRY(session_.wait<capnp::Response<schema::Container::ListResults>>(
-            session_.container().listRequest().send()));
-        for (const auto state : response.getContainers()) filter_.learn(state.getId().cStr(), state.getName().cStr());
+        const auto response = TRY(session_.wait(session_.container().listRequest().send()));
+        for (const auto state : response.getContainers())
+            filter_.learn(state.getId().cStr(), state.getName().cStr());
         return {};
     }
 
@@ -62,7 +69,7 @@ public:
             request.setSince(seq);
             request.setMax(kPageEvents);
             request.setWaitMs(wait_ms());
-            const auto response = TRY(session_.wait<capnp::Response<schema::Node::EventsResults>>(request.send()));
+            const auto response = TRY(session_.wait(request.send()));
             const auto page = response.getPage();
             warn_of_gap(seq, page.getOldest());
             for (const auto event : page.getEvents()) {
@@ -89,11 +96,13 @@ private:
     /// The log is bounded: who asks for what is gone is told so.
     void warn_of_gap(uint64_t asked, uint64_t oldest) {
         if (asked == 0 || asked >= oldest) return;
-        out_.add(STDERR_FILENO, "Warning: events before seq " + std::to_string(oldest) + " are no longer in the log\n");
+        out_.add(STDERR_FILENO, "Warning: events before seq " + std::to_string(oldest) +
+                                    " are no longer in the log\n");
     }
 
     void take(const schema::Event::Reader& event) {
-        done_ = (until_.seq && event.getSeq() > *until_.seq) || (until_.time_ns && event.getTimeNs() > *until_.time_ns);
+        done_ = (until_.seq && event.getSeq() > *until_.seq) ||
+                (until_.time_ns && event.getTimeNs() > *until_.time_ns);
         if (done_) return;
         ShownEvent shown;
         shown.seq = event.getSeq();
@@ -106,7 +115,9 @@ private:
         shown.payload = schemas_.decode(shown.plugin, shown.type, event.getPayload());
         if (filter_.matches(shown)) {
             const bool json = options_.output == "json";
-            out_.add(STDOUT_FILENO, (json ? to_line(event_json(shown)) : event_line(shown, !options_.no_trunc)) + "\n");
+            out_.add(
+                STDOUT_FILENO,
+                (json ? to_line(event_json(shown)) : event_line(shown, !options_.no_trunc)) + "\n");
         }
         done_ = until_.seq && event.getSeq() == *until_.seq;
     }
@@ -125,7 +136,7 @@ Result<uint64_t> first_seq(Session& session, const Bound& since) {
     if (!since.time_ns) return 0;
     auto request = session.node().seqAtRequest();
     request.setTimeNs(*since.time_ns);
-    const auto response = TRY(session.wait<capnp::Response<schema::Node::SeqAtResults>>(request.send()));
+    const auto response = TRY(session.wait(request.send()));
     return response.getSeq();
 }
 
@@ -134,17 +145,21 @@ Result<uint64_t> first_seq(Session& session, const Bound& since) {
 int events(Invocation& call) {
     EventsOptions options;
     const Option table[] = {
-        {'f', "follow", &options.follow, "", "Go on with events as they happen (without it: the history, then stop)"},
-        {0, "filter", &options.filters, "filter", "Only events with type=, plugin=, container= or image="},
+        {'f', "follow", &options.follow, "",
+         "Go on with events as they happen (without it: the history, then stop)"},
+        {0, "filter", &options.filters, "filter",
+         "Only events with type=, plugin=, container= or image="},
         {0, "no-trunc", &options.no_trunc, "", "Don't truncate ids and long values"},
         {'o', "output", &options.output, "string", "text or json (one object per line)"},
         {0, "format", &options.output, "string", nullptr},
-        {0, "since", &options.since, "string", "From this seq (42), time (RFC 3339, @1700000000) or duration ago (10m)"},
+        {0, "since", &options.since, "string",
+         "From this seq (42), time (RFC 3339, @1700000000) or duration ago (10m)"},
         {0, "until", &options.until, "string", "Up to and with this seq, time or duration ago"},
     };
     if (const auto status = call.parse(table, {.max = 0})) return *status;
     if (!options.output.empty() && options.output != "json" && options.output != "text") {
-        return call.failed(Error{0, "invalid output \"" + options.output + "\": it is text or json"});
+        return call.failed(
+            Error{0, "invalid output \"" + options.output + "\": it is text or json"});
     }
     const Bound since = OR_FAIL(call, parse_bound("--since", options.since));
     const Bound until = OR_FAIL(call, parse_bound("--until", options.until));

@@ -59,19 +59,22 @@ int exec(Invocation& call) {
     ExecOptions options;
     const Option table[] = {
         {'d', "detach", &options.detach, "", "Detached mode: run command in the background"},
-        {0, "detach-keys", &options.detach_keys, "string", "Key sequence for detaching (default \"ctrl-p,ctrl-q\")"},
+        {0, "detach-keys", &options.detach_keys, "string",
+         "Key sequence for detaching (default \"ctrl-p,ctrl-q\")"},
         {'e', "env", &options.env, "list", "Set environment variables"},
         {0, "env-file", &options.env_files, "list", "Read in a file of environment variables"},
         {'i', "interactive", &options.interactive, "", "Keep STDIN open even if not attached"},
         {'t', "tty", &options.tty, "", "Allocate a pseudo-TTY"},
-        {'u', "user", &options.user, "string", "Username or UID (format: <name|uid>[:<group|gid>])"},
+        {'u', "user", &options.user, "string",
+         "Username or UID (format: <name|uid>[:<group|gid>])"},
         {'w', "workdir", &options.working_dir, "string", "Working directory inside the container"},
     };
     if (const auto status = call.parse(table, {.min = 2})) return *status;
     if (!options.detach) {
         if (const auto status = check_terminal(options.tty, options.interactive)) return *status;
     }
-    RelayOptions relay{.tty = options.tty, .open_stdin = options.interactive, .detach_keys = {}, .on_signal = {}};
+    RelayOptions relay{
+        .tty = options.tty, .open_stdin = options.interactive, .detach_keys = {}, .on_signal = {}};
     relay.detach_keys = OR_FAIL(call, parse_detach_keys(options.detach_keys));
     Payload<schema::ExecContainer> command;
     OR_FAIL_STATUS(call, fill(command.root, options, call.arguments));
@@ -86,7 +89,8 @@ int exec(Invocation& call) {
     }
     Payload<schema::Container::AttachExecParams> params;
     params.root.setExecId(id.hex());
-    const auto attachment = OR_FAIL(call, Attachment::begin(call.session, "attachExec", params, std::move(relay)));
+    const auto attachment =
+        OR_FAIL(call, Attachment::begin(call.session, "attachExec", params, std::move(relay)));
     auto submitted = call.session.submit(id, command);
     auto waited = send_wait_exec(call.session, id.hex(), false);
     OR_FAIL_STATUS(call, call.session.wait_accepted(std::move(submitted)));

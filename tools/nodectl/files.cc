@@ -17,7 +17,8 @@ constexpr size_t kCopyBytes = 1 << 20;
 
 Result<Fd> open_path(const std::string& path) {
     const bool standard = path == "-";
-    Fd fd(standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    Fd fd(standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                   : open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd.valid()) return fail_errno(errno, "open " + path);
     return fd;
 }
@@ -51,7 +52,8 @@ Status copy_all(const Fd& from, const Fd& to, const std::string& path) {
         if (count == 0) return {};
         for (size_t done = 0; done < count;) {
             const ssize_t written = write(to.get(), buffer.get() + done, count - done);
-            if (written < 0 && errno != EINTR) return fail_errno(errno, "copy " + path + " to a temporary file");
+            if (written < 0 && errno != EINTR)
+                return fail_errno(errno, "copy " + path + " to a temporary file");
             if (written > 0) done += static_cast<size_t>(written);
         }
     }

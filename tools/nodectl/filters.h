@@ -15,7 +15,8 @@ namespace noded::nodectl {
 class Filters {
 public:
     /// `keys` are those that the verb knows.
-    static Result<Filters> parse(std::span<const std::string> arguments, std::span<const std::string_view> keys);
+    static Result<Filters> parse(std::span<const std::string> arguments,
+                                 std::span<const std::string_view> keys);
 
     /// True if nothing was asked for the key, or if one of its values holds.
     bool any(std::string_view key, const std::function<bool(const std::string&)>& holds) const;
@@ -30,6 +31,7 @@ private:
 };
 
 /// "KEY" asks that the label is there, "KEY=VALUE" for its value.
-bool label_matches(const std::string& filter, const std::function<const std::string*(std::string_view)>& find);
+bool label_matches(const std::string& filter,
+                   const std::function<const std::string*(std::string_view)>& find);
 
 }  // namespace noded::nodectl

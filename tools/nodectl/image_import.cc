@@ -19,7 +19,8 @@ int image_import(Invocation& call) {
     if (call.arguments.size() > 1) command.root.setReference(call.arguments[1]);
     set_texts(command.root.initChanges(static_cast<unsigned>(changes.size())), changes);
     command.root.setMessage(message);
-    const Imported imported = OR_FAIL(call, give_and_wait(call.session, std::move(archive), command));
+    const Imported imported =
+        OR_FAIL(call, give_and_wait(call.session, std::move(archive), command));
     for (const std::string& id : imported.ids) print(id + "\n");
     return 0;
 }

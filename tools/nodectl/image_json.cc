@@ -8,7 +8,8 @@ namespace noded::nodectl {
 std::pair<std::string, std::string> split_image_name(const std::string& name) {
     const size_t slash = name.rfind('/');
     const size_t colon = name.rfind(':');
-    if (colon == std::string::npos || (slash != std::string::npos && colon < slash)) return {name, ""};
+    if (colon == std::string::npos || (slash != std::string::npos && colon < slash))
+        return {name, ""};
     return {name.substr(0, colon), name.substr(colon + 1)};
 }
 
@@ -50,7 +51,8 @@ Json member(const Json& config, const char* name, Json otherwise) {
 }  // namespace
 
 Json image_json(const schema::Image::Reader& image) {
-    // The config is data of the image's maker: it may be anything, but it was parsed once when the image was added.
+    // The config is data of the image's maker: it may be anything, but it was parsed once when the
+    // image was added.
     const Json config = Json::parse(image.getConfig().cStr(), nullptr, /*allow_exceptions=*/false);
     Json names = Json::array();
     for (const auto name : image.getNames()) names.push_back(name.cStr());

@@ -16,11 +16,13 @@ int image_load(Invocation& call) {
     };
     if (const auto status = call.parse(options, {.max = 0})) return *status;
     if (input == "-" && isatty(STDIN_FILENO) != 0) {
-        return call.failed(Error{0, "requested load from stdin, but stdin is a terminal: use -i FILE"});
+        return call.failed(
+            Error{0, "requested load from stdin, but stdin is a terminal: use -i FILE"});
     }
     Fd archive = OR_FAIL(call, open_archive(input));
     Payload<schema::LoadImages> command;
-    const Imported imported = OR_FAIL(call, give_and_wait(call.session, std::move(archive), command));
+    const Imported imported =
+        OR_FAIL(call, give_and_wait(call.session, std::move(archive), command));
     if (quiet) return 0;
     for (const std::string& name : imported.names) print("Loaded image: " + name + "\n");
     if (imported.names.empty()) {

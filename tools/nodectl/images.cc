@@ -18,9 +18,17 @@ constexpr const char* kTable = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSi
 
 const Json& headers() {
     static const Json names = {
-        {"Containers", "CONTAINERS"}, {"CreatedAt", "CREATED AT"}, {"CreatedSince", "CREATED"}, {"Digest", "DIGEST"},
-        {"ID", "IMAGE ID"}, {"Repository", "REPOSITORY"}, {"SharedSize", "SHARED SIZE"}, {"Size", "SIZE"},
-        {"Tag", "TAG"}, {"UniqueSize", "UNIQUE SIZE"}, {"VirtualSize", "SIZE"},
+        {"Containers", "CONTAINERS"},
+        {"CreatedAt", "CREATED AT"},
+        {"CreatedSince", "CREATED"},
+        {"Digest", "DIGEST"},
+        {"ID", "IMAGE ID"},
+        {"Repository", "REPOSITORY"},
+        {"SharedSize", "SHARED SIZE"},
+        {"Size", "SIZE"},
+        {"Tag", "TAG"},
+        {"UniqueSize", "UNIQUE SIZE"},
+        {"VirtualSize", "SIZE"},
     };
     return names;
 }
@@ -29,10 +37,12 @@ const Json& headers() {
 Result<bool> has_label(Session& session, const Image& image, const std::string& filter) {
     auto request = session.storage().inspectImageRequest();
     request.setReference(image.getId());
-    const auto response = TRY(session.wait<capnp::Response<schema::Storage::InspectImageResults>>(request.send()));
+    const auto response = TRY(session.wait(request.send()));
     const Image whole = response.getImage();
     const Json config = Json::parse(whole.getConfig().cStr(), nullptr, /*allow_exceptions=*/false);
-    const Json labels = config.is_object() ? config.value("/config/Labels"_json_pointer, Json::object()) : Json::object();
+    const Json labels = config.is_object()
+                            ? config.value("/config/Labels"_json_pointer, Json::object())
+                            : Json::object();
     std::string found;
     return label_matches(filter, [&](std::string_view key) -> const std::string* {
         const auto label = labels.is_object() ? labels.find(key) : labels.end();
@@ -43,7 +53,8 @@ Result<bool> has_label(Session& session, const Image& image, const std::string& 
 }
 
 /// A glob over the name with or without its tag.
-bool name_matches(const std::string& repository, const std::string& tag, const std::string& pattern) {
+bool name_matches(const std::string& repository, const std::string& tag,
+                  const std::string& pattern) {
     const std::string whole = repository + ":" + tag;
     return fnmatch(pattern.c_str(), whole.c_str(), FNM_PATHNAME) == 0 ||
            fnmatch(pattern.c_str(), repository.c_str(), FNM_PATHNAME) == 0;
@@ -53,7 +64,8 @@ bool name_matches(const std::string& repository, const std::string& tag, const s
 Result<int64_t> created_ns(const std::vector<Image>& images, const std::string& wanted) {
     for (const Image& image : images) {
         const std::string id = short_id(image.getId().cStr());
-        bool is_it = wanted.size() >= 4 && std::string_view(image.getId().cStr()).find(wanted) != std::string_view::npos;
+        bool is_it = wanted.size() >= 4 &&
+                     std::string_view(image.getId().cStr()).find(wanted) != std::string_view::npos;
         for (const auto name : image.getNames()) {
             is_it = is_it || wanted == name.cStr() || wanted + ":latest" == name.cStr();
         }
@@ -62,24 +74,31 @@ Result<int64_t> created_ns(const std::vector<Image>& images, const std::string& 
     return fail("No such image: " + wanted);
 }
 
-Result<std::vector<Row>> select(Session& session, const std::vector<Image>& images, const Filters& filters,
-                                bool truncate) {
+Result<std::vector<Row>> select(Session& session, const std::vector<Image>& images,
+                                const Filters& filters, bool truncate) {
     int64_t before = INT64_MAX;
     int64_t since = INT64_MIN;
-    for (const std::string& name : filters.of("before")) before = std::min(before, TRY(created_ns(images, name)));
-    for (const std::string& name : filters.of("since")) since = std::max(since, TRY(created_ns(images, name)));
+    for (const std::string& name : filters.of("before"))
+        before = std::min(before, TRY(created_ns(images, name)));
+    for (const std::string& name : filters.of("since"))
+        since = std::max(since, TRY(created_ns(images, name)));
     std::vector<Row> rows;
     for (const Image& image : images) {
         const bool dangling = image.getNames().size() == 0;
         if (image.getCreatedNs() >= before || image.getCreatedNs() <= since) continue;
-        if (!filters.any("dangling", [&](const std::string& wanted) { return (wanted == "true") == dangling; })) continue;
+        if (!filters.any("dangling",
+                         [&](const std::string& wanted) { return (wanted == "true") == dangling; }))
+            continue;
         bool labelled = true;
-        for (const std::string& label : filters.of("label")) labelled = labelled && TRY(has_label(session, image, label));
+        for (const std::string& label : filters.of("label"))
+            labelled = labelled && TRY(has_label(session, image, label));
         if (!labelled) continue;
         for (Row& row : image_rows(image, truncate, now_ns())) {
             const std::string repository = row.fields["Repository"];
             const std::string tag = row.fields["Tag"];
-            const auto named = [&](const std::string& pattern) { return name_matches(repository, tag, pattern); };
+            const auto named = [&](const std::string& pattern) {
+                return name_matches(repository, tag, pattern);
+            };
             if (filters.any("reference", named)) rows.push_back(std::move(row));
         }
     }
@@ -104,12 +123,13 @@ int images(Invocation& call) {
     if (const auto status = call.parse(options, {.max = 1})) return *status;
     if (!call.arguments.empty()) wanted.push_back("reference=" + call.arguments[0]);
     const Filters filters = OR_FAIL(call, Filters::parse(wanted, kKeys));
-    const auto response = OR_FAIL(call, call.session.wait<capnp::Response<schema::Storage::ListImagesResults>>(
-                                            call.session.storage().listImagesRequest().send()));
+    const auto response =
+        OR_FAIL(call, call.session.wait(call.session.storage().listImagesRequest().send()));
     std::vector<Image> list;
     for (const auto image : response.getImages()) list.push_back(image);
-    std::stable_sort(list.begin(), list.end(),
-                     [](const Image& a, const Image& b) { return a.getCreatedNs() > b.getCreatedNs(); });
+    std::stable_sort(list.begin(), list.end(), [](const Image& a, const Image& b) {
+        return a.getCreatedNs() > b.getCreatedNs();
+    });
     const std::vector<Row> rows = OR_FAIL(call, select(call.session, list, filters, !no_trunc));
     if (quiet && format.empty()) format = "{{.ID}}";
     print(OR_FAIL(call, render_rows(rows, format, kTable, headers())));

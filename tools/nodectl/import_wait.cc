@@ -14,17 +14,19 @@ ArchiveGift give_archive(Session& session, Fd archive) {
     const CommandId id = mint_command_id();
     Payload<schema::Storage::GiveParams> params;
     params.root.setCommandId(data_of(id));
-    return {session.call_with_stream<schema::Storage>("storage", "give", params, std::move(archive)), id};
+    return {
+        session.call_with_stream<schema::Storage>("storage", "give", params, std::move(archive)),
+        id};
 }
 
 Result<Imported> wait_imported(Session& session, ArchiveGift gift, Submitted submitted) {
     auto request = session.storage().waitImportRequest();
     request.setCommandId(data_of(gift.id));
     auto waiting = request.send();
-    const auto given = session.wait<capnp::Response<schema::Node::CallWithStreamResults>>(kj::mv(gift.given));
+    const auto given = session.wait(kj::mv(gift.given));
     TRY_STATUS(session.wait_accepted(std::move(submitted)));
     if (!given) return std::unexpected(given.error());
-    const auto response = TRY(session.wait<capnp::Response<schema::Storage::WaitImportResults>>(kj::mv(waiting)));
+    const auto response = TRY(session.wait(kj::mv(waiting)));
     if (response.getError().size() > 0) return fail(response.getError().cStr());
     Imported imported;
     for (const auto id : response.getIds()) imported.ids.push_back(id.cStr());

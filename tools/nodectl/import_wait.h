@@ -1,4 +1,5 @@
-// An archive given to the storage plugin, and the command that makes images of it: import and load share this.
+// An archive given to the storage plugin, and the command that makes images of it: import and load
+// share this.
 #pragma once
 
 #include <string>

@@ -18,14 +18,14 @@ Counts count(Session& session) {
     auto containers = session.container().listRequest().send();
     auto images = session.storage().listImagesRequest().send();
     Counts counts;
-    const auto list = session.wait<capnp::Response<schema::Container::ListResults>>(kj::mv(containers));
+    const auto list = session.wait(kj::mv(containers));
     if (list) {
         for (const auto state : list->getContainers()) {
             counts.containers++;
             if (state.getPhase() == schema::Phase::RUNNING) counts.running++;
         }
     }
-    const auto all = session.wait<capnp::Response<schema::Storage::ListImagesResults>>(kj::mv(images));
+    const auto all = session.wait(kj::mv(images));
     if (all) counts.images = all->getImages().size();
     return counts;
 }
@@ -67,7 +67,8 @@ std::string text_of(const Json& document) {
         if (item.key() == "MemTotal") text = human_size(value.get<uint64_t>());
         out += " " + item.key() + ": " + text + "\n";
     }
-    for (const Json& warning : document.at("Warnings")) out += "WARNING: " + warning.get<std::string>() + "\n";
+    for (const Json& warning : document.at("Warnings"))
+        out += "WARNING: " + warning.get<std::string>() + "\n";
     return out;
 }
 
@@ -79,8 +80,8 @@ int info(Invocation& call) {
         {'f', "format", &format, "string", "Format output using a Go template, or json"},
     };
     if (const auto status = call.parse(options, {.max = 0})) return *status;
-    const auto response = OR_FAIL(call, call.session.wait<capnp::Response<schema::Node::InfoResults>>(
-                                            call.session.node().infoRequest().send()));
+    const auto response =
+        OR_FAIL(call, call.session.wait(call.session.node().infoRequest().send()));
     const Json document = document_of(response.getInfo(), count(call.session));
     print(OR_FAIL(call, render_document(document, format, text_of(document))));
     return 0;

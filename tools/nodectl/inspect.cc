@@ -20,7 +20,7 @@ Result<Json> look_up_container(Session& session, const std::string& name) {
 Result<Json> look_up_image(Session& session, const std::string& name) {
     auto request = session.storage().inspectImageRequest();
     request.setReference(name);
-    const auto response = TRY(session.wait<capnp::Response<schema::Storage::InspectImageResults>>(request.send()));
+    const auto response = TRY(session.wait(request.send()));
     return image_json(response.getImage());
 }
 
@@ -41,11 +41,13 @@ int inspect_kind(Invocation& call, Kind kind) {
     std::vector<Option> options = {
         {'f', "format", &format, "string", "Format output using a Go template, or json"},
     };
-    if (kind == Kind::any) options.push_back({0, "type", &type, "string", "Only look for this: container or image"});
+    if (kind == Kind::any)
+        options.push_back({0, "type", &type, "string", "Only look for this: container or image"});
     if (const auto status = call.parse(options, {.min = 1})) return *status;
     if (type == "container") kind = Kind::container;
     if (type == "image") kind = Kind::image;
-    if (!type.empty() && kind == Kind::any) return call.failed(Error{0, "\"" + type + "\" is not a valid value for --type"});
+    if (!type.empty() && kind == Kind::any)
+        return call.failed(Error{0, "\"" + type + "\" is not a valid value for --type"});
     const bool one_by_one = !format.empty() && format != "json";
     const Template compiled = OR_FAIL(call, Template::parse(one_by_one ? format : ""));
     Json found = Json::array();

@@ -1,4 +1,5 @@
-// Json: the documents that nodectl prints and evaluates templates over. Keys keep their order, as docker's do.
+// Json: the documents that nodectl prints and evaluates templates over. Keys keep their order, as
+// docker's do.
 #pragma once
 
 #include <nlohmann/json.hpp>

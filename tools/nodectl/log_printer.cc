@@ -15,7 +15,8 @@ Status LogPrinter::feed(std::string_view bytes) {
     while ((step = log_next(bytes, &frame)) == LogStep::frame) {
         if (frame.header.stream == LogStream::lost) {
             const LogPiece note{frame.header.time_ns, LogStream::standard_error, true, true, {}};
-            const std::string text = "[" + std::to_string(log_lost_bytes(frame)) + " bytes of output were lost]\n";
+            const std::string text =
+                "[" + std::to_string(log_lost_bytes(frame)) + " bytes of output were lost]\n";
             LogPiece piece = note;
             piece.text = text;
             take(piece);
@@ -45,7 +46,8 @@ void LogPrinter::take(const LogPiece& piece) {
         sink_(piece.stream, piece.text);
         return;
     }
-    std::string text = stamped ? rfc3339_fixed(static_cast<int64_t>(piece.time_ns)) + " " : std::string();
+    std::string text =
+        stamped ? rfc3339_fixed(static_cast<int64_t>(piece.time_ns)) + " " : std::string();
     text += piece.text;
     held_.push_back({open_line_[stream], piece.stream, std::move(text)});
     while (!held_.empty() && held_.front().line + *filter_.tail <= line_count_) held_.pop_front();

@@ -1,5 +1,5 @@
-// LogPrinter: log frames to the lines that `logs` shows: since when, until when, the last how many, with time stamps.
-// Pure. Called by logs.cc.
+// LogPrinter: log frames to the lines that `logs` shows: since when, until when, the last how many,
+// with time stamps. Pure. Called by logs.cc.
 #pragma once
 
 #include <cstdint>
@@ -26,12 +26,14 @@ public:
     /// Gets text for stdout (standard_output) or stderr (standard_error).
     using Sink = std::function<void(LogStream, std::string_view)>;
 
-    LogPrinter(LogFilter filter, Sink sink) : filter_(filter), sink_(std::move(sink)), holding_(filter.tail) {}
+    LogPrinter(LogFilter filter, Sink sink)
+        : filter_(filter), sink_(std::move(sink)), holding_(filter.tail) {}
 
     /// Bytes of the log in order, in pieces of any size.
     Status feed(std::string_view bytes);
 
-    /// The end of what was there when the reading began: the last lines are shown, and all that follows.
+    /// The end of what was there when the reading began: the last lines are shown, and all that
+    /// follows.
     void release_tail();
 
 private:

@@ -1,4 +1,5 @@
-// nodectl logs: what a container wrote. noded only hands over the descriptor of the log; it is read and followed here.
+// nodectl logs: what a container wrote. noded only hands over the descriptor of the log; it is read
+// and followed here.
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -50,11 +51,10 @@ Result<OpenLog> open_log(Session& session, const std::string& container) {
     Payload<schema::Container::LogFileParams> params;
     params.root.setContainer(container);
     auto call = session.call_with_stream<schema::Container>("container", "logFile", params, Fd());
-    auto response = TRY(session.wait<capnp::Response<schema::Node::CallWithStreamResults>>(kj::mv(call)));
+    auto response = TRY(session.wait(kj::mv(call)));
     OpenLog log;
     const auto bytes = response.getResults();
-    const kj::ArrayPtr<const capnp::word> words(reinterpret_cast<const capnp::word*>(bytes.begin()),
-                                                bytes.size() / sizeof(capnp::word));
+    const auto words = words_of(bytes);
     if (words.size() > 0) {
         capnp::FlatArrayMessageReader reader(words);
         log.running = reader.getRoot<Results>().getRunning();
@@ -69,7 +69,8 @@ public:
         : fd_(std::move(fd)),
           printer_(filter,
                    [this](LogStream stream, std::string_view text) {
-                       out_.add(stream == LogStream::standard_error ? STDERR_FILENO : STDOUT_FILENO, text);
+                       out_.add(stream == LogStream::standard_error ? STDERR_FILENO : STDOUT_FILENO,
+                                text);
                    }),
           buffer_(std::make_unique<char[]>(kReadBytes)) {}
 
@@ -93,7 +94,8 @@ public:
         Fd inotify(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
         if (!inotify.valid()) return fail_errno(errno, "create an inotify descriptor");
         const std::string path = "/proc/self/fd/" + std::to_string(fd_.get());
-        if (inotify_add_watch(inotify.get(), path.c_str(), IN_MODIFY) < 0) return fail_errno(errno, "watch the log");
+        if (inotify_add_watch(inotify.get(), path.c_str(), IN_MODIFY) < 0)
+            return fail_errno(errno, "watch the log");
         return inotify;
     }
 
@@ -122,7 +124,8 @@ Status follow(Session& session, const std::string& container, LogReader& reader,
         auto next = ends.exclusiveJoin(kj::mv(grows));
         if (until_ns != INT64_MAX) {
             const auto left = (until_ns - now_ns()) * kj::NANOSECONDS;
-            next = next.exclusiveJoin(session.port().getTimer().afterDelay(left).then([] { return true; }));
+            next = next.exclusiveJoin(
+                session.port().getTimer().afterDelay(left).then([] { return true; }));
         }
         done = TRY(session.wait<bool>(kj::mv(next)));
     }
@@ -135,10 +138,13 @@ int logs(Invocation& call) {
     LogsOptions options;
     const Option table[] = {
         {'f', "follow", &options.follow, "", "Follow log output"},
-        {0, "since", &options.since, "string", "Show logs since a time (2013-01-02T13:23:37Z) or a duration ago (42m)"},
-        {'n', "tail", &options.tail, "string", "Number of lines to show from the end of the logs (default \"all\")"},
+        {0, "since", &options.since, "string",
+         "Show logs since a time (2013-01-02T13:23:37Z) or a duration ago (42m)"},
+        {'n', "tail", &options.tail, "string",
+         "Number of lines to show from the end of the logs (default \"all\")"},
         {'t', "timestamps", &options.timestamps, "", "Show timestamps"},
-        {0, "until", &options.until, "string", "Show logs before a time (2013-01-02T13:23:37Z) or a duration ago (42m)"},
+        {0, "until", &options.until, "string",
+         "Show logs before a time (2013-01-02T13:23:37Z) or a duration ago (42m)"},
     };
     if (const auto status = call.parse(table, {.min = 1, .max = 1})) return *status;
     const LogFilter filter = OR_FAIL(call, log_filter(options));

@@ -1,6 +1,8 @@
-// nodectl: the operators' command line for one noded. Reads the global options, finds the verb, runs it.
+// nodectl: the operators' command line for one noded. Reads the global options, finds the verb,
+// runs it.
 //
-// Start-up is part of every latency that a user sees: one static program, no streams, no locale, nothing before main.
+// Start-up is part of every latency that a user sees: one static program, no streams, no locale,
+// nothing before main.
 #include <unistd.h>
 
 #include <algorithm>
@@ -57,21 +59,26 @@ std::string verb_list(std::string_view group) {
     }
     std::string out;
     for (const auto& [name, description] : lines) {
-        out += "  " + name + std::string(name.size() < 18 ? 18 - name.size() : 1, ' ') + description + "\n";
+        out += "  " + name + std::string(name.size() < 18 ? 18 - name.size() : 1, ' ') +
+               description + "\n";
     }
     return out;
 }
 
 std::string usage(std::span<const Option> globals) {
-    return "Usage:  nodectl [OPTIONS] COMMAND\n\nThe command line of noded, the node agent\n\nCommands:\n" + verb_list("") +
-           "\nGlobal options:\n" + describe_options(globals) +
-           "\nRun 'nodectl COMMAND --help' for more about a command. NODECTL_HOST is used where --host is not given.\n";
+    return "Usage:  nodectl [OPTIONS] COMMAND\n\nThe command line of noded, the node "
+           "agent\n\nCommands:\n" +
+           verb_list("") + "\nGlobal options:\n" + describe_options(globals) +
+           "\nRun 'nodectl COMMAND --help' for more about a command. NODECTL_HOST is used where "
+           "--host is not given.\n";
 }
 
 int unknown(std::span<const std::string> words) {
-    const std::string name = words.size() > 1 && is_group(words[0]) ? words[0] + " " + words[1] : words[0];
-    write_all(STDERR_FILENO, "nodectl: '" + name + "' is not a nodectl command.\nSee 'nodectl --help'\n");
-    return kUsageStatus;
+    const std::string name =
+        words.size() > 1 && is_group(words[0]) ? words[0] + " " + words[1] : words[0];
+    write_all(STDERR_FILENO,
+              "nodectl: '" + name + "' is not a nodectl command.\nSee 'nodectl --help'\n");
+    return kFailed;
 }
 
 int dispatch(std::vector<std::string> words, const std::string& host) {
@@ -80,7 +87,8 @@ int dispatch(std::vector<std::string> words, const std::string& host) {
         const bool help = words.size() == 1 || words[1] == "--help" || words[1] == "-h";
         if (!is_group(words[0]) || !help) return unknown(words);
         print("Usage:  nodectl " + words[0] + " COMMAND\n\nCommands:\n" + verb_list(words[0]) +
-              "\nRun 'nodectl " + words[0] + " COMMAND --help' for more information on a command.\n");
+              "\nRun 'nodectl " + words[0] +
+              " COMMAND --help' for more information on a command.\n");
         return 0;
     }
     words.erase(words.begin(), words.begin() + static_cast<ptrdiff_t>(found.words));
@@ -91,16 +99,18 @@ int dispatch(std::vector<std::string> words, const std::string& host) {
 
 int run_main(std::vector<std::string> words) {
     const char* host_variable = getenv("NODECTL_HOST");
-    std::string host = host_variable != nullptr && *host_variable != 0 ? host_variable : kHostDefault;
+    std::string host =
+        host_variable != nullptr && *host_variable != 0 ? host_variable : kHostDefault;
     bool version_wanted = false;
     const Option globals[] = {
-        {'H', "host", &host, "string", "Socket of the noded to talk to (default \"unix:/run/noded/noded.sock\")"},
+        {'H', "host", &host, "string",
+         "Socket of the noded to talk to (default \"unix:/run/noded/noded.sock\")"},
         {'v', "version", &version_wanted, "", "Print the version and quit"},
     };
     auto parsed = parse_options(globals, words, Order::stops_early);
     if (!parsed) {
         write_all(STDERR_FILENO, parsed.error().message + "\nSee 'nodectl --help'.\n");
-        return kUsageStatus;
+        return kFailed;
     }
     if (version_wanted) {
         print(std::string("nodectl version ") + kVersion + "\n");
@@ -122,7 +132,7 @@ int run_main(std::vector<std::string> words) {
 }  // namespace noded::nodectl
 
 int main(int argc, char** argv) {
-    int status = noded::nodectl::kUsageStatus;
+    int status = noded::nodectl::kFailed;
     // Session::wait translates what a call can throw; this is for what KJ throws elsewhere.
     KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&] {
         status = noded::nodectl::run_main({argv + 1, argv + argc});

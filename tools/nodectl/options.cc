@@ -26,20 +26,22 @@ public:
             }
             if (parsed_.help) return std::move(parsed_);
         }
-        parsed_.positional.insert(parsed_.positional.end(), arguments_.begin() + next_, arguments_.end());
+        parsed_.positional.insert(parsed_.positional.end(), arguments_.begin() + next_,
+                                  arguments_.end());
         return std::move(parsed_);
     }
 
 private:
     Status long_option(const std::string& argument) {
         const size_t equals = argument.find('=');
-        const std::string_view name = std::string_view(argument).substr(2, equals == std::string::npos
-                                                                               ? equals : equals - 2);
+        const std::string_view name =
+            std::string_view(argument).substr(2, equals == std::string::npos ? equals : equals - 2);
         for (const Option& option : options_) {
             if (name != option.name) continue;
             if (equals != std::string::npos) return store(option, argument.substr(equals + 1));
             if (is_flag(option)) return store(option, "true");
-            if (next_ == arguments_.size()) return fail("flag needs an argument: --" + std::string(name));
+            if (next_ == arguments_.size())
+                return fail("flag needs an argument: --" + std::string(name));
             return store(option, arguments_[next_++]);
         }
         if (name == "help") {
@@ -58,7 +60,8 @@ private:
                 return {};
             }
             if (option == nullptr) {
-                return fail(std::string("unknown shorthand flag: '") + argument[i] + "' in " + argument);
+                return fail(std::string("unknown shorthand flag: '") + argument[i] + "' in " +
+                            argument);
             }
             std::string_view rest = std::string_view(argument).substr(i + 1);
             if (rest.starts_with('=')) return store(*option, std::string(rest.substr(1)));
@@ -68,7 +71,8 @@ private:
             }
             if (!rest.empty()) return store(*option, std::string(rest));
             if (next_ == arguments_.size()) {
-                return fail(std::string("flag needs an argument: '") + argument[i] + "' in " + argument);
+                return fail(std::string("flag needs an argument: '") + argument[i] + "' in " +
+                            argument);
             }
             return store(*option, arguments_[next_++]);
         }
@@ -82,11 +86,15 @@ private:
         return nullptr;
     }
 
-    static bool is_flag(const Option& option) { return std::holds_alternative<bool*>(option.target); }
+    static bool is_flag(const Option& option) {
+        return std::holds_alternative<bool*>(option.target);
+    }
 
-    static std::unexpected<Error> invalid(const Option& option, const std::string& value, const char* why) {
+    static std::unexpected<Error> invalid(const Option& option, const std::string& value,
+                                          const char* why) {
         std::string spelling = option.letter != 0 ? std::string("-") + option.letter + ", " : "";
-        return fail("invalid argument \"" + value + "\" for \"" + spelling + "--" + option.name + "\" flag: " + why);
+        return fail("invalid argument \"" + value + "\" for \"" + spelling + "--" + option.name +
+                    "\" flag: " + why);
     }
 
     static Status store(const Option& option, const std::string& value) {
@@ -105,7 +113,8 @@ private:
             int64_t number = 0;
             const char* end = value.data() + value.size();
             const auto [stop, error] = std::from_chars(value.data(), end, number);
-            if (error != std::errc{} || stop != end) return invalid(option, value, "it is a whole number");
+            if (error != std::errc{} || stop != end)
+                return invalid(option, value, "it is a whole number");
             *std::get<std::optional<int64_t>*>(option.target) = number;
         }
         return {};
@@ -120,8 +129,8 @@ private:
 
 }  // namespace
 
-Result<ParsedArguments> parse_options(std::span<const Option> options, std::span<const std::string> arguments,
-                                      Order order) {
+Result<ParsedArguments> parse_options(std::span<const Option> options,
+                                      std::span<const std::string> arguments, Order order) {
     return Parser(options, arguments, order).run();
 }
 
@@ -134,9 +143,11 @@ std::string describe_options(std::span<const Option> options) {
     };
     for (const Option& option : options) {
         if (option.help == nullptr) continue;
-        std::string left = option.letter != 0 ? std::string("  -") + option.letter + ", --" : std::string("      --");
+        std::string left = option.letter != 0 ? std::string("  -") + option.letter + ", --"
+                                              : std::string("      --");
         left += option.name;
-        if (!std::holds_alternative<bool*>(option.target)) left += std::string(" ") + option.value_name;
+        if (!std::holds_alternative<bool*>(option.target))
+            left += std::string(" ") + option.value_name;
         add(std::move(left), option.help);
     }
     add("      --help", "Print usage");

@@ -1,7 +1,8 @@
 // Command lines as docker's: a table of options bound to variables, and a parser for it.
 //
-// "-it", "-eA=b", "-e A=b", "--env=A=b", "--env A=b", "--rm=false", "--". Verbs that take a command of the user's stop
-// at the first positional argument, so that `run IMAGE ls -l` leaves -l to ls. Pure: neither prints nor exits.
+// "-it", "-eA=b", "-e A=b", "--env=A=b", "--env A=b", "--rm=false", "--". Verbs that take a command
+// of the user's stop at the first positional argument, so that `run IMAGE ls -l` leaves -l to ls.
+// Pure: neither prints nor exits.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,8 @@
 
 namespace noded::nodectl {
 
-using OptionTarget = std::variant<bool*, std::string*, std::optional<std::string>*, std::optional<int64_t>*,
-                                  std::vector<std::string>*>;
+using OptionTarget = std::variant<bool*, std::string*, std::optional<std::string>*,
+                                  std::optional<int64_t>*, std::vector<std::string>*>;
 
 struct Option {
     char letter;             ///< 0 for none
@@ -36,8 +37,8 @@ enum class Order {
     stops_early  ///< options end at the first positional argument
 };
 
-Result<ParsedArguments> parse_options(std::span<const Option> options, std::span<const std::string> arguments,
-                                      Order order);
+Result<ParsedArguments> parse_options(std::span<const Option> options,
+                                      std::span<const std::string> arguments, Order order);
 
 /// "  -d, --detach          Run in the background" lines, sorted as given.
 std::string describe_options(std::span<const Option> options);

@@ -112,8 +112,10 @@ TEST(Options, wrong_ones_are_refused_with_dockers_words) {
     EXPECT_EQ(bound.error({"-ix"}), "unknown shorthand flag: 'x' in -ix");
     EXPECT_EQ(bound.error({"--name"}), "flag needs an argument: --name");
     EXPECT_EQ(bound.error({"-in"}), "flag needs an argument: 'n' in -in");
-    EXPECT_EQ(bound.error({"-T", "abc"}), "invalid argument \"abc\" for \"-T, --timeout\" flag: it is a whole number");
-    EXPECT_EQ(bound.error({"--tty=maybe"}), "invalid argument \"maybe\" for \"-t, --tty\" flag: it is true or false");
+    EXPECT_EQ(bound.error({"-T", "abc"}),
+              "invalid argument \"abc\" for \"-T, --timeout\" flag: it is a whole number");
+    EXPECT_EQ(bound.error({"--tty=maybe"}),
+              "invalid argument \"maybe\" for \"-t, --tty\" flag: it is true or false");
 }
 
 TEST(Options, numbers_may_be_negative) {

@@ -1,4 +1,5 @@
-// What nodectl writes: results on stdout, sentences on stderr. A reader that went away ends nodectl as SIGPIPE would.
+// What nodectl writes: results on stdout, sentences on stderr. A reader that went away ends nodectl
+// as SIGPIPE would.
 #pragma once
 
 #include <string>
@@ -9,7 +10,8 @@ namespace noded::nodectl {
 /// Writes all of it, blocking. Dies of SIGPIPE if nobody reads any more.
 void write_all(int fd, std::string_view text);
 
-/// Collects for stdout and stderr in order: what goes to the one is written before what goes to the other.
+/// Collects for stdout and stderr in order: what goes to the one is written before what goes to the
+/// other.
 class Output {
 public:
     ~Output() { flush(); }

@@ -1,4 +1,5 @@
-// nodectl plugin inspect: what a plugin declares, where its state comes from, and why it was refused.
+// nodectl plugin inspect: what a plugin declares, where its state comes from, and why it was
+// refused.
 #include "tools/nodectl/plugin_json.h"
 #include "tools/nodectl/template.h"
 #include "tools/nodectl/verb.h"
@@ -7,12 +8,14 @@ namespace noded::nodectl {
 namespace {
 
 /// By id; a refused file that has none, by the name of the file.
-Result<Json> find_plugin(const capnp::List<schema::Plugin>::Reader& plugins, const std::string& name) {
+Result<Json> find_plugin(const capnp::List<schema::Plugin>::Reader& plugins,
+                         const std::string& name) {
     for (const auto plugin : plugins) {
         if (name == plugin.getId().cStr()) return plugin_json(plugin);
     }
     for (const auto plugin : plugins) {
-        if (name == plugin_row(plugin).fields["ID"] || name == plugin.getFile().cStr()) return plugin_json(plugin);
+        if (name == plugin_row(plugin).fields["ID"] || name == plugin.getFile().cStr())
+            return plugin_json(plugin);
     }
     return fail("No such plugin: " + name);
 }
@@ -27,8 +30,8 @@ int plugin_inspect(Invocation& call) {
     if (const auto status = call.parse(options, {.min = 1})) return *status;
     const bool one_by_one = !format.empty() && format != "json";
     const Template compiled = OR_FAIL(call, Template::parse(one_by_one ? format : ""));
-    const auto response = OR_FAIL(call, call.session.wait<capnp::Response<schema::Node::PluginsResults>>(
-                                            call.session.node().pluginsRequest().send()));
+    const auto response =
+        OR_FAIL(call, call.session.wait(call.session.node().pluginsRequest().send()));
     Json found = Json::array();
     std::vector<Error> errors;
     for (const std::string& name : call.arguments) {

@@ -24,7 +24,8 @@ std::string name_of(const schema::Plugin::Reader& plugin) {
 
 Json plugin_json(const schema::Plugin::Reader& plugin) {
     char interface[24];
-    snprintf(interface, sizeof interface, "0x%016llx", static_cast<unsigned long long>(plugin.getInterfaceId()));
+    snprintf(interface, sizeof interface, "0x%016llx",
+             static_cast<unsigned long long>(plugin.getInterfaceId()));
     return {
         {"Id", plugin.getId().cStr()},
         {"Version", plugin.getVersion().cStr()},

@@ -6,13 +6,21 @@ namespace noded::nodectl {
 namespace {
 
 constexpr const char* kTable =
-    "{{.ID}}\t{{.Version}}\t{{.Status}}\t{{.ABI}}\t{{.Commands}}\t{{.Events}}\t{{if .Reason}}{{.Reason}}{{else}}"
+    "{{.ID}}\t{{.Version}}\t{{.Status}}\t{{.ABI}}\t{{.Commands}}\t{{.Events}}\t{{if "
+    ".Reason}}{{.Reason}}{{else}}"
     "{{.Description}}{{end}}";
 
 const Json& headers() {
     static const Json names = {
-        {"ID", "PLUGIN"}, {"Version", "VERSION"}, {"Status", "STATUS"}, {"ABI", "ABI"}, {"Commands", "COMMANDS"},
-        {"Events", "EVENTS"}, {"Description", "DESCRIPTION"}, {"Reason", "DESCRIPTION OR REASON"}, {"File", "FILE"},
+        {"ID", "PLUGIN"},
+        {"Version", "VERSION"},
+        {"Status", "STATUS"},
+        {"ABI", "ABI"},
+        {"Commands", "COMMANDS"},
+        {"Events", "EVENTS"},
+        {"Description", "DESCRIPTION"},
+        {"Reason", "DESCRIPTION OR REASON"},
+        {"File", "FILE"},
     };
     return names;
 }
@@ -27,8 +35,8 @@ int plugin_ls(Invocation& call) {
         {'q', "quiet", &quiet, "", "Only display plugin IDs"},
     };
     if (const auto status = call.parse(options, {.max = 0})) return *status;
-    const auto response = OR_FAIL(call, call.session.wait<capnp::Response<schema::Node::PluginsResults>>(
-                                            call.session.node().pluginsRequest().send()));
+    const auto response =
+        OR_FAIL(call, call.session.wait(call.session.node().pluginsRequest().send()));
     std::vector<Row> rows;
     for (const auto plugin : response.getPlugins()) rows.push_back(plugin_row(plugin));
     if (quiet && format.empty()) format = "{{.ID}}";

@@ -13,16 +13,18 @@ namespace {
 
 using State = schema::ContainerState::Reader;
 
-constexpr std::string_view kKeys[] = {"ancestor", "before", "exited", "id", "label", "name", "network", "since", "status"};
+constexpr std::string_view kKeys[] = {"ancestor", "before",  "exited", "id",    "label",
+                                      "name",     "network", "since",  "status"};
 constexpr const char* kTable =
     "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 
 const Json& headers() {
     static const Json names = {
-        {"Command", "COMMAND"}, {"CreatedAt", "CREATED AT"}, {"ID", "CONTAINER ID"}, {"Image", "IMAGE"},
-        {"Labels", "LABELS"}, {"LocalVolumes", "LOCAL VOLUMES"}, {"Mounts", "MOUNTS"}, {"Names", "NAMES"},
-        {"Networks", "NETWORKS"}, {"Ports", "PORTS"}, {"RunningFor", "CREATED"}, {"Size", "SIZE"},
-        {"State", "STATE"}, {"Status", "STATUS"},
+        {"Command", "COMMAND"}, {"CreatedAt", "CREATED AT"}, {"ID", "CONTAINER ID"},
+        {"Image", "IMAGE"},     {"Labels", "LABELS"},        {"LocalVolumes", "LOCAL VOLUMES"},
+        {"Mounts", "MOUNTS"},   {"Names", "NAMES"},          {"Networks", "NETWORKS"},
+        {"Ports", "PORTS"},     {"RunningFor", "CREATED"},   {"Size", "SIZE"},
+        {"State", "STATE"},     {"Status", "STATUS"},
     };
     return names;
 }
@@ -41,7 +43,8 @@ bool has_image(const State& state, const std::string& wanted) {
     const auto spec = state.getSpec();
     const std::string name = spec.getImageName().cStr();
     const std::string id = spec.getImageId().cStr();
-    const bool is_id = wanted.size() >= 4 && (id.starts_with(wanted) || id.starts_with("sha256:" + wanted));
+    const bool is_id =
+        wanted.size() >= 4 && (id.starts_with(wanted) || id.starts_with("sha256:" + wanted));
     const auto [repository, tag] = split_image_name(name);
     return is_id || name == wanted || repository == wanted || name == wanted + ":latest";
 }
@@ -62,13 +65,25 @@ bool matches(const State& state, const Filters& filters) {
     const std::string id = state.getId().cStr();
     const std::string name = state.getName().cStr();
     const bool exited = state.getPhase() == schema::Phase::EXITED;
-    return filters.any("id", [&](const std::string& wanted) { return id.starts_with(wanted); }) &&
-           filters.any("name", [&](const std::string& wanted) { return name.find(wanted) != std::string::npos; }) &&
-           filters.any("status", [&](const std::string& wanted) { return wanted == state_name(state.getPhase()); }) &&
-           filters.any("network", [&](const std::string& w) { return w == state.getSpec().getNetwork().cStr(); }) &&
-           filters.any("ancestor", [&](const std::string& wanted) { return has_image(state, wanted); }) &&
-           filters.any("exited", [&](const std::string& w) { return exited && w == std::to_string(state.getExitCode()); }) &&
-           filters.all("label", [&](const std::string& wanted) { return has_label(state, wanted); });
+    const auto has_id = [&](const std::string& wanted) { return id.starts_with(wanted); };
+    const auto has_name = [&](const std::string& wanted) {
+        return name.find(wanted) != std::string::npos;
+    };
+    const auto is_in = [&](const std::string& wanted) {
+        return wanted == state_name(state.getPhase());
+    };
+    const auto is_on = [&](const std::string& wanted) {
+        return wanted == state.getSpec().getNetwork().cStr();
+    };
+    const auto is_of = [&](const std::string& wanted) { return has_image(state, wanted); };
+    const auto ended_with = [&](const std::string& wanted) {
+        return exited && wanted == std::to_string(state.getExitCode());
+    };
+    const auto labelled = [&](const std::string& wanted) { return has_label(state, wanted); };
+    return filters.any("id", has_id) && filters.any("name", has_name) &&
+           filters.any("status", is_in) && filters.any("network", is_on) &&
+           filters.any("ancestor", is_of) && filters.any("exited", ended_with) &&
+           filters.all("label", labelled);
 }
 
 /// The container that before= or since= names.
@@ -84,15 +99,20 @@ Result<uint64_t> created_seq(const std::vector<State>& states, const std::string
     return fail("No such container: " + container);
 }
 
-Result<std::vector<State>> select(std::vector<State> states, const PsOptions& options, const Filters& filters) {
+Result<std::vector<State>> select(std::vector<State> states, const PsOptions& options,
+                                  const Filters& filters) {
     // Newest first.
     std::sort(states.begin(), states.end(),
               [](const State& a, const State& b) { return a.getCreatedSeq() > b.getCreatedSeq(); });
     uint64_t before = UINT64_MAX;
     uint64_t since = 0;
-    for (const std::string& name : filters.of("before")) before = std::min(before, TRY(created_seq(states, name)));
-    for (const std::string& name : filters.of("since")) since = std::max(since, TRY(created_seq(states, name)));
-    const size_t last = options.latest ? 1 : options.last.value_or(-1) >= 0 ? static_cast<size_t>(*options.last) : 0;
+    for (const std::string& name : filters.of("before"))
+        before = std::min(before, TRY(created_seq(states, name)));
+    for (const std::string& name : filters.of("since"))
+        since = std::max(since, TRY(created_seq(states, name)));
+    const size_t last = options.latest                   ? 1
+                        : options.last.value_or(-1) >= 0 ? static_cast<size_t>(*options.last)
+                                                         : 0;
     const bool all = options.all || last > 0 || filters.has("status") || filters.has("exited");
     std::vector<State> chosen;
     for (const State& state : states) {
@@ -107,7 +127,8 @@ Result<std::vector<State>> select(std::vector<State> states, const PsOptions& op
 
 Result<Filters> parse_filters(const std::vector<std::string>& arguments) {
     Filters filters = TRY(Filters::parse(arguments, kKeys));
-    constexpr std::string_view states[] = {"created", "running", "paused", "restarting", "removing", "exited", "dead"};
+    constexpr std::string_view states[] = {"created",  "running", "paused", "restarting",
+                                           "removing", "exited",  "dead"};
     for (const std::string& status : filters.of("status")) {
         if (std::find(std::begin(states), std::end(states), status) == std::end(states)) {
             return fail("invalid filter 'status=" + status + "'");
@@ -128,14 +149,15 @@ int ps(Invocation& call) {
         {'f', "filter", &options.filters, "filter", "Filter output based on conditions provided"},
         {0, "format", &options.format, "string", "table, 'table TEMPLATE', json, or a Go template"},
         {'n', "last", &options.last, "int", "Show n last created containers (includes all states)"},
-        {'l', "latest", &options.latest, "", "Show the latest created container (includes all states)"},
+        {'l', "latest", &options.latest, "",
+         "Show the latest created container (includes all states)"},
         {0, "no-trunc", &options.no_trunc, "", "Don't truncate output"},
         {'q', "quiet", &options.quiet, "", "Only display container IDs"},
     };
     if (const auto status = call.parse(table, {.max = 0})) return *status;
     const Filters filters = OR_FAIL(call, parse_filters(options.filters));
-    const auto response = OR_FAIL(call, call.session.wait<capnp::Response<schema::Container::ListResults>>(
-                                            call.session.container().listRequest().send()));
+    const auto response =
+        OR_FAIL(call, call.session.wait(call.session.container().listRequest().send()));
     std::vector<State> states;
     for (const auto state : response.getContainers()) states.push_back(state);
     std::vector<Row> rows;

@@ -78,7 +78,9 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
             if (count < 0 && (errno == EAGAIN || errno == EINTR)) return pump_output();
             if (count <= 0) return finish(End::closed);
             bool exited = false;
-            const auto fed = parser.feed({buffer, static_cast<size_t>(count)}, [&](AttachKind kind, std::string_view bytes) {
+            const auto fed = parser.feed({buffer, static_cast<size_t>(count)}, [&](AttachKind kind,
+                                                                                   std::string_view
+                                                                                       bytes) {
                 if (kind == AttachKind::exit) {
                     AttachExit frame;
                     memcpy(&frame, bytes.data(), sizeof frame);
@@ -150,7 +152,8 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
 
     kj::Promise<void> flush_sends() {
         while (!to_send.empty()) {
-            const ssize_t count = send(attach.get(), to_send.data(), to_send.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+            const ssize_t count =
+                send(attach.get(), to_send.data(), to_send.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
             if (count >= 0) {
                 to_send.erase(0, static_cast<size_t>(count));
             } else if (errno == EAGAIN) {
@@ -165,7 +168,8 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
     void send_size() {
         const TerminalSize size = terminal_size();
         const AttachResize resize{.rows = size.rows, .columns = size.columns};
-        to_send += attach_frame(AttachKind::resize, {reinterpret_cast<const char*>(&resize), sizeof resize});
+        to_send += attach_frame(AttachKind::resize,
+                                {reinterpret_cast<const char*>(&resize), sizeof resize});
         tasks.add(flush_sends());
     }
 
@@ -215,7 +219,9 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
         terminal.leave();
     }
 
-    void taskFailed(kj::Exception&&) override { finish(End::closed).detach([](kj::Exception&&) {}); }
+    void taskFailed(kj::Exception&&) override {
+        finish(End::closed).detach([](kj::Exception&&) {});
+    }
 
     struct Write {
         WatchedFd* to;

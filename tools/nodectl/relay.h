@@ -1,8 +1,8 @@
 // Relay: between nodectl's own streams and the attach socket of a container or exec.
 //
-// What comes is written to stdout and stderr before the end counts as seen; what is typed goes the other way, window
-// sizes too. No stream of ours becomes non-blocking, nothing here blocks, so signals are always heard. Called by run,
-// start -a and exec.
+// What comes is written to stdout and stderr before the end counts as seen; what is typed goes the
+// other way, window sizes too. No stream of ours becomes non-blocking, nothing here blocks, so
+// signals are always heard. Called by run, start -a and exec.
 #pragma once
 
 #include <kj/async.h>
@@ -42,8 +42,8 @@ public:
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
 
-    /// Output flows as soon as the relay exists. This begins input: raw mode on, stdin and signals are read. Does nothing
-    /// if the stream has ended already.
+    /// Output flows as soon as the relay exists. This begins input: raw mode on, stdin and signals
+    /// are read. Does nothing if the stream has ended already.
     Status begin_input();
 
     /// Answers when the last byte of output is written, or the user left with the detach keys.

@@ -18,7 +18,8 @@ int rm(Invocation& call) {
         command.root.setForce(force);
         // The wait goes first: afterwards its name is no longer known.
         auto waited = send_wait(call.session, name, Until::REMOVED);
-        batch.all.push_back({name, call.session.submit(mint_command_id(), command), std::move(waited)});
+        batch.all.push_back(
+            {name, call.session.submit(mint_command_id(), command), std::move(waited)});
     }
     return batch.finish(call);
 }

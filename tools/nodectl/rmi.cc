@@ -10,16 +10,18 @@ Status print_removed(Session& session, const Caused& caused) {
     auto request = session.node().eventsRequest();
     request.setSince(caused.first);
     request.setMax(static_cast<uint32_t>(caused.last - caused.first + 1));
-    const auto response = TRY(session.wait<capnp::Response<schema::Node::EventsResults>>(request.send()));
+    const auto response = TRY(session.wait(request.send()));
     for (const auto event : response.getPage().getEvents()) {
         if (event.getSeq() > caused.last) break;
         const auto bytes = event.getPayload();
-        capnp::FlatArrayMessageReader reader(kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes.begin()),
-                                                          bytes.size() / sizeof(capnp::word)));
+        capnp::FlatArrayMessageReader reader(
+            words_of(bytes));
         if (event.getType() == capnp::typeId<schema::ImageUntagged>()) {
-            print(std::string("Untagged: ") + reader.getRoot<schema::ImageUntagged>().getName().cStr() + "\n");
+            print(std::string("Untagged: ") +
+                  reader.getRoot<schema::ImageUntagged>().getName().cStr() + "\n");
         } else if (event.getType() == capnp::typeId<schema::ImageRemoved>()) {
-            print(std::string("Deleted: ") + reader.getRoot<schema::ImageRemoved>().getId().cStr() + "\n");
+            print(std::string("Deleted: ") + reader.getRoot<schema::ImageRemoved>().getId().cStr() +
+                  "\n");
         }
     }
     return {};
@@ -45,7 +47,8 @@ int rmi(Invocation& call) {
     int status = 0;
     for (size_t i = 0; i < submitted.size(); i++) {
         const auto caused = call.session.wait_caused(std::move(submitted[i]));
-        const Status done = caused ? print_removed(call.session, *caused) : std::unexpected(caused.error());
+        const Status done =
+            caused ? print_removed(call.session, *caused) : std::unexpected(caused.error());
         if (!done) status = call.failed(done.error());
     }
     return status;

@@ -11,7 +11,8 @@ namespace {
 std::string unescape(std::string_view text) {
     std::string out;
     for (size_t i = 0; i < text.size(); i++) {
-        const bool escape = text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == 't' || text[i + 1] == 'n');
+        const bool escape =
+            text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == 't' || text[i + 1] == 'n');
         if (escape) i++;
         out += !escape ? text[i] : text[i] == 't' ? '\t' : '\n';
     }
@@ -37,7 +38,8 @@ Result<std::string> render_rows(const std::vector<Row>& rows, const std::string&
     return table ? align_tabs(out) : out;
 }
 
-Result<std::string> render_document(const Json& document, const std::string& format, const std::string& text) {
+Result<std::string> render_document(const Json& document, const std::string& format,
+                                    const std::string& text) {
     if (format.empty()) return text;
     if (format == "json") return to_line(document) + "\n";
     const Template compiled = TRY(Template::parse(unescape(format)));

@@ -1,5 +1,6 @@
-// nodectl run: creates a container and starts it. Everything is sent at once: the attach stream, the command, and the
-// wait for its outcome, all under the id that is minted here; so a run costs one way there and one back.
+// nodectl run: creates a container and starts it. Everything is sent at once: the attach stream,
+// the command, and the wait for its outcome, all under the id that is minted here; so a run costs
+// one way there and one back.
 #include "tools/nodectl/attached.h"
 #include "tools/nodectl/container_call.h"
 #include "tools/nodectl/container_options.h"
@@ -20,7 +21,8 @@ int start_failed(Invocation& call, const Ended& how) {
     return how.code != 0 ? how.code : kRunFailed;
 }
 
-int run_detached(Invocation& call, const ContainerOptions& container, const std::string& id, Submitted submitted) {
+int run_detached(Invocation& call, const ContainerOptions& container, const std::string& id,
+                 Submitted submitted) {
     auto waited = ended(send_wait(call.session, id, Until::STARTED));
     OR_FAIL_STATUS(call, call.session.wait_accepted(std::move(submitted)));
     OR_FAIL_STATUS(call, container.write_cid_file(id));
@@ -42,7 +44,8 @@ int run_attached(Invocation& call, const RunOptions& options, const CommandId& i
     const auto attachment = OR_FAIL(
         call, Attachment::begin(call.session, "attach", params, std::move(relay)));
     auto submitted = call.session.submit(id, command);
-    auto waited = ended(send_wait(call.session, hex, container.auto_remove ? Until::REMOVED : Until::EXITED));
+    auto waited =
+        ended(send_wait(call.session, hex, container.auto_remove ? Until::REMOVED : Until::EXITED));
     OR_FAIL_STATUS(call, call.session.wait_accepted(std::move(submitted)));
     OR_FAIL_STATUS(call, container.write_cid_file(hex));
     OR_FAIL_STATUS(call, attachment->relay().begin_input());
@@ -59,15 +62,21 @@ int run(Invocation& call) {
     RunOptions options;
     const auto table = options.container.table({
         {'d', "detach", &options.detach, "", "Run container in background and print container ID"},
-        {0, "detach-keys", &options.detach_keys, "string", "Key sequence for detaching (default \"ctrl-p,ctrl-q\")"},
-        {0, "sig-proxy", &options.sig_proxy, "", "Proxy received signals to the process (default true)"},
+        {0, "detach-keys", &options.detach_keys, "string",
+         "Key sequence for detaching (default \"ctrl-p,ctrl-q\")"},
+        {0, "sig-proxy", &options.sig_proxy, "",
+         "Proxy received signals to the process (default true)"},
     });
     if (const auto status = call.parse(table, {.min = 1})) return *status;
     ContainerOptions& container = options.container;
-    RelayOptions relay{.tty = container.tty, .open_stdin = container.interactive, .detach_keys = {}, .on_signal = {}};
+    RelayOptions relay{.tty = container.tty,
+                       .open_stdin = container.interactive,
+                       .detach_keys = {},
+                       .on_signal = {}};
     relay.detach_keys = OR_FAIL(call, parse_detach_keys(options.detach_keys));
     if (!options.detach) {
-        if (const auto status = check_terminal(container.tty, container.interactive)) return *status;
+        if (const auto status = check_terminal(container.tty, container.interactive))
+            return *status;
     }
     OR_FAIL_STATUS(call, container.check_cid_file());
 
@@ -76,7 +85,8 @@ int run(Invocation& call) {
     OR_FAIL_STATUS(call, container.fill(spec, call.arguments));
     spec.setStdinOnce(container.interactive && !options.detach);
     const CommandId id = mint_command_id();
-    if (options.detach) return run_detached(call, container, id.hex(), call.session.submit(id, command));
+    if (options.detach)
+        return run_detached(call, container, id.hex(), call.session.submit(id, command));
     return run_attached(call, options, id, command, std::move(relay));
 }
 

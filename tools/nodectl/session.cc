@@ -62,11 +62,13 @@ schema::Storage::Client& Session::storage() {
 bool Session::is_lost(const Error& error) { return error.code == ECONNRESET; }
 
 Error Session::explain(Error error) const {
-    if (is_lost(error)) error.message = "lost the connection to noded at " + host_ + " in the middle of a call";
+    if (is_lost(error))
+        error.message = "lost the connection to noded at " + host_ + " in the middle of a call";
     return error;
 }
 
-Submitted Session::submit_words(const CommandId& id, uint64_t type, capnp::MessageBuilder& message) {
+Submitted Session::submit_words(const CommandId& id, uint64_t type,
+                                capnp::MessageBuilder& message) {
     auto request = node_->submitRequest();
     auto command = request.initCommand();
     const auto words = capnp::messageToFlatArray(message);
@@ -79,7 +81,8 @@ Submitted Session::submit_words(const CommandId& id, uint64_t type, capnp::Messa
 Result<Caused> Session::wait_caused(Submitted submitted) {
     const auto response = TRY(wait(kj::mv(submitted)));
     const auto outcome = response.getOutcome();
-    if (outcome.isAccepted()) return Caused{outcome.getAccepted().getFirstSeq(), outcome.getAccepted().getLastSeq()};
+    if (outcome.isAccepted())
+        return Caused{outcome.getAccepted().getFirstSeq(), outcome.getAccepted().getLastSeq()};
     return fail(outcome.getRejected().getMessage().cStr());
 }
 
@@ -88,7 +91,8 @@ Status Session::wait_accepted(Submitted submitted) {
     return {};
 }
 
-StreamCall Session::stream_call(const char* plugin, uint16_t method, capnp::MessageBuilder& params, Fd fd) {
+StreamCall Session::stream_call(const char* plugin, uint16_t method, capnp::MessageBuilder& params,
+                                Fd fd) {
     auto request = node_->callWithStreamRequest();
     const auto words = capnp::messageToFlatArray(params);
     request.setPlugin(plugin);

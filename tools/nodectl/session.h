@@ -1,4 +1,5 @@
-// Session: one connection of nodectl to one noded, made when it is first needed, and the few ways to call it.
+// Session: one connection of nodectl to one noded, made when it is first needed, and the few ways
+// to call it.
 //
 // Every KJ exception becomes an Error in wait(), with a sentence for the user.
 // Calls are sent as they are made and answered in the order of wait(): send several, then wait.
@@ -38,6 +39,12 @@ struct Caused {
     uint64_t last = 0;
 };
 
+/// Words in Data are aligned: blobs of a message begin at a word.
+inline kj::ArrayPtr<const capnp::word> words_of(capnp::Data::Reader bytes) {
+    return {reinterpret_cast<const capnp::word*>(bytes.begin()),
+            bytes.size() / sizeof(capnp::word)};
+}
+
 using Submitted = capnp::RemotePromise<schema::Node::SubmitResults>;
 using StreamCall = capnp::RemotePromise<schema::Node::CallWithStreamResults>;
 
@@ -48,7 +55,8 @@ public:
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    /// Does nothing if there is a connection already. Must have succeeded before anything below is called.
+    /// Does nothing if there is a connection already. Must have succeeded before anything below is
+    /// called.
     Status connect();
 
     schema::Node::Client& node() { return *node_; }
@@ -73,10 +81,12 @@ public:
     Result<Caused> wait_caused(Submitted submitted);
     Status wait_accepted(Submitted submitted);
 
-    /// Calls a method of a plugin's interface by name, with a descriptor along. The descriptor is closed here when noded
-    /// has taken it, or is gone: from then on the other end sees the end of the stream.
+    /// Calls a method of a plugin's interface by name, with a descriptor along. The descriptor is
+    /// closed here when noded has taken it, or is gone: from then on the other end sees the end of
+    /// the stream.
     template <typename Interface, typename Params>
-    StreamCall call_with_stream(const char* plugin, const char* method, Payload<Params>& params, Fd fd) {
+    StreamCall call_with_stream(const char* plugin, const char* method, Payload<Params>& params,
+                                Fd fd) {
         const auto ordinal = capnp::Schema::from<Interface>().getMethodByName(method).getOrdinal();
         return stream_call(plugin, ordinal, params.message, std::move(fd));
     }
@@ -90,7 +100,8 @@ public:
 private:
     Error explain(Error error) const;
     Submitted submit_words(const CommandId& id, uint64_t type, capnp::MessageBuilder& message);
-    StreamCall stream_call(const char* plugin, uint16_t method, capnp::MessageBuilder& params, Fd fd);
+    StreamCall stream_call(const char* plugin, uint16_t method, capnp::MessageBuilder& params,
+                           Fd fd);
 
     std::string host_;
     std::unique_ptr<rpc::Client> client_;

@@ -24,7 +24,8 @@ TEST(Environment, a_variable_without_value_is_taken_from_nodectls_own_or_left_ou
 }
 
 TEST(Environment, a_file_has_one_variable_per_line) {
-    EXPECT_EQ(*parse_env_lines("# comment\n\n  A=1\r\nB= two words \nC", "f"), (Words{"A=1", "B= two words ", "C"}));
+    EXPECT_EQ(*parse_env_lines("# comment\n\n  A=1\r\nB= two words \nC", "f"),
+              (Words{"A=1", "B= two words ", "C"}));
     EXPECT_FALSE(parse_env_lines("A B=1\n", "f"));
     EXPECT_FALSE(parse_env_lines("=1\n", "f"));
 }
@@ -69,7 +70,8 @@ TEST(Archive, a_pipe_is_copied_to_a_file_that_has_no_name) {
 }
 
 TEST(Archive, what_is_no_file_is_refused) {
-    EXPECT_EQ(open_archive("/nowhere/at/all").error().message, "open /nowhere/at/all: ENOENT (No such file or directory)");
+    EXPECT_EQ(open_archive("/nowhere/at/all").error().message,
+              "open /nowhere/at/all: ENOENT (No such file or directory)");
     EXPECT_FALSE(open_archive("/"));
 }
 

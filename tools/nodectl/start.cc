@@ -1,4 +1,5 @@
-// nodectl start: starts containers that were created or have exited; one of them can be attached to.
+// nodectl start: starts containers that were created or have exited; one of them can be attached
+// to.
 #include "tools/nodectl/attached.h"
 #include "tools/nodectl/container_call.h"
 #include "tools/nodectl/detach_keys.h"
@@ -15,9 +16,9 @@ Submitted send_start(Session& session, const std::string& container) {
 Status start_one(Session& session, const std::string& name, Submitted submitted) {
     TRY_STATUS(session.wait_accepted(std::move(submitted)));
     // Only now: before the start was decided the wait would be answered by the run before.
-    const auto waited = TRY(session.wait<capnp::Response<schema::Container::WaitResults>>(
-        send_wait(session, name, Until::STARTED)));
-    if (waited.getResult().getStartFailed()) return std::unexpected(start_failure(waited.getResult()));
+    const auto waited = TRY(session.wait(send_wait(session, name, Until::STARTED)));
+    if (waited.getResult().getStartFailed())
+        return std::unexpected(start_failure(waited.getResult()));
     print(name + "\n");
     return {};
 }
@@ -33,13 +34,16 @@ int start_attached(Invocation& call, bool interactive, bool sig_proxy, RelayOpti
     SignalForwarder signals(call.session, id);
     if (sig_proxy && !relay.tty) relay.on_signal = signals.handler();
 
-    // A stopped container can not be attached to, so that comes second; what was written meanwhile is asked for.
+    // A stopped container can not be attached to, so that comes second; what was written meanwhile
+    // is asked for.
     OR_FAIL_STATUS(call, call.session.wait_accepted(send_start(call.session, id)));
     Payload<schema::Container::AttachParams> params;
     params.root.setContainer(id);
     params.root.setFlags(kAttachFromStart);
-    const auto attachment = OR_FAIL(call, Attachment::begin(call.session, "attach", params, std::move(relay)));
-    auto waited = ended(send_wait(call.session, id, spec.getAutoRemove() ? Until::REMOVED : Until::EXITED));
+    const auto attachment =
+        OR_FAIL(call, Attachment::begin(call.session, "attach", params, std::move(relay)));
+    auto waited =
+        ended(send_wait(call.session, id, spec.getAutoRemove() ? Until::REMOVED : Until::EXITED));
     OR_FAIL_STATUS(call, attachment->relay().begin_input());
     const Finished finished = OR_FAIL(call, attachment->finish(kj::mv(waited)));
     if (finished.detached) return 0;
@@ -56,19 +60,22 @@ int start(Invocation& call) {
     std::string detach_keys = kDetachKeysDefault;
     const Option options[] = {
         {'a', "attach", &attach, "", "Attach STDOUT/STDERR"},
-        {0, "detach-keys", &detach_keys, "string", "Key sequence for detaching (default \"ctrl-p,ctrl-q\")"},
+        {0, "detach-keys", &detach_keys, "string",
+         "Key sequence for detaching (default \"ctrl-p,ctrl-q\")"},
         {'i', "interactive", &interactive, "", "Attach container's STDIN"},
         {0, "sig-proxy", &sig_proxy, "", "Proxy received signals to the process (default true)"},
     };
     if (const auto status = call.parse(options, {.min = 1})) return *status;
     if (attach || interactive) {
-        if (call.arguments.size() > 1) return call.failed(Error{0, "you cannot start and attach multiple containers at once"});
+        if (call.arguments.size() > 1)
+            return call.failed(Error{0, "you cannot start and attach multiple containers at once"});
         RelayOptions relay;
         relay.detach_keys = OR_FAIL(call, parse_detach_keys(detach_keys));
         return start_attached(call, interactive, sig_proxy, std::move(relay));
     }
     std::vector<Submitted> submitted;
-    for (const std::string& name : call.arguments) submitted.push_back(send_start(call.session, name));
+    for (const std::string& name : call.arguments)
+        submitted.push_back(send_start(call.session, name));
     int status = 0;
     for (size_t i = 0; i < submitted.size(); i++) {
         const Status started = start_one(call.session, call.arguments[i], std::move(submitted[i]));

@@ -1,4 +1,5 @@
-// nodectl stop: the container's stop signal, then SIGKILL after the grace period. Returns when they have stopped.
+// nodectl stop: the container's stop signal, then SIGKILL after the grace period. Returns when they
+// have stopped.
 #include "tools/nodectl/container_call.h"
 
 namespace noded::nodectl {
@@ -18,9 +19,11 @@ int stop(Invocation& call) {
         command.root.setContainer(name);
         command.root.setSignal(signal);
         command.root.setTimeoutSeconds(static_cast<int32_t>(seconds.value_or(-1)));
-        // The wait goes first: a container that is removed when it ends is no longer known afterwards.
+        // The wait goes first: a container that is removed when it ends is no longer known
+        // afterwards.
         auto waited = send_wait(call.session, name, Until::EXITED);
-        batch.all.push_back({name, call.session.submit(mint_command_id(), command), std::move(waited)});
+        batch.all.push_back(
+            {name, call.session.submit(mint_command_id(), command), std::move(waited)});
     }
     return batch.finish(call);
 }

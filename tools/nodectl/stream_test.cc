@@ -1,4 +1,5 @@
-// Tests of what comes from a container: log frames to lines, attach frames to output; and events to lines.
+// Tests of what comes from a container: log frames to lines, attach frames to output; and events to
+// lines.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -37,13 +38,15 @@ std::string printed(const LogFilter& filter, const std::string& bytes, size_t st
 }
 
 TEST(LogPrinter, both_streams_come_out_in_order) {
-    const std::string log = log_frame(1, kOut, "a\nb\n") + log_frame(2, kErr, "oops\n") + log_frame(3, kOut, "c\n");
+    const std::string log =
+        log_frame(1, kOut, "a\nb\n") + log_frame(2, kErr, "oops\n") + log_frame(3, kOut, "c\n");
     EXPECT_EQ(printed({}, log), "a\nb\n<oops\n>c\n");
 }
 
 TEST(LogPrinter, frames_may_come_in_any_pieces) {
     const std::string log = log_frame(1, kOut, "abc\ndef\n") + log_frame(2, kErr, "x\n");
-    for (size_t step = 1; step < log.size(); step++) EXPECT_EQ(printed({}, log, step), "abc\ndef\n<x\n>") << step;
+    for (size_t step = 1; step < log.size(); step++)
+        EXPECT_EQ(printed({}, log, step), "abc\ndef\n<x\n>") << step;
 }
 
 TEST(LogPrinter, a_torn_last_frame_is_left_out) {
@@ -58,7 +61,8 @@ TEST(LogPrinter, each_line_gets_one_time_stamp_also_over_several_frames) {
 }
 
 TEST(LogPrinter, tail_counts_lines_and_not_frames) {
-    const std::string log = log_frame(1, kOut, "a\nb\nc") + log_frame(2, kErr, "e\n") + log_frame(3, kOut, "c\nd\n");
+    const std::string log =
+        log_frame(1, kOut, "a\nb\nc") + log_frame(2, kErr, "e\n") + log_frame(3, kOut, "c\nd\n");
     EXPECT_EQ(printed({.tail = 1}, log), "d\n");
     EXPECT_EQ(printed({.tail = 2}, log), "<e\n>d\n");
     EXPECT_EQ(printed({.tail = 3}, log), "c<e\n>c\nd\n");
@@ -85,8 +89,8 @@ TEST(LogPrinter, a_tail_of_zero_does_not_show_the_rest_of_an_old_line) {
 }
 
 TEST(LogPrinter, since_and_until_go_by_the_beginning_of_a_line) {
-    const std::string log = log_frame(1, kOut, "a\n") + log_frame(2, kOut, "b") + log_frame(3, kOut, "b\nc\n") +
-                            log_frame(4, kOut, "d\n");
+    const std::string log = log_frame(1, kOut, "a\n") + log_frame(2, kOut, "b") +
+                            log_frame(3, kOut, "b\nc\n") + log_frame(4, kOut, "d\n");
     EXPECT_EQ(printed({.since_ns = 2 * kSecondNs, .until_ns = 3 * kSecondNs}, log), "bb\nc\n");
     EXPECT_EQ(printed({.since_ns = 3 * kSecondNs}, log), "c\nd\n");
 }
@@ -95,7 +99,8 @@ TEST(LogPrinter, lost_output_is_told) {
     uint64_t count = 7;
     const std::string bytes(reinterpret_cast<const char*>(&count), sizeof count);
     LogHeader header{kSecondNs, sizeof count, LogStream::lost, 0, 0};
-    const std::string frame = std::string(reinterpret_cast<const char*>(&header), sizeof header) + bytes;
+    const std::string frame =
+        std::string(reinterpret_cast<const char*>(&header), sizeof header) + bytes;
     EXPECT_EQ(printed({}, frame), "<[7 bytes of output were lost]\n>");
 }
 
@@ -106,21 +111,25 @@ TEST(LogPrinter, what_is_no_log_is_an_error) {
 
 TEST(AttachParser, output_is_handed_on_and_other_kinds_are_skipped) {
     AttachExit exit{.code = 137};
-    std::string bytes = attach_frame(AttachKind::stdout_data, "hello ") + attach_frame(AttachKind::stderr_data, "oops") +
-                        attach_frame(static_cast<AttachKind>(99), "future") + attach_frame(AttachKind::stdin_end, {}) +
-                        attach_frame(AttachKind::stdout_data, "world") +
-                        attach_frame(AttachKind::exit, {reinterpret_cast<const char*>(&exit), sizeof exit});
+    std::string bytes =
+        attach_frame(AttachKind::stdout_data, "hello ") +
+        attach_frame(AttachKind::stderr_data, "oops") +
+        attach_frame(static_cast<AttachKind>(99), "future") +
+        attach_frame(AttachKind::stdin_end, {}) + attach_frame(AttachKind::stdout_data, "world") +
+        attach_frame(AttachKind::exit, {reinterpret_cast<const char*>(&exit), sizeof exit});
     for (size_t step = 1; step <= bytes.size(); step++) {
         AttachParser parser;
         std::string out;
         std::string errors;
         int code = -1;
         for (size_t at = 0; at < bytes.size(); at += step) {
-            ASSERT_TRUE(parser.feed(std::string_view(bytes).substr(at, step), [&](AttachKind kind, std::string_view piece) {
-                if (kind == AttachKind::stdout_data) out += piece;
-                if (kind == AttachKind::stderr_data) errors += piece;
-                if (kind == AttachKind::exit) memcpy(&code, piece.data(), sizeof code);
-            }));
+            ASSERT_TRUE(parser.feed(std::string_view(bytes).substr(at, step),
+                                    [&](AttachKind kind, std::string_view piece) {
+                                        if (kind == AttachKind::stdout_data) out += piece;
+                                        if (kind == AttachKind::stderr_data) errors += piece;
+                                        if (kind == AttachKind::exit)
+                                            memcpy(&code, piece.data(), sizeof code);
+                                    }));
         }
         EXPECT_EQ(out, "hello world") << step;
         EXPECT_EQ(errors, "oops") << step;
@@ -132,38 +141,57 @@ TEST(AttachParser, data_is_handed_on_before_its_frame_is_complete) {
     AttachParser parser;
     std::string out;
     const std::string frame = attach_frame(AttachKind::stdout_data, "abcdef");
-    ASSERT_TRUE(parser.feed(frame.substr(0, frame.size() - 3), [&](AttachKind, std::string_view piece) { out += piece; }));
+    ASSERT_TRUE(parser.feed(frame.substr(0, frame.size() - 3),
+                            [&](AttachKind, std::string_view piece) { out += piece; }));
     EXPECT_EQ(out, "abc");
 }
 
 TEST(AttachParser, a_frame_over_the_limit_is_an_error) {
     const AttachHeader header{AttachKind::stdout_data, {}, attach_frame_bytes_max + 1};
     AttachParser parser;
-    EXPECT_FALSE(parser.feed({reinterpret_cast<const char*>(&header), sizeof header}, [](AttachKind, std::string_view) {}));
+    EXPECT_FALSE(parser.feed({reinterpret_cast<const char*>(&header), sizeof header},
+                             [](AttachKind, std::string_view) {}));
 }
 
 ShownEvent started() {
     const std::string id(64, 'a');
-    return {.seq = 42, .time_ns = kSecondNs, .type = 0xf2b7a6d1c0e4a014, .name = "ContainerStarted", .plugin = "container",
-            .command_id = id, .cause_seq = 41,
+    return {.seq = 42,
+            .time_ns = kSecondNs,
+            .type = 0xf2b7a6d1c0e4a014,
+            .name = "ContainerStarted",
+            .plugin = "container",
+            .command_id = id,
+            .cause_seq = 41,
             .payload = {{"id", id}, {"run", 1}, {"pid", 0}, {"spec", {{"imageName", "busybox"}}}}};
 }
 
 TEST(EventLine, shows_what_says_something) {
     EXPECT_EQ(event_line(started(), true),
-              "1970-01-01T00:00:01.000000000Z 42 container ContainerStarted id=aaaaaaaaaaaa run=1 image=busybox");
-    ShownEvent exited{.seq = 1, .time_ns = 0, .type = 7, .name = "", .plugin = "", .command_id = "", .cause_seq = 0,
-                      .payload = {{"exitCode", 0}, {"message", "no such file"}, {"argv", {"sh", "-c"}}}};
-    EXPECT_EQ(event_line(exited, true),
-              "1970-01-01T00:00:00.000000000Z 1 - 0x0000000000000007 exitCode=0 message=\"no such file\" "
-              "argv=[\"sh\",\"-c\"]");
+              "1970-01-01T00:00:01.000000000Z 42 container ContainerStarted id=aaaaaaaaaaaa run=1 "
+              "image=busybox");
+    ShownEvent exited{
+        .seq = 1,
+        .time_ns = 0,
+        .type = 7,
+        .name = "",
+        .plugin = "",
+        .command_id = "",
+        .cause_seq = 0,
+        .payload = {{"exitCode", 0}, {"message", "no such file"}, {"argv", {"sh", "-c"}}}};
+    EXPECT_EQ(
+        event_line(exited, true),
+        "1970-01-01T00:00:00.000000000Z 1 - 0x0000000000000007 exitCode=0 message=\"no such file\" "
+        "argv=[\"sh\",\"-c\"]");
 }
 
 TEST(EventLine, json_has_all_of_it) {
     EXPECT_EQ(to_line(event_json(started())),
-              "{\"seq\":42,\"time\":1,\"timeNano\":1000000000,\"type\":\"ContainerStarted\",\"plugin\":\"container\","
-              "\"commandId\":\"" + std::string(64, 'a') + "\",\"causeSeq\":41,\"payload\":{\"id\":\"" +
-                  std::string(64, 'a') + "\",\"run\":1,\"pid\":0,\"spec\":{\"imageName\":\"busybox\"}}}");
+              "{\"seq\":42,\"time\":1,\"timeNano\":1000000000,\"type\":\"ContainerStarted\","
+              "\"plugin\":\"container\","
+              "\"commandId\":\"" +
+                  std::string(64, 'a') + "\",\"causeSeq\":41,\"payload\":{\"id\":\"" +
+                  std::string(64, 'a') +
+                  "\",\"run\":1,\"pid\":0,\"spec\":{\"imageName\":\"busybox\"}}}");
 }
 
 bool matches(const std::vector<std::string>& arguments, const ShownEvent& event) {
@@ -173,7 +201,9 @@ bool matches(const std::vector<std::string>& arguments, const ShownEvent& event)
 }
 
 TEST(EventFilter, goes_by_type_plugin_container_and_image) {
-    EXPECT_TRUE(matches({"type=ContainerStarted", "plugin=container", "container=aaaa", "image=busybox"}, started()));
+    EXPECT_TRUE(
+        matches({"type=ContainerStarted", "plugin=container", "container=aaaa", "image=busybox"},
+                started()));
     EXPECT_FALSE(matches({"type=ContainerExited"}, started()));
     EXPECT_FALSE(matches({"plugin=storage"}, started()));
     EXPECT_FALSE(matches({"container=bbbb"}, started()));

@@ -48,7 +48,8 @@ std::string align_tabs(std::string_view text) {
         if (row > 0) out += '\n';
         for (size_t i = 0; i < lines[row].size(); i++) {
             out += lines[row][i];
-            if (i + 1 < lines[row].size()) out.append(widths[i] - character_count(lines[row][i]), ' ');
+            if (i + 1 < lines[row].size())
+                out.append(widths[i] - character_count(lines[row][i]), ' ');
         }
     }
     if (ends_line) out += '\n';

@@ -1,4 +1,5 @@
-// Columns for the eye: cells separated by tabs, aligned as docker aligns them. Pure. Called by whatever prints a table.
+// Columns for the eye: cells separated by tabs, aligned as docker aligns them. Pure. Called by
+// whatever prints a table.
 #pragma once
 
 #include <string>
@@ -6,8 +7,9 @@
 
 namespace noded::nodectl {
 
-/// Pads every cell that is followed by a tab to the width of its column (at least ten, three blanks between columns);
-/// the last cell of a line is left as it is. Widths are counted in UTF-8 characters.
+/// Pads every cell that is followed by a tab to the width of its column (at least ten, three blanks
+/// between columns); the last cell of a line is left as it is. Widths are counted in UTF-8
+/// characters.
 std::string align_tabs(std::string_view text);
 
 /// Cuts to `width` characters, the last of them an ellipsis, if it is longer.

@@ -8,7 +8,8 @@ int tag(Invocation& call) {
     Payload<schema::TagImage> command;
     command.root.setSource(call.arguments[0]);
     command.root.setTarget(call.arguments[1]);
-    OR_FAIL_STATUS(call, call.session.wait_accepted(call.session.submit(mint_command_id(), command)));
+    OR_FAIL_STATUS(call,
+                   call.session.wait_accepted(call.session.submit(mint_command_id(), command)));
     return 0;
 }
 

@@ -55,7 +55,8 @@ private:
 
     Status range(const TemplateNode& node, const Json& value, const Json& dot) {
         if (value.empty()) return walk(node.otherwise, dot);
-        if (!value.is_structured()) return failure(node.pipeline, "range can't iterate over " + to_text(value));
+        if (!value.is_structured())
+            return failure(node.pipeline, "range can't iterate over " + to_text(value));
         int64_t index = 0;
         for (const auto& item : value.items()) {
             const size_t scope = variables_.size();
@@ -79,9 +80,11 @@ private:
         return value;
     }
 
-    Result<Json> command(const Pipeline& pipeline, const TemplateCommand& command, const Json* piped, const Json& dot) {
+    Result<Json> command(const Pipeline& pipeline, const TemplateCommand& command,
+                         const Json* piped, const Json& dot) {
         std::vector<Json> arguments;
-        for (size_t i = 1; i < command.size(); i++) arguments.push_back(TRY(operand(pipeline, command[i], dot)));
+        for (size_t i = 1; i < command.size(); i++)
+            arguments.push_back(TRY(operand(pipeline, command[i], dot)));
         if (piped != nullptr) arguments.push_back(*piped);
         const Operand& first = command.front();
         if (first.kind == Operand::Kind::function) {
@@ -101,9 +104,11 @@ private:
     Result<Json> operand(const Pipeline& pipeline, const Operand& operand, const Json& dot) {
         switch (operand.kind) {
             case Operand::Kind::literal: return operand.literal;
-            case Operand::Kind::field: return fields(pipeline, dot, operand.path, 0, &dot == &root_);
+            case Operand::Kind::field:
+                return fields(pipeline, dot, operand.path, 0, &dot == &root_);
             case Operand::Kind::nested:
-                return fields(pipeline, TRY(this->pipeline(operand.nested.front(), dot)), operand.path, 0, false);
+                return fields(pipeline, TRY(this->pipeline(operand.nested.front(), dot)),
+                              operand.path, 0, false);
             case Operand::Kind::variable:
                 for (auto found = variables_.rbegin(); found != variables_.rend(); ++found) {
                     if (found->first != operand.name) continue;
@@ -119,13 +124,15 @@ private:
         return failure(pipeline, "unknown operand");
     }
 
-    Result<Json> fields(const Pipeline& pipeline, Json value, const std::vector<std::string>& path, size_t from,
-                        bool at_root) const {
+    Result<Json> fields(const Pipeline& pipeline, Json value, const std::vector<std::string>& path,
+                        size_t from, bool at_root) const {
         for (size_t i = from; i < path.size(); i++) {
             const std::string& name = path[i];
-            if (value.is_null()) return failure(pipeline, "nil pointer evaluating interface {}." + name);
+            if (value.is_null())
+                return failure(pipeline, "nil pointer evaluating interface {}." + name);
             if (!value.is_object()) {
-                return failure(pipeline, "can't evaluate field " + name + " in type " + type_name(value));
+                return failure(pipeline,
+                               "can't evaluate field " + name + " in type " + type_name(value));
             }
             if (auto found = value.find(name); found != value.end()) {
                 Json next = std::move(*found);
@@ -140,7 +147,8 @@ private:
     }
 
     static std::unexpected<Error> failure(const Pipeline& pipeline, const std::string& what) {
-        return fail(template_error(pipeline.offset, "executing \"\" at <" + pipeline.source + ">: " + what));
+        return fail(template_error(pipeline.offset,
+                                   "executing \"\" at <" + pipeline.source + ">: " + what));
     }
 
     const Json& root_;

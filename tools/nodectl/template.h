@@ -1,8 +1,9 @@
 // Template: the part of Go's text/template that people use with docker's --format, over Json.
 //
-// Text, {{pipelines}}, {{if}}/{{else if}}/{{else}}, {{range}}, {{with}}, variables, {{- trimming -}}, comments, and the
-// functions that docker adds (json, join, split, upper, lower, title, pad, truncate, println) beside Go's own (and, or,
-// not, eq …, index, len, print, printf). A field that is not there is an error, as in docker. Pure.
+// Text, {{pipelines}}, {{if}}/{{else if}}/{{else}}, {{range}}, {{with}}, variables, {{- trimming
+// -}}, comments, and the functions that docker adds (json, join, split, upper, lower, title, pad,
+// truncate, println) beside Go's own (and, or, not, eq …, index, len, print, printf). A field that
+// is not there is an error, as in docker. Pure.
 #pragma once
 
 #include <memory>
@@ -21,8 +22,8 @@ class Template {
 public:
     static Result<Template> parse(std::string_view text);
 
-    /// `methods` holds fields of the top level that `{{json .}}` does not show; an object among them takes an argument:
-    /// {{.Label "key"}}.
+    /// `methods` holds fields of the top level that `{{json .}}` does not show; an object among
+    /// them takes an argument: {{.Label "key"}}.
     Result<std::string> render(const Json& data, const Json& methods = Json::object()) const;
 
     Template(Template&&) noexcept;

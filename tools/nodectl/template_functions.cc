@@ -76,7 +76,8 @@ Result<Json> index(Arguments arguments) {
     for (const Json& key : arguments.subspan(1)) {
         if (value.is_object() && key.is_string()) {
             const auto found = value.find(key.get_ref<const std::string&>());
-            // Go answers with the zero value of the map's type; for docker's maps that prints as nothing.
+            // Go answers with the zero value of the map's type; for docker's maps that prints as
+            // nothing.
             Json next = found == value.end() ? Json("") : *found;
             value = std::move(next);
         } else if (value.is_array() && key.is_number_integer()) {
@@ -87,7 +88,8 @@ Result<Json> index(Arguments arguments) {
             Json next = value[static_cast<size_t>(at)];
             value = std::move(next);
         } else {
-            return fail(std::string("error calling index: can't index item of type ") + type_name(value));
+            return fail(std::string("error calling index: can't index item of type ") +
+                        type_name(value));
         }
     }
     return value;
@@ -148,7 +150,8 @@ Result<Json> formatted(Arguments arguments) {
             continue;
         }
         const size_t end = format.find_first_not_of("+-# 0123456789.", i + 1);
-        if (end == std::string::npos || end - i > 12) return fail("error calling printf: bad format " + format);
+        if (end == std::string::npos || end - i > 12)
+            return fail("error calling printf: bad format " + format);
         const std::string verb = format.substr(i, end - i + 1);
         i = end;
         if (verb.back() == '%') {
@@ -168,7 +171,8 @@ Result<int> compare(std::string_view name, const Json& left, const Json& right) 
     if (left.is_number() && right.is_number()) {
         return left < right ? -1 : right < left ? 1 : 0;
     }
-    if (left.type() != right.type()) return fail("error calling " + std::string(name) + ": incompatible types for comparison");
+    if (left.type() != right.type())
+        return fail("error calling " + std::string(name) + ": incompatible types for comparison");
     return left < right ? -1 : right < left ? 1 : 0;
 }
 
@@ -212,7 +216,8 @@ Result<Json> truncated(Arguments arguments) {
 Result<Json> title(Arguments arguments) {
     std::string text = to_text(arguments[0]);
     for (size_t i = 0; i < text.size(); i++) {
-        if (i == 0 || text[i - 1] == ' ') text[i] = static_cast<char>(toupper(static_cast<unsigned char>(text[i])));
+        if (i == 0 || text[i - 1] == ' ')
+            text[i] = static_cast<char>(toupper(static_cast<unsigned char>(text[i])));
     }
     return Json(std::move(text));
 }
@@ -246,7 +251,8 @@ Result<Json> call_template_function(std::string_view name, Arguments arguments) 
     const auto wrong_count = [&] { return fail("wrong number of args for " + std::string(name)); };
     for (const Function& function : kFunctions) {
         if (function.name != name) continue;
-        if (arguments.size() < function.arguments_min || arguments.size() > function.arguments_max) return wrong_count();
+        if (arguments.size() < function.arguments_min || arguments.size() > function.arguments_max)
+            return wrong_count();
         return function.call(arguments);
     }
     for (const std::string_view comparison : {"eq", "ne", "lt", "le", "gt", "ge"}) {
@@ -254,7 +260,8 @@ Result<Json> call_template_function(std::string_view name, Arguments arguments) 
         if (arguments.size() < 2 || (name != "eq" && arguments.size() > 2)) return wrong_count();
         return compared(name, arguments);
     }
-    if (name == "and" || name == "or") return arguments.empty() ? wrong_count() : chosen(name, arguments);
+    if (name == "and" || name == "or")
+        return arguments.empty() ? wrong_count() : chosen(name, arguments);
     return fail("function \"" + std::string(name) + "\" not defined");
 }
 

@@ -1,4 +1,5 @@
-// Text to syntax tree: see template_tree.h. First the text is cut at {{ and }}, then each action into tokens.
+// Text to syntax tree: see template_tree.h. First the text is cut at {{ and }}, then each action
+// into tokens.
 #include <cctype>
 #include <charconv>
 #include <optional>
@@ -8,7 +9,8 @@
 namespace noded::nodectl {
 
 std::string template_error(size_t offset, std::string_view what) {
-    return "template parsing error: template: :1:" + std::to_string(offset) + ": " + std::string(what);
+    return "template parsing error: template: :1:" + std::to_string(offset) + ": " +
+           std::string(what);
 }
 
 namespace {
@@ -63,13 +65,17 @@ Result<std::vector<Token>> tokenize(std::string_view source, size_t offset) {
             tokens.push_back({Token::Kind::text, std::move(*text)});
         } else if (byte == '.') {
             at = word_end(source, at + 1);
-            tokens.push_back({Token::Kind::field, std::string(source.substr(begin + 1, at - begin - 1))});
+            tokens.push_back(
+                {Token::Kind::field, std::string(source.substr(begin + 1, at - begin - 1))});
         } else if (byte == '$') {
             at = word_end(source, at + 1);
-            tokens.push_back({Token::Kind::variable, std::string(source.substr(begin, at - begin))});
+            tokens.push_back(
+                {Token::Kind::variable, std::string(source.substr(begin, at - begin))});
         } else if (isdigit(static_cast<unsigned char>(byte)) != 0 || byte == '-') {
             at++;
-            while (at < source.size() && (isalnum(static_cast<unsigned char>(source[at])) != 0 || source[at] == '.')) at++;
+            while (at < source.size() &&
+                   (isalnum(static_cast<unsigned char>(source[at])) != 0 || source[at] == '.'))
+                at++;
             tokens.push_back({Token::Kind::number, std::string(source.substr(begin, at - begin))});
         } else if (is_word_byte(byte)) {
             at = word_end(source, at);
@@ -78,7 +84,8 @@ Result<std::vector<Token>> tokenize(std::string_view source, size_t offset) {
             at += source.substr(at).starts_with(":=") ? 2 : 1;
             tokens.push_back({Token::Kind::symbol, std::string(source.substr(begin, at - begin))});
             if (std::string_view("|():=,").find(byte) == std::string_view::npos) {
-                return fail(template_error(offset, "unexpected \"" + tokens.back().text + "\" in template"));
+                return fail(template_error(
+                    offset, "unexpected \"" + tokens.back().text + "\" in template"));
             }
         }
     }
@@ -104,12 +111,15 @@ public:
         return true;
     }
 
-    std::unexpected<Error> error(std::string_view what) const { return fail(template_error(offset_, what)); }
+    std::unexpected<Error> error(std::string_view what) const {
+        return fail(template_error(offset_, what));
+    }
 
     /// Up to the end, or to the bracket that closes it.
     Result<Pipeline> pipeline(size_t depth = 0) {
         if (depth > kDepthMax) return error("too deeply nested");
-        Pipeline result{.variables = take_variables(), .commands = {}, .source = source_, .offset = offset_};
+        Pipeline result{
+            .variables = take_variables(), .commands = {}, .source = source_, .offset = offset_};
         for (;;) {
             TemplateCommand command;
             while (!at_end() && !at_symbol("|") && !at_symbol(")")) {
@@ -127,7 +137,8 @@ private:
         while (!at_end() && tokens_[next_].kind == Token::Kind::blank) next_++;
     }
     bool at_symbol(std::string_view symbol) const {
-        return !at_end() && tokens_[next_].kind == Token::Kind::symbol && tokens_[next_].text == symbol;
+        return !at_end() && tokens_[next_].kind == Token::Kind::symbol &&
+               tokens_[next_].text == symbol;
     }
     bool take_symbol(std::string_view symbol) {
         if (!at_symbol(symbol)) return false;
@@ -196,8 +207,12 @@ private:
         int64_t whole = 0;
         double real = 0;
         const char* end = text.data() + text.size();
-        if (const auto r = std::from_chars(text.data(), end, whole); r.ec == std::errc{} && r.ptr == end) return Json(whole);
-        if (const auto r = std::from_chars(text.data(), end, real); r.ec == std::errc{} && r.ptr == end) return Json(real);
+        if (const auto r = std::from_chars(text.data(), end, whole);
+            r.ec == std::errc{} && r.ptr == end)
+            return Json(whole);
+        if (const auto r = std::from_chars(text.data(), end, real);
+            r.ec == std::errc{} && r.ptr == end)
+            return Json(real);
         return error("bad number syntax: \"" + text + "\"");
     }
 
@@ -212,7 +227,8 @@ class TemplateParser {
 public:
     explicit TemplateParser(std::string_view text) : text_(text) {}
 
-    /// Up to the end of the template, or to {{end}} or {{else}} of the block around, which stay for the caller.
+    /// Up to the end of the template, or to {{end}} or {{else}} of the block around, which stay for
+    /// the caller.
     Result<std::vector<TemplateNode>> block(size_t depth) {
         std::vector<TemplateNode> nodes;
         if (depth > kDepthMax) return fail(template_error(at_, "too deeply nested"));
@@ -249,10 +265,12 @@ private:
     }
 
     static void trim_left(std::string_view& text) {
-        while (!text.empty() && isspace(static_cast<unsigned char>(text.front())) != 0) text.remove_prefix(1);
+        while (!text.empty() && isspace(static_cast<unsigned char>(text.front())) != 0)
+            text.remove_prefix(1);
     }
     static void trim_right(std::string_view& text) {
-        while (!text.empty() && isspace(static_cast<unsigned char>(text.back())) != 0) text.remove_suffix(1);
+        while (!text.empty() && isspace(static_cast<unsigned char>(text.back())) != 0)
+            text.remove_suffix(1);
     }
 
     /// The end of the action that begins at `begin`: the first }} outside of quotes.
@@ -317,7 +335,8 @@ private:
             return {};
         }
         node.otherwise = TRY(block(depth + 1));
-        if (!take_closer().at_word("end")) return fail(template_error(at_, "expected end; found {{else}}"));
+        if (!take_closer().at_word("end"))
+            return fail(template_error(at_, "expected end; found {{else}}"));
         return {};
     }
 

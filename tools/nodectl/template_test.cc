@@ -1,4 +1,5 @@
-// Tests of the template evaluator: docker's documented --format examples, and the messages for wrong ones.
+// Tests of the template evaluator: docker's documented --format examples, and the messages for
+// wrong ones.
 #include "tools/nodectl/template.h"
 
 #include <gtest/gtest.h>
@@ -52,7 +53,9 @@ TEST(Template, a_method_takes_its_argument) {
 
 TEST(Template, if_takes_the_branch_of_the_first_true_condition) {
     EXPECT_EQ(render("{{if .State.Running}}up{{else}}down{{end}}"), "up");
-    EXPECT_EQ(render("{{if .Empty}}a{{else if .State.ExitCode}}b{{else if .Size}}c{{else}}d{{end}}"), "c");
+    EXPECT_EQ(
+        render("{{if .Empty}}a{{else if .State.ExitCode}}b{{else if .Size}}c{{else}}d{{end}}"),
+        "c");
     EXPECT_EQ(render("{{if not .Nothing}}none{{end}}"), "none");
     EXPECT_EQ(render("{{if and .ID (eq .Size 42)}}yes{{end}}"), "yes");
 }
@@ -70,20 +73,24 @@ TEST(Template, with_moves_the_dot_and_variables_end_with_their_block) {
     EXPECT_EQ(render("{{with .Empty}}x{{else}}{{.ID}}{{end}}"), "3f2a");
     EXPECT_EQ(render("{{$x := .ID}}{{$x}}"), "3f2a");
     EXPECT_EQ(render("{{if $x := .ID}}{{$x}}{{end}}{{$x}}"),
-              "ERROR template parsing error: template: :1:31: executing \"\" at <$x>: undefined variable \"$x\"");
+              "ERROR template parsing error: template: :1:31: executing \"\" at <$x>: undefined "
+              "variable \"$x\"");
 }
 
 TEST(Template, functions_do_what_dockers_do) {
     EXPECT_EQ(render("{{join .Env \", \"}}"), "A=1, B=2");
     EXPECT_EQ(render("{{upper .Names}} {{lower \"AbC\"}} {{title \"ab cd\"}}"), "WEB abc Ab Cd");
-    EXPECT_EQ(render("{{index .Env 1}} {{index .Labels \"tier\"}} {{index .Labels \"none\"}}."), "B=2 front .");
+    EXPECT_EQ(render("{{index .Env 1}} {{index .Labels \"tier\"}} {{index .Labels \"none\"}}."),
+              "B=2 front .");
     EXPECT_EQ(render("{{len .Env}} {{len .Names}}"), "2 3");
     EXPECT_EQ(render("{{printf \"%s is %d, %5.1f%% %q %v\" .Names .Size 1.25 .ID .Env}}"),
               "web is 42,   1.2% \"3f2a\" [A=1 B=2]");
     EXPECT_EQ(render("{{index (split \"a/b/c\" \"/\") 1}}"), "b");
-    EXPECT_EQ(render("{{truncate .Names 2}}|{{pad .ID 1 2}}|{{println .ID .Size}}"), "we| 3f2a  |3f2a 42\n");
+    EXPECT_EQ(render("{{truncate .Names 2}}|{{pad .ID 1 2}}|{{println .ID .Size}}"),
+              "we| 3f2a  |3f2a 42\n");
     EXPECT_EQ(render("{{.Names | upper | printf \"%s-%s\" \"x\"}}"), "x-WEB");
-    EXPECT_EQ(render("{{ne .Size 1}} {{lt .Size 43}} {{ge .Size 43}} {{eq .ID \"a\" \"3f2a\"}}"), "true true false true");
+    EXPECT_EQ(render("{{ne .Size 1}} {{lt .Size 43}} {{ge .Size 43}} {{eq .ID \"a\" \"3f2a\"}}"),
+              "true true false true");
     EXPECT_EQ(render("{{or .Empty .ID}} {{and .ID .Size}}"), "3f2a 42");
 }
 
@@ -95,11 +102,14 @@ TEST(Template, dashes_trim_and_comments_vanish) {
 
 TEST(Template, a_field_that_is_not_there_is_an_error_as_in_docker) {
     EXPECT_EQ(render("{{.Foo}}"),
-              "ERROR template parsing error: template: :1:2: executing \"\" at <.Foo>: map has no entry for key \"Foo\"");
-    EXPECT_EQ(render("{{.Names.Foo}}"), "ERROR template parsing error: template: :1:2: executing \"\" at <.Names.Foo>: "
-                                        "can't evaluate field Foo in type string");
-    EXPECT_EQ(render("{{.None.Foo}}"), "ERROR template parsing error: template: :1:2: executing \"\" at <.None.Foo>: "
-                                       "nil pointer evaluating interface {}.Foo");
+              "ERROR template parsing error: template: :1:2: executing \"\" at <.Foo>: map has no "
+              "entry for key \"Foo\"");
+    EXPECT_EQ(render("{{.Names.Foo}}"),
+              "ERROR template parsing error: template: :1:2: executing \"\" at <.Names.Foo>: "
+              "can't evaluate field Foo in type string");
+    EXPECT_EQ(render("{{.None.Foo}}"),
+              "ERROR template parsing error: template: :1:2: executing \"\" at <.None.Foo>: "
+              "nil pointer evaluating interface {}.Foo");
 }
 
 TEST(Template, broken_templates_are_refused) {
@@ -107,13 +117,16 @@ TEST(Template, broken_templates_are_refused) {
     EXPECT_EQ(render("{{.ID"), start + "0: unclosed action");
     EXPECT_EQ(render("{{if .ID}}x"), start + "11: unexpected EOF");
     EXPECT_EQ(render("{{end}}"), start + "2: unexpected {{end}} or {{else}}");
-    EXPECT_EQ(render("{{foo .ID}}"), start + "2: executing \"\" at <foo .ID>: function \"foo\" not defined");
-    EXPECT_EQ(render("{{upper}}"), start + "2: executing \"\" at <upper>: wrong number of args for upper");
+    EXPECT_EQ(render("{{foo .ID}}"),
+              start + "2: executing \"\" at <foo .ID>: function \"foo\" not defined");
+    EXPECT_EQ(render("{{upper}}"),
+              start + "2: executing \"\" at <upper>: wrong number of args for upper");
     EXPECT_EQ(render("{{.ID | }}"), start + "2: missing value for command");
     EXPECT_EQ(render("{{(.ID}}"), start + "2: unclosed left paren");
     EXPECT_EQ(render("{{\"a}}"), start + "0: unclosed action");
-    EXPECT_EQ(render("{{index .Env 9}}"),
-              start + "2: executing \"\" at <index .Env 9>: error calling index: index out of range: 9");
+    EXPECT_EQ(
+        render("{{index .Env 9}}"),
+        start + "2: executing \"\" at <index .Env 9>: error calling index: index out of range: 9");
     EXPECT_EQ(render("{{#}}"), start + "2: unexpected \"#\" in template");
 }
 

@@ -32,7 +32,8 @@ TerminalSize terminal_size() {
 
 Status RawTerminal::enter() {
     if (isatty(STDIN_FILENO) == 0) return {};
-    if (tcgetattr(STDIN_FILENO, &g_saved) != 0) return fail_errno(errno, "read the mode of the terminal");
+    if (tcgetattr(STDIN_FILENO, &g_saved) != 0)
+        return fail_errno(errno, "read the mode of the terminal");
     static bool registered = false;
     if (!registered) atexit(restore);
     registered = true;

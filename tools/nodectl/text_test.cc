@@ -56,7 +56,8 @@ TEST(Units, times_are_read_as_rfc3339_or_as_a_duration_ago) {
     EXPECT_EQ(parse_time("10m", 1'000 * kSecondNs), 400 * kSecondNs);
     EXPECT_EQ(parse_time("1h30m", 10'000 * kSecondNs), 4'600 * kSecondNs);
     EXPECT_EQ(parse_time("1.5s", 2 * kSecondNs), kSecondNs / 2);
-    for (const char* wrong : {"", "soon", "10", "10x", "2023-11-14T22:13:20.Z", "2023-11-14T22:13:20+1", "m"}) {
+    for (const char* wrong :
+         {"", "soon", "10", "10x", "2023-11-14T22:13:20.Z", "2023-11-14T22:13:20+1", "m"}) {
         EXPECT_EQ(parse_time(wrong, 0), std::nullopt) << wrong;
     }
 }
@@ -79,7 +80,8 @@ TEST(Table, cells_are_aligned_and_the_last_one_is_not_padded) {
 }
 
 TEST(Table, width_is_counted_in_characters) {
-    EXPECT_EQ(align_tabs("aaaaaaaaaaaa\tx\nééééééééé\tx\n"), "aaaaaaaaaaaa   x\nééééééééé      x\n");
+    EXPECT_EQ(align_tabs("aaaaaaaaaaaa\tx\nééééééééé\tx\n"),
+              "aaaaaaaaaaaa   x\nééééééééé      x\n");
 }
 
 TEST(Table, long_text_ends_in_an_ellipsis) {
@@ -93,7 +95,9 @@ TEST(Filters, alternatives_of_one_key_and_all_of_different_keys) {
     const std::vector<std::string> arguments = {"name=a", "name=b", "status=running"};
     const auto filters = Filters::parse(arguments, keys);
     ASSERT_TRUE(filters);
-    const auto is = [](const char* value) { return [value](const std::string& wanted) { return wanted == value; }; };
+    const auto is = [](const char* value) {
+        return [value](const std::string& wanted) { return wanted == value; };
+    };
     EXPECT_TRUE(filters->any("name", is("b")));
     EXPECT_FALSE(filters->any("name", is("c")));
     EXPECT_FALSE(filters->all("name", is("b")));
@@ -108,7 +112,8 @@ TEST(Filters, wrong_ones_are_refused) {
     const std::vector<std::string> unknown = {"foo=1"};
     EXPECT_EQ(Filters::parse(no_value, keys).error().message,
               "invalid filter 'name': bad format of filter (expected name=value)");
-    EXPECT_EQ(Filters::parse(unknown, keys).error().message, "invalid filter 'foo'; known are name");
+    EXPECT_EQ(Filters::parse(unknown, keys).error().message,
+              "invalid filter 'foo'; known are name");
 }
 
 TEST(Filters, a_label_is_asked_for_by_key_or_by_value) {
@@ -160,8 +165,10 @@ TEST(Rows, a_table_has_the_headers_of_its_fields) {
     rows[0].fields = {{"ID", "3f"}, {"Names", "web"}};
     rows[0].methods["Label"] = {{"tier", "front"}};
     const Json headers = {{"ID", "CONTAINER ID"}, {"Names", "NAMES"}};
-    EXPECT_EQ(*render_rows(rows, "", "{{.ID}}\t{{.Names}}", headers), "CONTAINER ID   NAMES\n3f             web\n");
-    EXPECT_EQ(*render_rows(rows, "table {{.Names}}\\t{{.ID}}", "", headers), "NAMES     CONTAINER ID\nweb       3f\n");
+    EXPECT_EQ(*render_rows(rows, "", "{{.ID}}\t{{.Names}}", headers),
+              "CONTAINER ID   NAMES\n3f             web\n");
+    EXPECT_EQ(*render_rows(rows, "table {{.Names}}\\t{{.ID}}", "", headers),
+              "NAMES     CONTAINER ID\nweb       3f\n");
     EXPECT_EQ(*render_rows(rows, "json", "", headers), "{\"ID\":\"3f\",\"Names\":\"web\"}\n");
     EXPECT_EQ(*render_rows(rows, "{{.Names}}:{{.Label \"tier\"}}", "", headers), "web:front\n");
     EXPECT_FALSE(render_rows(rows, "{{.Foo}}", "", headers));

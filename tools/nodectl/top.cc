@@ -26,7 +26,8 @@ std::string start_time(int64_t started_ns) {
 std::string cpu_time(uint64_t milliseconds) {
     const unsigned long long seconds = milliseconds / 1000;
     char text[32];
-    snprintf(text, sizeof text, "%02llu:%02llu:%02llu", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    snprintf(text, sizeof text, "%02llu:%02llu:%02llu", seconds / 3600, seconds / 60 % 60,
+             seconds % 60);
     return text;
 }
 
@@ -36,14 +37,14 @@ int top(Invocation& call) {
     if (const auto status = call.parse({}, {.min = 1, .max = 1})) return *status;
     auto request = call.session.container().topRequest();
     request.setContainer(call.arguments[0]);
-    const auto response = OR_FAIL(
-        call, call.session.wait<capnp::Response<schema::Container::TopResults>>(request.send()));
+    const auto response = OR_FAIL(call, call.session.wait(request.send()));
     std::string text = "UID\tPID\tPPID\tC\tSTIME\tTTY\tTIME\tCMD\n";
     for (const auto process : response.getProcesses()) {
         const std::string user = process.getUser().cStr();
         const std::string tty = process.getTty().cStr();
-        text += (user.empty() ? std::to_string(process.getUid()) : user) + "\t" + std::to_string(process.getPid()) + "\t" +
-                std::to_string(process.getPpid()) + "\t" + std::to_string(process.getCpuPercent()) + "\t" +
+        text += (user.empty() ? std::to_string(process.getUid()) : user) + "\t" +
+                std::to_string(process.getPid()) + "\t" + std::to_string(process.getPpid()) + "\t" +
+                std::to_string(process.getCpuPercent()) + "\t" +
                 start_time(process.getStartedNs()) + "\t" + (tty.empty() ? "?" : tty) + "\t" +
                 cpu_time(process.getCpuTimeMs()) + "\t" + process.getCommand().cStr() + "\n";
     }

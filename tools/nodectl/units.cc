@@ -11,7 +11,9 @@ namespace noded::nodectl {
 std::string human_duration(int64_t seconds) {
     const int64_t minutes = seconds / 60;
     const int64_t hours = llround(static_cast<double>(seconds) / 3600);
-    const auto counted = [](int64_t count, const char* unit) { return std::to_string(count) + " " + unit; };
+    const auto counted = [](int64_t count, const char* unit) {
+        return std::to_string(count) + " " + unit;
+    };
     if (seconds < 1) return "Less than a second";
     if (seconds == 1) return "1 second";
     if (seconds < 60) return counted(seconds, "seconds");
@@ -156,7 +158,8 @@ std::optional<int64_t> take_fraction(std::string_view& text) {
 /// Reads "Z" or "+hh:mm" to seconds east of UTC; the text must end there.
 std::optional<int64_t> zone_offset(std::string_view text) {
     if (text == "Z" || text == "z") return 0;
-    if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':') return std::nullopt;
+    if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':')
+        return std::nullopt;
     const auto hours = parse_number(text.substr(1, 2));
     const auto minutes = parse_number(text.substr(4, 2));
     if (!hours || !minutes) return std::nullopt;

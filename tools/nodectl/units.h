@@ -1,4 +1,5 @@
-// Times, durations and sizes as docker writes and reads them. Pure but for the time zone. Called by the verbs.
+// Times, durations and sizes as docker writes and reads them. Pure but for the time zone. Called by
+// the verbs.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,8 @@ std::string human_size(uint64_t bytes);
 /// Real time now, nanoseconds since the epoch.
 int64_t now_ns();
 
-/// RFC 3339 in UTC; the fraction always has nine digits ("logs -t") or loses its trailing zeros ("inspect").
+/// RFC 3339 in UTC; the fraction always has nine digits ("logs -t") or loses its trailing zeros
+/// ("inspect").
 std::string rfc3339_fixed(int64_t time_ns);
 std::string rfc3339_short(int64_t time_ns);
 
@@ -31,8 +33,8 @@ std::string local_time(int64_t time_ns);
 /// Go's duration syntax: "10m", "1h30m", "1.5s". Nanoseconds; nothing if it is not one.
 std::optional<int64_t> parse_duration(std::string_view text);
 
-/// RFC 3339 ("2025-11-24", "2025-11-24T13:41:05.5Z", "…+01:00"; without a zone it is local), or a duration before now.
-/// Nanoseconds since the epoch.
+/// RFC 3339 ("2025-11-24", "2025-11-24T13:41:05.5Z", "…+01:00"; without a zone it is local), or a
+/// duration before now. Nanoseconds since the epoch.
 std::optional<int64_t> parse_time(std::string_view text, int64_t now);
 
 /// Seconds since the epoch with an optional fraction: "1700000000", "1700000000.25".

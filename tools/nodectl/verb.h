@@ -1,5 +1,5 @@
-// Verb: one line of the table in verbs.cc, and Invocation: one use of it. Every verb has a file of its own with one
-// function `int VERB(Invocation&)` that returns the exit status.
+// Verb: one line of the table in verbs.cc, and Invocation: one use of it. Every verb has a file of
+// its own with one function `int VERB(Invocation&)` that returns the exit status.
 #pragma once
 
 #include <optional>
@@ -14,8 +14,8 @@
 
 namespace noded::nodectl {
 
-constexpr int kUsageStatus = 1;
-constexpr int kRunFailed = 125;  ///< run, create and exec: nodectl or noded failed, not the command in the container
+constexpr int kFailed = 1;
+constexpr int kRunFailed = 125;  ///< nodectl or noded failed, not the command in the container
 
 class Invocation;
 
@@ -24,7 +24,8 @@ struct Verb {
     const char* usage;        ///< "[OPTIONS] CONTAINER [CONTAINER...]"
     const char* description;  ///< one line
     int (*function)(Invocation&);
-    int failure = kUsageStatus;  ///< exit status for a wrong command line
+    int wrong_usage = kFailed;  ///< exit status for a wrong command line
+    int failure = kFailed;      ///< exit status for a command that noded refused
     Order order = Order::anywhere;
 
     std::string main_spelling() const;
@@ -40,11 +41,15 @@ struct Arity {
 
 class Invocation {
 public:
-    Invocation(const Verb& verb, std::string spelling, std::vector<std::string> arguments, Session& session)
-        : verb(verb), spelling(std::move(spelling)), arguments(std::move(arguments)), session(session) {}
+    Invocation(const Verb& verb, std::string spelling, std::vector<std::string> arguments,
+               Session& session)
+        : verb(verb),
+          spelling(std::move(spelling)),
+          arguments(std::move(arguments)),
+          session(session) {}
 
-    /// Reads the options; `arguments` keeps what is not one. A status: help was printed, or the command line is wrong
-    /// and that was said.
+    /// Reads the options; `arguments` keeps what is not one. A status: help was printed, or the
+    /// command line is wrong and that was said.
     std::optional<int> parse(std::span<const Option> options, Arity arity);
 
     /// Says "Error: MESSAGE" and gives the status of a failure of this verb.

@@ -9,33 +9,39 @@ namespace {
 constexpr const char* kContainers = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 constexpr Verb kVerbs[] = {
-    {"run,container run", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create and run a new container from an image", run,
-     kRunFailed, Order::stops_early},
-    {"create,container create", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container", create, kRunFailed,
+    {"run,container run", "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+     "Create and run a new container from an image", run, kRunFailed, kRunFailed,
      Order::stops_early},
+    {"create,container create", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container",
+     create, kRunFailed, kRunFailed, Order::stops_early},
     {"start,container start", kContainers, "Start one or more stopped containers", start},
     {"stop,container stop", kContainers, "Stop one or more running containers", stop},
     {"kill,container kill", kContainers, "Kill one or more running containers", kill_container},
     {"rm,container rm,container remove", kContainers, "Remove one or more containers", rm},
     {"ps,container ls,container list,container ps", "[OPTIONS]", "List containers", ps},
-    {"exec,container exec", "[OPTIONS] CONTAINER COMMAND [ARG...]", "Execute a command in a running container", exec,
-     kRunFailed, Order::stops_early},
+    {"exec,container exec", "[OPTIONS] CONTAINER COMMAND [ARG...]",
+     "Execute a command in a running container", exec, kRunFailed, kFailed, Order::stops_early},
     {"logs,container logs", "[OPTIONS] CONTAINER", "Fetch the logs of a container", logs},
-    {"wait,container wait", "CONTAINER [CONTAINER...]", "Block until containers stop, then print their exit codes",
-     wait_container},
+    {"wait,container wait", "CONTAINER [CONTAINER...]",
+     "Block until containers stop, then print their exit codes", wait_container},
     {"top,container top", "CONTAINER", "Display the running processes of a container", top},
-    {"inspect", "[OPTIONS] NAME|ID [NAME|ID...]", "Show everything about containers and images, as JSON", inspect},
-    {"container inspect", kContainers, "Show everything about containers, as JSON", inspect_container},
-    {"image inspect", "[OPTIONS] IMAGE [IMAGE...]", "Show everything about images, as JSON", inspect_image},
+    {"inspect", "[OPTIONS] NAME|ID [NAME|ID...]",
+     "Show everything about containers and images, as JSON", inspect},
+    {"container inspect", kContainers, "Show everything about containers, as JSON",
+     inspect_container},
+    {"image inspect", "[OPTIONS] IMAGE [IMAGE...]", "Show everything about images, as JSON",
+     inspect_image},
     {"images,image ls,image list", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", images},
-    {"image import,import", "[OPTIONS] FILE|- [REPOSITORY[:TAG]]", "Make an image of a root file system archive",
-     image_import},
-    {"image load,load", "[OPTIONS]", "Load images from an archive made by docker save, or an OCI layout", image_load},
+    {"image import,import", "[OPTIONS] FILE|- [REPOSITORY[:TAG]]",
+     "Make an image of a root file system archive", image_import},
+    {"image load,load", "[OPTIONS]",
+     "Load images from an archive made by docker save, or an OCI layout", image_load},
     {"rmi,image rm,image remove", "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", rmi},
     {"tag,image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image another name", tag},
     {"events", "[OPTIONS]", "Show the events of the node: its history, or as they happen", events},
     {"plugin ls,plugin list", "[OPTIONS]", "List plugins", plugin_ls},
-    {"plugin inspect", "[OPTIONS] PLUGIN [PLUGIN...]", "Show everything about plugins, as JSON", plugin_inspect},
+    {"plugin inspect", "[OPTIONS] PLUGIN [PLUGIN...]", "Show everything about plugins, as JSON",
+     plugin_inspect},
     {"call", "PLUGIN METHOD [JSON|-]", "Call a method of a plugin", call_plugin},
     {"version", "[OPTIONS]", "Show the versions of nodectl and noded", version},
     {"info", "[OPTIONS]", "Show information about the node", info},
@@ -53,7 +59,7 @@ std::string Verb::main_spelling() const {
 int Invocation::wrong(const std::string& message) const {
     const std::string name = "nodectl " + spelling;
     write_all(STDERR_FILENO, message + "\nSee '" + name + " --help'.\n");
-    return verb.failure;
+    return verb.wrong_usage;
 }
 
 namespace {
@@ -74,7 +80,8 @@ std::optional<int> Invocation::parse(std::span<const Option> options, Arity arit
     auto parsed = parse_options(options, arguments, verb.order);
     if (!parsed) return wrong(parsed.error().message);
     const std::string name = "nodectl " + spelling;
-    const std::string usage = "Usage:  " + name + " " + verb.usage + "\n\n" + verb.description + "\n";
+    const std::string usage =
+        "Usage:  " + name + " " + verb.usage + "\n\n" + verb.description + "\n";
     if (parsed->help) {
         print(usage + "\nOptions:\n" + describe_options(options));
         return 0;
@@ -83,7 +90,7 @@ std::optional<int> Invocation::parse(std::span<const Option> options, Arity arit
     if (arguments.size() < arity.min || arguments.size() > arity.max) {
         write_all(STDERR_FILENO,
                   arity_message(name, arity) + "\nSee '" + name + " --help'.\n\n" + usage);
-        return verb.failure;
+        return verb.wrong_usage;
     }
     if (auto connected = session.connect(); !connected) return failed(connected.error());
     return std::nullopt;

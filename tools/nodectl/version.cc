@@ -11,8 +11,8 @@ int version(Invocation& call) {
         {'f', "format", &format, "string", "Format output using a Go template, or json"},
     };
     if (const auto status = call.parse(options, {.max = 0})) return *status;
-    const auto response = OR_FAIL(call, call.session.wait<capnp::Response<schema::Node::VersionResults>>(
-                                            call.session.node().versionRequest().send()));
+    const auto response =
+        OR_FAIL(call, call.session.wait(call.session.node().versionRequest().send()));
     const auto server = response.getVersion();
     const Json document = {
         {"Client", {{"Version", kVersion}}},
@@ -23,12 +23,13 @@ int version(Invocation& call) {
           {"KernelVersion", server.getKernel().cStr()},
           {"Pid", server.getPid()}}},
     };
-    const std::string text = std::string("Client: nodectl\n Version:           ") + kVersion +
-                             "\n\nServer: noded\n Version:           " + server.getVersion().cStr() +
-                             "\n Git commit:        " + server.getGitCommit().cStr() +
-                             "\n Plugin ABI:        " + server.getAbi().cStr() +
-                             "\n Kernel:            " + server.getKernel().cStr() +
-                             "\n Process:           " + std::to_string(server.getPid()) + "\n";
+    const std::string text =
+        std::string("Client: nodectl\n Version:           ") + kVersion +
+        "\n\nServer: noded\n Version:           " + server.getVersion().cStr() +
+        "\n Git commit:        " + server.getGitCommit().cStr() +
+        "\n Plugin ABI:        " + server.getAbi().cStr() +
+        "\n Kernel:            " + server.getKernel().cStr() +
+        "\n Process:           " + std::to_string(server.getPid()) + "\n";
     print(OR_FAIL(call, render_document(document, format, text)));
     return 0;
 }

@@ -13,8 +13,10 @@
 namespace noded::nodectl {
 namespace {
 
-/// Whether the kernel can say when it is ready; /dev/null and regular files always are.
-bool can_wait_for(int fd) {
+/// Whether the kernel can say when it is ready; regular files and /dev/null always are.
+bool can_wait_for(int fd, mode_t mode) {
+    if (S_ISFIFO(mode) || S_ISSOCK(mode)) return true;
+    if (S_ISREG(mode) || S_ISDIR(mode)) return false;
     const int epoll = epoll_create1(EPOLL_CLOEXEC);
     epoll_event event{};
     const bool can = epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
@@ -24,30 +26,38 @@ bool can_wait_for(int fd) {
 
 }  // namespace
 
-WatchedFd::WatchedFd(kj::UnixEventPort& port, int fd) : fd_(fd) {
+WatchedFd::WatchedFd(kj::UnixEventPort& port, int fd) : port_(port), fd_(fd) {
     struct stat status {};
-    const bool exists = fstat(fd, &status) == 0;
-    bounded_ = exists && (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode) || S_ISSOCK(status.st_mode));
-    if (!exists || !can_wait_for(fd)) return;
-    observer_ = kj::heap<kj::UnixEventPort::FdObserver>(port, fd, kj::UnixEventPort::FdObserver::OBSERVE_READ_WRITE);
+    const mode_t mode = fstat(fd, &status) == 0 ? status.st_mode : S_IFREG;
+    can_wait_ = can_wait_for(fd, mode);
+    bounded_ = S_ISFIFO(mode) || S_ISCHR(mode) || S_ISSOCK(mode);
 }
 
 bool WatchedFd::ready(short events) const {
-    if (observer_.get() == nullptr) return true;
+    if (!can_wait_) return true;
     pollfd state{.fd = fd_, .events = events, .revents = 0};
     return poll(&state, 1, 0) > 0;
 }
 
+kj::UnixEventPort::FdObserver& WatchedFd::observer() {
+    if (observer_.get() == nullptr) {
+        observer_ = kj::heap<kj::UnixEventPort::FdObserver>(
+            port_, fd_, kj::UnixEventPort::FdObserver::OBSERVE_READ_WRITE);
+    }
+    return *observer_;
+}
+
 kj::Promise<void> WatchedFd::readable() {
     if (ready(POLLIN)) return kj::READY_NOW;
-    return observer_->whenBecomesReadable();
+    return observer().whenBecomesReadable();
 }
 
 kj::Promise<void> WatchedFd::writable() {
     if (ready(POLLOUT)) return kj::READY_NOW;
     if (!writable_waiting_) {
         writable_waiting_ = true;
-        writable_ = observer_->whenBecomesWritable().then([this] { writable_waiting_ = false; }).fork();
+        writable_ =
+            observer().whenBecomesWritable().then([this] { writable_waiting_ = false; }).fork();
     }
     KJ_IF_MAYBE(shared, writable_) return shared->addBranch();
     return kj::READY_NOW;

@@ -1,7 +1,9 @@
-// WatchedFd: waits until a descriptor can be read or written without blocking, and leaves it blocking.
+// WatchedFd: waits until a descriptor can be read or written without blocking, and leaves it
+// blocking.
 //
-// nodectl's standard streams are shared with other processes, so O_NONBLOCK must not be set on them; they may also be
-// regular files, which epoll refuses and which are always ready. Called by the relay and by `logs -f`.
+// nodectl's standard streams are shared with other processes, so O_NONBLOCK must not be set on
+// them; they may also be regular files, which epoll refuses and which are always ready. Called by
+// the relay and by `logs -f`.
 #pragma once
 
 #include <kj/async-unix.h>
@@ -21,10 +23,13 @@ public:
 
 private:
     bool ready(short events) const;
+    kj::UnixEventPort::FdObserver& observer();
 
+    kj::UnixEventPort& port_;
     int fd_;
-    bool bounded_ = false;  ///< a pipe or terminal: only so many bytes are sure not to block
-    kj::Own<kj::UnixEventPort::FdObserver> observer_;  ///< null: always ready
+    bool can_wait_ = false;  ///< otherwise it is always ready
+    bool bounded_ = false;   ///< a pipe or terminal: only so many bytes are sure not to block
+    kj::Own<kj::UnixEventPort::FdObserver> observer_;  ///< made when there is something to wait for
     kj::Maybe<kj::ForkedPromise<void>> writable_;      ///< shared by all who wait
     bool writable_waiting_ = false;
 };
