@@ -164,6 +164,8 @@ TEST_F(ContainerEffects, launch_waits_for_the_rootfs_and_names_it) {
     EXPECT_EQ(spec.find("/cg/cpuset"), std::string::npos);
     EXPECT_NE(spec.find(run_folder()), std::string::npos);
     EXPECT_FALSE(shim().take());
+    prepare_rootfs();
+    EXPECT_FALSE(shim().take()) << "a shim that serves a run is left alone";
 }
 
 TEST_F(ContainerEffects, nothing_happens_before_the_start_is_durable) {
@@ -307,6 +309,7 @@ TEST_F(ContainerEffects, removal_ends_when_both_sides_are_done_in_either_order) 
         EXPECT_TRUE(sys().traces_of(id).empty());
     }
     EXPECT_EQ(host.count<schema::ContainerRemoved>(), 2u);
+    EXPECT_EQ(host.stale_proposals(), 0u) << "proposed before both were done";
 }
 
 TEST_F(ContainerEffects, auto_remove_leaves_nothing) {
@@ -582,6 +585,25 @@ TEST_F(ContainerEffects, the_grace_period_of_a_stop_counts_from_its_event) {
     host.advance(7'000'000'000);
     sys().listening.insert(run_folder());
     host.restart();
+    FakeShim& its = shim();
+    const auto packet = its.take();
+    its.say_status(packet->header.tag, ShimState::running, 77, 0);
+    settle();
+    EXPECT_EQ(its.take()->header.type, ControlType::signal);
+    host.advance(2'900'000'000);
+    EXPECT_FALSE(its.take());
+    host.advance(200'000'000);
+    const auto last = its.take();
+    ASSERT_TRUE(last);
+    EXPECT_EQ(last->header.type, ControlType::signal);
+}
+
+TEST_F(ContainerEffects, a_snapshot_keeps_the_grace_period_of_a_stop) {
+    start();
+    ASSERT_TRUE(command<schema::StopContainer>([](auto in) { in.setTimeoutSeconds(10); }).accepted);
+    host.advance(7'000'000'000);
+    sys().listening.insert(run_folder());
+    host.restart_from_snapshot();
     FakeShim& its = shim();
     const auto packet = its.take();
     its.say_status(packet->header.tag, ShimState::running, 77, 0);
