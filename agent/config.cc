@@ -1,3 +1,4 @@
+// Command line and configuration file become one Config; called once by main.
 #include "agent/config.h"
 
 #include <unistd.h>
@@ -12,19 +13,22 @@
 
 namespace noded {
 
-const char kUsage[] =
-    "usage: noded [--state-dir DIR] [--runtime-dir DIR] [--plugin-dir DIR] [--libexec-dir DIR]\n"
-    "             [--config FILE] [--log-level LEVEL] [--version] [--help]\n"
-    "\n"
-    "The node agent. Runs in the foreground; ready is told by sd_notify(3). SIGTERM stops it, containers go on.\n"
-    "\n"
-    "  --state-dir DIR      log, images, containers; survives a reboot     (default /var/lib/noded)\n"
-    "  --runtime-dir DIR    sockets and what a reboot forgets              (default /run/noded)\n"
-    "  --plugin-dir DIR     *.so in it are loaded, now and when they appear (default ../lib/noded/plugins)\n"
-    "  --libexec-dir DIR    where the shim is                              (default ../libexec/noded)\n"
-    "  --config FILE        JSON object with these settings in camelCase, and socketGroup, logSegmentBytes,\n"
-    "                       logSegmentsMax; the command line wins\n"
-    "  --log-level LEVEL    error, warning, info or debug                  (default info)\n";
+const char kUsage[] = R"(usage: noded [--state-dir DIR] [--runtime-dir DIR] [--plugin-dir DIR]
+             [--libexec-dir DIR]
+             [--config FILE] [--log-level LEVEL] [--version] [--help]
+
+The node agent. Runs in the foreground and tells by sd_notify(3) when it is ready. SIGTERM stops it,
+containers go on.
+
+  --state-dir DIR     log, images, containers; survives a reboot       (/var/lib/noded)
+  --runtime-dir DIR   sockets and what a reboot forgets                (/run/noded)
+  --plugin-dir DIR    *.so in it are loaded, now and when they appear  (../lib/noded/plugins)
+  --libexec-dir DIR   where the shim is                                (../libexec/noded)
+  --log-level LEVEL   error, warning, info or debug                    (info)
+  --config FILE       JSON object with these settings in camelCase, and socketGroup (a group that
+                      may use the socket besides root), logSegmentBytes, logSegmentsMax; the
+                      command line wins
+)";
 
 /// `sub` below the folder above the one that this program is in: bin/noded → lib/noded/plugins.
 static std::string beside_program(const char* sub) {
@@ -65,7 +69,8 @@ static Status read_file(const std::string& path, Config& config) {
         for (const Setting& setting : kSettings) {
             if (key == setting.key) found = &setting;
         }
-        if (found == nullptr) return fail("the configuration " + path + " has an unknown key: " + key);
+        if (found == nullptr)
+            return fail("the configuration " + path + " has an unknown key: " + key);
         if (found->text != nullptr && value.is_string()) {
             config.*found->text = value.get<std::string>();
         } else if (found->number != nullptr && value.is_number_unsigned()) {
@@ -78,7 +83,8 @@ static Status read_file(const std::string& path, Config& config) {
 }
 
 /// The value of `flag` if argument `i` is it, as "--flag value" or "--flag=value".
-static Result<std::optional<std::string>> value_of(const char* flag, int argc, char** argv, int& i) {
+static Result<std::optional<std::string>> value_of(const char* flag, int argc, char** argv,
+                                                   int& i) {
     const size_t length = strlen(flag);
     if (strncmp(argv[i], flag, length) != 0) return std::nullopt;
     if (argv[i][length] == '=') return argv[i] + length + 1;
@@ -87,21 +93,37 @@ static Result<std::optional<std::string>> value_of(const char* flag, int argc, c
     return argv[++i];
 }
 
+std::optional<Severity> severity_of(const std::string& level) {
+    if (level == "error") return Severity::error;
+    if (level == "warning") return Severity::warning;
+    if (level == "info") return Severity::info;
+    if (level == "debug") return Severity::debug;
+    return std::nullopt;
+}
+
 static Status check(Config& config) {
-    for (std::string* dir : {&config.state_dir, &config.runtime_dir, &config.plugin_dir, &config.libexec_dir}) {
-        if (dir->empty() || dir->front() != '/') return fail("\"" + *dir + "\" is not an absolute path");
+    for (std::string* dir :
+         {&config.state_dir, &config.runtime_dir, &config.plugin_dir, &config.libexec_dir}) {
+        if (dir->empty() || dir->front() != '/')
+            return fail("\"" + *dir + "\" is not an absolute path");
         while (dir->size() > 1 && dir->back() == '/') dir->pop_back();
     }
     // The longest socket below the runtime directory must fit into sockaddr_un (unix(7)).
     constexpr size_t runtime_dir_max = 108 - 1 - sizeof "/plugins/container/" - 24;
     if (config.runtime_dir.size() > runtime_dir_max) {
-        return fail("the runtime directory's path is longer than " + std::to_string(runtime_dir_max) +
-                    " bytes, which sockets in it do not allow");
+        return fail("the runtime directory's path is longer than " +
+                    std::to_string(runtime_dir_max) + " bytes, which sockets in it do not allow");
+    }
+    if (!severity_of(config.log_level)) {
+        return fail("\"" + config.log_level +
+                    "\" is not a log level: error, warning, info or debug");
     }
     const uint64_t segment = config.log_segment_bytes;
-    if (segment != 0 && (segment % limits::log_block_bytes != 0 || segment < limits::log_batch_bytes_max * 2)) {
-        return fail("logSegmentBytes must be a multiple of " + std::to_string(limits::log_block_bytes) +
-                    " and at least " + std::to_string(limits::log_batch_bytes_max * 2));
+    if (segment != 0 &&
+        (segment % limits::log_block_bytes != 0 || segment < limits::log_batch_bytes_max * 2)) {
+        return fail("logSegmentBytes must be a multiple of " +
+                    std::to_string(limits::log_block_bytes) + " and at least " +
+                    std::to_string(limits::log_batch_bytes_max * 2));
     }
     return {};
 }

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "agent/base/logger.h"
 #include "agent/base/result.h"
 
 namespace noded {
@@ -22,6 +24,9 @@ struct Config {
 };
 
 extern const char kUsage[];
+
+/// What a log level names; nothing if it is none.
+std::optional<Severity> severity_of(const std::string& level);
 
 /// Reads arguments and, if one names it, the file. The error is a sentence for whoever typed them.
 Result<Config> read_config(int argc, char** argv);

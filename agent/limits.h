@@ -1,5 +1,5 @@
-// Every bound of the daemon. What comes from outside is checked against these before anything is done with it;
-// the assertions below say how they hang together.
+// Every bound of the daemon. What comes from outside is checked against these before anything is
+// done with it; the assertions below say how they hang together.
 #pragma once
 
 #include <cstddef>
@@ -15,12 +15,14 @@ constexpr size_t log_batch_records_max = 4096;
 constexpr size_t log_segment_bytes = 64 << 20;
 constexpr size_t log_segments_max = 64;                 ///< sealed and open ones together
 constexpr uint64_t snapshot_every_events = 1 << 16;
-constexpr uint64_t events_kept_min = 1 << 20;           ///< history that stays readable behind a snapshot
+/// history that stays readable behind a snapshot
+constexpr uint64_t events_kept_min = 1 << 20;
 
 // Pipeline.
 constexpr size_t commands_queued_max = 8192;            ///< more are refused with "busy"
 constexpr size_t events_per_command_max = 64;
-constexpr size_t command_events_bytes_max = (1 << 20) - (16 << 10);  ///< payloads of one command's events together
+/// payloads of one command's events together
+constexpr size_t command_events_bytes_max = (1 << 20) - (16 << 10);
 constexpr size_t command_ids_remembered_max = 65536;    ///< a retry of an older id is refused
 constexpr size_t proposals_queued_max = 65536;
 
@@ -38,7 +40,8 @@ constexpr size_t events_per_page_max = 1024;
 
 // Plugins.
 constexpr size_t plugins_max = 64;
-constexpr size_t plugin_types_max = 256;                ///< commands, events or folds that one descriptor names
+/// commands, events or folds that one descriptor names
+constexpr size_t plugin_types_max = 256;
 constexpr size_t plugin_timers_max = 65536;
 constexpr size_t plugin_fds_max = 65536;
 constexpr size_t plugin_snapshot_bytes_max = 256 << 20;
@@ -51,11 +54,14 @@ constexpr size_t publish_queue_messages_max = 65536;
 
 static_assert(log_batch_bytes_max % log_block_bytes == 0);
 static_assert(log_segment_bytes % log_block_bytes == 0);
-static_assert(log_payload_bytes_max * 2 <= log_batch_bytes_max, "the largest event fits into a batch");
-static_assert(command_events_bytes_max + events_per_command_max * 128 <= log_payload_bytes_max,
-              "what one command causes, record headers included, takes no more room than the largest event");
+static_assert(log_payload_bytes_max * 2 <= log_batch_bytes_max,
+              "the largest event fits into a batch");
+static_assert(
+    command_events_bytes_max + events_per_command_max * 128 <= log_payload_bytes_max,
+    "what one command causes, record headers included, takes no more room than the largest event");
 static_assert(log_batch_bytes_max * 4 <= log_segment_bytes, "a segment holds several batches");
-static_assert(log_payload_bytes_max <= rpc_message_bytes_max, "a command that can be logged can be sent");
+static_assert(log_payload_bytes_max <= rpc_message_bytes_max,
+              "a command that can be logged can be sent");
 static_assert(publish_bytes_max >= log_payload_bytes_max, "every event can be published");
 
 }  // namespace noded::limits

@@ -1,7 +1,8 @@
 // noded: builds every object by hand, in dependency order, then runs until a signal says stop.
 //
-// Start-up: recover the log, load the newest snapshot, replay by fold alone, let each plugin reconcile its state with
-// the kernel, and only then open the sockets. noded is crash-only: a kill at any instant takes the same way.
+// Start-up: recover the log, load the newest snapshot, replay by fold alone, let each plugin
+// reconcile its state with the kernel, and only then open the sockets. noded is crash-only: a kill
+// at any instant takes the same way.
 #include <grp.h>
 #include <malloc.h>
 #include <sys/mman.h>
@@ -19,6 +20,7 @@
 
 #include "agent/base/check.h"
 #include "agent/base/logger.h"
+#include "agent/base/version.h"
 #include "agent/config.h"
 #include "agent/core/pipeline.h"
 #include "agent/core/replay.h"
@@ -32,7 +34,6 @@
 #include "agent/reactor/uring_reactor.h"
 #include "agent/rpc/node_service.h"
 #include "agent/snapshots.h"
-#include "agent/version.h"
 #include "ipc/rpc/server.h"
 #include "ipc/rpc/unix_socket.h"
 
@@ -45,8 +46,9 @@ struct StopSignal final : reactor::SignalHandler {
     void signal(const signalfd_siginfo& info) override {
         if (received) return;
         received = true;
-        log_line(Severity::info, "noded", std::string("stopping on ") + strsignal(static_cast<int>(info.ssi_signo)) +
-                 "; containers go on");
+        log_line(Severity::info, "noded",
+                 std::string("stopping on ") + strsignal(static_cast<int>(info.ssi_signo)) +
+                     "; containers go on");
     }
 };
 
@@ -55,10 +57,9 @@ struct Turn final : reactor::TurnEnd {
     host::PluginWatch& plugins;
     core::Pipeline& pipeline;
     Snapshots& snapshots;
-    reactor::Reactor& reactor;
 
-    Turn(host::PluginWatch& w, core::Pipeline& p, Snapshots& s, reactor::Reactor& r)
-        : plugins(w), pipeline(p), snapshots(s), reactor(r) {}
+    Turn(host::PluginWatch& w, core::Pipeline& p, Snapshots& s)
+        : plugins(w), pipeline(p), snapshots(s) {}
     void turn_end() override {
         plugins.turn_end();
         pipeline.turn_end();
@@ -83,12 +84,14 @@ struct Retry final : reactor::Completion {
 };
 
 Status make_directory(const std::string& path, mode_t mode) {
-    for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    for (size_t slash = path.find('/', 1); slash != std::string::npos;
+         slash = path.find('/', slash + 1)) {
         if (mkdir(path.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST) {
             return fail_errno(errno, "create directory " + path.substr(0, slash));
         }
     }
-    if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return fail_errno(errno, "create directory " + path);
+    if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
+        return fail_errno(errno, "create directory " + path);
     return {};
 }
 
@@ -104,7 +107,8 @@ void tell_ready() {
     if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
     const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     const std::string message = "READY=1\nMAINPID=" + std::to_string(getpid());
-    sendto(socket.get(), message.data(), message.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address),
+    sendto(socket.get(), message.data(), message.size(), MSG_NOSIGNAL,
+           reinterpret_cast<sockaddr*>(&address),
            static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
 }
 
@@ -114,8 +118,11 @@ Result<Fd> listen(const Config& config) {
     Fd socket = TRY(rpc::listen_unix(path, shared ? 0660 : 0600, SOMAXCONN));
     if (!shared) return socket;
     const group* group = getgrnam(config.socket_group.c_str());
-    if (group == nullptr) return fail("socketGroup names the group " + config.socket_group + ", which does not exist");
-    if (chown(path.c_str(), 0, group->gr_gid) != 0) return fail_errno(errno, "give " + path + " to " + group->gr_name);
+    if (group == nullptr)
+        return fail("socketGroup names the group " + config.socket_group +
+                    ", which does not exist");
+    if (chown(path.c_str(), 0, group->gr_gid) != 0)
+        return fail_errno(errno, "give " + path + " to " + group->gr_name);
     return socket;
 }
 
@@ -124,8 +131,9 @@ Result<std::unique_ptr<log::Storage>> open_state(reactor::Reactor& reactor, cons
     TRY_STATUS(make_directory(config.runtime_dir, 0755));
     auto storage = log::open_file_storage(reactor, config.state_dir + "/log");
     if (!storage && storage.error().code == EWOULDBLOCK) {
-        return fail("the state directory " + config.state_dir +
-                    " belongs to another noded that is running; stop it or choose another --state-dir");
+        return fail(
+            "the state directory " + config.state_dir +
+            " belongs to another noded that is running; stop it or choose another --state-dir");
     }
     return storage;
 }
@@ -141,76 +149,111 @@ void notice(const std::string& text) {
     if (!text.empty()) log_line(Severity::warning, "log", text);
 }
 
+/// What the state directory holds: the log, recovered, and the newest snapshot.
+struct Recovered {
+    std::unique_ptr<log::Storage> storage;
+    std::unique_ptr<log::Log> log;
+    std::optional<log::Snapshot> snapshot;
+};
+
+Result<Recovered> recover(reactor::Reactor& reactor, const Config& config) {
+    Recovered recovered;
+    std::string said;
+    recovered.storage = TRY(open_state(reactor, config));
+    recovered.log = TRY(log::open_log(*recovered.storage, &said, log_options(config)));
+    notice(said);
+    recovered.snapshot = TRY(log::load_newest_snapshot(*recovered.storage, &said));
+    notice(said);
+    const std::string remedy = "; restore " + config.state_dir + "/log from one backup";
+    const auto& [storage, log, snapshot] = recovered;
+    if (snapshot && snapshot->seq > log->durable_seq()) {
+        return fail("the snapshot at seq " + std::to_string(snapshot->seq) +
+                    " is newer than the log, which ends at seq " +
+                    std::to_string(log->durable_seq()) + remedy);
+    }
+    if (!snapshot && log->oldest_seq() > 1) {
+        return fail("the log begins at seq " + std::to_string(log->oldest_seq()) +
+                    " and no snapshot covers what was before" + remedy);
+    }
+    return recovered;
+}
+
+/// From snapshot and log to the state, by fold alone. Takes the snapshot.
+Status replay(core::Pipeline& pipeline, host::Host& host, log::Log& log,
+              std::optional<log::Snapshot> snapshot) {
+    if (snapshot) {
+        auto& sections = snapshot->sections;
+        if (const auto* core = snapshot->find(kCoreSection)) {
+            TRY_STATUS(pipeline.core().load(core->data));
+        }
+        std::erase_if(sections, [](const auto& section) { return section.name == kCoreSection; });
+    }
+    const uint64_t first = host.load_directory(snapshot ? &*snapshot : nullptr);
+    return core::replay(log, first, pipeline.core(), host);
+}
+
+/// Opens the sockets and runs until the stop signal.
+Status serve(const Config& config, reactor::UringReactor& reactor, rpc_service::Node& node,
+             Retry& retry, const StopSignal& stop) {
+    TRY_STATUS(node.outbox.open("ipc://" + config.runtime_dir + "/events.sock"));
+    auto server = std::make_unique<rpc::RpcServer>(
+        reactor, TRY(listen(config)),
+        [&node](const rpc::PeerCredentials& peer) -> capnp::Capability::Client {
+            return kj::heap<rpc_service::NodeService>(node, host::Caller{peer.uid, peer.gid});
+        });
+    node.clients = [&server] { return server->connections(); };
+    tell_ready();
+    log_line(Severity::info, "noded",
+             "ready, pid " + std::to_string(getpid()) + ", state in " + config.state_dir +
+                 ", seq " + std::to_string(node.log.durable_seq()));
+    reactor.run_until([&] {
+        retry.arm_if_needed();
+        return stop.received;
+    });
+    // A batch under way is told its end; commands that still queue are as good as never sent.
+    reactor.run_until([&] { return node.pipeline.quiescent(); });
+    node.stop();
+    reactor.stop();
+    return {};
+}
+
 Status run(const Config& config) {
     auto reactor = TRY(reactor::UringReactor::create());
     StopSignal stop;
     const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
     TRY_STATUS(reactor->signals(stop_signals, stop));
-
-    auto storage = TRY(open_state(*reactor, config));
-    std::string said;
-    auto log = TRY(log::open_log(*storage, &said, log_options(config)));
-    notice(said);
-    auto snapshot = TRY(log::load_newest_snapshot(*storage, &said));
-    notice(said);
-    if (snapshot && snapshot->seq > log->durable_seq()) {
-        return fail("the snapshot at seq " + std::to_string(snapshot->seq) + " is newer than the log, which ends at seq " +
-                    std::to_string(log->durable_seq()) + "; restore " + config.state_dir + "/log from one backup");
-    }
-
-    if (!snapshot && log->oldest_seq() > 1) {
-        return fail("the log begins at seq " + std::to_string(log->oldest_seq()) + " and no snapshot covers what was before; restore " +
-                    config.state_dir + "/log from one backup");
-    }
+    auto [storage, log, snapshot] = TRY(recover(*reactor, config));
+    const uint64_t snapshot_seq = snapshot ? snapshot->seq : 0;
 
     pub::Outbox outbox(*reactor);
-    host::Host host(*reactor, outbox,
-                    {config.state_dir, config.runtime_dir, config.libexec_dir, config.plugin_dir});
+    host::Host host(
+        *reactor, outbox,
+        {config.state_dir, config.runtime_dir, config.libexec_dir, config.plugin_dir});
     outbox.connect(host);
     core::Pipeline pipeline(host, *log, outbox);
     host.connect(pipeline, *log);
-    const uint64_t snapshot_seq = snapshot ? snapshot->seq : 0;
-    if (snapshot) {
-        if (const auto* core = snapshot->find(kCoreSection)) TRY_STATUS(pipeline.core().load(core->data));
-        std::erase_if(snapshot->sections, [](const auto& section) { return section.name == kCoreSection; });
-    }
-    const uint64_t first = host.load_directory(snapshot ? &*snapshot : nullptr);
-    snapshot.reset();
-    TRY_STATUS(core::replay(*log, first, pipeline.core(), host));
+    TRY_STATUS(replay(pipeline, host, *log, std::move(snapshot)));
 
     Snapshots snapshots(*storage, *log, pipeline, host, snapshot_seq);
     host::PluginWatch plugin_watch(*reactor, host, pipeline);
-    Turn turn(plugin_watch, pipeline, snapshots, *reactor);
+    Turn turn(plugin_watch, pipeline, snapshots);
     Retry retry(*reactor, pipeline);
     reactor->at_turn_end(turn);
     host.reconcile();
     if (const Status watching = plugin_watch.open(config.plugin_dir); !watching) {
         log_line(Severity::warning, "noded", watching.error().message);
     }
-
-    rpc_service::Node node{*reactor, pipeline, host, *log, outbox, kVersion, kGitCommit, "", {}, 0, snapshot_seq, {}};
+    rpc_service::Node node{*reactor, pipeline, host, *log, outbox};
+    node.version = kVersion;
     node.reactor_description = reactor->description();
     node.started_ns = reactor->clock().realtime_ns();
-    TRY_STATUS(outbox.open("ipc://" + config.runtime_dir + "/events.sock"));
-    auto server = std::make_unique<rpc::RpcServer>(
-        *reactor, TRY(listen(config)), [&node](const rpc::PeerCredentials& peer) -> capnp::Capability::Client {
-            return kj::heap<rpc_service::NodeService>(node, host::Caller{peer.uid, peer.gid});
-        });
-    node.clients = [&server] { return server->connections(); };
-    tell_ready();
-    log_line(Severity::info, "noded", "ready, pid " + std::to_string(getpid()) + ", state in " + config.state_dir +
-             ", seq " + std::to_string(log->durable_seq()));
-
-    reactor->run_until([&] {
-        retry.arm_if_needed();
-        return stop.received;
-    });
-    reactor->run_until([&] { return pipeline.quiescent(); });
-    snapshots.write();
-    host.stop();
-    outbox.close();
-    reactor->stop();
-    return {};
+    node.snapshot_seq = [&] { return snapshots.newest_seq(); };
+    node.stop = [&] {
+        snapshots.write();
+        host.stop();
+        outbox.close();
+    };
+    return serve(config, *reactor, node, retry, stop);
 }
 
 }  // namespace
@@ -228,9 +271,10 @@ int main(int argc, char** argv) {
         return 0;
     }
     if (config->show_version) {
-        printf("noded version %s, build %s\n", noded::kVersion, noded::kGitCommit);
+        printf("noded version %s\n", noded::kVersion);
         return 0;
     }
+    noded::set_log_threshold(*noded::severity_of(config->log_level));
     if (const noded::Status status = noded::run(*config); !status) {
         fprintf(stderr, "noded: %s\n", status.error().message.c_str());
         return 1;

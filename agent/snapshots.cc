@@ -1,3 +1,4 @@
+// Writing snapshots and releasing what they cover; see snapshots.h.
 #include "agent/snapshots.h"
 
 #include <algorithm>

@@ -10,12 +10,14 @@ namespace noded {
 
 class Snapshots {
 public:
-    Snapshots(log::Storage& storage, log::Log& log, core::Pipeline& pipeline, host::Host& host, uint64_t newest_seq)
+    Snapshots(log::Storage& storage, log::Log& log, core::Pipeline& pipeline, host::Host& host,
+              uint64_t newest_seq)
         : storage_(storage), log_(log), pipeline_(pipeline), host_(host), newest_seq_(newest_seq) {}
 
     /// Once per turn: writes one when enough events came since the last one.
     void turn_end();
-    /// At a clean stop, so that the next start replays nothing. Only while the pipeline is quiescent.
+    /// At a clean stop, so that the next start replays nothing. Only while the pipeline is
+    /// quiescent.
     void write();
 
     uint64_t newest_seq() const { return newest_seq_; }

@@ -91,7 +91,8 @@ struct RemoveContainer @0xf2b7a6d1c0e4a006 {
 }
 
 struct ExecContainer @0xf2b7a6d1c0e4a007 {
-  # The id of the exec is the id of this command. Its stdio, if any, was given with Container.attachExec before.
+  # The id of the exec is the id of this command. Its stdio, if any, was given with
+  # Container.attachExec before.
   container @0 :Text;
   argv @1 :List(Text);
   env @2 :List(Text);
@@ -202,13 +203,13 @@ interface Container @0xf2b7a6d1c0e4a020 {
   list @0 () -> (containers :List(ContainerState));
   inspect @1 (container :Text) -> (state :ContainerState);
   wait @2 (container :Text, until :Until) -> (result :WaitResult);
-  # Answers when the outcome is durable. A wait for a container that is not known yet, by full id, waits for it too:
-  # a client sends it together with the command.
+  # Answers when the outcome is durable. A wait for a container that is not known yet, by full id,
+  # waits for it too: a client sends it together with the command.
   attach @3 (container :Text, flags :UInt32) -> ();
   # With a descriptor (Node.callWithStream): one end of a stream socket on which attach frames
-  # (plugins/container/shim/attach_frames.h) then pass. Works before the container exists, by full id; what is
-  # given before the start loses no output. `flags` are the attach_* bits of plugins/container/shim/control.h, 0 for
-  # all three streams from now on.
+  # (plugins/container/shim/attach_frames.h) then pass. Works before the container exists, by full
+  # id; what is given before the start loses no output. `flags` are the attach_* bits of
+  # plugins/container/shim/control.h, 0 for all three streams from now on.
   attachExec @4 (execId :Text) -> ();
   # The same for the stdio of an exec whose command follows.
   waitExec @5 (execId :Text, started :Bool) -> (exitCode :UInt32, error :Text);

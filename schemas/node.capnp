@@ -1,9 +1,9 @@
 @0xd3a1f0c28a5b4e01;
-# The RPC of one node: what nodectl, gateways and other tools speak. Two-party Cap'n Proto over a unix socket
-# (R/noded.sock); the bootstrap capability is Node.
+# The RPC of one node: what nodectl, gateways and other tools speak. Two-party Cap'n Proto over a
+# unix socket (R/noded.sock); the bootstrap capability is Node.
 #
-# The node knows nothing of containers: commands, events, calls and streams are doors, and the plugins' own schemas
-# (container.capnp, storage.capnp) say what goes through them.
+# The node knows nothing of containers: commands, events, calls and streams are doors, and the
+# plugins' own schemas (container.capnp, storage.capnp) say what goes through them.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("noded::schema");
@@ -14,14 +14,16 @@ interface Node {
   info @1 () -> (info :Info);
 
   submit @2 (command :Command) -> (outcome :Outcome);
-  # Answers when the command's events are durable. Sending the same id again is harmless: it is decided once and
-  # answered with the seq that it got then.
+  # Answers when the command's events are durable. Sending the same id again is harmless: it is
+  # decided once and answered with the seq that it got then.
 
   plugin @3 (name :Text) -> (interface :Capability);
   # The Cap'n Proto interface that the plugin exports; cast it to the plugin's interface type.
 
-  callWithStream @4 (plugin :Text, method :UInt16, params :Data, stream :Stream) -> (results :Data, stream :Stream);
-  # A call that takes or gives a file descriptor. `params` and `results` are flat messages of the method's structs.
+  callWithStream @4 (plugin :Text, method :UInt16, params :Data, stream :Stream)
+      -> (results :Data, stream :Stream);
+  # A call that takes or gives a file descriptor. `params` and `results` are flat messages of the
+  # method's structs.
 
   callJson @5 (plugin :Text, method :Text, params :Text) -> (results :Text);
   # For plugins whose interface is JSON.
@@ -29,11 +31,12 @@ interface Node {
   plugins @6 () -> (plugins :List(Plugin));
 
   schema @7 (plugin :Text) -> (schema :Data);
-  # What `capnp compile -o-` printed for the plugin's schema (a CodeGeneratorRequest); empty if it has none.
+  # What `capnp compile -o-` printed for the plugin's schema (a CodeGeneratorRequest); empty if it
+  # has none.
 
   events @8 (since :UInt64, max :UInt32, waitMs :UInt32) -> (page :EventPage);
-  # Durable events with seq >= since, in order and without gaps, across restarts. With waitMs > 0 and none there
-  # it answers when there is one, or empty after that time.
+  # Durable events with seq >= since, in order and without gaps, across restarts. With waitMs > 0
+  # and none there it answers when there is one, or empty after that time.
 
   seqAt @9 (timeNs :Int64) -> (seq :UInt64);
   # Seq of the first event at or after a time; one past the newest if there is none.
@@ -45,10 +48,9 @@ interface Stream {
 
 struct Version {
   version @0 :Text;
-  gitCommit @1 :Text;
-  abi @2 :Text;         # "1.0"
-  kernel @3 :Text;
-  pid @4 :UInt32;
+  abi @1 :Text;         # "1.0"
+  kernel @2 :Text;
+  pid @3 :UInt32;
 }
 
 struct Info {
@@ -67,7 +69,6 @@ struct Info {
   clients @12 :UInt32;
   reactor @13 :Text;        # how the ring was set up
   publishEndpoint @14 :Text;
-  warnings @15 :List(Text);
 }
 
 struct Command {

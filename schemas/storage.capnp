@@ -7,8 +7,9 @@ $Cxx.namespace("noded::schema");
 # ---------------------------------------------------------------- commands
 
 struct ImportImage @0xe5e1f3a902c7b001 {
-  # `image import`: a root file system archive becomes an image of one layer. The archive is a regular file whose
-  # descriptor the client gave before with Storage.give under the id of this command.
+  # `image import`: a root file system archive becomes an image of one layer. The archive is a
+  # regular file whose descriptor the client gave before with Storage.give under the id of this
+  # command.
   reference @0 :Text;       # name[:tag]
   changes @1 :List(Text);   # Dockerfile instructions: "CMD [\"sh\"]", "ENV A=b"
   message @2 :Text;         # history comment
@@ -73,7 +74,8 @@ struct ImageUntagged @0xe5e1f3a902c7b016 {
 }
 
 struct ImageRemoved @0xe5e1f3a902c7b017 {
-  # No name and no container refers to it any more; its layers are deleted if no other image has them.
+  # No name and no container refers to it any more; its layers are deleted if no other image has
+  # them.
   id @0 :Text;
 }
 

@@ -39,7 +39,8 @@ TEST(Result, try_unwraps_or_returns_the_error) {
     EXPECT_EQ(*doubled(21), 42);
     const auto failed = doubled(fail_errno(EBUSY, "mount overlay on web/rootfs"));
     ASSERT_FALSE(failed.has_value());
-    EXPECT_EQ(failed.error().message, "mount overlay on web/rootfs: EBUSY (Device or resource busy)");
+    EXPECT_EQ(failed.error().message,
+              "mount overlay on web/rootfs: EBUSY (Device or resource busy)");
 }
 
 }  // namespace noded

@@ -1,3 +1,4 @@
+// Hexadecimal text, both ways; see bytes.h.
 #include "agent/base/bytes.h"
 
 namespace noded {

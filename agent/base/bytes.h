@@ -1,5 +1,5 @@
-// Spans of bytes, and the words they travel in. Payloads are Cap'n Proto messages in flat form (segment table,
-// then segments), always 8-byte aligned and a whole number of words.
+// Spans of bytes, and the words they travel in. Payloads are Cap'n Proto messages in flat form
+// (segment table, then segments), always 8-byte aligned and a whole number of words.
 #pragma once
 
 #include <cstddef>

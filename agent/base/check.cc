@@ -1,3 +1,4 @@
+// What a failed CHECK says before it ends the process; see check.h.
 #include "agent/base/check.h"
 
 #include <cstdio>

@@ -1,5 +1,6 @@
-// CHECK: assertions that are on in production. A failed one prints the condition and aborts; the log makes
-// a restart cheap and a wrong fold is worse than a restart. Never CHECK what a kernel, a peer or a user sent.
+// CHECK: assertions that are on in production. A failed one prints the condition and aborts; the
+// log makes a restart cheap and a wrong fold is worse than a restart. Never CHECK what a kernel, a
+// peer or a user sent.
 #pragma once
 
 namespace noded {

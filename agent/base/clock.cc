@@ -1,3 +1,4 @@
+// The kernel's clocks behind clock.h.
 #include "agent/base/clock.h"
 
 #include <ctime>

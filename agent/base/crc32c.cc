@@ -1,3 +1,4 @@
+// CRC-32C by the SSE 4.2 instruction where the processor has it, by table elsewhere; see crc32c.h.
 #include "agent/base/crc32c.h"
 
 #include <array>

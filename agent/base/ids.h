@@ -1,5 +1,6 @@
-// CommandId: 32 bytes minted by whoever sends a command. It makes a retry harmless (the same id is decided once),
-// links every event to the command that caused it, and, in hexadecimal, names what the command created.
+// CommandId: 32 bytes minted by whoever sends a command. It makes a retry harmless (the same id is
+// decided once), links every event to the command that caused it, and, in hexadecimal, names what
+// the command created.
 #pragma once
 
 #include <array>

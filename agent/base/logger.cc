@@ -1,3 +1,4 @@
+// One write per line to standard error; see logger.h.
 #include "agent/base/logger.h"
 
 #include <sys/uio.h>
@@ -15,7 +16,8 @@ void set_log_threshold(Severity least) { threshold = static_cast<int>(least); }
 
 void log_line(Severity severity, std::string_view where, std::string_view text) {
     if (static_cast<int>(severity) > threshold.load(std::memory_order_relaxed)) return;
-    // journald sets JOURNAL_STREAM and strips the prefix; a person at a terminal does not want to see it.
+    // journald sets JOURNAL_STREAM and strips the prefix; a person at a terminal does not want to
+    // see it.
     static const bool under_journald = getenv("JOURNAL_STREAM") != nullptr;
     std::string line;
     if (under_journald) line = "<" + std::to_string(static_cast<int>(severity)) + ">";

@@ -1,5 +1,6 @@
-// Diagnostics of the daemon itself, one line each on standard error, with the priority prefix that journald reads
-// (sd-daemon(3)). Only edges log: main, the host, the RPC service. Libraries return errors instead.
+// Diagnostics of the daemon itself, one line each on standard error, with the priority prefix that
+// journald reads (sd-daemon(3)). Only edges log: main, the host, the RPC service. Libraries return
+// errors instead.
 #pragma once
 
 #include <string_view>

@@ -1,7 +1,7 @@
 // Result<T>: a value, or an Error that says what was tried, on what, and what the kernel answered.
 //
-// Operating errors (disk full, peer gone) travel as values and are logged once, at the edge. Bugs and
-// corruption are CHECKs (base/check.h). Used by every folder; uses nothing of ours.
+// Operating errors (disk full, peer gone) travel as values and are logged once, at the edge. Bugs
+// and corruption are CHECKs (base/check.h). Used by every folder; uses nothing of ours.
 #pragma once
 
 #include <cstring>

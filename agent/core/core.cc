@@ -1,3 +1,4 @@
+// The pure step, the batch and the memory of command ids; see core.h.
 #include "agent/core/core.h"
 
 #include <cstring>
@@ -34,7 +35,8 @@ void Batch::clear() {
 
 namespace {
 
-/// Collects what decide says. Events are kept aside until decide returned: a rejection must leave nothing behind.
+/// Collects what decide says. Events are kept aside until decide returned: a rejection must leave
+/// nothing behind.
 class Collected final : public Decision {
 public:
     Collected(const Command& command, uint64_t next_seq, Batch& batch)
@@ -114,7 +116,8 @@ void Core::remember(const Event& event) {
 void Core::remember(const CommandId& id, Known known) {
     const auto [at, is_new] = known_.try_emplace(id, known);
     if (!is_new) {
-        // The events of one command follow each other; a later one of the same id is not its decision.
+        // The events of one command follow each other; a later one of the same id is not its
+        // decision.
         if (known.first_seq == at->second.last_seq + 1) at->second.last_seq = known.last_seq;
         return;
     }
@@ -153,7 +156,8 @@ Buffer Core::save() const {
 Status Core::load(Bytes bytes) {
     if (bytes.size() % sizeof(SavedId) != 0 ||
         bytes.size() / sizeof(SavedId) > limits::command_ids_remembered_max) {
-        return fail("the snapshot's list of command ids has " + std::to_string(bytes.size()) + " bytes");
+        return fail("the snapshot's list of command ids has " + std::to_string(bytes.size()) +
+                    " bytes");
     }
     known_.clear();
     known_order_.clear();

@@ -1,7 +1,9 @@
-// Core: the pure step. Command × state → events, folded provisionally, into the batch that is being made up.
+// Core: the pure step. Command × state → events, folded provisionally, into the batch that is being
+// made up.
 //
-// Owns the batch and the memory of command ids; no clock, no descriptor, no randomness. The pipeline drives it:
-// step each queued command, append and sync the batch's events, then tell the batch's replies and clear it.
+// Owns the batch and the memory of command ids; no clock, no descriptor, no randomness. The
+// pipeline drives it: step each queued command, append and sync the batch's events, then tell the
+// batch's replies and clear it.
 #pragma once
 
 #include <cstdint>
@@ -49,8 +51,8 @@ class Core {
 public:
     explicit Core(Domain& domain) : domain_(domain) {}
 
-    /// Decides one command, folds its events provisionally and adds both to `batch`. `next_seq` is the log's; it
-    /// counts the events already in the batch.
+    /// Decides one command, folds its events provisionally and adds both to `batch`. `next_seq` is
+    /// the log's; it counts the events already in the batch.
     void step(const Command& command, ReplyTo to, uint64_t next_seq, Batch& batch);
 
     /// Replay: what the log says about command ids.

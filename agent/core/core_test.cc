@@ -75,7 +75,9 @@ public:
         sum += value;
         trace_.push_back("fold " + std::to_string(event.seq));
     }
-    void react(const Event& event) override { trace_.push_back("react " + std::to_string(event.seq)); }
+    void react(const Event& event) override {
+        trace_.push_back("react " + std::to_string(event.seq));
+    }
 
     uint64_t sum = 0;
 
@@ -84,7 +86,9 @@ private:
 };
 
 struct PipelineTest : testing::Test, Publisher {
-    void publish(const Event& event) override { trace.push_back("publish " + std::to_string(event.seq)); }
+    void publish(const Event& event) override {
+        trace.push_back("publish " + std::to_string(event.seq));
+    }
 
     void add(uint64_t value, uint8_t id) {
         Command command;

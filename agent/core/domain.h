@@ -1,5 +1,5 @@
-// What the core speaks of, and Domain: where decisions come from. The core knows no container; the plugin host
-// implements Domain over the loaded plugins, tests implement it over a few lines.
+// What the core speaks of, and Domain: where decisions come from. The core knows no container; the
+// plugin host implements Domain over the loaded plugins, tests implement it over a few lines.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ struct Command {
     uint32_t gid = 0;
 };
 
-/// The domain's "no": a value, replied, not logged. Codes are those of the plugin ABI (enum noded_rejection).
+/// The domain's "no": a value, replied, not logged. Codes are those of the plugin ABI (enum
+/// noded_rejection).
 struct Rejection {
     uint16_t code = 0;
     std::string message;

@@ -1,3 +1,4 @@
+// The path of every command on one screen: turn_end and synced, in the order of the words.
 #include "agent/core/pipeline.h"
 
 #include <string>
@@ -10,7 +11,8 @@ namespace noded::core {
 
 void Pipeline::submit(Command command, ReplyTo to) {
     const bool is_client = command.origin == Command::Origin::client;
-    const size_t queued_max = is_client ? limits::commands_queued_max : limits::proposals_queued_max;
+    const size_t queued_max =
+        is_client ? limits::commands_queued_max : limits::proposals_queued_max;
     if (is_client && queue_.size() >= queued_max) {
         return to({false, false, 0, 0, {6, "the node has too many commands waiting; try again"}});
     }
@@ -29,7 +31,8 @@ void Pipeline::turn_end() {
 }
 
 void Pipeline::synced(Status status, uint64_t durable_seq) {
-    // The state is ahead of the log now and may never be seen: only a restart leads back to what is durable.
+    // The state is ahead of the log now and may never be seen: only a restart leads back to what is
+    // durable.
     CHECK_MSG(status.has_value(), status ? "" : status.error().message.c_str());
     CHECK(durable_seq + 1 == log_.next_seq());
     stage_ = Stage::telling;                                     // fold is final
@@ -63,7 +66,8 @@ bool Pipeline::has_room_in_batch() const {
            log_.fits(limits::command_events_bytes_max, limits::events_per_command_max);
 }
 
-void Pipeline::refuse_for_lack_of_room(Queued next, const Error& error, std::deque<Queued>& waiting) {
+void Pipeline::refuse_for_lack_of_room(Queued next, const Error& error,
+                                       std::deque<Queued>& waiting) {
     // What already happened must not be forgotten: a proposal waits until there is room again.
     if (next.command.origin == Command::Origin::proposal) return waiting.push_back(std::move(next));
     Reply refused;

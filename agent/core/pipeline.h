@@ -1,10 +1,12 @@
 // Pipeline: the path of every command, decide → append → sync → fold → reply → react → publish.
 //
-// Commands queue up while a batch is being synced; at the end of a reactor turn all that queued is decided, command
-// after command against the provisionally folded state, appended and synced once. Nothing observable (reply, read
-// answer, effect, publication) leaves before the sync completed. A failed sync aborts the process.
+// Commands queue up while a batch is being synced; at the end of a reactor turn all that queued is
+// decided, command after command against the provisionally folded state, appended and synced once.
+// Nothing observable (reply, read answer, effect, publication) leaves before the sync completed. A
+// failed sync aborts the process.
 //
-// Called by: the RPC service and the plugin host (submit, when_durable), the reactor (turn_end), the log (synced).
+// Called by: the RPC service and the plugin host (submit, when_durable), the reactor (turn_end),
+// the log (synced).
 #pragma once
 
 #include <deque>
@@ -22,7 +24,8 @@ public:
     Pipeline(Domain& domain, log::Log& log, Publisher& publisher)
         : domain_(domain), log_(log), publisher_(publisher), core_(domain) {}
 
-    /// Queues a command. `to` is told once: from the reactor's turn, or at once when the queue is full.
+    /// Queues a command. `to` is told once: from the reactor's turn, or at once when the queue is
+    /// full.
     void submit(Command command, ReplyTo to);
 
     /// Runs `answer` when all that is folded now is durable: at once, or after the sync under way.
@@ -60,7 +63,8 @@ private:
     Stage stage_ = Stage::idle;
     std::deque<Queued> queue_;
     Batch batch_;
-    std::vector<std::move_only_function<void()>> gated_;   ///< answers that may have seen provisional state
+    /// answers that may have seen provisional state
+    std::vector<std::move_only_function<void()>> gated_;
 };
 
 }  // namespace noded::core

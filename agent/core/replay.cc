@@ -1,3 +1,4 @@
+// From the log to the state, by fold alone; see replay.h.
 #include "agent/core/replay.h"
 
 #include "agent/base/check.h"

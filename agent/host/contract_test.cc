@@ -1,4 +1,5 @@
-// What the host enforces while a plugin runs: declared events only, phases, quotas, no contact after it was stopped.
+// What the host enforces while a plugin runs: declared events only, phases, quotas, no contact
+// after it was stopped.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -56,7 +57,8 @@ struct NoTopics final : TopicSink, core::Publisher {
     void publish(const core::Event&) override {}
 };
 
-// ------------------------------------------------------------------------------------------- a plugin
+// ------------------------------------------------------------------------------------------- a
+// plugin
 
 /// What the plugin does wrong, and what became of it.
 struct Behaviour {
@@ -70,10 +72,12 @@ struct Behaviour {
 } behaviour;
 
 const noded_ext_events* events() {
-    return static_cast<const noded_ext_events*>(behaviour.host->get_extension(behaviour.host, NODED_EXT_EVENTS));
+    return static_cast<const noded_ext_events*>(
+        behaviour.host->get_extension(behaviour.host, NODED_EXT_EVENTS));
 }
 const noded_ext_timer* timers() {
-    return static_cast<const noded_ext_timer*>(behaviour.host->get_extension(behaviour.host, NODED_EXT_TIMER));
+    return static_cast<const noded_ext_timer*>(
+        behaviour.host->get_extension(behaviour.host, NODED_EXT_TIMER));
 }
 
 void decide(void*, const noded_command*, const noded_decision* out) noexcept {
@@ -95,9 +99,19 @@ const noded_plugin_rpc kRpc = {sizeof kRpc, 1, 0, nullptr, call, nullptr};
 const char* const kExtensions[] = {NODED_EXT_EVENTS, NODED_EXT_TIMER, NODED_EXT_RPC, nullptr};
 const noded_type kCommands[] = {{kCommand, "DoIt"}};
 const noded_type kEvents[] = {{kEvent, "ItWasDone"}};
-const noded_descriptor kDescriptor = {
-    sizeof kDescriptor, NODED_ABI_MAJOR, NODED_ABI_MINOR, 0, "doer", "1.0.0", "does it", kExtensions, nullptr,
-    {kCommands, 1}, {kEvents, 1}, {kEvents, 1}, {}};
+const noded_descriptor kDescriptor = {sizeof kDescriptor,
+                                      NODED_ABI_MAJOR,
+                                      NODED_ABI_MINOR,
+                                      0,
+                                      "doer",
+                                      "1.0.0",
+                                      "does it",
+                                      kExtensions,
+                                      nullptr,
+                                      {kCommands, 1},
+                                      {kEvents, 1},
+                                      {kEvents, 1},
+                                      {}};
 const noded_plugin kPlugin = {
     sizeof kPlugin, 0, &kDescriptor,
     [](const noded_host* host) noexcept -> void* {

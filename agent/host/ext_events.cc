@@ -12,8 +12,8 @@ namespace noded::host {
 
 namespace {
 
-core::Command command_of(Host& host, core::Command::Origin origin, uint64_t type, noded_bytes payload,
-                         uint64_t cause_seq, const uint8_t* id) {
+core::Command command_of(Host& host, core::Command::Origin origin, uint64_t type,
+                         noded_bytes payload, uint64_t cause_seq, const uint8_t* id) {
     core::Command command;
     command.origin = origin;
     command.type = type;
@@ -28,8 +28,8 @@ int propose(const noded_host* face, uint64_t type, noded_bytes payload, uint64_t
             const uint8_t* command_id) noexcept {
     Instance& instance = require(face, "events.propose");
     return instance.host->propose(
-        instance, command_of(*instance.host, core::Command::Origin::proposal, type, payload, cause_seq,
-                             command_id));
+        instance, command_of(*instance.host, core::Command::Origin::proposal, type, payload,
+                             cause_seq, command_id));
 }
 
 int submit(const noded_host* face, uint64_t type, noded_bytes payload, uint64_t cause_seq,
@@ -39,7 +39,8 @@ int submit(const noded_host* face, uint64_t type, noded_bytes payload, uint64_t 
     core::Command command = command_of(*instance.host, core::Command::Origin::client, type, payload,
                                        cause_seq, id);
     if (id == nullptr) {
-        // The same effect of the same event gives the same id, so that a repeated reaction is harmless.
+        // The same effect of the same event gives the same id, so that a repeated reaction is
+        // harmless.
         memcpy(command.id.bytes.data(), &cause_seq, sizeof cause_seq);
         memcpy(command.id.bytes.data() + 8, &type, sizeof type);
     }

@@ -11,7 +11,8 @@ void Watch::complete(int32_t result, bool more) {
         if (!more) delete this;   // left the instance's table when it was stopped
         return;
     }
-    // The kernel may end a multishot poll (an overflowing completion queue): arm it again, the edge is not lost.
+    // The kernel may end a multishot poll (an overflowing completion queue): arm it again, the edge
+    // is not lost.
     if (!more) owner->host->reactor().poll(fd, events, true, *this);
     if (result <= 0) return;
     PhaseScope scope(*owner, Phase::reactor);

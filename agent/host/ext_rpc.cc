@@ -19,8 +19,9 @@ void respond(const noded_host* face, uint64_t token, noded_bytes results, int fd
 void refuse(const noded_host* face, uint64_t token, enum noded_rejection code,
             const char* message) noexcept {
     Instance& instance = require(face, "rpc.refuse");
-    instance.host->answer(instance, token,
-                          {false, {}, -1, {static_cast<uint16_t>(code), message != nullptr ? message : ""}});
+    instance.host->answer(
+        instance, token,
+        {false, {}, -1, {static_cast<uint16_t>(code), message != nullptr ? message : ""}});
 }
 
 }  // namespace
@@ -33,7 +34,8 @@ uint64_t Host::call(const std::string& plugin, uint16_t method, Bytes params, Ca
         return 0;
     };
     auto* instance = const_cast<Instance*>(find(plugin));
-    if (instance == nullptr) return refuse_call(NODED_REJECT_NOT_FOUND, "no plugin named " + plugin + " is loaded");
+    if (instance == nullptr)
+        return refuse_call(NODED_REJECT_NOT_FOUND, "no plugin named " + plugin + " is loaded");
     if (instance->rpc == nullptr || method >= instance->rpc->methods_count) {
         return refuse_call(NODED_REJECT_NOT_FOUND, "plugin " + plugin + " has no method number " +
                                                        std::to_string(method));
@@ -56,8 +58,9 @@ void Host::answer(Instance& from, uint64_t token, CallResult result) {
     // The plugin may have looked at provisional state: what it says waits until that is durable.
     CallDone done = std::move(at->second.done);
     calls_.erase(at);
-    pipeline_->when_durable(
-        [done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+    pipeline_->when_durable([done = std::move(done), result = std::move(result)]() mutable {
+        done(std::move(result));
+    });
 }
 
 void Host::cancel(uint64_t token) {

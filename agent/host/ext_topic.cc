@@ -9,8 +9,9 @@ namespace noded::host {
 static void publish(const noded_host* face, const char* suffix, noded_bytes payload) noexcept {
     Instance& instance = require(face, "topic.publish");
     if (payload.size > limits::publish_bytes_max) {
-        return log_line(Severity::warning, "host", "a sample of plugin " + instance.description.id +
-                        " with " + std::to_string(payload.size) + " bytes is too large and was dropped");
+        return log_line(Severity::warning, "host",
+                        "a sample of plugin " + instance.description.id + " with " +
+                            std::to_string(payload.size) + " bytes is too large and was dropped");
     }
     const std::string topic = instance.description.id + "/" + (suffix != nullptr ? suffix : "");
     instance.host->topics().publish_sample(topic, {payload.data, payload.size});

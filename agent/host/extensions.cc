@@ -1,3 +1,4 @@
+// Which extension has which id; see extensions.h.
 #include "agent/host/extensions.h"
 
 #include <cstring>

@@ -1,4 +1,5 @@
-// The host's side of each ABI extension (plugins/abi/host.h, rpc.h): one table per extension, each in its own file.
+// The host's side of each ABI extension (plugins/abi/host.h, rpc.h): one table per extension, each
+// in its own file.
 #pragma once
 
 #include "plugins/abi/host.h"

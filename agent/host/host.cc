@@ -1,3 +1,4 @@
+// Loading, snapshots, the domain over the plugins, stopping; see host.h. Calls are in ext_rpc.cc.
 #include "agent/host/host.h"
 
 #include <dirent.h>
@@ -50,8 +51,9 @@ struct DecisionFace {
         }
         if (payload.size % kWordSize != 0) {
             return self.decision->reject(
-                {NODED_REJECT_INVALID, "plugin " + self.instance->description.id +
-                                           " decided an event that is not a whole number of words"});
+                {NODED_REJECT_INVALID,
+                 "plugin " + self.instance->description.id +
+                     " decided an event that is not a whole number of words"});
         }
         self.decision->emit(type, {payload.data, payload.size});
     }
@@ -74,7 +76,8 @@ void Host::connect(core::Pipeline& pipeline, log::Log& log) {
     log_ = &log;
 }
 
-// ------------------------------------------------------------------------------------------- loading
+// -------------------------------------------------------------------------------------------
+// loading
 
 Instance& Host::list_file(const std::string& file) {
     // A second try with the same file replaces its earlier refusal in the list.
@@ -92,7 +95,8 @@ Instance& Host::list_file(const std::string& file) {
 void Host::refuse(Instance& instance, std::string reason) {
     instance.status = Instance::Status::refused;
     instance.reason = std::move(reason);
-    const std::string& name = instance.description.id.empty() ? instance.file : instance.description.id;
+    const std::string& name =
+        instance.description.id.empty() ? instance.file : instance.description.id;
     log_line(Severity::warning, "host", "plugin " + name + " is refused: " + instance.reason);
 }
 
@@ -102,7 +106,8 @@ static std::vector<std::string> shared_objects_in(const std::string& directory) 
     if (open == nullptr) return files;
     while (const dirent* entry = readdir(open)) {
         const std::string name = entry->d_name;
-        if (name.size() > 3 && name.ends_with(".so") && name[0] != '.') files.push_back(directory + "/" + name);
+        if (name.size() > 3 && name.ends_with(".so") && name[0] != '.')
+            files.push_back(directory + "/" + name);
     }
     closedir(open);
     std::sort(files.begin(), files.end());
@@ -116,7 +121,8 @@ uint64_t Host::load_directory(log::Snapshot* snapshot) {
     std::vector<std::string> files;
     for (const std::string& file : shared_objects_in(paths_.plugin_dir)) {
         if (files.size() == limits::plugins_max) {
-            refuse(list_file(file), "there are more than " + std::to_string(limits::plugins_max) + " plugins");
+            refuse(list_file(file),
+                   "there are more than " + std::to_string(limits::plugins_max) + " plugins");
             continue;
         }
         auto table = open_plugin(file);
@@ -159,7 +165,8 @@ void Host::load_static(const noded_plugin& table, const std::string& name) {
     const Status admitted = description ? admit(instance, table, std::move(*description))
                                         : Status(std::unexpected(description.error()));
     if (!admitted) return refuse(instance, admitted.error().message);
-    if (const Status state = load_state(instance); !state) stop_plugin(instance, state.error().message);
+    if (const Status state = load_state(instance); !state)
+        stop_plugin(instance, state.error().message);
 }
 
 Status Host::check_ownership(const Description& description) const {
@@ -176,11 +183,13 @@ Status Host::check_ownership(const Description& description) const {
         }
     }
     for (const std::string& need : description.needs) {
-        if (find(need) == nullptr) return fail("it needs the plugin " + need + ", which is not loaded");
+        if (find(need) == nullptr)
+            return fail("it needs the plugin " + need + ", which is not loaded");
     }
     for (const std::string& extension : description.extensions) {
         if (!has_extension(extension.c_str())) {
-            return fail("it requires the host extension " + extension + ", which this noded does not have");
+            return fail("it requires the host extension " + extension +
+                        ", which this noded does not have");
         }
     }
     return {};
@@ -227,14 +236,16 @@ Status Host::start(Instance& instance) {
     }
     const auto* rpc = static_cast<const noded_plugin_rpc*>(
         instance.table->get_extension(instance.self, NODED_EXT_RPC));
-    if (rpc != nullptr && rpc->size >= sizeof(noded_plugin_rpc) && rpc->call != nullptr) instance.rpc = rpc;
+    if (rpc != nullptr && rpc->size >= sizeof(noded_plugin_rpc) && rpc->call != nullptr)
+        instance.rpc = rpc;
     return {};
 }
 
 void Host::load_late(const std::string& path) {
     CHECK(pipeline_ != nullptr && pipeline_->quiescent());
     if (instances_.size() >= limits::plugins_max) {
-        return log_line(Severity::warning, "host", "ignored " + path + ": there are too many plugins");
+        return log_line(Severity::warning, "host",
+                        "ignored " + path + ": there are too many plugins");
     }
     Instance& instance = list_file(path);
     auto table = open_plugin(path);
@@ -242,7 +253,8 @@ void Host::load_late(const std::string& path) {
     const Status admitted = description ? admit(instance, **table, std::move(*description))
                                         : Status(std::unexpected(description.error()));
     if (!admitted) return refuse(instance, admitted.error().message);
-    if (const Status state = load_state(instance); !state) return stop_plugin(instance, state.error().message);
+    if (const Status state = load_state(instance); !state)
+        return stop_plugin(instance, state.error().message);
     if (!replayed_from_log(instance)) return;
     log_line(Severity::info, "host", "plugin " + instance.description.id + " " +
              instance.description.version + " is loaded, its state counts from seq " +
@@ -261,7 +273,8 @@ bool Host::replayed_from_log(Instance& instance) {
     return read.has_value();
 }
 
-// ------------------------------------------------------------------------------------------- snapshots
+// -------------------------------------------------------------------------------------------
+// snapshots
 
 namespace {
 
@@ -278,21 +291,25 @@ Status Host::load_state(Instance& instance) {
     const uint64_t oldest = log_ != nullptr ? log_->oldest_seq() : 1;
     instance.counts_from_seq = oldest;
     instance.folded_seq = oldest - 1;
-    const auto section = std::find_if(unclaimed_.begin(), unclaimed_.end(), [&](const auto& candidate) {
-        return candidate.name == instance.description.id && candidate.data.size() >= sizeof(SectionHead);
-    });
+    const auto section =
+        std::find_if(unclaimed_.begin(), unclaimed_.end(), [&](const auto& candidate) {
+            return candidate.name == instance.description.id &&
+                   candidate.data.size() >= sizeof(SectionHead);
+        });
     if (section == unclaimed_.end()) return {};
     SectionHead head;
     memcpy(&head, section->data.data(), sizeof head);
     if (head.folded_seq + 1 < oldest) {
-        return fail("its snapshot ends at seq " + std::to_string(head.folded_seq) + " and the log begins at seq " +
-                    std::to_string(oldest) + ", so its state cannot be known");
+        return fail("its snapshot ends at seq " + std::to_string(head.folded_seq) +
+                    " and the log begins at seq " + std::to_string(oldest) +
+                    ", so its state cannot be known");
     }
     {
         PhaseScope scope(instance, Phase::replay);
         const Bytes state = Bytes(section->data).subspan(sizeof head);
         if (instance.table->snapshot_load(instance.self, borrowed(state)) == 0) {
-            if (oldest > 1) return fail("it cannot read its snapshot, and the events before that are gone");
+            if (oldest > 1)
+                return fail("it cannot read its snapshot, and the events before that are gone");
             log_line(Severity::warning, "host", "plugin " + instance.description.id +
                      " cannot read its snapshot; its state is folded from the first event");
             return {};
@@ -320,8 +337,9 @@ std::vector<log::Snapshot::Section> Host::save() const {
         PhaseScope scope(*instance, Phase::pure);
         instance->table->snapshot_save(instance->self, &sink);
         if (data.size() > limits::plugin_snapshot_bytes_max) {
-            log_line(Severity::warning, "host", "the snapshot of plugin " + instance->description.id +
-                     " is too large and is left out");
+            log_line(Severity::warning, "host",
+                     "the snapshot of plugin " + instance->description.id +
+                         " is too large and is left out");
             continue;
         }
         sections.push_back({instance->description.id, std::move(data)});
@@ -329,15 +347,17 @@ std::vector<log::Snapshot::Section> Host::save() const {
     return sections;
 }
 
-// ------------------------------------------------------------------------------------------- the domain
+// ------------------------------------------------------------------------------------------- the
+// domain
 
 void Host::decide(const core::Command& command, core::Decision& decision) {
     const auto owner = deciders_.find(command.type);
     if (owner == deciders_.end()) {
         char type[24];
         snprintf(type, sizeof type, "0x%016lx", static_cast<unsigned long>(command.type));
-        return decision.reject({NODED_REJECT_NOT_FOUND,
-                                std::string("no plugin that is loaded decides commands of type ") + type});
+        return decision.reject(
+            {NODED_REJECT_NOT_FOUND,
+             std::string("no plugin that is loaded decides commands of type ") + type});
     }
     Instance& instance = *owner->second;
     const bool is_event = instance.owns_event(command.type);
@@ -394,7 +414,8 @@ void Host::reconcile() {
     }
 }
 
-// ------------------------------------------------------------------------------------------- stopping
+// -------------------------------------------------------------------------------------------
+// stopping
 
 void Host::stop_operations(Instance& instance) {
     for (auto& [handle, timer] : instance.timers) {
@@ -411,7 +432,8 @@ void Host::stop_operations(Instance& instance) {
 
 void Host::stop_plugin(Instance& instance, std::string reason) {
     if (!instance.loaded()) return;
-    log_line(Severity::error, "host", "plugin " + instance.description.id + " is stopped: " + reason);
+    log_line(Severity::error, "host",
+             "plugin " + instance.description.id + " is stopped: " + reason);
     instance.status = Instance::Status::stopped;
     instance.reason = std::move(reason);
     {
@@ -424,8 +446,12 @@ void Host::stop_plugin(Instance& instance, std::string reason) {
         if (call.instance == &instance) orphans.push_back(token);
     }
     for (const uint64_t token : orphans) {
-        answer(instance, token, {false, {}, -1, {NODED_REJECT_BUSY, "plugin " + instance.description.id +
-                                                 " is stopped: " + instance.reason}});
+        answer(instance, token,
+               {false,
+                {},
+                -1,
+                {NODED_REJECT_BUSY,
+                 "plugin " + instance.description.id + " is stopped: " + instance.reason}});
     }
 }
 
@@ -445,7 +471,8 @@ void Host::stop() {
     }
 }
 
-// ------------------------------------------------------------------------------------------- look-ups
+// -------------------------------------------------------------------------------------------
+// look-ups
 
 const Instance* Host::find(const std::string& id) const {
     for (const auto& instance : instances_) {

@@ -1,10 +1,12 @@
 // Host: the plugins of one node, and the core's Domain over them.
 //
-// Loads plugins in dependency order, routes commands to the one that decides them and events to all that fold them,
-// gives each the extensions that it required, and enforces the contract of plugins/abi. Everything runs on the
-// reactor's thread. A plugin that is refused or stopped stays listed with the reason; the others go on.
+// Loads plugins in dependency order, routes commands to the one that decides them and events to all
+// that fold them, gives each the extensions that it required, and enforces the contract of
+// plugins/abi. Everything runs on the reactor's thread. A plugin that is refused or stopped stays
+// listed with the reason; the others go on.
 //
-// Called by: main (load, replay, reconcile, snapshots), the pipeline (Domain), the RPC service (call, list).
+// Called by: main (load, replay, reconcile, snapshots), the pipeline (Domain), the RPC service
+// (call, list).
 #pragma once
 
 #include <functional>
@@ -62,8 +64,9 @@ public:
     /// The pipeline is built over this domain, so it is told here afterwards.
     void connect(core::Pipeline& pipeline, log::Log& log);
 
-    /// Before replay: loads what stands in the plugin directory, with state from `snapshot`, whose sections it takes.
-    /// Returns the seq from which the log must be folded. A plugin that cannot be loaded is listed as refused.
+    /// Before replay: loads what stands in the plugin directory, with state from `snapshot`, whose
+    /// sections it takes. Returns the seq from which the log must be folded. A plugin that cannot
+    /// be loaded is listed as refused.
     uint64_t load_directory(log::Snapshot* snapshot);
     /// For plugins that are linked in (simulator, tests); before replay.
     void load_static(const noded_plugin& table, const std::string& name);
@@ -84,7 +87,8 @@ public:
     void fold(const core::Event& event) override;
     void react(const core::Event& event) override;
 
-    /// A client's call of a plugin. Takes `fd`. Returns a token for cancel, 0 if `done` was told at once.
+    /// A client's call of a plugin. Takes `fd`. Returns a token for cancel, 0 if `done` was told at
+    /// once.
     uint64_t call(const std::string& plugin, uint16_t method, Bytes params, Caller caller, int fd,
                   CallDone done);
     void cancel(uint64_t token);
@@ -127,11 +131,14 @@ private:
     core::Pipeline* pipeline_ = nullptr;
     log::Log* log_ = nullptr;
     bool running_ = false;                                        ///< replay is over
-    std::vector<std::unique_ptr<Instance>> instances_;            ///< loaded ones in dependency order
-    std::unordered_map<uint64_t, Instance*> deciders_;            ///< by command and by own event type
+    /// loaded ones in dependency order
+    std::vector<std::unique_ptr<Instance>> instances_;
+    /// by command and by own event type
+    std::unordered_map<uint64_t, Instance*> deciders_;
     std::unordered_map<uint64_t, std::vector<Instance*>> folders_;   ///< by event type
     std::unordered_map<uint64_t, PendingCall> calls_;             ///< by token
-    /// Sections of the snapshot whose plugin is not loaded: kept for when it comes, and in later snapshots.
+    /// Sections of the snapshot whose plugin is not loaded: kept for when it comes, and in later
+    /// snapshots.
     std::vector<log::Snapshot::Section> unclaimed_;
     uint64_t last_handle_ = 0;
 };

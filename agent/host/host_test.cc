@@ -15,21 +15,24 @@ Description needing(const char* id, std::vector<std::string> needs) {
 std::vector<std::string> ordered(const std::vector<Description>& descriptions,
                                  std::vector<std::pair<size_t, std::string>>* refused) {
     std::vector<std::string> ids;
-    for (const size_t i : dependency_order(descriptions, {}, refused)) ids.push_back(descriptions[i].id);
+    for (const size_t i : dependency_order(descriptions, {}, refused))
+        ids.push_back(descriptions[i].id);
     return ids;
 }
 
 TEST(DependencyOrder, each_plugin_comes_after_those_that_it_needs) {
     std::vector<std::pair<size_t, std::string>> refused;
-    const auto ids = ordered({needing("c", {"b", "a"}), needing("b", {"a"}), needing("a", {})}, &refused);
+    const auto ids =
+        ordered({needing("c", {"b", "a"}), needing("b", {"a"}), needing("a", {})}, &refused);
     EXPECT_EQ(ids, (std::vector<std::string>{"a", "b", "c"}));
     EXPECT_TRUE(refused.empty());
 }
 
 TEST(DependencyOrder, a_missing_need_and_a_circle_are_left_out_with_a_reason) {
     std::vector<std::pair<size_t, std::string>> refused;
-    const auto ids = ordered({needing("a", {"x"}), needing("b", {"c"}), needing("c", {"b"}), needing("d", {})},
-                             &refused);
+    const auto ids =
+        ordered({needing("a", {"x"}), needing("b", {"c"}), needing("c", {"b"}), needing("d", {})},
+                &refused);
     EXPECT_EQ(ids, (std::vector<std::string>{"d"}));
     ASSERT_EQ(refused.size(), 3u);
     EXPECT_EQ(refused[0].second, "it needs the plugin x, which is not there or waits for this one");
@@ -59,7 +62,8 @@ TEST(Loader, another_abi_is_refused_with_a_sentence_that_names_both_sides) {
     const auto description = describe(table);
     ASSERT_FALSE(description);
     EXPECT_EQ(description.error().message,
-              "it was built for plugin ABI 7.3, this noded has 1.0; build it with the headers of this noded");
+              "it was built for plugin ABI 7.3, this noded has 1.0; build it with the headers of "
+              "this noded");
 }
 
 TEST(Loader, an_incomplete_table_and_a_bad_id_are_refused) {

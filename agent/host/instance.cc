@@ -1,3 +1,4 @@
+// What an instance lists, and the check of every call into the host; see instance.h.
 #include "agent/host/instance.h"
 
 #include <algorithm>
@@ -13,7 +14,8 @@ bool Instance::requires_extension(const char* id) const {
 }
 
 static bool lists(const std::vector<NamedType>& types, uint64_t id) {
-    return std::any_of(types.begin(), types.end(), [id](const NamedType& type) { return type.id == id; });
+    return std::any_of(types.begin(), types.end(),
+                       [id](const NamedType& type) { return type.id == id; });
 }
 
 bool Instance::folds(uint64_t type) const { return lists(description.folds, type); }
@@ -33,7 +35,8 @@ static const char* phase_name(Phase phase) {
 Instance& require(const noded_host* face, const char* call, bool load_too) {
     Instance& instance = instance_of(face);
     const bool on_thread = pthread_equal(pthread_self(), instance.reactor_thread) != 0;
-    const bool allowed = instance.phase == Phase::reactor || (load_too && instance.phase == Phase::load);
+    const bool allowed =
+        instance.phase == Phase::reactor || (load_too && instance.phase == Phase::load);
     if (on_thread && allowed) [[likely]] return instance;
     const std::string sentence = "plugin " + instance.description.id + " called " + call + " " +
                                  (on_thread ? phase_name(instance.phase) : "from another thread") +

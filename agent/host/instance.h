@@ -1,8 +1,9 @@
 // Instance: one loaded plugin as the host sees it, and the call phases that the host enforces.
 //
-// Whatever the host calls in a plugin goes through a PhaseScope; whatever a plugin calls in the host goes through
-// require(), which aborts when the call does not belong into the phase. This is on in production: a plugin that
-// breaks the contract in decide or fold would make replay differ from what happened.
+// Whatever the host calls in a plugin goes through a PhaseScope; whatever a plugin calls in the
+// host goes through require(), which aborts when the call does not belong into the phase. This is
+// on in production: a plugin that breaks the contract in decide or fold would make replay differ
+// from what happened.
 #pragma once
 
 #include <pthread.h>
@@ -74,10 +75,12 @@ private:
     const Phase before_;
 };
 
-inline Instance& instance_of(const noded_host* face) { return *static_cast<Instance*>(face->context); }
+inline Instance& instance_of(const noded_host* face) {
+    return *static_cast<Instance*>(face->context);
+}
 
-/// The instance behind a host call that is allowed on the reactor's thread only; aborts, naming plugin and call, if
-/// it comes from another thread or phase.
+/// The instance behind a host call that is allowed on the reactor's thread only; aborts, naming
+/// plugin and call, if it comes from another thread or phase.
 Instance& require(const noded_host* face, const char* call, bool load_too = false);
 
 }  // namespace noded::host

@@ -1,3 +1,4 @@
+// dlopen, descriptor checks, dependency order; see loader.h.
 #include "agent/host/loader.h"
 
 #include <dlfcn.h>
@@ -33,13 +34,14 @@ static bool is_valid_id(const char* id) {
 
 static Status copy_types(const char* what, const noded_types& from, std::vector<NamedType>& to) {
     if (from.count > limits::plugin_types_max || (from.count > 0 && from.list == nullptr)) {
-        return fail("its descriptor lists " + std::to_string(from.count) + " " + what + ", at most " +
-                    std::to_string(limits::plugin_types_max) + " are allowed");
+        return fail("its descriptor lists " + std::to_string(from.count) + " " + what +
+                    ", at most " + std::to_string(limits::plugin_types_max) + " are allowed");
     }
     std::set<uint64_t> seen;
     for (uint32_t i = 0; i < from.count; ++i) {
         const noded_type& type = from.list[i];
-        if (type.id == 0) return fail(std::string("its descriptor lists one of its ") + what + " with id 0");
+        if (type.id == 0)
+            return fail(std::string("its descriptor lists one of its ") + what + " with id 0");
         if (!seen.insert(type.id).second) {
             return fail(std::string("its descriptor lists one of its ") + what + " twice");
         }
@@ -48,7 +50,8 @@ static Status copy_types(const char* what, const noded_types& from, std::vector<
     return {};
 }
 
-static Status copy_strings(const char* what, const char* const* from, std::vector<std::string>& to) {
+static Status copy_strings(const char* what, const char* const* from,
+                           std::vector<std::string>& to) {
     for (; from != nullptr && *from != nullptr; ++from) {
         if (to.size() == limits::plugins_max) {
             return fail(std::string("its descriptor lists too many ") + what);
@@ -64,17 +67,18 @@ static Status check_table(const noded_plugin& table) {
                     std::to_string(NODED_ABI_MAJOR) + "." + std::to_string(NODED_ABI_MINOR) +
                     ") needs " + std::to_string(sizeof(noded_plugin)));
     }
-    const bool complete = table.descriptor != nullptr && table.init != nullptr &&
-                          table.decide != nullptr && table.fold != nullptr && table.react != nullptr &&
-                          table.reconcile != nullptr && table.snapshot_save != nullptr &&
-                          table.snapshot_load != nullptr && table.stop != nullptr &&
-                          table.destroy != nullptr && table.get_extension != nullptr;
+    const bool complete =
+        table.descriptor != nullptr && table.init != nullptr && table.decide != nullptr &&
+        table.fold != nullptr && table.react != nullptr && table.reconcile != nullptr &&
+        table.snapshot_save != nullptr && table.snapshot_load != nullptr && table.stop != nullptr &&
+        table.destroy != nullptr && table.get_extension != nullptr;
     if (!complete) return fail("its table has a NULL where a function is needed");
     return {};
 }
 
 static Status check_abi(const noded_descriptor& descriptor) {
-    if (descriptor.abi_major == NODED_ABI_MAJOR && descriptor.abi_minor <= NODED_ABI_MINOR) return {};
+    if (descriptor.abi_major == NODED_ABI_MAJOR && descriptor.abi_minor <= NODED_ABI_MINOR)
+        return {};
     return fail("it was built for plugin ABI " + std::to_string(descriptor.abi_major) + "." +
                 std::to_string(descriptor.abi_minor) + ", this noded has " +
                 std::to_string(NODED_ABI_MAJOR) + "." + std::to_string(NODED_ABI_MINOR) +
@@ -89,7 +93,8 @@ Result<Description> describe(const noded_plugin& table) {
     const noded_descriptor& from = *table.descriptor;
     TRY_STATUS(check_abi(from));
     TRY_STATUS(check_table(table));
-    if (from.size < sizeof(noded_descriptor)) return fail("its descriptor is too small for its ABI");
+    if (from.size < sizeof(noded_descriptor))
+        return fail("its descriptor is too small for its ABI");
     if (!is_valid_id(from.id)) {
         return fail("its id is not of the form [a-z][a-z0-9-]* with at most " +
                     std::to_string(limits::plugin_name_bytes_max) + " characters");

@@ -1,5 +1,6 @@
-// Loader: from a file to a plugin table that can be trusted to have the right shape, or a sentence that says what
-// both sides expected. Nothing of the plugin runs here but what the dynamic linker runs.
+// Loader: from a file to a plugin table that can be trusted to have the right shape, or a sentence
+// that says what both sides expected. Nothing of the plugin runs here but what the dynamic linker
+// runs.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +37,9 @@ Result<const noded_plugin*> open_plugin(const std::string& path);
 /// Checks ABI, table and descriptor. `table` may come from open_plugin or be linked in.
 Result<Description> describe(const noded_plugin& table);
 
-/// The ids in an order in which each comes after those that it needs; those that cannot be ordered are left out
-/// and named in `refused` with the reason. `descriptions` and `present` (already loaded) are by id.
+/// The ids in an order in which each comes after those that it needs; those that cannot be ordered
+/// are left out and named in `refused` with the reason. `descriptions` and `present` (already
+/// loaded) are by id.
 std::vector<size_t> dependency_order(const std::vector<Description>& descriptions,
                                      const std::vector<std::string>& present,
                                      std::vector<std::pair<size_t, std::string>>* refused);

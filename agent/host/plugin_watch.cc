@@ -1,3 +1,4 @@
+// inotify on the plugin directory; see plugin_watch.h.
 #include "agent/host/plugin_watch.h"
 
 #include <poll.h>
@@ -13,7 +14,8 @@ Status PluginWatch::open(const std::string& directory) {
     directory_ = directory;
     inotify_.reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!inotify_.valid()) return fail_errno(errno, "create an inotify instance");
-    if (inotify_add_watch(inotify_.get(), directory.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR) < 0) {
+    if (inotify_add_watch(inotify_.get(), directory.c_str(),
+                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR) < 0) {
         return fail_errno(errno, "watch the plugin directory " + directory);
     }
     reactor_.poll(inotify_.get(), POLLIN, true, *this);
@@ -36,7 +38,8 @@ void PluginWatch::read_names() {
             at += sizeof *event + event->len;
             const std::string name = event->len > 0 ? event->name : "";
             const std::string path = directory_ + "/" + name;
-            const bool is_new = std::find(appeared_.begin(), appeared_.end(), path) == appeared_.end();
+            const bool is_new =
+                std::find(appeared_.begin(), appeared_.end(), path) == appeared_.end();
             if (name.ends_with(".so") && name[0] != '.' && is_new) appeared_.push_back(path);
         }
     }

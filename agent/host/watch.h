@@ -1,7 +1,7 @@
 // Timer and Watch: a plugin's deadline and a plugin's descriptor, as operations on the reactor.
 //
-// The reactor keeps a pointer to the operation until its completion came, also after a cancel. So a stopped operation
-// leaves the instance's table and frees itself on that last completion.
+// The reactor keeps a pointer to the operation until its completion came, also after a cancel. So a
+// stopped operation leaves the instance's table and frees itself on that last completion.
 #pragma once
 
 #include "agent/host/instance.h"

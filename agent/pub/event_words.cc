@@ -1,3 +1,4 @@
+// Fills the schema's Event; see event_words.h.
 #include "agent/pub/event_words.h"
 
 namespace noded::pub {

@@ -1,3 +1,4 @@
+// The publish endpoint and those who wait for events; see outbox.h.
 #include "agent/pub/outbox.h"
 
 #include <capnp/message.h>

@@ -1,10 +1,11 @@
 // Outbox: durable events and samples on their way out of the node.
 //
-// Events arrive in log order from the pipeline, after their reactions; samples from plugins at any time. Both leave on
-// one ZeroMQ XPUB endpoint, [topic, payload], and only if somebody subscribed:
+// Events arrive in log order from the pipeline, after their reactions; samples from plugins at any
+// time. Both leave on one ZeroMQ XPUB endpoint, [topic, payload], and only if somebody subscribed:
 //     event/<plugin>/<name>   words of schema Event
 //     <plugin>/<suffix>       what the plugin published
-// Who missed something reads it again by seq through RPC (Node.events), which waits here for new ones.
+// Who missed something reads it again by seq through RPC (Node.events), which waits here for new
+// ones.
 #pragma once
 
 #include <kj/async.h>

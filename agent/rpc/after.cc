@@ -1,3 +1,4 @@
+// The promise adapter over a reactor timer; see after.h.
 #include "agent/rpc/after.h"
 
 namespace noded::rpc_service {

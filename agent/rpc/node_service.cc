@@ -1,3 +1,4 @@
+// The methods of Node but for calls of plugins (plugin_call.cc); see node_service.h.
 #include "agent/rpc/node_service.h"
 
 #include <sys/sysinfo.h>
@@ -40,7 +41,8 @@ static void fill_texts(List to, const Names& names) {
     for (unsigned i = 0; i < names.size(); ++i) to.set(i, names[i].c_str());
 }
 
-static std::vector<std::string> names_of(const std::vector<host::NamedType>& types, const host::Host& host) {
+static std::vector<std::string> names_of(const std::vector<host::NamedType>& types,
+                                         const host::Host& host) {
     std::vector<std::string> names;
     for (const host::NamedType& type : types) {
         const std::string* known = nullptr;
@@ -55,7 +57,6 @@ static std::vector<std::string> names_of(const std::vector<host::NamedType>& typ
 kj::Promise<void> NodeService::version(VersionContext context) {
     auto version = context.getResults().initVersion();
     version.setVersion(node_.version.c_str());
-    version.setGitCommit(node_.git_commit.c_str());
     version.setAbi(kj::str(NODED_ABI_MAJOR, ".", NODED_ABI_MINOR));
     version.setKernel(kernel_release().c_str());
     version.setPid(static_cast<uint32_t>(getpid()));
@@ -78,11 +79,10 @@ kj::Promise<void> NodeService::info(InfoContext context) {
     info.setStartedNs(node_.started_ns);
     info.setOldestSeq(node_.log.oldest_seq());
     info.setDurableSeq(node_.log.durable_seq());
-    info.setSnapshotSeq(node_.snapshot_seq);
+    info.setSnapshotSeq(node_.snapshot_seq());
     info.setClients(static_cast<uint32_t>(node_.clients()));
     info.setReactor(node_.reactor_description.c_str());
     info.setPublishEndpoint(node_.outbox.endpoint().c_str());
-    fill_texts(info.initWarnings(node_.warnings.size()), node_.warnings);
     return kj::READY_NOW;
 }
 
@@ -111,7 +111,8 @@ kj::Promise<void> NodeService::submit(SubmitContext context) {
     if (payload.size() > limits::command_events_bytes_max || payload.size() % kWordSize != 0) {
         return refusal({NODED_REJECT_LIMIT, "a command has at most " +
                                                 std::to_string(limits::command_events_bytes_max) +
-                                                " bytes, this one has " + std::to_string(payload.size())});
+                                                " bytes, this one has " +
+                                                std::to_string(payload.size())});
     }
     std::copy(id.begin(), id.end(), command.id.bytes.begin());
     command.type = from.getType();
@@ -120,15 +121,17 @@ kj::Promise<void> NodeService::submit(SubmitContext context) {
     command.uid = caller_.uid;
     command.gid = caller_.gid;
     auto [promise, fulfiller] = kj::newPromiseAndFulfiller<core::Reply>();
-    node_.pipeline.submit(std::move(command), [fulfiller = kj::mv(fulfiller)](const core::Reply& reply) mutable {
-        fulfiller->fulfill(core::Reply(reply));
-    });
+    node_.pipeline.submit(std::move(command),
+                          [fulfiller = kj::mv(fulfiller)](const core::Reply& reply) mutable {
+                              fulfiller->fulfill(core::Reply(reply));
+                          });
     return promise.then([context](core::Reply reply) mutable {
         fill_outcome(context.getResults().initOutcome(), reply);
     });
 }
 
-static void fill_plugin(schema::Plugin::Builder to, const host::Instance& from, const host::Host& host) {
+static void fill_plugin(schema::Plugin::Builder to, const host::Instance& from,
+                        const host::Host& host) {
     const host::Description& description = from.description;
     to.setId(description.id.empty() ? from.file.substr(from.file.rfind('/') + 1).c_str()
                                     : description.id.c_str());
@@ -169,7 +172,8 @@ kj::Promise<void> NodeService::schema(SchemaContext context) {
     context.getResults().setSchema(as_bytes(instance->description.schema).empty()
                                        ? capnp::Data::Reader()
                                        : kj::StringPtr(instance->description.schema.data(),
-                                                       instance->description.schema.size()).asBytes());
+                                                       instance->description.schema.size())
+                                             .asBytes());
     return kj::READY_NOW;
 }
 

@@ -1,7 +1,8 @@
-// NodeService: the Node interface of schemas/node.capnp for one connection. Decodes, checks sizes, hands on; no logic.
+// NodeService: the Node interface of schemas/node.capnp for one connection. Decodes, checks sizes,
+// hands on; no logic.
 //
-// What a client may do is decided by who it is (peer credentials of the socket): the socket's mode lets in root and
-// the socket's group, and whoever is in may do everything, as with docker.sock.
+// What a client may do is decided by who it is (peer credentials of the socket): the socket's mode
+// lets in root and the socket's group, and whoever is in may do everything, as with docker.sock.
 #pragma once
 
 #include <capnp/capability.h>
@@ -25,13 +26,13 @@ struct Node {
     log::Log& log;
     pub::Outbox& outbox;
 
-    std::string version;
-    std::string git_commit;
-    std::string reactor_description;
-    std::vector<std::string> warnings;
+    std::string version = {};
+    std::string reactor_description = {};
     int64_t started_ns = 0;
-    uint64_t snapshot_seq = 0;
-    std::function<size_t()> clients;
+    std::function<uint64_t()> snapshot_seq = {};   ///< of the newest snapshot, 0 if there is none
+    std::function<size_t()> clients = {};
+    /// writes the snapshot and stops the plugins; once, at the end
+    std::function<void()> stop = {};
 };
 
 class NodeService final : public schema::Node::Server {

@@ -18,7 +18,8 @@ public:
     PendingCall(kj::PromiseFulfiller<host::CallResult>& fulfiller, host::Host& host,
                 kj::StringPtr plugin, uint16_t method, Bytes params, host::Caller caller, int fd)
         : host_(host), alive_(std::make_shared<bool>(true)) {
-        // The answer may come inside of call(), later, or after the client left: only a live one is told.
+        // The answer may come inside of call(), later, or after the client left: only a live one is
+        // told.
         token_ = host.call(plugin.cStr(), method, params, caller, fd,
                            [&fulfiller, alive = alive_](host::CallResult result) {
                                if (*alive) return fulfiller.fulfill(kj::mv(result));
@@ -72,7 +73,8 @@ private:
             .set(reader.getRoot<capnp::AnyPointer>());
     }
     kj::Promise<void> refuse_unknown_interface() {
-        return refusal({NODED_REJECT_NOT_FOUND, "plugin " + plugin_ + " does not export that interface"});
+        return refusal(
+            {NODED_REJECT_NOT_FOUND, "plugin " + plugin_ + " does not export that interface"});
     }
 
     host::Host& host_;
@@ -96,7 +98,8 @@ private:
 
 kj::Promise<host::CallResult> call_plugin(host::Host& host, kj::StringPtr plugin, uint16_t method,
                                           Bytes params, host::Caller caller, int fd) {
-    return kj::newAdaptedPromise<host::CallResult, PendingCall>(host, plugin, method, params, caller, fd);
+    return kj::newAdaptedPromise<host::CallResult, PendingCall>(host, plugin, method, params,
+                                                                caller, fd);
 }
 
 kj::Promise<void> NodeService::plugin(PluginContext context) {
@@ -106,7 +109,8 @@ kj::Promise<void> NodeService::plugin(PluginContext context) {
         return refusal({NODED_REJECT_NOT_FOUND, "no plugin named " + name + " is loaded"});
     }
     if (instance->rpc == nullptr || instance->rpc->interface_id == 0) {
-        return refusal({NODED_REJECT_NOT_FOUND, "plugin " + name + " exports no Cap'n Proto interface"});
+        return refusal(
+            {NODED_REJECT_NOT_FOUND, "plugin " + name + " exports no Cap'n Proto interface"});
     }
     context.getResults().setInterface(
         capnp::Capability::Client(kj::heap<PluginCapability>(node_.host, *instance, caller_)));

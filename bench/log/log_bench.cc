@@ -1,5 +1,6 @@
-// Durable appends of one client: one 256-byte record, one sync, again. Prints the median and the 99th percentile, of
-// the log alone and of a whole command through decide, fold and reply in process. Run by bench/compare.
+// Durable appends of one client: one 256-byte record, one sync, again. Prints the median and the
+// 99th percentile, of the log alone and of a whole command through decide, fold and reply in
+// process. Run by bench/compare.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -90,7 +91,8 @@ Percentiles measure_commands(reactor::UringReactor& reactor, log::Log& log) {
         command.payload.resize(kPayloadBytes, 7);
         bool done = false;
         const double start = now_us();
-        pipeline.submit(std::move(command), [&](const core::Reply& reply) { done = reply.accepted; });
+        pipeline.submit(std::move(command),
+                        [&](const core::Reply& reply) { done = reply.accepted; });
         reactor.run_again();
         reactor.run_until([&] { return done; });
         if (i >= kWarmUp) samples.push_back(now_us() - start);
@@ -106,8 +108,10 @@ Status run(const std::string& dir) {
     auto log = TRY(log::open_log(*storage, &notice));
     const Percentiles append = measure_log(*reactor, *log);
     const Percentiles command = measure_commands(*reactor, *log);
-    printf("{\"append_p50_us\":%.1f,\"append_p99_us\":%.1f,\"command_p50_us\":%.1f,\"command_p99_us\":%.1f}\n",
-           append.p50, append.p99, command.p50, command.p99);
+    printf(
+        "{\"append_p50_us\":%.1f,\"append_p99_us\":%.1f,\"command_p50_us\":%.1f,\"command_p99_us\":"
+        "%.1f}\n",
+        append.p50, append.p99, command.p50, command.p99);
     reactor->stop();
     return {};
 }

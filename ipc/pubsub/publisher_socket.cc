@@ -1,3 +1,4 @@
+// The only file that includes zmq.h; see publisher_socket.h.
 #include "ipc/pubsub/publisher_socket.h"
 
 #include <zmq.h>
@@ -13,7 +14,8 @@ struct PublisherSocket::Zmq {
     void* context = nullptr;
     void* socket = nullptr;
     int fd = -1;
-    std::map<std::string, uint64_t, std::less<>> prefixes;   ///< subscriptions, as XPUB passes them on
+    /// subscriptions, as XPUB passes them on
+    std::map<std::string, uint64_t, std::less<>> prefixes;
 
     ~Zmq() {
         if (socket != nullptr) zmq_close(socket);
@@ -48,8 +50,8 @@ Result<std::unique_ptr<PublisherSocket>> PublisherSocket::bind(const std::string
 int PublisherSocket::fd() const { return zmq_->fd; }
 
 void PublisherSocket::drain() {
-    // First byte 1 subscribes, 0 unsubscribes; the rest is the prefix. XPUB passes on only the first and the last
-    // subscriber of a prefix.
+    // First byte 1 subscribes, 0 unsubscribes; the rest is the prefix. XPUB passes on only the
+    // first and the last subscriber of a prefix.
     uint8_t message[512];
     for (;;) {
         const int size = zmq_recv(zmq_->socket, message, sizeof message, ZMQ_DONTWAIT);
@@ -76,7 +78,8 @@ void PublisherSocket::send(std::string_view topic, Bytes payload) {
         ++lost_;
         return;
     }
-    // The parts of one message are queued together: after the first one was taken the second one is, too.
+    // The parts of one message are queued together: after the first one was taken the second one
+    // is, too.
     if (zmq_send(zmq_->socket, payload.data(), payload.size(), ZMQ_DONTWAIT) < 0) ++lost_;
 }
 

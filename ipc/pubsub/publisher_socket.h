@@ -1,8 +1,8 @@
 // PublisherSocket: a ZeroMQ XPUB endpoint that never blocks and never drops silently.
 //
-// Transport only: topics and payloads come from agent/pub. Sends are non-blocking; a message that a full queue
-// refuses is counted. Subscriptions arrive as messages on the same socket: drain() reads them when fd() is readable
-// (edge-triggered: drain until it returns, and again after sends).
+// Transport only: topics and payloads come from agent/pub. Sends are non-blocking; a message that a
+// full queue refuses is counted. Subscriptions arrive as messages on the same socket: drain() reads
+// them when fd() is readable (edge-triggered: drain until it returns, and again after sends).
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ namespace noded::ipc {
 class PublisherSocket {
 public:
     /// `endpoint` is "ipc://PATH"; a socket file that an earlier process left there is replaced.
-    static Result<std::unique_ptr<PublisherSocket>> bind(const std::string& endpoint, int queue_messages_max);
+    static Result<std::unique_ptr<PublisherSocket>> bind(const std::string& endpoint,
+                                                         int queue_messages_max);
     ~PublisherSocket();
 
     int fd() const;

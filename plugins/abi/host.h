@@ -1,8 +1,9 @@
 /* The host side of the contract: what a plugin may ask of noded, one struct per extension.
  *
- * A plugin gets only what its descriptor requires: get_extension answers NULL for everything else. All functions take
- * the host that init was given; all are [reactor] unless they say otherwise. Descriptors passed to the host are owned
- * by it from then on only where the parameter's name says so.
+ * A plugin gets only what its descriptor requires: get_extension answers NULL for everything else.
+ * All functions take the host that init was given; all are [reactor] unless they say otherwise.
+ * Descriptors passed to the host are owned by it from then on only where the parameter's name says
+ * so.
  */
 #ifndef NODED_ABI_HOST_H
 #define NODED_ABI_HOST_H
@@ -17,7 +18,8 @@ struct noded_host {
     uint32_t size;
     uint32_t abi_minor; /* of the host */
     void *context;      /* the host's own */
-    /* [load] The host's side of an extension, or NULL. The pointer is valid as long as the plugin is. */
+    /* [load] The host's side of an extension, or NULL. The pointer is valid as long as the
+     * plugin is. */
     const void *(*get_extension)(const struct noded_host *, const char *id) NODED_NOEXCEPT;
     /* [load] Says why init is about to return NULL. Copied. */
     void (*fail)(const struct noded_host *, const char *reason) NODED_NOEXCEPT;
@@ -27,25 +29,30 @@ struct noded_host {
 #define NODED_EXT_EVENTS "noded.events/1"
 struct noded_ext_events {
     uint32_t size;
-    /* [reactor] Proposes the outcome of an effect. It goes through the plugin's own decide with origin PROPOSAL and
-     * type = the event's. `cause_seq` and `command_id` link it to the event that caused the effect; for something that
-     * merely happened pass 0 and the id of the command at the root of the thing, or NULL. Copies. Returns 0, or -1 when
-     * the event is not declared: refused, counted, and too many stop the plugin. */
-    int (*propose)(const struct noded_host *, uint64_t type, struct noded_bytes payload, uint64_t cause_seq,
-                   const uint8_t *command_id) NODED_NOEXCEPT;
-    /* [reactor] Sends a command of any plugin, as a client would. `id` is 32 bytes, NULL to derive one from
+    /* [reactor] Proposes the outcome of an effect. It goes through the plugin's own decide with
+     * origin PROPOSAL and
+     * type = the event's. `cause_seq` and `command_id` link it to the event that caused the effect;
+     * for something that merely happened pass 0 and the id of the command at the root of the thing,
+     * or NULL. Copies. Returns 0, or -1 when the event is not declared: refused, counted, and too
+     * many stop the plugin. */
+    int (*propose)(const struct noded_host*, uint64_t type, struct noded_bytes payload,
+                   uint64_t cause_seq, const uint8_t* command_id) NODED_NOEXCEPT;
+    /* [reactor] Sends a command of any plugin, as a client would. `id` is 32 bytes, NULL to
+     * derive one from
      * cause_seq and type. */
-    int (*submit)(const struct noded_host *, uint64_t type, struct noded_bytes payload, uint64_t cause_seq,
-                  const uint8_t *id) NODED_NOEXCEPT;
+    int (*submit)(const struct noded_host*, uint64_t type, struct noded_bytes payload,
+                  uint64_t cause_seq, const uint8_t* id) NODED_NOEXCEPT;
 };
 
 /* timer: volatile deadlines; gone after a restart, reconcile sets them anew. */
 #define NODED_EXT_TIMER "noded.timer/1"
 struct noded_ext_timer {
     uint32_t size;
-    /* [reactor] Calls `fire` once, `delay_ns` from now. Returns a non-zero handle, 0 when the quota is used up. */
-    uint64_t (*start)(const struct noded_host *, int64_t delay_ns,
-                      void (*fire)(void *self, void *argument) NODED_NOEXCEPT, void *argument) NODED_NOEXCEPT;
+    /* [reactor] Calls `fire` once, `delay_ns` from now. Returns a non-zero handle, 0 when the
+     * quota is used up. */
+    uint64_t (*start)(const struct noded_host*, int64_t delay_ns,
+                      void (*fire)(void* self, void* argument) NODED_NOEXCEPT,
+                      void* argument) NODED_NOEXCEPT;
     /* [reactor] After it returned, `fire` is not called. Unknown handles are ignored. */
     void (*stop)(const struct noded_host *, uint64_t handle) NODED_NOEXCEPT;
     /* [reactor] CLOCK_MONOTONIC and CLOCK_REALTIME, in nanoseconds. */
@@ -57,8 +64,10 @@ struct noded_ext_timer {
 #define NODED_EXT_FD "noded.fd/1"
 struct noded_ext_fd {
     uint32_t size;
-    /* [reactor] Calls `ready` with the poll(2) events that are there, edge-triggered: read or write until EAGAIN. The
-     * descriptor stays the plugin's; stop watching before closing it. Returns a non-zero handle, 0 over quota. */
+    /* [reactor] Calls `ready` with the poll(2) events that are there, edge-triggered: read or
+     * write until EAGAIN. The
+     * descriptor stays the plugin's; stop watching before closing it. Returns a non-zero handle, 0
+     * over quota. */
     uint64_t (*watch)(const struct noded_host *, int fd, uint32_t events,
                       void (*ready)(void *self, void *argument, uint32_t events) NODED_NOEXCEPT,
                       void *argument) NODED_NOEXCEPT;
@@ -70,10 +79,12 @@ struct noded_ext_fd {
 #define NODED_EXT_OFFLOAD "noded.offload/1"
 struct noded_ext_offload {
     uint32_t size;
-    /* [reactor] Runs `work` [offload], then `done` [reactor]. `work` gets only `argument`, never `self`: it must own all
+    /* [reactor] Runs `work` [offload], then `done` [reactor]. `work` gets only `argument`, never
+     * `self`: it must own all
      * that it touches. Returns 0, or -1 when the lane is full (try later). */
-    int (*run)(const struct noded_host *, void (*work)(void *argument) NODED_NOEXCEPT,
-               void (*done)(void *self, void *argument) NODED_NOEXCEPT, void *argument) NODED_NOEXCEPT;
+    int (*run)(const struct noded_host*, void (*work)(void* argument) NODED_NOEXCEPT,
+               void (*done)(void* self, void* argument) NODED_NOEXCEPT,
+               void* argument) NODED_NOEXCEPT;
 };
 
 /* topic: samples for subscribers; not events, never in the log, lossy when a subscriber is slow. */
@@ -81,14 +92,16 @@ struct noded_ext_offload {
 struct noded_ext_topic {
     uint32_t size;
     /* [reactor] Publishes under "<plugin id>/<suffix>". Copies. */
-    void (*publish)(const struct noded_host *, const char *suffix, struct noded_bytes payload) NODED_NOEXCEPT;
+    void (*publish)(const struct noded_host*, const char* suffix,
+                    struct noded_bytes payload) NODED_NOEXCEPT;
 };
 
 /* log: lines in noded's own diagnostics. */
 #define NODED_EXT_LOG "noded.log/1"
 struct noded_ext_log {
     uint32_t size;
-    /* [any] `severity` as in syslog(3): 3 error, 4 warning, 6 info, 7 debug. One line, no secrets. */
+    /* [any] `severity` as in syslog(3): 3 error, 4 warning, 6 info, 7 debug. One line, no
+     * secrets. */
     void (*line)(const struct noded_host *, int severity, const char *text) NODED_NOEXCEPT;
 };
 
@@ -96,8 +109,10 @@ struct noded_ext_log {
 #define NODED_EXT_PATHS "noded.paths/1"
 struct noded_ext_paths {
     uint32_t size;
-    /* [load] [reactor] Absolute, existing, mode 0700, valid as long as the plugin is. The state directory survives a
-     * reboot, the runtime directory does not; what is on them is a cache of the log or named by it. */
+    /* [load] [reactor] Absolute, existing, mode 0700, valid as long as the plugin is. The state
+     * directory survives a
+     * reboot, the runtime directory does not; what is on them is a cache of the log or named by it.
+     * */
     const char *(*state_dir)(const struct noded_host *) NODED_NOEXCEPT;
     const char *(*runtime_dir)(const struct noded_host *) NODED_NOEXCEPT;
     /* [load] [reactor] Helper programs that come with noded (the shim). */

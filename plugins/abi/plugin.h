@@ -1,8 +1,8 @@
 /* The plugin side of the contract: what a shared object in the plugin directory exports.
  *
- * A plugin exports one symbol, `noded_plugin`, of type `struct noded_plugin`. Nothing runs at load time. Every struct
- * begins with its size so that both sides can grow: a reader ignores what it does not know and treats as absent what
- * the size does not cover.
+ * A plugin exports one symbol, `noded_plugin`, of type `struct noded_plugin`. Nothing runs at load
+ * time. Every struct begins with its size so that both sides can grow: a reader ignores what it
+ * does not know and treats as absent what the size does not cover.
  *
  * Each function names the context in which it is called, in brackets; see STYLE.md:
  *   [load]    once, before anything else; host extensions are looked up here
@@ -11,10 +11,12 @@
  *   [reactor] on the reactor's thread, may call the host, must not block
  *   [offload] on the offload lane, may block, may call only [any]
  *   [any]     on any thread
- * The host enforces this: a forbidden call aborts the process and names the plugin. No function may throw.
+ * The host enforces this: a forbidden call aborts the process and names the plugin. No function may
+ * throw.
  *
- * Payloads are Cap'n Proto messages in flat form, 8-byte aligned, a whole number of words; a plugin that does not
- * use Cap'n Proto can treat its own payloads as bytes of that size. Pointers passed in are borrowed for the call.
+ * Payloads are Cap'n Proto messages in flat form, 8-byte aligned, a whole number of words; a plugin
+ * that does not use Cap'n Proto can treat its own payloads as bytes of that size. Pointers passed
+ * in are borrowed for the call.
  */
 #ifndef NODED_ABI_PLUGIN_H
 #define NODED_ABI_PLUGIN_H
@@ -39,7 +41,8 @@ struct noded_bytes {
     uint64_t size;
 };
 
-/* A command or event type: the 64-bit id of its Cap'n Proto struct, and its name as users see it. For the events
+/* A command or event type: the 64-bit id of its Cap'n Proto struct, and its name as users see
+ * it. For the events
  * of others it is enough to give the id. */
 struct noded_type {
     uint64_t id;
@@ -56,21 +59,26 @@ struct noded_descriptor {
     uint32_t abi_major; /* NODED_ABI_MAJOR and NODED_ABI_MINOR as compiled in */
     uint32_t abi_minor;
     uint32_t reserved;
-    const char *id;          /* [a-z][a-z0-9-]*, at most 64 bytes; the name of the plugin everywhere */
+    /* [a-z][a-z0-9-]*, at most 64 bytes; the name of the plugin everywhere */
+    const char *id;
     const char *version;     /* semantic version */
     const char *description; /* one line */
     const char *const *extensions_required; /* of the host, NULL at the end; NULL for none */
-    const char *const *plugins_needed;      /* loaded before this one, NULL at the end; NULL for none */
+    /* loaded before this one, NULL at the end; NULL for none */
+    const char *const *plugins_needed;
     struct noded_types commands; /* that it decides; one owner each */
-    struct noded_types events;   /* that it may emit; one owner each; others are refused and counted */
+    /* that it may emit; one owner each; others are refused and counted */
+    struct noded_types events;
     struct noded_types folds;    /* that it folds and reacts to, its own and others' */
-    /* What `capnp compile -o-` prints for its schema, so that clients can decode its types; empty for none. */
+    /* What `capnp compile -o-` prints for its schema, so that clients can decode its types;
+     * empty for none. */
     struct noded_bytes schema;
 };
 
 enum noded_origin {
     NODED_ORIGIN_CLIENT = 0,   /* a request, may be rejected */
-    NODED_ORIGIN_PROPOSAL = 1, /* the outcome of an effect: `type` is the event proposed; may be found stale */
+    /* the outcome of an effect: `type` is the event proposed; may be found stale */
+    NODED_ORIGIN_PROPOSAL = 1,
 };
 
 struct noded_command {
@@ -78,7 +86,8 @@ struct noded_command {
     uint32_t origin;            /* enum noded_origin */
     uint64_t type;
     struct noded_bytes payload; /* from outside: anything may be in it */
-    uint8_t id[32];             /* minted by the client; a proposal carries that of the command at its root */
+    /* minted by the client; a proposal carries that of the command at its root */
+    uint8_t id[32];
     int64_t time_ns;            /* real time; the only clock that [pure] has */
     uint32_t uid;               /* who asks; of noded itself for a proposal */
     uint32_t gid;
@@ -90,7 +99,8 @@ struct noded_event {
     uint64_t seq;
     int64_t time_ns;
     uint64_t type;
-    uint64_t cause_seq; /* the event whose effect brought this one about; 0 for a client's command */
+    /* the event whose effect brought this one about; 0 for a client's command */
+    uint64_t cause_seq;
     uint8_t command_id[32];
     struct noded_bytes payload;
 };
@@ -104,15 +114,19 @@ enum noded_rejection {
     NODED_REJECT_BUSY = 6,      /* try again later */
 };
 
-/* Handed to decide. Either any number of `emit`, or one `reject`; neither means: accepted, nothing to do. */
+/* Handed to decide. Either any number of `emit`, or one `reject`; neither means: accepted,
+ * nothing to do. */
 struct noded_decision {
     uint32_t size;
     uint32_t reserved;
     void *context;
-    /* Copies. The payload must be a whole number of words. Emitted events are folded after decide returned. */
-    void (*emit)(const struct noded_decision *, uint64_t type, struct noded_bytes payload) NODED_NOEXCEPT;
+    /* Copies. The payload must be a whole number of words. Emitted events are folded after
+     * decide returned. */
+    void (*emit)(const struct noded_decision*, uint64_t type,
+                 struct noded_bytes payload) NODED_NOEXCEPT;
     /* `message` is a sentence for the user: what was asked, why not, what to do. Copied. */
-    void (*reject)(const struct noded_decision *, enum noded_rejection, const char *message) NODED_NOEXCEPT;
+    void (*reject)(const struct noded_decision*, enum noded_rejection,
+                   const char* message) NODED_NOEXCEPT;
 };
 
 /* Handed to snapshot_save; `write` appends, may be called many times, copies. */
@@ -128,21 +142,28 @@ struct noded_plugin {
     uint32_t reserved;
     const struct noded_descriptor *descriptor;
 
-    /* [load] Returns the instance that all other functions get as `self`, or NULL after host->fail(reason). */
+    /* [load] Returns the instance that all other functions get as `self`, or NULL after
+     * host->fail(reason). */
     void *(*init)(const struct noded_host *host) NODED_NOEXCEPT;
     /* [pure] Answers a command by events or a rejection. Must not change state. */
-    void (*decide)(void *self, const struct noded_command *, const struct noded_decision *) NODED_NOEXCEPT;
-    /* [pure] [replay] The only place that changes state. Must accept every event that was ever in a log. */
+    void (*decide)(void* self, const struct noded_command*,
+                   const struct noded_decision*) NODED_NOEXCEPT;
+    /* [pure] [replay] The only place that changes state. Must accept every event that was ever
+     * in a log. */
     void (*fold)(void *self, const struct noded_event *) NODED_NOEXCEPT;
     /* [reactor] The event is durable: start its effects. Never called during replay. */
     void (*react)(void *self, const struct noded_event *) NODED_NOEXCEPT;
-    /* [reactor] Once after replay, before clients are let in: compare the state with the kernel and propose outcomes. */
+    /* [reactor] Once after replay, before clients are let in: compare the state with the kernel
+     * and propose outcomes. */
     void (*reconcile)(void *self) NODED_NOEXCEPT;
-    /* [pure] The folded state as bytes that snapshot_load of this and later versions understands. */
+    /* [pure] The folded state as bytes that snapshot_load of this and later versions
+     * understands. */
     void (*snapshot_save)(void *self, const struct noded_sink *) NODED_NOEXCEPT;
-    /* [replay] Replaces the state. False: unreadable, the host then folds from the oldest event still there. */
+    /* [replay] Replaces the state. False: unreadable, the host then folds from the oldest event
+     * still there. */
     int (*snapshot_load)(void *self, struct noded_bytes) NODED_NOEXCEPT;
-    /* [reactor] No more calls but destroy will come. Leave what runs alone: the next start reconciles. */
+    /* [reactor] No more calls but destroy will come. Leave what runs alone: the next start
+     * reconciles. */
     void (*stop)(void *self) NODED_NOEXCEPT;
     /* [load] Frees the instance. */
     void (*destroy)(void *self) NODED_NOEXCEPT;

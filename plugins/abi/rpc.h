@@ -1,9 +1,11 @@
-/* rpc: a plugin answers calls of clients. Reads, waits and streams; what changes anything is a command instead.
+/* rpc: a plugin answers calls of clients. Reads, waits and streams; what changes anything is a
+ * command instead.
  *
- * Both sides use the same id. The plugin's side says which interface it serves and takes the calls; the host's side
- * takes the answers. A Cap'n Proto plugin exports an interface: clients get it as a typed capability from
- * Node.plugin(), params and results are the flat messages of the method's structs. A plugin without a schema speaks
- * JSON text in UTF-8 instead (interface_id 0) and is reached by `nodectl call`.
+ * Both sides use the same id. The plugin's side says which interface it serves and takes the calls;
+ * the host's side takes the answers. A Cap'n Proto plugin exports an interface: clients get it as a
+ * typed capability from Node.plugin(), params and results are the flat messages of the method's
+ * structs. A plugin without a schema speaks JSON text in UTF-8 instead (interface_id 0) and is
+ * reached by `nodectl call`.
  *
  * The host holds an answer back until all that it may have seen is durable.
  */
@@ -26,7 +28,8 @@ struct noded_call {
     struct noded_bytes params;  /* from outside: anything may be in it */
     uint32_t uid;               /* of the caller */
     uint32_t gid;
-    int fd_owned;               /* a descriptor that the client sent along, -1 for none; the plugin closes it */
+    /* a descriptor that the client sent along, -1 for none; the plugin closes it */
+    int fd_owned;
     int reserved_fd;
 };
 
@@ -45,10 +48,13 @@ struct noded_plugin_rpc {
 /* The host's side, from noded_host.get_extension. */
 struct noded_ext_rpc {
     uint32_t size;
-    /* [reactor] Copies. `fd_owned` is sent along and closed; -1 for none. An unknown token is ignored. */
-    void (*respond)(const struct noded_host *, uint64_t token, struct noded_bytes results, int fd_owned) NODED_NOEXCEPT;
+    /* [reactor] Copies. `fd_owned` is sent along and closed; -1 for none. An unknown token is
+     * ignored. */
+    void (*respond)(const struct noded_host*, uint64_t token, struct noded_bytes results,
+                    int fd_owned) NODED_NOEXCEPT;
     /* [reactor] `message` is a sentence for the user. */
-    void (*refuse)(const struct noded_host *, uint64_t token, enum noded_rejection, const char *message) NODED_NOEXCEPT;
+    void (*refuse)(const struct noded_host*, uint64_t token, enum noded_rejection,
+                   const char* message) NODED_NOEXCEPT;
 };
 
 #ifdef __cplusplus

@@ -1,6 +1,7 @@
 // Host: what a C++ plugin asks of noded, one thin method per function of plugins/abi/host.h.
 //
-// Copyable, a handful of pointers. An extension that the descriptor does not require must not be used: CHECKed.
+// Copyable, a handful of pointers. An extension that the descriptor does not require must not be
+// used: CHECKed.
 #pragma once
 
 #include <functional>
@@ -15,7 +16,8 @@
 
 namespace noded::sdk {
 
-/// What an effect answers: goes into the outcome that it proposes, so that the chain can be followed.
+/// What an effect answers: goes into the outcome that it proposes, so that the chain can be
+/// followed.
 struct Cause {
     uint64_t seq = 0;
     uint8_t command_id[32] = {};
@@ -70,7 +72,8 @@ public:
     }
     void unwatch(uint64_t handle) const { fd_->unwatch(host_, handle); }
 
-    /// Runs `work` on the offload lane, then `done` on the reactor. Both own what they captured. False: lane full.
+    /// Runs `work` on the offload lane, then `done` on the reactor. Both own what they captured.
+    /// False: lane full.
     bool offload(std::function<void()> work, std::function<void()> done) const {
         CHECK(offload_ != nullptr);
         auto* job = new Job{std::move(work), std::move(done)};

@@ -33,8 +33,8 @@ private:
     kj::Array<capnp::word> words_;
 };
 
-/// A flat message being read; borrows the bytes. Throws kj::Exception on malformed input, which the adapter in
-/// plugin.h turns into a rejection where the bytes came from outside.
+/// A flat message being read; borrows the bytes. Throws kj::Exception on malformed input, which the
+/// adapter in plugin.h turns into a rejection where the bytes came from outside.
 template <typename T>
 class Reading {
 public:

@@ -10,13 +10,15 @@
 //     void save(const Sink&) const;                         // [pure]
 //     bool load(noded_bytes);                               // [replay]
 //     void stop();                                          // [reactor]
-//     const noded_plugin_rpc* rpc();                        // nullptr for none; rpc_table<P>() makes one
+// nullptr for none; rpc_table<P>() makes one
+//     const noded_plugin_rpc* rpc();
 //     void call(const noded_call&);  void cancelled(uint64_t token);   // if it has one
 //
 // and defines its entry with NODED_DEFINE_PLUGIN(P, descriptor).
 //
-// Malformed bytes from outside make Cap'n Proto throw; here, and nowhere else in a plugin, that becomes a rejection.
-// The same in fold is corruption that the log's checksums did not see: the process ends.
+// Malformed bytes from outside make Cap'n Proto throw; here, and nowhere else in a plugin, that
+// becomes a rejection. The same in fold is corruption that the log's checksums did not see: the
+// process ends.
 #pragma once
 
 #include <kj/exception.h>
@@ -72,13 +74,15 @@ struct Adapter {
         host->fail(host, created.error().c_str());
         return nullptr;
     }
-    static void decide(void* self, const noded_command* command, const noded_decision* out) noexcept {
+    static void decide(void* self, const noded_command* command,
+                       const noded_decision* out) noexcept {
         Decision decision(out);
         try {
             plugin(self).decide(*command, decision);
         } catch (const kj::Exception& malformed) {
-            decision.reject(NODED_REJECT_INVALID, "the command's payload cannot be read: " +
-                                                      std::string(malformed.getDescription().cStr()));
+            decision.reject(NODED_REJECT_INVALID,
+                            "the command's payload cannot be read: " +
+                                std::string(malformed.getDescription().cStr()));
         }
     }
     static void fold(void* self, const noded_event* event) noexcept { plugin(self).fold(*event); }
@@ -126,10 +130,12 @@ constexpr noded_plugin_rpc rpc_table(uint64_t interface_id, const char* const* m
 
 }  // namespace noded::sdk
 
-/// The exported symbol; linked statically (several plugins in one program) it gets a name of its own.
+/// The exported symbol; linked statically (several plugins in one program) it gets a name of its
+/// own.
 #ifndef NODED_PLUGIN_ENTRY
 #define NODED_PLUGIN_ENTRY noded_plugin
 #endif
-#define NODED_DEFINE_PLUGIN(P, descriptor)                                               \
-    extern "C" __attribute__((visibility("default"))) const struct noded_plugin NODED_PLUGIN_ENTRY; \
+#define NODED_DEFINE_PLUGIN(P, descriptor)            \
+    extern "C" __attribute__((visibility("default"))) \
+    const struct noded_plugin NODED_PLUGIN_ENTRY;     \
     const struct noded_plugin NODED_PLUGIN_ENTRY = ::noded::sdk::plugin_table<P>(&(descriptor))

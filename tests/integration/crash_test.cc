@@ -1,5 +1,5 @@
-// kill -9 of noded at any instant: containers go on, output is kept, exits are collected exactly once, half-done things
-// are finished or rolled back, nothing leaks.
+// kill -9 of noded at any instant: containers go on, output is kept, exits are collected exactly
+// once, half-done things are finished or rolled back, nothing leaks.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -12,7 +12,9 @@ namespace {
 
 size_t count_of(const std::string& text, const std::string& part) {
     size_t count = 0;
-    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++count;
+    for (size_t at = text.find(part); at != std::string::npos;
+         at = text.find(part, at + part.size()))
+        ++count;
     return count;
 }
 
@@ -20,20 +22,23 @@ TEST(Crash, a_running_container_goes_on_and_its_output_is_kept) {
     TestNode node;
     node.start();
     node.import_busybox();
-    node.ok({"run", "-d", "--name", "cc", "busybox", "sh", "-c", "i=0; while :; do echo $i; i=$((i+1)); sleep 0.05; done"});
+    node.ok({"run", "-d", "--name", "cc", "busybox", "sh", "-c",
+             "i=0; while :; do echo $i; i=$((i+1)); sleep 0.05; done"});
     const std::string pid = node.ok({"inspect", "--format", "{{.State.Pid}}", "cc"});
     ASSERT_TRUE(eventually([&] { return node.ok({"logs", "cc"}).size() > 4; }));
     node.kill();
     sleep_ms(300);
     node.start();
-    EXPECT_EQ(node.ok({"inspect", "--format", "{{.State.Status}} {{.State.Pid}}", "cc"}), "running " + pid);
+    EXPECT_EQ(node.ok({"inspect", "--format", "{{.State.Status}} {{.State.Pid}}", "cc"}),
+              "running " + pid);
     EXPECT_EQ(node.ok({"exec", "cc", "echo", "alive"}), "alive");
     node.ok({"kill", "cc"});
     node.ok({"wait", "cc"});
     const std::string logs = node.ok({"logs", "cc"});
     const size_t lines = count_of(logs, "\n") + 1;
     for (size_t i = 0; i < lines; ++i) {
-        ASSERT_NE(("\n" + logs + "\n").find("\n" + std::to_string(i) + "\n"), std::string::npos) << i;
+        ASSERT_NE(("\n" + logs + "\n").find("\n" + std::to_string(i) + "\n"), std::string::npos)
+            << i;
     }
     EXPECT_GT(lines, 6u);
 }
@@ -42,22 +47,27 @@ TEST(Crash, an_exit_that_happened_meanwhile_is_collected_exactly_once) {
     TestNode node;
     node.start();
     node.import_busybox();
-    const std::string id = node.ok({"run", "-d", "--name", "cc", "busybox", "sh", "-c", "sleep 0.3; exit 42"});
+    const std::string id =
+        node.ok({"run", "-d", "--name", "cc", "busybox", "sh", "-c", "sleep 0.3; exit 42"});
     node.kill();
     sleep_ms(600);
     node.start();
     EXPECT_EQ(node.ok({"wait", "cc"}), "42");
     node.kill();
     node.start();
-    EXPECT_EQ(node.ok({"inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", "cc"}), "exited 42");
-    EXPECT_EQ(count_of(node.ok({"events", "--filter", "container=" + id, "-o", "json"}), "\"ContainerExited\""), 1u);
+    EXPECT_EQ(node.ok({"inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", "cc"}),
+              "exited 42");
+    EXPECT_EQ(count_of(node.ok({"events", "--filter", "container=" + id, "-o", "json"}),
+                       "\"ContainerExited\""),
+              1u);
 }
 
 TEST(Crash, an_attached_client_sees_the_end_although_noded_died) {
     TestNode node;
     node.start();
     node.import_busybox();
-    Running client(node.command({"run", "--name", "cc", "busybox", "sh", "-c", "echo one; sleep 1; echo two"}));
+    Running client(node.command(
+        {"run", "--name", "cc", "busybox", "sh", "-c", "echo one; sleep 1; echo two"}));
     ASSERT_TRUE(client.read_until("one"));
     node.kill();
     node.start();
@@ -66,10 +76,12 @@ TEST(Crash, an_attached_client_sees_the_end_although_noded_died) {
     EXPECT_EQ(node.ok({"logs", "cc"}), "one\ntwo");
 }
 
-/// Kills noded at a random moment of the verb, again and again; afterwards state, kernel and disk agree.
+/// Kills noded at a random moment of the verb, again and again; afterwards state, kernel and disk
+/// agree.
 TEST(Crash, kills_at_random_moments_lose_nothing_and_leak_nothing) {
     const char* given = getenv("NODED_CRASH_SEED");
-    const unsigned seed = given != nullptr ? static_cast<unsigned>(atoi(given)) : std::random_device{}();
+    const unsigned seed =
+        given != nullptr ? static_cast<unsigned>(atoi(given)) : std::random_device{}();
     SCOPED_TRACE("repeat with --test_env=NODED_CRASH_SEED=" + std::to_string(seed));
     std::mt19937 random(seed);
     TestNode node;
@@ -89,8 +101,10 @@ TEST(Crash, kills_at_random_moments_lose_nothing_and_leak_nothing) {
         node.start();
         std::string state;
         EXPECT_TRUE(eventually([&] {
-            state = node.ok({"ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.State}} {{.Status}}"});
-            return state.find("starting") == std::string::npos && state.find("removing") == std::string::npos &&
+            state =
+                node.ok({"ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.State}} {{.Status}}"});
+            return state.find("starting") == std::string::npos &&
+                   state.find("removing") == std::string::npos &&
                    state.find("requested") == std::string::npos;
         })) << state;
         if (round % 5 == 4) {
@@ -100,9 +114,11 @@ TEST(Crash, kills_at_random_moments_lose_nothing_and_leak_nothing) {
         }
     }
     const std::string events = node.ok({"events", "-o", "json"});
-    EXPECT_LE(count_of(events, "\"ContainerExited\""), count_of(events, "\"ContainerStartRequested\""));
-    EXPECT_EQ(count_of(events, "\"ContainerStarted\"") + count_of(events, "\"ContainerStartFailed\""),
+    EXPECT_LE(count_of(events, "\"ContainerExited\""),
               count_of(events, "\"ContainerStartRequested\""));
+    EXPECT_EQ(
+        count_of(events, "\"ContainerStarted\"") + count_of(events, "\"ContainerStartFailed\""),
+        count_of(events, "\"ContainerStartRequested\""));
 }
 
 }  // namespace

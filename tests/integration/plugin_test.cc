@@ -19,7 +19,8 @@ void drop_in(const TestNode& node, const std::string& file) {
 }
 
 std::string status_of(const TestNode& node, const std::string& plugin, const std::string& field) {
-    return trimmed(node.nodectl({"plugin", "inspect", "--format", "{{." + field + "}}", plugin}).out);
+    return trimmed(
+        node.nodectl({"plugin", "inspect", "--format", "{{." + field + "}}", plugin}).out);
 }
 
 bool listed(const TestNode& node, const std::string& plugin) {
@@ -93,7 +94,8 @@ TEST(Plugins, what_cannot_be_loaded_is_listed_with_the_reason_and_the_others_go_
 
 TEST(Plugins, the_same_refusals_hold_at_start) {
     TestNode node;
-    for (const char* name : {"bad_wrong_abi", "bad_fails_init", "bad_needs_missing", "bad_not_a_plugin"}) {
+    for (const char* name :
+         {"bad_wrong_abi", "bad_fails_init", "bad_needs_missing", "bad_not_a_plugin"}) {
         drop_in(node, std::string("tests/abi/") + name + ".so");
     }
     node.start();

@@ -1,3 +1,4 @@
+// Programs, a node in directories of its own, the search for what it left; see test_node.h.
 #include "tests/integration/test_node.h"
 
 #include <dirent.h>
@@ -45,13 +46,16 @@ std::string read_text(const std::string& path) {
 
 void sleep_ms(int ms) { usleep(static_cast<useconds_t>(ms) * 1000); }
 
-// ------------------------------------------------------------------------------------------- programs
+// -------------------------------------------------------------------------------------------
+// programs
 
 Running::Running(const std::vector<std::string>& argv) {
     int in[2], out[2], err[2];
-    if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) abort();
+    if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0)
+        abort();
     std::vector<char*> pointers;
-    for (const std::string& argument : argv) pointers.push_back(const_cast<char*>(argument.c_str()));
+    for (const std::string& argument : argv)
+        pointers.push_back(const_cast<char*>(argument.c_str()));
     pointers.push_back(nullptr);
     pid_ = fork();
     if (pid_ == 0) {
@@ -139,16 +143,31 @@ Ran run_program(const std::vector<std::string>& argv, const std::string& input) 
     return program.wait();
 }
 
-// ------------------------------------------------------------------------------------------- the node
+// ------------------------------------------------------------------------------------------- the
+// node
+
+/// The lines of the mount table that name `dir`: other tests mount at the same time.
+static std::string mounts_below(const std::string& dir) {
+    std::istringstream mounts(read_text("/proc/self/mounts"));
+    std::string found;
+    for (std::string line; std::getline(mounts, line);) {
+        if (line.find(dir) != std::string::npos) found += line + "\n";
+    }
+    return found;
+}
 
 TestNode::TestNode() {
-    char folder[] = "/tmp/noded-test-XXXXXX";
-    dir_ = mkdtemp(folder);
-    for (const char* sub : {"/state", "/run", "/plugins", "/libexec"}) mkdir((dir_ + sub).c_str(), 0755);
+    // Only a guest of tests/vm says where: its /tmp can not be written.
+    const char* parent = getenv("TMPDIR");
+    dir_ = std::string(parent != nullptr ? parent : "/tmp") + "/noded-test-XXXXXX";
+    if (mkdtemp(dir_.data()) == nullptr) abort();
+    for (const char* sub : {"/state", "/run", "/plugins", "/libexec"})
+        mkdir((dir_ + sub).c_str(), 0755);
     if (mount("tmpfs", runtime_dir().c_str(), "tmpfs", 0, nullptr) != 0) abort();
-    mounts_before_ = read_text("/proc/self/mounts");
+    mounts_before_ = mounts_below(dir_);
     for (const char* name : {"container", "storage"}) {
-        fs::copy_file(built("plugins/" + std::string(name) + "/" + name + ".so"), plugin_dir() + "/" + name + ".so");
+        fs::copy_file(built("plugins/" + std::string(name) + "/" + name + ".so"),
+                      plugin_dir() + "/" + name + ".so");
     }
     fs::copy_file(built("plugins/container/shim/shim"), dir_ + "/libexec/shim");
 }
@@ -176,12 +195,13 @@ void TestNode::start(const std::vector<std::string>& extra) {
     ASSERT_FALSE(running());
     const std::string notify = dir_ + "/notify.sock";
     const int ready = notify_socket(notify);
-    std::vector<std::string> argv = {built("agent/noded"), "--state-dir", state_dir(), "--runtime-dir",
-                                     runtime_dir(), "--plugin-dir", plugin_dir(), "--libexec-dir",
-                                     dir_ + "/libexec"};
+    std::vector<std::string> argv = {built("agent/noded"), "--state-dir",   state_dir(),
+                                     "--runtime-dir",      runtime_dir(),   "--plugin-dir",
+                                     plugin_dir(),         "--libexec-dir", dir_ + "/libexec"};
     argv.insert(argv.end(), extra.begin(), extra.end());
     std::vector<char*> pointers;
-    for (const std::string& argument : argv) pointers.push_back(const_cast<char*>(argument.c_str()));
+    for (const std::string& argument : argv)
+        pointers.push_back(const_cast<char*>(argument.c_str()));
     pointers.push_back(nullptr);
     pid_ = fork();
     if (pid_ == 0) {
@@ -203,7 +223,9 @@ void TestNode::stop() {
     int status = 0;
     waitpid(pid_, &status, 0);
     pid_ = -1;
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "noded ended with " << status << "\n" << diagnostics();
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        << "noded ended with " << status << "\n"
+        << diagnostics();
 }
 
 void TestNode::kill() {
@@ -216,7 +238,8 @@ void TestNode::kill() {
 std::string TestNode::diagnostics() const { return read_text(dir_ + "/diagnostics"); }
 
 std::vector<std::string> TestNode::command(std::vector<std::string> arguments) const {
-    std::vector<std::string> argv = {built("tools/nodectl/nodectl"), "--host", "unix:" + runtime_dir() + "/noded.sock"};
+    std::vector<std::string> argv = {built("tools/nodectl/nodectl"), "--host",
+                                     "unix:" + runtime_dir() + "/noded.sock"};
     argv.insert(argv.end(), arguments.begin(), arguments.end());
     return argv;
 }
@@ -242,12 +265,16 @@ void TestNode::import_busybox(const std::string& name) {
 
 // ------------------------------------------------------------------------------------------- leaks
 
-/// A shim belongs to a node by its parent, or, once that noded is gone, by the container's log that it has open.
+/// A shim belongs to a node by its parent, or, once that noded is gone, by the container's log that
+/// it has open.
 static bool is_shim_of(const fs::path& process, const std::string& dir, pid_t noded) {
     if (trimmed(read_text(process / "comm")) != "noded-shim") return false;
-    if (read_text(process / "status").find("PPid:\t" + std::to_string(noded) + "\n") != std::string::npos) return true;
+    if (read_text(process / "status").find("PPid:\t" + std::to_string(noded) + "\n") !=
+        std::string::npos)
+        return true;
     std::error_code error;
-    for (auto at = fs::directory_iterator(process / "fd", error); !error && at != fs::directory_iterator(); ++at) {
+    for (auto at = fs::directory_iterator(process / "fd", error);
+         !error && at != fs::directory_iterator(); ++at) {
         std::error_code gone;
         if (fs::read_symlink(at->path(), gone).string().starts_with(dir + "/")) return true;
     }
@@ -258,7 +285,8 @@ static std::vector<std::string> shims_of(const std::string& dir, pid_t noded) {
     std::vector<std::string> found;
     for (const auto& entry : fs::directory_iterator("/proc")) {
         const std::string pid = entry.path().filename();
-        if (isdigit(static_cast<unsigned char>(pid[0])) && is_shim_of(entry.path(), dir, noded)) found.push_back(pid);
+        if (isdigit(static_cast<unsigned char>(pid[0])) && is_shim_of(entry.path(), dir, noded))
+            found.push_back(pid);
     }
     return found;
 }
@@ -267,7 +295,8 @@ static std::vector<std::string> shims_of(const std::string& dir, pid_t noded) {
 static size_t entries_in(const std::string& dir) {
     std::error_code error;
     size_t count = 0;
-    for (auto at = fs::directory_iterator(dir, error); !error && at != fs::directory_iterator(); ++at) {
+    for (auto at = fs::directory_iterator(dir, error); !error && at != fs::directory_iterator();
+         ++at) {
         if (!at->path().filename().string().starts_with("spare-")) ++count;
     }
     return count;
@@ -276,8 +305,8 @@ static size_t entries_in(const std::string& dir) {
 static std::vector<std::string> cgroups_named(const std::set<std::string>& ids) {
     std::vector<std::string> found;
     std::error_code error;
-    for (auto at = fs::recursive_directory_iterator("/sys/fs/cgroup", error); at != fs::recursive_directory_iterator();
-         at.increment(error)) {
+    for (auto at = fs::recursive_directory_iterator("/sys/fs/cgroup", error);
+         at != fs::recursive_directory_iterator(); at.increment(error)) {
         if (error) break;
         if (ids.contains(at->path().filename())) found.push_back(at->path());
     }
@@ -289,15 +318,18 @@ void TestNode::expect_nothing_left() {
     std::set<std::string> ids;
     const std::string events = nodectl({"events", "-o", "json"}).out;
     static const std::regex kId("[0-9a-f]{64}");
-    for (std::sregex_iterator at(events.begin(), events.end(), kId), end; at != end; ++at) ids.insert(at->str());
+    for (std::sregex_iterator at(events.begin(), events.end(), kId), end; at != end; ++at)
+        ids.insert(at->str());
     std::istringstream list(ok({"ps", "-a", "-q", "--no-trunc"}));
     for (std::string id; list >> id;) nodectl({"rm", "-f", id});   // one with --rm may be faster
     EXPECT_TRUE(eventually([&] { return trimmed(nodectl({"ps", "-a", "-q"}).out).empty(); }));
     EXPECT_EQ(cgroups_named(ids), std::vector<std::string>{});
     // One idle shim may wait for the next start; it is noded's and ends with it.
-    EXPECT_TRUE(eventually([&] { return shims_of(dir_, pid_).size() <= 1; })) << shims_of(dir_, pid_).size();
-    EXPECT_EQ(read_text("/proc/self/mounts"), mounts_before_);
-    EXPECT_TRUE(eventually([&] { return entries_in(state_dir() + "/plugins/storage/rootfs") == 0; }));
+    EXPECT_TRUE(eventually([&] { return shims_of(dir_, pid_).size() <= 1; }))
+        << shims_of(dir_, pid_).size();
+    EXPECT_EQ(mounts_below(dir_), mounts_before_);
+    EXPECT_TRUE(
+        eventually([&] { return entries_in(state_dir() + "/plugins/storage/rootfs") == 0; }));
     EXPECT_TRUE(eventually([&] { return entries_in(state_dir() + "/plugins/storage/tmp") == 0; }));
     for (const std::string& id : ids) {
         EXPECT_FALSE(fs::exists(runtime_dir() + "/plugins/container/" + id)) << id;

@@ -1,7 +1,8 @@
 // TestNode: a real noded with real plugins in directories of its own, driven by the real nodectl.
 //
-// The runtime directory stands on a private tmpfs, as on a user's machine. At the end everything is removed, and what
-// noded should have removed but did not is a failure: mounts, cgroups, processes, directories.
+// The runtime directory stands on a private tmpfs, as on a user's machine. At the end everything is
+// removed, and what noded should have removed but did not is a failure: mounts, cgroups, processes,
+// directories.
 #pragma once
 
 #include <sys/types.h>
@@ -69,7 +70,8 @@ public:
     /// Imports the busybox image as `name`.
     void import_busybox(const std::string& name = "busybox");
 
-    /// Removes all containers and checks that nothing is left of any; called by the destructor as well.
+    /// Removes all containers and checks that nothing is left of any; called by the destructor as
+    /// well.
     void expect_nothing_left();
 
     std::string dir() const { return dir_; }

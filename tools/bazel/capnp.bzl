@@ -15,7 +15,8 @@ def capnp_library(name, src, deps = [], imports = [], **kwargs):
         name = name + "_gen",
         srcs = [src] + imports,
         outs = outs,
-        cmd = "capnp compile -I. -I/usr/include --src-prefix=. -oc++:$(GENDIR) $(location " + src + ")",
+        cmd = "capnp compile -I. -I/usr/include --src-prefix=. -oc++:$(GENDIR) " +
+              "$(location " + src + ")",
     )
 
     # The schema as bytes, for those who decode it at run time (nodectl call, events -o json).

@@ -31,8 +31,6 @@ Counts count(Session& session) {
 }
 
 Json document_of(const schema::Info::Reader& info, const Counts& counts) {
-    Json warnings = Json::array();
-    for (const auto warning : info.getWarnings()) warnings.push_back(warning.cStr());
     return {
         {"Name", info.getNodeName().cStr()},
         {"Containers", counts.containers},
@@ -53,7 +51,6 @@ Json document_of(const schema::Info::Reader& info, const Counts& counts) {
         {"Clients", info.getClients()},
         {"Reactor", info.getReactor().cStr()},
         {"PublishEndpoint", info.getPublishEndpoint().cStr()},
-        {"Warnings", std::move(warnings)},
     };
 }
 
@@ -61,14 +58,11 @@ Json document_of(const schema::Info::Reader& info, const Counts& counts) {
 std::string text_of(const Json& document) {
     std::string out;
     for (const auto& item : document.items()) {
-        if (item.key() == "Warnings") continue;
         const Json& value = item.value();
         std::string text = value.is_string() ? value.get<std::string>() : value.dump();
         if (item.key() == "MemTotal") text = human_size(value.get<uint64_t>());
         out += " " + item.key() + ": " + text + "\n";
     }
-    for (const Json& warning : document.at("Warnings"))
-        out += "WARNING: " + warning.get<std::string>() + "\n";
     return out;
 }
 

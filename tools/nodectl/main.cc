@@ -11,7 +11,7 @@
 #include <kj/exception.h>
 
 #include "tools/nodectl/verb.h"
-#include "tools/nodectl/version_text.h"
+#include "agent/base/version.h"
 
 namespace noded::nodectl {
 namespace {

@@ -1,7 +1,7 @@
 // nodectl version: of nodectl and of the noded that it talks to.
 #include "tools/nodectl/rows.h"
 #include "tools/nodectl/verb.h"
-#include "tools/nodectl/version_text.h"
+#include "agent/base/version.h"
 
 namespace noded::nodectl {
 
@@ -18,7 +18,6 @@ int version(Invocation& call) {
         {"Client", {{"Version", kVersion}}},
         {"Server",
          {{"Version", server.getVersion().cStr()},
-          {"GitCommit", server.getGitCommit().cStr()},
           {"PluginAbi", server.getAbi().cStr()},
           {"KernelVersion", server.getKernel().cStr()},
           {"Pid", server.getPid()}}},
@@ -26,7 +25,6 @@ int version(Invocation& call) {
     const std::string text =
         std::string("Client: nodectl\n Version:           ") + kVersion +
         "\n\nServer: noded\n Version:           " + server.getVersion().cStr() +
-        "\n Git commit:        " + server.getGitCommit().cStr() +
         "\n Plugin ABI:        " + server.getAbi().cStr() +
         "\n Kernel:            " + server.getKernel().cStr() +
         "\n Process:           " + std::to_string(server.getPid()) + "\n";

@@ -441,7 +441,8 @@ Status Unpacker::place_hardlink(archive_entry* entry, const EntryPath& path, int
     struct stat info;
     if (!dir.valid() || fstatat(dir.get(), target.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
         return entry_error(path, shown + ", which no entry before it created");
-    // A second name for a symbolic link is harmless: linkat does not follow it, and nor does what comes later.
+    // A second name for a symbolic link is harmless: linkat does not follow it, and nor does what
+    // comes later.
     if (S_ISDIR(info.st_mode)) return entry_error(path, shown + ", which is a directory");
     if (is_whiteout(info)) return entry_error(path, shown + ", which is a whiteout");
     if (linkat(dir.get(), target.name.c_str(), parent, path.name.c_str(), 0) == 0) return {};
