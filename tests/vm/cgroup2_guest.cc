@@ -1,0 +1,171 @@
+// A container's life on a kernel that has cgroup v2 alone, whatever the build machine has. Runs
+// inside the guest that vm_test.cc boots; same node and checks for leaks as tests/integration.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/integration/test_node.h"
+
+namespace noded::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kTop = "/sys/fs/cgroup";
+
+/// "0::/noded/5f0c9d1e/ID\n" as "/noded/5f0c9d1e/ID"; anything else stays and compares unequal.
+std::string group_in(const std::string& text) {
+    return text.starts_with("0::") ? trimmed(text.substr(3)) : text;
+}
+
+std::string group_of(const std::string& pid) {
+    return group_in(read_text("/proc/" + pid + "/cgroup"));
+}
+
+/// One node for all tests of this file; each test removes what it made.
+struct Cgroup2 : testing::Test {
+    static void SetUpTestSuite() {
+        node = new TestNode;
+        node->start();
+        fs::copy_file(getenv("GUEST_BUSYBOX"), node->dir() + "/busybox.tar");
+        node->import_busybox();
+    }
+    static void TearDownTestSuite() {
+        delete node;
+        node = nullptr;
+    }
+    void TearDown() override { node->expect_nothing_left(); }
+
+    /// Starts a container that sleeps, and gives its id.
+    std::string sleeper(const std::string& name) {
+        return node->ok({"run", "-d", "--name", name, "busybox", "sleep", "1000"});
+    }
+    std::string inspect(const std::string& name, const std::string& field) {
+        return node->ok({"inspect", "--format", "{{.State." + field + "}}", name});
+    }
+
+    static TestNode* node;
+};
+TestNode* Cgroup2::node = nullptr;
+
+TEST_F(Cgroup2, is_all_that_this_kernel_has_mounted) {
+    const std::string mounts = read_text("/proc/self/mounts");
+    EXPECT_NE(mounts.find(" /sys/fs/cgroup cgroup2 "), std::string::npos) << mounts;
+    EXPECT_EQ(mounts.find(" cgroup "), std::string::npos) << mounts;
+}
+
+TEST_F(Cgroup2, nothing_is_said_to_be_missing) {
+    EXPECT_EQ(node->diagnostics().find("cgroup"), std::string::npos) << node->diagnostics();
+}
+
+TEST_F(Cgroup2, a_container_prints_and_returns_its_exit_code) {
+    const Ran ran =
+        node->nodectl({"run", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2; exit 7"});
+    EXPECT_EQ(ran.out, "out\n");
+    EXPECT_EQ(ran.err, "err\n");
+    EXPECT_EQ(ran.exit_code, 7);
+    EXPECT_EQ(node->nodectl({"run", "--rm", "busybox", "true"}).exit_code, 0);
+    EXPECT_EQ(node->nodectl({"run", "--rm", "busybox", "no-such-command"}).exit_code, 127);
+}
+
+TEST_F(Cgroup2, a_container_is_in_a_group_of_its_own) {
+    const std::string one = sleeper("one");
+    const std::string two = sleeper("two");
+    const std::string group = group_of(inspect("one", "Pid"));
+    const std::string node_group = fs::path(group).parent_path();
+    EXPECT_TRUE(group.starts_with("/noded/") && group.ends_with("/" + one)) << group;
+    EXPECT_EQ(group_of(inspect("two", "Pid")), node_group + "/" + two);
+    EXPECT_EQ(trimmed(read_text(kTop + group + "/cgroup.procs")), inspect("one", "Pid"));
+    // Neither noded nor the shims are in there.
+    EXPECT_EQ(read_text(kTop + node_group + "/cgroup.procs"), "");
+}
+
+TEST_F(Cgroup2, the_group_of_a_container_has_the_controllers) {
+    sleeper("cc");
+    const std::string group = kTop + group_of(inspect("cc", "Pid"));
+    EXPECT_EQ(trimmed(read_text(group + "/cgroup.controllers")), "cpu io memory pids");
+    EXPECT_GT(std::stol(read_text(group + "/memory.current")), 0);
+    EXPECT_EQ(trimmed(read_text(group + "/pids.current")), "1");
+}
+
+TEST_F(Cgroup2, a_container_sees_its_own_group_as_the_root) {
+    const Ran ran = node->nodectl(
+        {"run", "--rm", "busybox", "sh", "-c",
+         "cat /proc/self/cgroup; grep -c . /sys/fs/cgroup/cgroup.procs; "
+         "grep cgroup /proc/self/mounts | cut -d' ' -f2-4 | cut -d, -f1; "
+         "mkdir /sys/fs/cgroup/mine 2>/dev/null || echo refused"});
+    // Two processes: the shell and grep.
+    EXPECT_EQ(ran.out, "0::/\n2\n/sys/fs/cgroup cgroup2 ro\nrefused\n") << ran.err;
+}
+
+TEST_F(Cgroup2, exec_joins_the_group_of_the_container) {
+    sleeper("cc");
+    const Ran ran = node->nodectl(
+        {"exec", "cc", "sh", "-c", "cat /proc/self/cgroup; cat /proc/1/cgroup; exit 3"});
+    EXPECT_EQ(ran.out, "0::/\n0::/\n") << ran.err;
+    EXPECT_EQ(ran.exit_code, 3);
+    node->ok({"exec", "-d", "cc", "sleep", "1001"});
+    const std::string group = kTop + group_of(inspect("cc", "Pid"));
+    EXPECT_TRUE(eventually([&] { return trimmed(read_text(group + "/pids.current")) == "2"; }));
+    EXPECT_NE(node->ok({"top", "cc"}).find("sleep 1001"), std::string::npos);
+}
+
+TEST_F(Cgroup2, stop_and_rm_take_the_group_away) {
+    node->ok({"run", "-d", "--name", "cc", "busybox", "sh", "-c",
+              "trap 'exit 5' TERM; echo up; while :; do sleep 0.1; done"});
+    ASSERT_TRUE(eventually([&] { return node->ok({"logs", "cc"}) == "up"; }));
+    const std::string group = kTop + group_of(inspect("cc", "Pid"));
+    ASSERT_TRUE(fs::exists(group + "/cgroup.procs")) << group;
+    node->ok({"stop", "cc"});
+    EXPECT_EQ(inspect("cc", "ExitCode"), "5");
+    node->ok({"rm", "cc"});
+    EXPECT_TRUE(eventually([&] { return !fs::exists(group); })) << group;
+}
+
+TEST_F(Cgroup2, a_container_that_outgrows_its_memory_is_told_as_killed_for_that) {
+    // It waits until the limit stands.
+    node->ok({"run", "-d", "--name", "fat", "busybox", "sh", "-c",
+              "until [ -e /tmp/go ]; do sleep 0.1; done; exec tail /dev/zero"});
+    const std::string group = kTop + group_of(inspect("fat", "Pid"));
+    std::ofstream(group + "/memory.max") << "16777216" << std::flush;
+    ASSERT_EQ(trimmed(read_text(group + "/memory.max")), "16777216");
+    node->ok({"exec", "fat", "touch", "/tmp/go"});
+    EXPECT_EQ(node->ok({"wait", "fat"}), "137");
+    EXPECT_EQ(inspect("fat", "OOMKilled"), "true");
+}
+
+TEST_F(Cgroup2, a_container_outlives_a_killed_noded_in_the_same_group) {
+    const std::string id = sleeper("cc");
+    const std::string pid = inspect("cc", "Pid");
+    const std::string group = group_of(pid);
+    node->kill();
+    EXPECT_EQ(group_of(pid), group);
+    node->start();
+    EXPECT_EQ(inspect("cc", "Status") + " " + inspect("cc", "Pid"), "running " + pid);
+    EXPECT_EQ(group_of(pid), group);
+    EXPECT_EQ(node->ok({"exec", "cc", "cat", "/proc/self/cgroup"}), "0::/");
+    // One that ends while nobody is there is removed as well.
+    node->ok({"run", "-d", "--rm", "--name", "short", "busybox", "sh", "-c", "sleep 1; exit 4"});
+    const std::string short_group = kTop + group_of(inspect("short", "Pid"));
+    node->kill();
+    sleep_ms(1500);
+    node->start();
+    EXPECT_TRUE(eventually([&] { return !fs::exists(short_group); })) << short_group;
+    node->ok({"stop", "-t", "0", "cc"});
+    EXPECT_EQ(inspect("cc", "ExitCode"), "137");
+}
+
+TEST_F(Cgroup2, a_node_that_stops_leaves_no_group_of_its_own) {
+    sleeper("cc");
+    const std::string node_group = fs::path(kTop + group_of(inspect("cc", "Pid"))).parent_path();
+    node->ok({"rm", "-f", "cc"});
+    node->expect_nothing_left();
+    node->stop();
+    EXPECT_FALSE(fs::exists(node_group)) << node_group;
+    node->start();
+}
+
+}  // namespace
+}  // namespace noded::test
