@@ -86,7 +86,7 @@ TEST_F(Cgroup2, the_group_of_a_container_has_the_controllers) {
     sleeper("cc");
     const std::string group = kTop + group_of(inspect("cc", "Pid"));
     EXPECT_EQ(trimmed(read_text(group + "/cgroup.controllers")), "cpu io memory pids");
-    EXPECT_GT(std::stol(read_text(group + "/memory.current")), 0);
+    EXPECT_GT(atol(read_text(group + "/memory.current").c_str()), 0);
     EXPECT_EQ(trimmed(read_text(group + "/pids.current")), "1");
 }
 

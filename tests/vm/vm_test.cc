@@ -67,6 +67,7 @@ void Guest::SetUp() {
     machine.close_input();
     machine.read_until(kLastWords, kBootSeconds + kGuestSeconds);
     console_ = machine.out();
+    std::erase(console_, '\r');  // it is a terminal to the guest
 }
 
 /// Made by run(), owned by GoogleTest.
