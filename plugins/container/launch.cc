@@ -129,6 +129,8 @@ LaunchSpec Effects::launch_spec(const Live& live, const Container& container) {
     spec.lowers = container.rootfs.lowers;
     spec.upper = container.rootfs.upper;
     spec.work = container.rootfs.work;
+    // With --rm the upper folder goes with the container: a sync of the disk for it helps nobody.
+    spec.volatile_rootfs = from.auto_remove;
     spec.hostname = from.hostname;
     spec.capabilities = default_capabilities();
     spec.seccomp = seccomp();

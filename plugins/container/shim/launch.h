@@ -68,8 +68,10 @@ enum Flag : uint32_t {
     flag_tty = 2,
     flag_open_stdin = 4,  ///< without it standard input is /dev/null
     flag_read_only_rootfs = 8,
+    /// overlayfs "volatile": nothing of the upper folder is synced, not even when it is unmounted
+    flag_volatile_rootfs = 16,
 };
-constexpr uint32_t flags_known = 15;
+constexpr uint32_t flags_known = 31;
 
 struct Rlimit {
     uint32_t resource;  ///< RLIMIT_*

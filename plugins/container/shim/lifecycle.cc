@@ -230,6 +230,7 @@ void Shim::launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t s
         const long rootfs = open_overlay(*process.launch);
         holds_rootfs_ = rootfs >= 0;
         rootfs_fd_ = static_cast<int>(rootfs);
+        drops_rootfs_late_ = process.launch->has(launch::flag_volatile_rootfs);
         if (rootfs < 0 && rootfs != -EINVAL)
             refuse(&error, "mount overlay on",
                    process.launch->upper != nullptr ? process.launch->upper : "its layers", rootfs);
@@ -423,7 +424,8 @@ void Shim::container_ended() {
                 &process.exit, sizeof process.exit, failed ? process.start.message.view() : "");
     pump_clients(0);
     if (holds_pidfd_) close_fd(container_pidfd_);
-    if (holds_rootfs_) close_fd(rootfs_fd_);
+    // Who starts the container again needs the overlay gone; if nobody will, its end is its process's.
+    if (holds_rootfs_ && !drops_rootfs_late_) close_fd(rootfs_fd_);
     holds_pidfd_ = holds_rootfs_ = false;
 }
 

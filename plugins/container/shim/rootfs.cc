@@ -44,6 +44,7 @@ void mount_overlay_from_options(Start& start) {
         add_escaped(options.add(",upperdir="), container.upper);
         add_escaped(options.add(",workdir="), container.work);
     }
+    if (container.has(launch::flag_volatile_rootfs)) options.add(",volatile");
     if (options.cut())
         give_up(start, 125,
                 "mount overlay: the names of the layers are longer than this kernel takes");
@@ -251,6 +252,8 @@ long open_overlay(const launch::Launch& container) {
         result = set_string(context, "upperdir", container.upper);
     if (result == 0 && container.upper != nullptr)
         result = set_string(context, "workdir", container.work);
+    if (result == 0 && container.has(launch::flag_volatile_rootfs))
+        result = sys(SYS_fsconfig, context, FSCONFIG_SET_FLAG, "volatile", nullptr, 0);
     if (result == 0) result = sys(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
     if (result == 0) result = sys(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
     close_fd(context);

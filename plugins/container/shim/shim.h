@@ -183,6 +183,7 @@ private:
     bool listening_;
     bool holds_pidfd_;
     bool holds_rootfs_;
+    bool drops_rootfs_late_;
     /// nothing is left to do but to send clients what they have not taken yet
     bool released_;
     int spare_pid_;  ///< 0 unless its maker is at work

@@ -534,6 +534,16 @@ TEST(ShimLeak, nothing_is_left_after_release) {
     EXPECT_FALSE(fs::exists(folder));
 }
 
+TEST(ShimRun, a_volatile_rootfs_is_mounted_as_such) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("echo kept > /file; cat /file");
+    spec.volatile_rootfs = true;
+    EXPECT_EQ(box.run(spec), 0);
+    EXPECT_EQ(read_file(box.scratch("upper") + "/file"), "kept\n");
+    // The kernel's mark that this upper folder was never synced (overlayfs.rst, "Volatile mount").
+    EXPECT_TRUE(fs::exists(box.scratch("work") + "/work/incompat/volatile"));
+}
+
 TEST(ShimLeak, a_shim_stays_small) {
     const size_t before = count_shims();
     ShimBox box;
