@@ -160,7 +160,7 @@ struct ContainerKillRequested @0xf2b7a6d1c0e4a018 {
 }
 
 struct ContainerRemovalRequested @0xf2b7a6d1c0e4a019 {
-  # Intent; its outcomes are storage's RootfsRemoved and then ContainerRemoved.
+  # Intent; its outcomes are ContainerRemoved, and storage's RootfsRemoved, in either order.
   id @0 :Text;
 }
 

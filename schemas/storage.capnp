@@ -148,6 +148,7 @@ struct StorageSnapshot {
     requestedCommand @7 :Data;
     removalSeq @8 :UInt64;
     removalCommand @9 :Data;
+    gone @10 :Bool;
   }
   enum Rootfs { requested @0; prepared @1; failed @2; removed @3; }
 

@@ -2,6 +2,9 @@
 // runtime folder go, with the container also its log. advance() looks at the durable facts and does
 // the next step that is due; every step that ends calls it again.
 //
+// ContainerRemoved is proposed as soon as its shim was told to go: the client need not wait while
+// folders are removed. A crash in between leaves strays, and reconcile removes those.
+//
 // A new start waits until nothing of the previous run is left, so that no two shims ever share a
 // cgroup.
 #include "plugins/container/effects.h"
@@ -26,11 +29,12 @@ constexpr uint32_t kCleanupFailuresMax = 60;
 void Effects::advance(Live& live) {
     if (live.cleaning || live.adopting) return;
     if (live.link) {
-        if (live.over) release(live);
+        if (!live.over) return;
+        release(live);
+        if (live.removing) propose_removed(live);
         return;
     }
-    if (live.removing && live.cleaned) return propose_removed(live);
-    if (live.removing) return clean(live, true);
+    if (live.removing) return state_.get(live.id) == nullptr ? clean(live, true) : propose_removed(live);
     if (live.traces && !live.places) {
         if (live.over || live.start_wanted != 0) clean(live, false);
         return;
@@ -38,17 +42,16 @@ void Effects::advance(Live& live) {
     if (live.start_wanted != 0 && live.rootfs_ready) launch(live);
 }
 
-/// The shim removes its socket and exit record and ends; shim_closed goes on from there. The
-/// container's processes are gone already, so that its cgroups can go meanwhile.
+/// The shim removes its socket and exit record and ends; shim_closed goes on from there.
 void Effects::release(Live& live) {
     if (live.release_tag != 0) return;
     live.release_tag = ++tags_;
     const auto sent = live.link->send(ControlType::release, 0, live.release_tag, {});
     if (!sent) host_.warn("release the shim of container " + live.id + ": " + sent.error().message);
-    (void)cgroups_->remove(live.id);
 }
 
-/// A few small folders: a removal's outcome waits for them, the offload lane would be slower.
+/// A few small folders: a new start of the same container may wait for them, the offload lane would
+/// be slower.
 Status Effects::clean_now(const Live& live, bool everything) {
     TRY_STATUS(cgroups_->remove(live.id));
     TRY_STATUS(sys_->remove_tree(runtime_folder(live)));
@@ -72,8 +75,7 @@ void Effects::clean(Live& live, bool everything) {
         host_.warn("remove what is left of container " + live.id + ": " + status.error().message);
     live.cleanup_failures = 0;
     live.traces = false;
-    live.cleaned = everything;
-    if (everything && state_.get(live.id) == nullptr) return drop_live(live.id);  // a stray
+    if (everything) return drop_live(live.id);
     advance(live);
 }
 
@@ -97,10 +99,11 @@ void Effects::empty_trash() {
     (void)host_.offload(std::move(work), [] {});
 }
 
-/// Storage's part must be done as well.
+/// Storage removes its part by itself, and says so with RootfsRemoved.
 void Effects::propose_removed(Live& live) {
     const Container* container = state_.get(live.id);
-    if (!live.rootfs_removed || container == nullptr) return;
+    if (live.removal_proposed || container == nullptr) return;
+    live.removal_proposed = true;
     Message<schema::ContainerRemoved> event;
     event->setId(text(live.id));
     event->setName(text(container->name));

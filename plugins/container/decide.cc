@@ -308,9 +308,7 @@ void container_exited(const State& state, const noded_command& proposal, Decisio
 void container_removed(const State& state, const noded_command& proposal, Decision& decision) {
     Reading<schema::ContainerRemoved> in(proposal.payload);
     const Container* container = state.get(to_string(in->getId()));
-    const bool fits =
-        container != nullptr && container->phase == Phase::REMOVING && container->rootfs.removed;
-    if (fits) decision.emit_proposed(proposal);
+    if (container != nullptr && container->phase == Phase::REMOVING) decision.emit_proposed(proposal);
 }
 
 template <typename Event>

@@ -54,7 +54,6 @@ struct Live {
     /// its ContainerRequested is durable; else calls came before their command
     bool known = false;
     bool rootfs_ready = false;
-    bool rootfs_removed = false;
     uint32_t start_wanted = 0;  ///< run of a start without outcome; 0: none
     sdk::Cause start;           ///< of the newest run
     uint32_t run = 0;           ///< the newest run
@@ -73,7 +72,7 @@ struct Live {
     bool traces = false;       ///< there may be cgroups and a runtime folder
     bool places = false;       ///< folders and cgroups of the wanted start are made
     bool cleaning = false;     ///< a cgroup was still busy: the removal is tried again soon
-    bool cleaned = false;      ///< nothing is left of the container
+    bool removal_proposed = false;
     uint32_t cleanup_failures = 0;
 
     uint64_t start_timer = 0;
@@ -156,7 +155,6 @@ private:
     void exec_failed(const noded_event& event);
     void rootfs_prepared(const noded_event& event);
     void rootfs_prepare_failed(const noded_event& event);
-    void rootfs_removed(const noded_event& event);
 
     // launch.cc
     void launch(Live& live);

@@ -128,21 +128,16 @@ void Effects::removal_requested(const noded_event& event) {
     advance(live);
 }
 
-void Effects::rootfs_removed(const noded_event& event) {
-    Reading<schema::RootfsRemoved> in(event.payload);
-    Live* live = find_live(to_string(in->getContainerId()));
-    if (live == nullptr) return;
-    live->rootfs_removed = true;
-    advance(*live);
-}
-
 void Effects::removed(const noded_event& event) {
     Reading<schema::ContainerRemoved> in(event.payload);
     Live& live = live_of(to_string(in->getId()));
     const Ended end = live.end;
     remember_end(live.id, end);
     answer_waiters(live, {Until::STARTED, Until::EXITED, Until::REMOVED}, end);
-    drop_live(to_string(in->getId()));
+    // The folders go when the answers have left.
+    after(0, [this, id = live.id] {
+        if (Live* gone = find_live(id)) advance(*gone);
+    });
 }
 
 void Effects::exec_requested(const noded_event& event) {
@@ -180,7 +175,7 @@ void Effects::react(const noded_event& event) {
         case EventType::exec_failed: return exec_failed(event);
         case EventType::rootfs_prepared: return rootfs_prepared(event);
         case EventType::rootfs_prepare_failed: return rootfs_prepare_failed(event);
-        case EventType::rootfs_removed: return rootfs_removed(event);
+        case EventType::rootfs_removed: return;
         case EventType::image_added:
         case EventType::image_tagged:
         case EventType::image_untagged:

@@ -28,7 +28,6 @@ Live& Effects::live_from(const Container& container) {
     Live& live = live_of(container.id);
     live.known = true;
     live.rootfs_ready = container.rootfs.ready;
-    live.rootfs_removed = container.rootfs.removed;
     live.run = container.run;
     live.start_wanted = container.phase == Phase::STARTING ? container.run : 0;
     live.start = container.start;
@@ -245,7 +244,7 @@ void Effects::remove_strays() {
 
 /// What belongs to no container in the log was never acknowledged, or its log is gone.
 void Effects::destroy_stray(const std::string& id) {
-    host_.warn("container " + id + " is not in the log: what is left of it is removed");
+    host_.warn("there is no container " + id + " any more: what is left of it is removed");
     Live& live = live_of(id);
     live.run = live.launched = newest_run_folder(live);
     live.over = live.traces = live.removing = true;

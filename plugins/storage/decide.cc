@@ -124,7 +124,7 @@ struct Users {
 Users users(const State& state, const std::string& image_id) {
     Users users;
     for (const auto& [id, container] : state.containers) {
-        if (container.image_id != image_id) continue;
+        if (container.image_id != image_id || container.gone) continue;
         if (users.any == nullptr) users.any = &id;
         if (container.running && users.running == nullptr) users.running = &id;
     }

@@ -132,9 +132,21 @@ void removal_requested(State& state, const noded_event& event) {
     container->removal = origin_of(event);
 }
 
+/// The container is forgotten when both of its removal's outcomes are there, in whatever order.
 void container_removed(State& state, const noded_event& event) {
     Reading<schema::ContainerRemoved> removed(event.payload);
-    state.containers.erase(view(removed->getId()));
+    Container* container = container_in(state, removed->getId());
+    if (container == nullptr) return;
+    container->gone = container->removing && container->rootfs != Rootfs::removed;
+    if (!container->gone) state.containers.erase(view(removed->getId()));
+}
+
+void rootfs_removed(State& state, const noded_event& event) {
+    Reading<schema::RootfsRemoved> removed(event.payload);
+    Container* container = container_in(state, removed->getContainerId());
+    if (container == nullptr) return;
+    container->rootfs = Rootfs::removed;
+    if (container->gone) state.containers.erase(view(removed->getContainerId()));
 }
 
 bool fold_container(State& state, const noded_event& event) {
@@ -181,7 +193,7 @@ void fold(State& state, const noded_event& event) {
         case capnp::typeId<schema::RootfsPrepareFailed>():
             return rootfs_is<schema::RootfsPrepareFailed>(state, event, Rootfs::failed);
         case capnp::typeId<schema::RootfsRemoved>():
-            return rootfs_is<schema::RootfsRemoved>(state, event, Rootfs::removed);
+            return rootfs_removed(state, event);
     }
 }
 

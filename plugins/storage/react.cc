@@ -13,6 +13,7 @@ void StoragePlugin::react(const noded_event& event) {
         case capnp::typeId<schema::ImageImported>():
         case capnp::typeId<schema::ImageImportFailed>(): return import_ended(origin.command_id);
         case capnp::typeId<schema::ImageRemoved>(): return want_sweep();
+        case capnp::typeId<schema::RootfsRemoved>():
         case capnp::typeId<schema::ContainerRemoved>(): return container_gone();
         // The state may be ahead of the event: what is no longer wanted is not in it any more.
         case capnp::typeId<schema::ContainerRequested>(): {

@@ -65,6 +65,7 @@ void save_container(const std::string& id, const Container& container,
     out.setRootfs(Snapshot::Rootfs(container.rootfs));
     out.setRunning(container.running);
     out.setRemoving(container.removing);
+    out.setGone(container.gone);
     out.setRequestedSeq(container.requested.seq);
     out.setRequestedCommand(data(container.requested.command_id));
     out.setRemovalSeq(container.removal.seq);
@@ -78,6 +79,7 @@ void load_container(State& state, Snapshot::ContainerRecord::Reader in) {
     container.rootfs = Rootfs(in.getRootfs());
     container.running = in.getRunning();
     container.removing = in.getRemoving();
+    container.gone = in.getGone();
     container.requested = {in.getRequestedSeq(), id_of(in.getRequestedCommand())};
     container.removal = {in.getRemovalSeq(), id_of(in.getRemovalCommand())};
 }

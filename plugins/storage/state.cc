@@ -58,7 +58,8 @@ std::expected<Found, Refusal> State::find_image(std::string_view reference) cons
 
 std::map<std::string, std::vector<std::string>> State::users() const {
     std::map<std::string, std::vector<std::string>> users;
-    for (const auto& [id, container] : containers) users[container.image_id].push_back(id);
+    for (const auto& [id, container] : containers)
+        if (!container.gone) users[container.image_id].push_back(id);
     return users;
 }
 

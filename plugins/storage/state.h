@@ -48,6 +48,7 @@ struct Container {
     Rootfs rootfs = Rootfs::requested;
     bool running = false;   ///< from the request to start until the exit
     bool removing = false;
+    bool gone = false;  ///< ContainerRemoved is there, RootfsRemoved not yet
     Origin requested;
     Origin removal;
 };
