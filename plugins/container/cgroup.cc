@@ -14,6 +14,8 @@ namespace noded::container {
 namespace {
 
 constexpr std::string_view kGroup = "noded";
+/// A v1 group that waits to be renamed to a container's.
+constexpr std::string_view kSpare = "spare";
 /// cpuset is left out: a new group there has no CPUs until somebody writes them.
 constexpr std::string_view kControllers[] = {"cpu",     "cpuacct", "memory", "pids",
                                              "devices", "freezer", "blkio"};
@@ -123,9 +125,19 @@ Status Cgroups::prepare(const Hierarchy& hierarchy) const {
     return {};
 }
 
+/// A rename is several times cheaper than a new group; v2 knows none.
 Status Cgroups::create(std::string_view id) const {
-    for (const Hierarchy& hierarchy : hierarchies_) TRY(sys_->make_folder(folder(hierarchy, id)));
+    for (const Hierarchy& hierarchy : hierarchies_) {
+        const std::string wanted = folder(hierarchy, id);
+        if (!hierarchy.name.empty() && sys_->move(folder(hierarchy, kSpare), wanted)) continue;
+        TRY(sys_->make_folder(wanted));
+    }
     return {};
+}
+
+void Cgroups::make_spare() const {
+    for (const Hierarchy& hierarchy : hierarchies_)
+        if (!hierarchy.name.empty()) (void)sys_->make_folder(folder(hierarchy, kSpare));
 }
 
 Status Cgroups::remove(std::string_view id) const {
@@ -179,10 +191,12 @@ std::vector<std::string> Cgroups::ids() const {
     std::set<std::string> found;
     for (const Hierarchy& hierarchy : hierarchies_)
         for (std::string& id : sys_->folders_in(parent(hierarchy))) found.insert(std::move(id));
+    found.erase(std::string(kSpare));
     return {found.begin(), found.end()};
 }
 
 void Cgroups::remove_parents() const {
+    (void)remove(kSpare);
     for (const Hierarchy& hierarchy : hierarchies_) (void)sys_->remove_folder(parent(hierarchy));
 }
 

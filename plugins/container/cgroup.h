@@ -38,6 +38,8 @@ public:
 
     /// Makes the container's folders.
     Status create(std::string_view id) const;
+    /// Makes ahead what the next create needs, as far as it can be.
+    void make_spare() const;
     /// Removes them; an error if processes are still in one.
     Status remove(std::string_view id) const;
     /// SIGKILL to all that is in there. True if there was something.

@@ -48,6 +48,7 @@ void Effects::refill_later() {
     refill_timer_ = after(kRefillDelayNs, [this] {
         refill_timer_ = 0;
         (void)seccomp();
+        cgroups_->make_spare();
         if (idle_) return;
         if (auto spawned = spawn_shim())
             idle_ = std::move(*spawned);
