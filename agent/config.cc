@@ -118,6 +118,10 @@ static Status check(Config& config) {
         return fail("\"" + config.log_level +
                     "\" is not a log level: error, warning, info or debug");
     }
+    if (config.log_segments_max != 0 &&
+        (config.log_segments_max < 4 || config.log_segments_max > 65536)) {
+        return fail("logSegmentsMax must be from 4 to 65536");
+    }
     const uint64_t segment = config.log_segment_bytes;
     if (segment != 0 &&
         (segment % limits::log_block_bytes != 0 || segment < limits::log_batch_bytes_max * 2)) {

@@ -16,6 +16,7 @@ constexpr size_t log_segment_bytes = 64 << 20;
 constexpr size_t log_segments_max = 64;                 ///< sealed and open ones together
 constexpr uint64_t snapshot_every_events = 1 << 16;
 /// history that stays readable behind a snapshot
+constexpr uint64_t snapshot_under_pressure_events = 256;
 constexpr uint64_t events_kept_min = 1 << 20;
 
 // Pipeline.
@@ -23,7 +24,7 @@ constexpr size_t commands_queued_max = 8192;            ///< more are refused wi
 constexpr size_t events_per_command_max = 64;
 /// payloads of one command's events together
 constexpr size_t command_events_bytes_max = (1 << 20) - (16 << 10);
-constexpr size_t command_ids_remembered_max = 65536;    ///< a retry of an older id is refused
+constexpr size_t command_ids_remembered_max = 65536;    ///< a retry of an older id is decided anew
 constexpr size_t proposals_queued_max = 65536;
 
 // Reactor.

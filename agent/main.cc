@@ -5,13 +5,18 @@
 // at any instant takes the same way.
 #include <grp.h>
 #include <malloc.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <fcntl.h>
+
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -112,28 +117,57 @@ void tell_ready() {
            static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
 }
 
-Result<Fd> listen(const Config& config) {
-    const std::string path = config.runtime_dir + "/noded.sock";
+/// Lets the socket's group in, if there is one.
+Status share(const std::string& path, const Config& config) {
     const bool shared = !config.socket_group.empty();
-    Fd socket = TRY(rpc::listen_unix(path, shared ? 0660 : 0600, SOMAXCONN));
-    if (!shared) return socket;
+    if (chmod(path.c_str(), shared ? 0660 : 0600) != 0) return fail_errno(errno, "chmod " + path);
+    if (!shared) return {};
     const group* group = getgrnam(config.socket_group.c_str());
-    if (group == nullptr)
+    if (group == nullptr) {
         return fail("socketGroup names the group " + config.socket_group +
                     ", which does not exist");
-    if (chown(path.c_str(), 0, group->gr_gid) != 0)
-        return fail_errno(errno, "give " + path + " to " + group->gr_name);
+    }
+    if (chown(path.c_str(), 0, group->gr_gid) != 0) {
+        return fail_errno(errno, "give " + path + " to the group " + group->gr_name);
+    }
+    return {};
+}
+
+Result<Fd> listen(const Config& config) {
+    const std::string path = config.runtime_dir + "/noded.sock";
+    Fd socket = TRY(rpc::listen_unix(path, 0600, SOMAXCONN));
+    TRY_STATUS(share(path, config));
     return socket;
+}
+
+/// Shims are found below the runtime directory, and reconcile ends those that the log does not
+/// know: two logs must never share one, not even one after the other.
+Result<Fd> lock_runtime(const Config& config) {
+    const std::string path = config.runtime_dir + "/state-dir";
+    Fd lock(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!lock.valid()) return fail_errno(errno, "open " + path);
+    char owner[PATH_MAX];
+    const ssize_t size = pread(lock.get(), owner, sizeof owner, 0);
+    const std::string before(owner, size > 0 ? static_cast<size_t>(size) : 0);
+    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0 ||
+        (!before.empty() && before != config.state_dir)) {
+        return fail("the runtime directory " + config.runtime_dir +
+                    " belongs to the node with the state directory " + before +
+                    "; choose another --runtime-dir");
+    }
+    if (pwrite(lock.get(), config.state_dir.data(), config.state_dir.size(), 0) < 0) {
+        return fail_errno(errno, "write " + path);
+    }
+    return lock;
 }
 
 Result<std::unique_ptr<log::Storage>> open_state(reactor::Reactor& reactor, const Config& config) {
     TRY_STATUS(make_directory(config.state_dir, 0711));
-    TRY_STATUS(make_directory(config.runtime_dir, 0755));
     auto storage = log::open_file_storage(reactor, config.state_dir + "/log");
     if (!storage && storage.error().code == EWOULDBLOCK) {
-        return fail(
-            "the state directory " + config.state_dir +
-            " belongs to another noded that is running; stop it or choose another --state-dir");
+        return fail("the state directory " + config.state_dir +
+                    " belongs to another noded that is running; stop it or choose another "
+                    "--state-dir");
     }
     return storage;
 }
@@ -149,33 +183,35 @@ void notice(const std::string& text) {
     if (!text.empty()) log_line(Severity::warning, "log", text);
 }
 
-/// What the state directory holds: the log, recovered, and the newest snapshot.
+/// What the directories hold: the log, recovered, and the newest snapshot.
 struct Recovered {
+    Fd runtime_lock;
     std::unique_ptr<log::Storage> storage;
     std::unique_ptr<log::Log> log;
     std::optional<log::Snapshot> snapshot;
 };
 
-Result<Recovered> recover(reactor::Reactor& reactor, const Config& config) {
-    Recovered recovered;
+/// Fills `to`, which outlives the reactor's last turn also when this fails.
+Status recover(reactor::Reactor& reactor, const Config& config, Recovered& to) {
     std::string said;
-    recovered.storage = TRY(open_state(reactor, config));
-    recovered.log = TRY(log::open_log(*recovered.storage, &said, log_options(config)));
+    to.storage = TRY(open_state(reactor, config));
+    TRY_STATUS(make_directory(config.runtime_dir, 0755));
+    to.runtime_lock = TRY(lock_runtime(config));
+    to.log = TRY(log::open_log(*to.storage, &said, log_options(config)));
     notice(said);
-    recovered.snapshot = TRY(log::load_newest_snapshot(*recovered.storage, &said));
+    to.snapshot = TRY(log::load_newest_snapshot(*to.storage, &said));
     notice(said);
     const std::string remedy = "; restore " + config.state_dir + "/log from one backup";
-    const auto& [storage, log, snapshot] = recovered;
-    if (snapshot && snapshot->seq > log->durable_seq()) {
-        return fail("the snapshot at seq " + std::to_string(snapshot->seq) +
+    if (to.snapshot && to.snapshot->seq > to.log->durable_seq()) {
+        return fail("the snapshot at seq " + std::to_string(to.snapshot->seq) +
                     " is newer than the log, which ends at seq " +
-                    std::to_string(log->durable_seq()) + remedy);
+                    std::to_string(to.log->durable_seq()) + remedy);
     }
-    if (!snapshot && log->oldest_seq() > 1) {
-        return fail("the log begins at seq " + std::to_string(log->oldest_seq()) +
+    if (!to.snapshot && to.log->oldest_seq() > 1) {
+        return fail("the log begins at seq " + std::to_string(to.log->oldest_seq()) +
                     " and no snapshot covers what was before" + remedy);
     }
-    return recovered;
+    return {};
 }
 
 /// From snapshot and log to the state, by fold alone. Takes the snapshot.
@@ -195,9 +231,12 @@ Status replay(core::Pipeline& pipeline, host::Host& host, log::Log& log,
 /// Opens the sockets and runs until the stop signal.
 Status serve(const Config& config, reactor::UringReactor& reactor, rpc_service::Node& node,
              Retry& retry, const StopSignal& stop) {
-    TRY_STATUS(node.outbox.open("ipc://" + config.runtime_dir + "/events.sock"));
+    const std::string events = config.runtime_dir + "/events.sock";
+    Fd listening = TRY(listen(config));   // tells whether another noded is there, before all else
+    TRY_STATUS(node.outbox.open("ipc://" + events));
+    TRY_STATUS(share(events, config));
     auto server = std::make_unique<rpc::RpcServer>(
-        reactor, TRY(listen(config)),
+        reactor, std::move(listening),
         [&node](const rpc::PeerCredentials& peer) -> capnp::Capability::Client {
             return kj::heap<rpc_service::NodeService>(node, host::Caller{peer.uid, peer.gid});
         });
@@ -217,27 +256,45 @@ Status serve(const Config& config, reactor::UringReactor& reactor, rpc_service::
     return {};
 }
 
+/// Ends what plugins and sockets have under way while all that it may call is still there.
+struct Shutdown {
+    host::Host& host;
+    pub::Outbox& outbox;
+    reactor::UringReactor& reactor;
+    ~Shutdown() {
+        host.stop();
+        outbox.close();
+        reactor.stop();
+    }
+};
+
 Status run(const Config& config) {
     auto reactor = TRY(reactor::UringReactor::create());
     StopSignal stop;
     const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
     TRY_STATUS(reactor->signals(stop_signals, stop));
-    auto [storage, log, snapshot] = TRY(recover(*reactor, config));
+    Recovered recovered;
+    if (const Status status = recover(*reactor, config, recovered); !status) {
+        reactor->stop();
+        return status;
+    }
+    auto& [runtime_lock, storage, log, snapshot] = recovered;
     const uint64_t snapshot_seq = snapshot ? snapshot->seq : 0;
 
     pub::Outbox outbox(*reactor);
     host::Host host(
         *reactor, outbox,
         {config.state_dir, config.runtime_dir, config.libexec_dir, config.plugin_dir});
-    outbox.connect(host);
     core::Pipeline pipeline(host, *log, outbox);
-    host.connect(pipeline, *log);
-    TRY_STATUS(replay(pipeline, host, *log, std::move(snapshot)));
-
     Snapshots snapshots(*storage, *log, pipeline, host, snapshot_seq);
     host::PluginWatch plugin_watch(*reactor, host, pipeline);
     Turn turn(plugin_watch, pipeline, snapshots);
     Retry retry(*reactor, pipeline);
+    const Shutdown shutdown{host, outbox, *reactor};
+    outbox.connect(host);
+    host.connect(pipeline, *log);
+    TRY_STATUS(replay(pipeline, host, *log, std::exchange(snapshot, std::nullopt)));
+
     reactor->at_turn_end(turn);
     host.reconcile();
     if (const Status watching = plugin_watch.open(config.plugin_dir); !watching) {
@@ -254,6 +311,14 @@ Status run(const Config& config) {
         outbox.close();
     };
     return serve(config, *reactor, node, retry, stop);
+}
+
+/// One descriptor or two per container: the soft limit of a login shell is soon reached.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace
@@ -274,6 +339,7 @@ int main(int argc, char** argv) {
         printf("noded version %s\n", noded::kVersion);
         return 0;
     }
+    noded::raise_descriptor_limit();
     noded::set_log_threshold(*noded::severity_of(config->log_level));
     if (const noded::Status status = noded::run(*config); !status) {
         fprintf(stderr, "noded: %s\n", status.error().message.c_str());

@@ -41,6 +41,7 @@ void Pipeline::synced(Status status, uint64_t durable_seq) {
     publish();                                                   // publish
     batch_.clear();
     stage_ = Stage::idle;
+    for (auto& waiting : std::exchange(gated_, {})) waiting();
 }
 
 void Pipeline::decide_batch() {
@@ -78,7 +79,6 @@ void Pipeline::refuse_for_lack_of_room(Queued next, const Error& error,
 
 void Pipeline::reply() {
     for (Batch::Answer& answer : batch_.answers) answer.to(answer.reply);
-    for (auto& answer : std::exchange(gated_, {})) answer();
 }
 
 void Pipeline::react() {

@@ -28,7 +28,8 @@ public:
     /// full.
     void submit(Command command, ReplyTo to);
 
-    /// Runs `answer` when all that is folded now is durable: at once, or after the sync under way.
+    /// Runs `answer` when all that is folded now is durable: at once, or after the sync under way
+    /// and what follows from it.
     void when_durable(std::move_only_function<void()> answer);
 
     /// Once per reactor turn: makes the queued commands one batch and starts its sync.

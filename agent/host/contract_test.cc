@@ -48,6 +48,7 @@ struct MemoryLog final : log::Log {
     void sync(log::SyncDone& done) override { done.synced({}, seqs); }
     bool sync_under_way() const override { return false; }
     Status read(uint64_t, const log::EachRecord&) override { return {}; }
+    bool nearly_full() const override { return false; }
     Status release_before(uint64_t) override { return {}; }
     uint64_t seqs = 0;
 };
@@ -94,7 +95,8 @@ void react(void*, const noded_event*) noexcept {
 }
 void fire(void*, void*) noexcept { ++behaviour.fired; }
 void call(void*, const noded_call* call) noexcept { behaviour.token = call->token; }
-const noded_plugin_rpc kRpc = {sizeof kRpc, 1, 0, nullptr, call, nullptr};
+const char* const kMethods[] = {"ask"};
+const noded_plugin_rpc kRpc = {sizeof kRpc, 1, 0, kMethods, call, nullptr};
 
 const char* const kExtensions[] = {NODED_EXT_EVENTS, NODED_EXT_TIMER, NODED_EXT_RPC, nullptr};
 const noded_type kCommands[] = {{kCommand, "DoIt"}};

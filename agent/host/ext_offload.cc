@@ -12,18 +12,21 @@ struct Job final : reactor::Completion {
     void* argument = nullptr;
 
     void complete(int32_t, bool) override {
+        const std::unique_ptr<Job> mine(this);
         // A plugin that was stopped meanwhile is not called again; its argument is lost with it.
-        if (owner->loaded()) {
-            PhaseScope scope(*owner, Phase::reactor);
-            done(owner->self, argument);
-        }
-        delete this;
+        if (!owner->loaded()) return;
+        owner->host->when_durable([instance = owner, call = done, what = argument] {
+            if (!instance->loaded()) return;
+            PhaseScope scope(*instance, Phase::reactor);
+            call(instance->self, what);
+        });
     }
 };
 
 int run(const noded_host* face, void (*work)(void*) NODED_NOEXCEPT,
         void (*done)(void*, void*) NODED_NOEXCEPT, void* argument) noexcept {
     Instance& instance = require(face, "offload.run");
+    if (!instance.loaded()) return -1;
     auto job = std::make_unique<Job>();
     job->owner = &instance;
     job->done = done;

@@ -5,6 +5,7 @@
 
 #include "agent/host/extensions.h"
 #include "agent/host/host.h"
+#include "agent/limits.h"
 
 namespace noded::host {
 
@@ -42,11 +43,29 @@ uint64_t Host::call(const std::string& plugin, uint16_t method, Bytes params, Ca
     }
     const uint64_t token = next_handle();
     calls_.emplace(token, PendingCall{instance, std::move(done)});
+    if (pipeline_->quiescent()) {
+        enter_call(token, method, params, caller, fd);
+    } else {
+        // The plugin may look at its state, so the call waits until that is durable.
+        Buffer kept(params.begin(), params.end());
+        when_durable([this, token, method, kept = std::move(kept), caller, fd] {
+            enter_call(token, method, kept, caller, fd);
+        });
+    }
+    return calls_.contains(token) ? token : 0;
+}
+
+void Host::enter_call(uint64_t token, uint16_t method, Bytes params, Caller caller, int fd) {
+    const auto at = calls_.find(token);
+    if (at == calls_.end()) {
+        if (fd >= 0) close(fd);   // the client left meanwhile
+        return;
+    }
+    Instance& instance = *at->second.instance;
     const noded_call face{sizeof(noded_call), method, 0, token, {params.data(), params.size()},
                           caller.uid, caller.gid, fd, -1};
-    PhaseScope scope(*instance, Phase::reactor);
-    instance->rpc->call(instance->self, &face);
-    return calls_.contains(token) ? token : 0;
+    PhaseScope scope(instance, Phase::reactor);
+    instance.rpc->call(instance.self, &face);
 }
 
 void Host::answer(Instance& from, uint64_t token, CallResult result) {
@@ -54,6 +73,14 @@ void Host::answer(Instance& from, uint64_t token, CallResult result) {
     if (at == calls_.end() || at->second.instance != &from) {
         if (result.fd >= 0) close(result.fd);
         return;
+    }
+    // No client takes a larger message.
+    if (result.results.size() > limits::rpc_message_bytes_max - limits::rpc_message_bytes_max / 8) {
+        result.rejection = {NODED_REJECT_LIMIT,
+                            "the answer has " + std::to_string(result.results.size()) +
+                                " bytes, more than a message may have; ask for less"};
+        result.answered = false;
+        result.results.clear();
     }
     // The plugin may have looked at provisional state: what it says waits until that is durable.
     CallDone done = std::move(at->second.done);

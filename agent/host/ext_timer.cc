@@ -11,11 +11,22 @@ void Timer::complete(int32_t, bool) {
         delete this;   // left the instance's table when it was stopped
         return;
     }
-    Instance& instance = *owner;
-    const auto keep = std::move(instance.timers.at(handle));
-    instance.timers.erase(handle);
-    PhaseScope scope(instance, Phase::reactor);
-    fire(instance.self, argument);
+    completed = true;
+    if (!owner->loaded()) return;
+    owner->host->when_durable([instance = owner, due = handle] {
+        const auto at = instance->timers.find(due);
+        if (at == instance->timers.end() || !instance->loaded()) return;
+        const auto timer = std::move(at->second);
+        instance->timers.erase(at);
+        PhaseScope scope(*instance, Phase::reactor);
+        timer->fire(instance->self, timer->argument);
+    });
+}
+
+void forget(Instance& instance, std::unique_ptr<Timer> timer) {
+    if (timer->completed) return;
+    timer->stopped = true;
+    instance.host->reactor().cancel(*timer.release());
 }
 
 namespace {
@@ -23,7 +34,7 @@ namespace {
 uint64_t start(const noded_host* face, int64_t delay_ns,
                void (*fire)(void*, void*) NODED_NOEXCEPT, void* argument) noexcept {
     Instance& instance = require(face, "timer.start");
-    if (instance.timers.size() >= limits::plugin_timers_max) return 0;
+    if (!instance.loaded() || instance.timers.size() >= limits::plugin_timers_max) return 0;
     Host& host = *instance.host;
     auto timer = std::make_unique<Timer>();
     timer->owner = &instance;
@@ -41,10 +52,9 @@ void stop(const noded_host* face, uint64_t handle) noexcept {
     Instance& instance = require(face, "timer.stop");
     const auto at = instance.timers.find(handle);
     if (at == instance.timers.end()) return;
-    at->second->stopped = true;
-    Timer* timer = at->second.release();
+    auto timer = std::move(at->second);
     instance.timers.erase(at);
-    instance.host->reactor().cancel(*timer);
+    forget(instance, std::move(timer));
 }
 
 int64_t monotonic_ns(const noded_host* face) noexcept {

@@ -236,8 +236,14 @@ Status Host::start(Instance& instance) {
     }
     const auto* rpc = static_cast<const noded_plugin_rpc*>(
         instance.table->get_extension(instance.self, NODED_EXT_RPC));
-    if (rpc != nullptr && rpc->size >= sizeof(noded_plugin_rpc) && rpc->call != nullptr)
-        instance.rpc = rpc;
+    if (rpc == nullptr) return {};
+    bool complete = rpc->size >= sizeof(noded_plugin_rpc) && rpc->call != nullptr &&
+                    rpc->methods_count <= limits::plugin_types_max &&
+                    (rpc->methods != nullptr || rpc->methods_count == 0);
+    for (uint32_t i = 0; complete && i < rpc->methods_count; ++i)
+        complete = rpc->methods[i] != nullptr;
+    if (!complete) return fail("its rpc table lacks a function or the name of a method");
+    instance.rpc = rpc;
     return {};
 }
 
@@ -312,6 +318,7 @@ Status Host::load_state(Instance& instance) {
                 return fail("it cannot read its snapshot, and the events before that are gone");
             log_line(Severity::warning, "host", "plugin " + instance.description.id +
                      " cannot read its snapshot; its state is folded from the first event");
+            unclaimed_.erase(section);
             return {};
         }
     }
@@ -321,28 +328,32 @@ Status Host::load_state(Instance& instance) {
     return {};
 }
 
-std::vector<log::Snapshot::Section> Host::save() const {
+log::Snapshot::Section Host::section_of(Instance& instance) const {
+    const SectionHead head{instance.counts_from_seq, instance.folded_seq};
+    Buffer data(sizeof head);
+    memcpy(data.data(), &head, sizeof head);
+    const noded_sink sink{sizeof(noded_sink), 0, &data,
+                          [](const noded_sink* to, noded_bytes bytes) noexcept {
+                              auto& buffer = *static_cast<Buffer*>(to->context);
+                              buffer.insert(buffer.end(), bytes.data, bytes.data + bytes.size);
+                          }};
+    PhaseScope scope(instance, Phase::pure);
+    instance.table->snapshot_save(instance.self, &sink);
+    return {instance.description.id, std::move(data)};
+}
+
+Result<std::vector<log::Snapshot::Section>> Host::save() const {
     CHECK(pipeline_ == nullptr || pipeline_->quiescent());
     std::vector<log::Snapshot::Section> sections = unclaimed_;
     for (const auto& instance : instances_) {
         if (!instance->loaded()) continue;
-        const SectionHead head{instance->counts_from_seq, instance->folded_seq};
-        Buffer data(sizeof head);
-        memcpy(data.data(), &head, sizeof head);
-        const noded_sink sink{sizeof(noded_sink), 0, &data,
-                              [](const noded_sink* to, noded_bytes bytes) noexcept {
-                                  auto& buffer = *static_cast<Buffer*>(to->context);
-                                  buffer.insert(buffer.end(), bytes.data, bytes.data + bytes.size);
-                              }};
-        PhaseScope scope(*instance, Phase::pure);
-        instance->table->snapshot_save(instance->self, &sink);
-        if (data.size() > limits::plugin_snapshot_bytes_max) {
-            log_line(Severity::warning, "host",
-                     "the snapshot of plugin " + instance->description.id +
-                         " is too large and is left out");
-            continue;
+        sections.push_back(section_of(*instance));
+        // A snapshot without it would let go of events that it still needs.
+        if (sections.back().data.size() > limits::plugin_snapshot_bytes_max) {
+            return fail("the state of plugin " + instance->description.id + " has " +
+                        std::to_string(sections.back().data.size()) + " bytes, more than " +
+                        std::to_string(limits::plugin_snapshot_bytes_max));
         }
-        sections.push_back({instance->description.id, std::move(data)});
     }
     return sections;
 }
@@ -418,14 +429,8 @@ void Host::reconcile() {
 // stopping
 
 void Host::stop_operations(Instance& instance) {
-    for (auto& [handle, timer] : instance.timers) {
-        timer->stopped = true;
-        reactor_.cancel(*timer.release());
-    }
-    for (auto& [handle, watch] : instance.watches) {
-        watch->stopped = true;
-        reactor_.cancel(*watch.release());
-    }
+    for (auto& [handle, timer] : instance.timers) forget(instance, std::move(timer));
+    for (auto& [handle, watch] : instance.watches) forget(instance, std::move(watch));
     instance.timers.clear();
     instance.watches.clear();
 }
@@ -434,6 +439,8 @@ void Host::stop_plugin(Instance& instance, std::string reason) {
     if (!instance.loaded()) return;
     log_line(Severity::error, "host",
              "plugin " + instance.description.id + " is stopped: " + reason);
+    // Later snapshots keep what it knew, for the next start.
+    if (instance.reconciled) unclaimed_.push_back(section_of(instance));
     instance.status = Instance::Status::stopped;
     instance.reason = std::move(reason);
     {

@@ -80,7 +80,7 @@ public:
     void stop();
 
     /// The state of all plugins as sections of a snapshot; only while the pipeline is quiescent.
-    std::vector<log::Snapshot::Section> save() const;
+    Result<std::vector<log::Snapshot::Section>> save() const;
 
     // core::Domain
     void decide(const core::Command& command, core::Decision& decision) override;
@@ -107,6 +107,10 @@ public:
     void answer(Instance& from, uint64_t token, CallResult result);
     void stop_plugin(Instance& instance, std::string reason);
     uint64_t next_handle() { return ++last_handle_; }
+    /// Runs `enter` when the folded state is the durable one; plugins are entered in no other way.
+    void when_durable(std::move_only_function<void()> enter) {
+        pipeline_->when_durable(std::move(enter));
+    }
 
 private:
     struct PendingCall {
@@ -124,6 +128,8 @@ private:
     void fold_into(Instance& instance, const core::Event& event, Phase phase);
     bool replayed_from_log(Instance& instance);
     void stop_operations(Instance& instance);
+    void enter_call(uint64_t token, uint16_t method, Bytes params, Caller caller, int fd);
+    log::Snapshot::Section section_of(Instance& instance) const;
 
     reactor::Reactor& reactor_;
     TopicSink& topics_;

@@ -17,6 +17,7 @@ Result<const noded_plugin*> open_plugin(const std::string& path) {
     if (handle == nullptr) return fail("load " + path + ": " + dlerror());
     const auto* table = static_cast<const noded_plugin*>(dlsym(handle, NODED_PLUGIN_SYMBOL));
     if (table == nullptr) {
+        dlclose(handle);   // nothing of it is in use; a corrected file of this name may follow
         return fail("load " + path + ": it does not export the symbol " NODED_PLUGIN_SYMBOL
                                      ", so it is not a noded plugin");
     }

@@ -78,6 +78,9 @@ public:
     /// damage, and when `first` is older than the oldest record.
     virtual Status read(uint64_t first, const EachRecord& each) = 0;
 
+    /// Three quarters of the segments that it may have are in use: release some soon.
+    virtual bool nearly_full() const = 0;
+
     /// Removes whole sealed segments that hold only records with seq < `first` (a snapshot covers
     /// them). Blocking.
     virtual Status release_before(uint64_t first) = 0;

@@ -38,8 +38,6 @@ public:
     /// Resolves at the next durable event.
     kj::Promise<void> next_event();
 
-    uint64_t lost() const { return socket_ ? socket_->lost() : 0; }
-
 private:
     void complete(int32_t result, bool more) override;
 

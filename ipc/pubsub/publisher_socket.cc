@@ -34,9 +34,7 @@ Result<std::unique_ptr<PublisherSocket>> PublisherSocket::bind(const std::string
     zmq_ctx_set(zmq->context, ZMQ_IO_THREADS, 1);
     zmq->socket = zmq_socket(zmq->context, ZMQ_XPUB);
     if (zmq->socket == nullptr) return fail_errno(zmq_errno(), "create the publish socket");
-    const int no_drop = 1;
     const int linger_ms = 0;
-    zmq_setsockopt(zmq->socket, ZMQ_XPUB_NODROP, &no_drop, sizeof no_drop);
     zmq_setsockopt(zmq->socket, ZMQ_SNDHWM, &queue_messages_max, sizeof queue_messages_max);
     zmq_setsockopt(zmq->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     if (zmq_bind(zmq->socket, endpoint.c_str()) != 0) {
@@ -74,13 +72,9 @@ bool PublisherSocket::wanted(std::string_view topic) const {
 }
 
 void PublisherSocket::send(std::string_view topic, Bytes payload) {
-    if (zmq_send(zmq_->socket, topic.data(), topic.size(), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
-        ++lost_;
-        return;
-    }
-    // The parts of one message are queued together: after the first one was taken the second one
-    // is, too.
-    if (zmq_send(zmq_->socket, payload.data(), payload.size(), ZMQ_DONTWAIT) < 0) ++lost_;
+    // A subscriber whose queue is full misses the message, the others do not; its seq tells it.
+    if (zmq_send(zmq_->socket, topic.data(), topic.size(), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) return;
+    zmq_send(zmq_->socket, payload.data(), payload.size(), ZMQ_DONTWAIT);
 }
 
 }  // namespace noded::ipc

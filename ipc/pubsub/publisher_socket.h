@@ -1,8 +1,9 @@
-// PublisherSocket: a ZeroMQ XPUB endpoint that never blocks and never drops silently.
+// PublisherSocket: a ZeroMQ XPUB endpoint that never blocks.
 //
-// Transport only: topics and payloads come from agent/pub. Sends are non-blocking; a message that a
-// full queue refuses is counted. Subscriptions arrive as messages on the same socket: drain() reads
-// them when fd() is readable (edge-triggered: drain until it returns, and again after sends).
+// Transport only: topics and payloads come from agent/pub. A subscriber that does not keep up loses
+// messages once its queue is full, it alone. Subscriptions arrive as messages on the same socket:
+// drain() reads them when fd() is readable (edge-triggered: drain until it returns, and again after
+// sends).
 #pragma once
 
 #include <cstdint>
@@ -30,14 +31,11 @@ public:
     /// Sends [topic, payload] to those who want it.
     void send(std::string_view topic, Bytes payload);
 
-    uint64_t lost() const { return lost_; }
-
 private:
     struct Zmq;
     explicit PublisherSocket(std::unique_ptr<Zmq> zmq);
 
     std::unique_ptr<Zmq> zmq_;
-    uint64_t lost_ = 0;
 };
 
 }  // namespace noded::ipc

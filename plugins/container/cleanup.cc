@@ -34,7 +34,7 @@ void Effects::advance(Live& live) {
         if (live.removing) propose_removed(live);
         return;
     }
-    if (live.removing) return state_.get(live.id) == nullptr ? clean(live, true) : propose_removed(live);
+    if (live.removing) return live.gone ? clean(live, true) : propose_removed(live);
     if (live.traces && !live.places) {
         if (live.over || live.start_wanted != 0) clean(live, false);
         return;

@@ -86,7 +86,12 @@ bool request_container(const State& state, const noded_command& command, Decisio
                        schema::ContainerSpec::Reader asked) {
     const CommandId command_id = id_of(command);
     const std::string id = command_id.hex();
-    CHECK(!state.by_id.contains(id));
+    // The core forgets ids after a while; the container is still there.
+    if (state.by_id.contains(id)) {
+        decision.reject(NODED_REJECT_CONFLICT,
+                        "there is a container with the id " + id + " already");
+        return false;
+    }
     const Image* image = find_image(state, decision, asked);
     if (image == nullptr) return false;
     const auto name = choose_name(state, command_id, to_string(asked.getName()));
@@ -308,7 +313,8 @@ void container_exited(const State& state, const noded_command& proposal, Decisio
 void container_removed(const State& state, const noded_command& proposal, Decision& decision) {
     Reading<schema::ContainerRemoved> in(proposal.payload);
     const Container* container = state.get(to_string(in->getId()));
-    if (container != nullptr && container->phase == Phase::REMOVING) decision.emit_proposed(proposal);
+    if (container != nullptr && container->phase == Phase::REMOVING)
+        decision.emit_proposed(proposal);
 }
 
 template <typename Event>

@@ -306,7 +306,8 @@ void Effects::shim_closed(ShimLink& link) {
     fail_answers(*live);
     live->link.reset();
     if (live->over) return advance(*live);
-    shim_lost(*live);
+    // The shim drops a connection whose packets nobody takes: that is no end of the container.
+    if (!adopt(*live)) shim_lost(*live);
 }
 
 void Effects::stop() {

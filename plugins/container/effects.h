@@ -73,6 +73,7 @@ struct Live {
     bool places = false;       ///< folders and cgroups of the wanted start are made
     bool cleaning = false;     ///< a cgroup was still busy: the removal is tried again soon
     bool removal_proposed = false;
+    bool gone = false;  ///< its ContainerRemoved is durable, or it never was in the log
     uint32_t cleanup_failures = 0;
 
     uint64_t start_timer = 0;
@@ -92,6 +93,7 @@ struct LiveExec {
     std::string container_id;  ///< empty until its ExecRequested is durable
     Stream stream;
     bool started = false;
+    bool from_before = false;  ///< without outcome when noded started
     uint64_t park_timer = 0;
     std::vector<Waiter> waiters;
 };

@@ -67,6 +67,7 @@ void Effects::started(const noded_event& event) {
     cancel(live.start_timer);
     live.start_wanted = 0;
     live.running = true;
+    attach_parked(live);
     answer_waiters(live, {Until::STARTED}, {});
     if (live.kill_wanted) send_signal(live, 9);
     if (live.stop.signal != 0) apply_stop(live);
@@ -93,6 +94,7 @@ void Effects::exited(const noded_event& event) {
     live.running = false;
     live.over = true;
     live.end = {in->getExitCode(), {}, false};
+    live.streams.clear();  // nobody will serve them
     answer_waiters(live, {Until::STARTED, Until::EXITED}, live.end);
     advance(live);
 }
@@ -132,6 +134,7 @@ void Effects::removed(const noded_event& event) {
     Reading<schema::ContainerRemoved> in(event.payload);
     Live& live = live_of(to_string(in->getId()));
     const Ended end = live.end;
+    live.gone = true;
     remember_end(live.id, end);
     answer_waiters(live, {Until::STARTED, Until::EXITED, Until::REMOVED}, end);
     // The folders go when the answers have left.

@@ -67,6 +67,11 @@ void Effects::reconcile() {
 }
 
 void Effects::reconcile_container(Live& live, const Container& container) {
+    for (const Exec& exec : container.execs) {
+        if (exec.done) continue;
+        exec_of(exec.id).container_id = container.id;
+        exec_of(exec.id).from_before = true;
+    }
     live.launched = newest_run_folder(live);
     const bool of_this_run = live.launched == live.run;
     // a reboot emptied the runtime folder
@@ -161,12 +166,16 @@ void Effects::reconcile_execs(const Container& container, const std::vector<Exec
     for (const Exec& known : container.execs) {
         if (known.done) continue;
         LiveExec& exec = exec_of(known.id);
-        exec.container_id = container.id;
+        if (!exec.from_before) continue;  // requested since: its own launch tells its end
+        exec.from_before = false;
         const auto found = std::ranges::find_if(there, [&](const ExecReply& reply) {
             return strncmp(reply.exec.text, known.id.c_str(), 127) == 0;
         });
         if (found == there.end())
-            propose_exec_failed(exec, 126, "noded was interrupted before the command was executed");
+            propose_exec_failed(exec, 126,
+                                "noded was interrupted and the command's end is not known");
+        else if (found->state == ShimState::start_failed)
+            propose_exec_failed(exec, uint32_t(found->code), "the command could not be executed");
         else if (found->state == ShimState::exited)
             propose_exec_exited(exec, uint32_t(found->code));
         else
@@ -247,7 +256,7 @@ void Effects::destroy_stray(const std::string& id) {
     host_.warn("there is no container " + id + " any more: what is left of it is removed");
     Live& live = live_of(id);
     live.run = live.launched = newest_run_folder(live);
-    live.over = live.traces = live.removing = true;
+    live.over = live.traces = live.removing = live.gone = true;
     cgroups_->kill(id);
     if (live.launched != 0 && adopt(live)) return;
     advance(live);
