@@ -57,6 +57,7 @@ Result<Finished> Attachment::finish(kj::Promise<Ended> ended) {
         relay_.stop_input();
         return finished;
     }
+    if (!finished) relay_.noded_is_gone();
     const auto how = session_.wait<Relay::End>(end.addBranch());
     relay_.stop_input();
     if (!how) return std::unexpected(how.error());

@@ -10,11 +10,21 @@ Waited send_wait(Session& session, const std::string& container, Until until) {
     return request.send();
 }
 
-Result<capnp::Response<schema::Container::InspectResults>> inspect_one(
-    Session& session, const std::string& container) {
+Inspected send_inspect(Session& session, const std::string& container) {
     auto request = session.container().inspectRequest();
     request.setContainer(container);
-    return session.wait(request.send());
+    return request.send();
+}
+
+Result<capnp::Response<schema::Container::InspectResults>> inspect_one(
+    Session& session, const std::string& container) {
+    return session.wait(send_inspect(session, container));
+}
+
+Status check_stop_seconds(const std::optional<int64_t>& seconds, const char* option) {
+    if (!seconds || (*seconds >= -1 && *seconds <= INT32_MAX)) return {};
+    return fail("invalid " + std::string(option) + " " + std::to_string(*seconds) +
+                ": it is a number of seconds");
 }
 
 Error start_failure(const schema::Container::WaitResult::Reader& result) {

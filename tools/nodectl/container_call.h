@@ -15,6 +15,14 @@ using Waited = capnp::RemotePromise<schema::Container::WaitResults>;
 
 Waited send_wait(Session& session, const std::string& container, Until until);
 
+using Inspected = capnp::RemotePromise<schema::Container::InspectResults>;
+
+Inspected send_inspect(Session& session, const std::string& container);
+
+/// Refuses a grace period that is no number of seconds: -1 (for ever) to what 32 bits hold.
+/// `option` is how the user wrote it.
+Status check_stop_seconds(const std::optional<int64_t>& seconds, const char* option);
+
 /// The state of one container, by name or id.
 Result<capnp::Response<schema::Container::InspectResults>> inspect_one(
     Session& session, const std::string& container);

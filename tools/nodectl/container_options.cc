@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "agent/base/fd.h"
+#include "tools/nodectl/container_call.h"
 #include "tools/nodectl/files.h"
 #include "tools/nodectl/output.h"
 #include "tools/nodectl/terminal.h"
@@ -89,10 +90,7 @@ Status ContainerOptions::fill(schema::ContainerSpec::Builder spec,
                               const std::vector<std::string>& positional) const {
     const std::vector<std::string> variables = TRY(collect_env(env, env_files));
     const std::vector<std::string> command(positional.begin() + 1, positional.end());
-    if (stop_timeout && (*stop_timeout < -1 || *stop_timeout > INT32_MAX)) {
-        return fail("invalid --stop-timeout " + std::to_string(*stop_timeout) +
-                    ": it is a number of seconds");
-    }
+    TRY_STATUS(check_stop_seconds(stop_timeout, "--stop-timeout"));
     spec.setImage(positional[0]);
     spec.setName(name);
     set_texts(spec.initCommand(static_cast<unsigned>(command.size())), command);

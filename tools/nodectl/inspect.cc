@@ -7,7 +7,6 @@
 namespace noded::nodectl {
 namespace {
 
-using Inspected = capnp::RemotePromise<schema::Container::InspectResults>;
 using InspectedImage = capnp::RemotePromise<schema::Storage::InspectImageResults>;
 
 enum class Kind { any, container, image };

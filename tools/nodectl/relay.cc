@@ -219,6 +219,15 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
         terminal.leave();
     }
 
+    void noded_is_gone() {
+        if (input_stopped) return;
+        // Raw mode does not turn a line feed into the beginning of a line.
+        print_error(std::string("noded is gone: the container goes on without it, and a signal now "
+                                "ends only nodectl") +
+                    (options.tty ? "\r" : ""));
+        if (options.on_signal) options.on_signal = die_of;
+    }
+
     void taskFailed(kj::Exception&&) override {
         finish(End::closed).detach([](kj::Exception&&) {});
     }
@@ -259,5 +268,6 @@ Status Relay::begin_input() { return state_->begin_input(); }
 kj::Promise<Relay::End> Relay::end() { return kj::mv(state_->end); }
 std::optional<int> Relay::exit_code() const { return state_->exit_code; }
 void Relay::stop_input() { state_->stop_input(); }
+void Relay::noded_is_gone() { state_->noded_is_gone(); }
 
 }  // namespace noded::nodectl

@@ -55,6 +55,10 @@ public:
     /// Puts the terminal back; further input is not read.
     void stop_input();
 
+    /// Nobody can forward signals any more: says so once, and from now on they end nodectl as they
+    /// do by default. Does nothing if the stream has ended already.
+    void noded_is_gone();
+
 private:
     struct State;
     std::unique_ptr<State> state_;

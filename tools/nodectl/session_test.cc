@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "tools/nodectl/container_call.h"
 #include "tools/nodectl/container_options.h"
 #include "tools/nodectl/files.h"
 #include "tools/nodectl/output.h"
@@ -43,6 +44,16 @@ TEST(Spec, an_empty_entrypoint_is_told_apart_from_none) {
     EXPECT_STREQ(spec.getLabels()[0].getValue().cStr(), "b=c");
     EXPECT_STREQ(spec.getLabels()[1].getKey().cStr(), "only");
     EXPECT_EQ(spec.getStopTimeoutSeconds(), -1);
+}
+
+TEST(Spec, a_stop_timeout_is_a_number_of_seconds) {
+    for (const int64_t good : {int64_t{-1}, int64_t{0}, int64_t{INT32_MAX}})
+        EXPECT_TRUE(check_stop_seconds(good, "--time")) << good;
+    EXPECT_TRUE(check_stop_seconds(std::nullopt, "--time"));
+    for (const int64_t bad : {int64_t{-2}, int64_t{INT32_MAX} + 1, int64_t{1} << 32})
+        EXPECT_FALSE(check_stop_seconds(bad, "--time")) << bad;
+    EXPECT_EQ(check_stop_seconds(4294967296, "--time").error().message,
+              "invalid --time 4294967296: it is a number of seconds");
 }
 
 class PipeFile {

@@ -13,6 +13,7 @@ int stop(Invocation& call) {
         {0, "timeout", &seconds, "int", nullptr},
     };
     if (const auto status = call.parse(options, {.min = 1})) return *status;
+    OR_FAIL_STATUS(call, check_stop_seconds(seconds, "--time"));
     Batch batch;
     for (const std::string& name : call.arguments) {
         Payload<schema::StopContainer> command;
