@@ -63,10 +63,8 @@ Result<std::string> Additions::blob(Bytes content) {
 Status verify_layer(Extent extent, const std::string& name, uint64_t bytes_max,
                     const LayerExpectation& expected) {
     ContentStream stream(extent, name, bytes_max);
-    bool stored = !expected.stored_digest.empty();
-    auto drained = stored ? stream.drain_stored() : stream.drain();
-    if (!drained) return context(drained.error(), "read " + name);
-    if (stored) return check(name, stream.stored_digest(), expected.stored_digest);
+    if (auto drained = stream.drain(); !drained) return context(drained.error(), "read " + name);
+    TRY_STATUS(check(name, stream.stored_digest(), expected.stored_digest));
     return check(name + ", uncompressed,", stream.digest(), expected.diff_id);
 }
 

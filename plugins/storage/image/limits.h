@@ -22,6 +22,8 @@ constexpr size_t path_bytes_max = 4095;  ///< PATH_MAX without its final NUL
 /// NAME_MAX of every file system that holds layers.
 constexpr size_t name_bytes_max = 255;
 constexpr size_t link_target_bytes_max = 4095;  ///< what symlink(2) accepts
+/// Of the directories of one layer, which are remembered until its end.
+constexpr size_t directory_path_bytes_max = 256 << 20;
 constexpr size_t xattrs_per_entry_max = 64;
 constexpr size_t xattr_bytes_max = 64 << 10;  ///< XATTR_SIZE_MAX of the kernel
 /// One step of read, decompress, hash and write.
@@ -34,6 +36,9 @@ constexpr size_t archive_link_hops_max = 8;
 constexpr size_t images_per_archive_max = 256;
 constexpr size_t layers_per_image_max = 127;  ///< docker's own bound; overlayfs takes 500
 constexpr size_t names_per_image_max = 64;
+/// Of all images of one archive together, and their bytes: they travel in one event.
+constexpr size_t names_per_archive_max = 1024;
+constexpr size_t name_bytes_per_archive_max = 256 << 10;
 constexpr size_t index_depth_max = 4;  ///< an index in an index in …
 constexpr size_t index_manifests_max = 1024;
 constexpr size_t manifest_bytes_max = 4 << 20;  ///< manifest.json, index.json, a manifest
@@ -52,6 +57,10 @@ constexpr size_t tag_bytes_max = 128;
 constexpr size_t container_id_bytes_max = 128;
 
 static_assert(name_bytes_max < path_bytes_max);
+static_assert(config_bytes_max + name_bytes_per_archive_max + 32 * names_per_archive_max +
+                      256 * layers_per_image_max <
+                  1 << 20,
+              "an image fits into one event");
 static_assert(config_bytes_max < manifest_bytes_max);
 
 }  // namespace limits

@@ -3,6 +3,7 @@
 #include "plugins/storage/image/load.h"
 
 #include <algorithm>
+#include <set>
 
 #include "plugins/storage/image/digest.h"
 #include "plugins/storage/image/entry_path.h"
@@ -66,6 +67,7 @@ public:
 
 private:
     Result<std::vector<ImageParts>> read_parts();
+    Status check_names(const std::vector<ImageParts>& parts);
     Result<std::vector<ImageParts>> read_docker();
     Result<ImageParts> read_docker_image(const Json& element);
     void add_repositories(ImageParts& parts);
@@ -86,6 +88,8 @@ private:
     Members members_;
     Additions additions_;
     uint64_t unpacked_ = 0;
+    /// Members and the diff ids they were asked to have; the first that fails ends the load.
+    std::set<std::pair<std::string, std::string>> checked_;
     std::vector<std::string> seen_platforms_;  ///< of what does not run here
 };
 
@@ -298,11 +302,27 @@ Result<std::vector<ImageParts>> Loader::read_parts() {
                 "index.json (OCI)");
 }
 
+Status Loader::check_names(const std::vector<ImageParts>& parts) {
+    size_t names = 0;
+    size_t bytes = 0;
+    for (const ImageParts& one : parts) {
+        names += one.names.size();
+        for (const std::string& name : one.names) bytes += name.size();
+    }
+    if (names > limits::names_per_archive_max)
+        return fail(source_.name + " has more than 1024 names of images");
+    if (bytes > limits::name_bytes_per_archive_max)
+        return fail(source_.name + " has more than 256 KiB of names of images");
+    return {};
+}
+
 Status Loader::store_layer(const ImageParts::Layer& layer, const std::string& diff_id,
                            std::vector<std::string>& notices) {
     Member member = TRY(members_.find(layer.member));
     LayerExpectation expected{layer.digest, diff_id};
     std::string shown = members_.shown(layer.member);
+    // Images share layers; what was read once need not be read again for the next image.
+    if (!checked_.emplace(layer.member, diff_id).second) return {};
     if (has_layer(paths_, TRY(digest_hex(diff_id))))
         return verify_layer(member.extent, shown, limits_.unpacked_bytes, expected);
     ContentStream stream(member.extent, shown, limits_.unpacked_bytes - unpacked_);
@@ -352,6 +372,7 @@ Result<std::vector<ImportedImage>> Loader::run() {
             platforms += (i == 0 ? ", only for " : ", ") + show_name(seen_platforms_[i]);
         return fail(source_.name + " has no image for linux/amd64" + platforms);
     }
+    TRY_STATUS(check_names(parts));
     std::vector<ImportedImage> images;
     for (ImageParts& one : parts) images.push_back(TRY(store(std::move(one))));
     additions_.keep();

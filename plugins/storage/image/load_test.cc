@@ -193,12 +193,73 @@ TEST(ImageLoad, layers_that_are_there_are_not_unpacked_again_but_checked) {
     EXPECT_EQ(before.st_ino, after.st_ino);
     EXPECT_EQ(store.content(), content);
     UnpackLimits none;
-    none.unpacked_bytes = 1;
+    none.unpacked_bytes = 3072;  // one layer, not two
     EXPECT_TRUE(store.load(tar_of(files), none)) << "nothing was unpacked that could be too large";
+    EXPECT_FALSE(TestStore().load(tar_of(files), none));
     std::string blob = "blobs/sha256/" + digest_of(gzip(image.tars[0])).substr(7);
     files[blob][30] ^= 1;
     EXPECT_FALSE(store.load(tar_of(files)));
     EXPECT_EQ(store.content(), content) << "a failed load takes back only what it added";
+}
+
+/// An archive whose image has this config, whatever its layers say.
+Files with_config(Files files, const std::string& before, const std::string& after) {
+    add_blob(files, "c", after);
+    for (auto& [name, content] : Files(files)) {
+        size_t at = content.find(digest_of(before));
+        if (at == std::string::npos) continue;
+        std::string manifest = content;
+        EXPECT_EQ(before.size(), after.size()) << "the descriptor states the size";
+        manifest.replace(at, 71, digest_of(after));
+        files["blobs/sha256/" + digest_of(manifest).substr(7)] = manifest;
+        std::string& index = files["index.json"];
+        index.replace(index.find(digest_of(content)), 71, digest_of(manifest));
+    }
+    return files;
+}
+
+TEST(ImageLoad, a_layer_of_the_store_is_no_layer_of_an_archive_that_lacks_it) {
+    TestStore store;
+    TestImage theirs{{TarBuilder().file("secret").finish()}};
+    ASSERT_TRUE(store.load(tar_of(oci_layout(theirs, "theirs", gzip))));
+    Strings content = store.content();
+    TestImage mine{{TarBuilder().file("mine").finish()}};
+    for (auto pack : {plain, gzip}) {
+        Files lying =
+            with_config(oci_layout(mine, "mine", pack), mine.config(), theirs.config());
+        auto images = store.load(tar_of(lying));
+        ASSERT_FALSE(images);
+        EXPECT_NE(images.error().message.find("uncompressed, has digest " +
+                                              digest_of(mine.tars[0]) + " instead of " +
+                                              digest_of(theirs.tars[0])),
+                  std::string::npos)
+            << images.error().message;
+        EXPECT_EQ(store.content(), content);
+    }
+}
+
+TEST(ImageLoad, an_archive_has_so_many_names_and_no_more) {
+    TestImage image{{TarBuilder().file("a").finish()}};
+    Files files = docker_archive(image, "app");
+    auto with_names = [&](size_t images, size_t names, size_t length) {
+        std::string config = digest_of(image.config()).substr(7) + ".json";
+        std::string list;
+        for (size_t i = 0; i < images; ++i) {
+            std::string tags;
+            for (size_t n = 0; n < names; ++n)
+                tags += (n == 0 ? "\"" : ",\"") + std::string(length, 'n') + ":" +
+                        std::string(60, 't') + std::to_string(i) + "." + std::to_string(n) + "\"";
+            list += (i == 0 ? "" : ",") + (R"({"Config":")" + config + R"(","RepoTags":[)") + tags +
+                    R"(],"Layers":["layer0/layer.tar"]})";
+        }
+        files["manifest.json"] = "[" + list + "]";
+        return files;
+    };
+    TestStore store;
+    EXPECT_TRUE(store.load(tar_of(with_names(16, 64, 150))));
+    EXPECT_EQ(refusal(with_names(17, 64, 9)), "archive.tar has more than 1024 names of images");
+    EXPECT_EQ(refusal(with_names(16, 64, 220)),
+              "archive.tar has more than 256 KiB of names of images");
 }
 
 TEST(ImageLoad, a_wrong_digest_names_blob_expected_and_got) {

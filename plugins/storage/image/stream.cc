@@ -190,16 +190,6 @@ Status ContentStream::drain() {
     return {};
 }
 
-Status ContentStream::drain_stored() {
-    CHECK_MSG(!started_, "a stream is read in one of two ways");
-    started_ = true;
-    hash_.emplace();
-    while (!TRY(read_input()).empty()) {
-    }
-    ended_ = true;
-    return {};
-}
-
 std::string ContentStream::stored_digest() {
     CHECK_MSG(ended_, "digests exist at the end");
     if (stored_digest_.empty()) stored_digest_ = stored_hash_.finish();

@@ -38,9 +38,6 @@ public:
     Result<Bytes> next();
     /// Reads what is left, so that the digests cover everything.
     Status drain();
-    /// The same without decompressing: only stored_digest() may follow. Instead of next(), not
-    /// after it.
-    Status drain_stored();
 
     const std::string& name() const { return name_; }
     uint64_t bytes() const { return bytes_; }

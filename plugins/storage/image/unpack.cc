@@ -99,6 +99,7 @@ private:
     Status open_archive(archive* reader);
     Status check_header(archive* reader, archive_entry* entry, int result);
     Status check_end(archive* reader);
+    Status check_count(const std::string& shown);
     std::unexpected<Error> broken(archive* reader, const std::string& where);
 
     Status unpack_entry(archive* reader, archive_entry* entry);
@@ -130,6 +131,7 @@ private:
     std::vector<std::string>& notices_;
     std::optional<Error> stream_error_;  ///< what feed() could not tell libarchive
     uint64_t entries_ = 0;
+    uint64_t implied_parents_ = 0;
     uint64_t trashed_ = 0;
     uint64_t xattrs_left_out_ = 0;
     /// Parent of the entry before, which mostly is the next one's as well. An entry can only
@@ -138,6 +140,7 @@ private:
     Fd parent_;
     std::optional<std::string> parent_path_;
     std::vector<DirTimes> dir_times_;  ///< set last: creating a member touches its directory
+    uint64_t dir_path_bytes_ = 0;      ///< of dir_times_
 };
 
 std::unexpected<Error> entry_error(const EntryPath& path, std::string what) {
@@ -194,10 +197,15 @@ Status Unpacker::check_header(archive* reader, archive_entry* entry, int result)
     // skip over is damage.
     if (warning != nullptr && strstr(warning, "onver") == nullptr) return broken(reader, where);
     if (name == nullptr) return fail(where + " has no name");
-    if (++entries_ > options_.entries_max)
-        return fail("it has more than " + std::to_string(options_.entries_max) + " entries (at " +
-                    show_name(name) + ")");
-    return {};
+    ++entries_;
+    return check_count(show_name(name));
+}
+
+/// A parent that no entry describes costs an inode like any other: one long name may have 2,000.
+Status Unpacker::check_count(const std::string& shown) {
+    if (entries_ + implied_parents_ <= options_.entries_max) return {};
+    return fail("it has more than " + std::to_string(options_.entries_max) + " entries (at " +
+                shown + ")");
 }
 
 /// libarchive takes the end of the bytes for the end of the archive, also where tar's end marker
@@ -251,6 +259,8 @@ Result<Fd> Unpacker::step_into(int dir, const std::string& name, const EntryPath
                                (S_ISLNK(info.st_mode) ? "a symbolic link" : "not a directory"));
     if (whiteout && unlinkat(dir, name.c_str(), 0) != 0)
         return entry_errno(errno, path, "replace whiteout for");
+    ++implied_parents_;
+    TRY_STATUS(check_count(path.shown()));
     if (mkdirat(dir, name.c_str(), 0755) != 0) return entry_errno(errno, path, "create parent of");
     next.reset(openat(dir, name.c_str(), kOpenDir));
     if (!next.valid()) return entry_errno(errno, path, "open parent of");
@@ -393,7 +403,13 @@ Status Unpacker::place_directory(archive_entry* entry, const EntryPath& path, in
     TRY_STATUS(set_metadata(entry, path, dir.get()));
     struct stat info;
     if (fstat(dir.get(), &info) != 0) return entry_errno(errno, path, "stat");
-    dir_times_.push_back({path.full(), {info.st_atim, info.st_mtim}});
+    std::string full = path.full();
+    dir_path_bytes_ += full.size();
+    if (dir_path_bytes_ > options_.directory_path_bytes_max)
+        return fail("the paths of its directories have more than " +
+                    std::to_string(options_.directory_path_bytes_max) + " bytes (at " +
+                    path.shown() + ")");
+    dir_times_.push_back({std::move(full), {info.st_atim, info.st_mtim}});
     return {};
 }
 

@@ -16,6 +16,8 @@ namespace noded::image {
 
 struct UnpackOptions {
     uint64_t entries_max = UnpackLimits{}.entries;
+    /// Bytes of the paths of directories, which are remembered until all members are there.
+    uint64_t directory_path_bytes_max = limits::directory_path_bytes_max;
     /// An archive that stops between two entries, without the end marker that tar writes, is
     /// refused. Not wanted where a digest proves that the archive is whole: some builders never
     /// write the marker.

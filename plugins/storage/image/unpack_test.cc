@@ -320,6 +320,25 @@ TEST(Unpack, a_device_that_would_become_a_whiteout_is_refused) {
               "whiteout");
 }
 
+TEST(Unpack, directories_are_remembered_up_to_a_limit) {
+    TestStore store;
+    Source source = store.source(TarBuilder().dir("abc").dir("abc").dir("abc").finish());
+    auto unpack = [&](uint64_t limit) {
+        std::string scratch = store.dir() + "/scratch" + std::to_string(limit);
+        EXPECT_EQ(mkdir(scratch.c_str(), 0700), 0);
+        Fd tree(open(scratch.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        ContentStream stream({source.fd.get(), 0, {}}, "t", 1 << 20);
+        UnpackOptions options;
+        options.directory_path_bytes_max = limit;
+        Strings notices;
+        auto done = unpack_tar(stream, tree.get(), tree.get(), options, notices);
+        return done ? "" : done.error().message;
+    };
+    EXPECT_EQ(unpack(9), "");
+    EXPECT_EQ(unpack(8),
+              "unpack t: the paths of its directories have more than 8 bytes (at abc)");
+}
+
 TEST(Unpack, limits_stop_bombs_while_they_unpack) {
     ImportOptions options;
     options.limits.unpacked_bytes = 1 << 20;
@@ -332,6 +351,8 @@ TEST(Unpack, limits_stop_bombs_while_they_unpack) {
     options.limits.entries = 2;
     EXPECT_EQ(refusal(TarBuilder().file("1").file("2").file("3").finish(), options),
               "unpack archive.tar: it has more than 2 entries (at 3)");
+    EXPECT_EQ(refusal(TarBuilder().file("a/b/c").finish(), options),
+              "unpack archive.tar: it has more than 2 entries (at a/b/c)");
     std::string wide =
         refusal(TarBuilder().add({.name = "n", .pax = {{"path", std::string(256, 'n')}}}).finish());
     EXPECT_NE(wide.find("n… has a component of more than 255 bytes in its name"), std::string::npos)
