@@ -43,11 +43,13 @@ public:
           paths_(find<noded_ext_paths>(NODED_EXT_PATHS)),
           rpc_(find<noded_ext_rpc>(NODED_EXT_RPC)) {}
 
-    /// Proposes the outcome of an effect: an event of this plugin, through its own decide.
+    /// Proposes the outcome of an effect: an event of this plugin, through its own decide. False:
+    /// refused, because it is larger than an event may be.
     template <typename T>
-    void propose(Message<T>& event, const Cause& cause) const {
+    bool propose(Message<T>& event, const Cause& cause) const {
         CHECK(events_ != nullptr);
-        events_->propose(host_, capnp::typeId<T>(), event.flat(), cause.seq, cause.command_id);
+        return events_->propose(host_, capnp::typeId<T>(), event.flat(), cause.seq,
+                                cause.command_id) == 0;
     }
     /// Sends a command, of any plugin.
     template <typename T>

@@ -11,11 +11,13 @@
 namespace noded::storage {
 namespace {
 
+constexpr const char* kTooLarge = " does not fit into one event";
+
 void fill(capnp::List<capnp::Text>::Builder list, const std::vector<std::string>& texts) {
     for (unsigned i = 0; i < list.size(); ++i) list.set(i, sdk::text(texts[i]));
 }
 
-void propose_added(const sdk::Host& host, const image::ImportedImage& image,
+bool propose_added(const sdk::Host& host, const image::ImportedImage& image,
                    const sdk::Cause& cause) {
     CHECK(image.diff_ids.size() == image.layer_bytes.size());
     sdk::Message<schema::ImageAdded> added;
@@ -29,7 +31,7 @@ void propose_added(const sdk::Host& host, const image::ImportedImage& image,
         layers[i].setSizeBytes(image.layer_bytes[i]);
     }
     fill(added->initNames(unsigned(image.names.size())), image.names);
-    host.propose(added, cause);
+    return host.propose(added, cause);
 }
 
 }  // namespace
@@ -111,12 +113,14 @@ void StoragePlugin::finish_import(const Origin& origin,
             host_.info(short_id(image.id) + ": " + notice);
         ids.push_back(image.id);
         names.insert(names.end(), image.names.begin(), image.names.end());
-        propose_added(host_, image, cause_of(origin));
+        if (!propose_added(host_, image, cause_of(origin)))
+            return fail_import(origin, "image " + short_id(image.id) + kTooLarge);
     }
     sdk::Message<schema::ImageImported> done;
     fill(done->initIds(unsigned(ids.size())), ids);
     fill(done->initNames(unsigned(names.size())), names);
-    host_.propose(done, cause_of(origin));
+    if (!host_.propose(done, cause_of(origin)))
+        fail_import(origin, "the list of what was loaded" + std::string(kTooLarge));
 }
 
 // The store is free for the next one only now that the layers are part of the state.
