@@ -12,7 +12,8 @@ void StoragePlugin::prepare(const std::string& id, const Container& container) {
         sdk::Message<schema::RootfsPrepareFailed> event;
         event->setContainerId(sdk::text(id));
         event->setMessage(sdk::text(dirs.error().message));
-        return host_.propose(event, cause_of(container.requested));
+        host_.propose(event, cause_of(container.requested));
+        return;
     }
     sdk::Message<schema::RootfsPrepared> event;
     event->setContainerId(sdk::text(id));
