@@ -74,7 +74,41 @@ void set_sysctls(Start& start) {
     }
 }
 
+/// Of the shim's descriptors and those that were open around the clone, the ones that a container's
+/// child goes on with: all are pipes, sockets, namespaces or mounts of its own.
+void keep_needed(const Start& start) {
+    int kept[14] = {start.report_fd, start.rootfs_fd, start.container_pidfd};
+    size_t count = 3;
+    for (int fd : start.stdio) kept[count++] = fd;
+    if (start.spare != nullptr) {
+        const KernelMounts& mounts = start.spare->mounts;
+        for (int fd : start.spare->namespaces) kept[count++] = fd;
+        for (int fd : {mounts.sysfs, mounts.devices, mounts.terminals, mounts.queues})
+            kept[count++] = fd;
+    }
+    keep_only(kept, count);
+}
+
+/// From here on paths of the container are looked at.
+void keep_streams(const Start& start) {
+    const int kept[] = {start.report_fd, start.stdio[0], start.stdio[1], start.stdio[2]};
+    keep_only(kept, 4);
+}
+
 }  // namespace
+
+void keep_only(const int* kept, size_t count) {
+    for (unsigned from = 3;;) {
+        unsigned next = ~0u;
+        for (size_t i = 0; i < count; ++i)
+            if (kept[i] >= 0 && static_cast<unsigned>(kept[i]) >= from &&
+                static_cast<unsigned>(kept[i]) < next)
+                next = static_cast<unsigned>(kept[i]);
+        if (next > from) sys(SYS_close_range, from, next == ~0u ? next : next - 1, 0);
+        if (next == ~0u) return;
+        from = next + 1;
+    }
+}
 
 void give_up(Start& start, int code, std::string_view sentence) {
     start.message.clear();
@@ -90,6 +124,7 @@ void give_up(Start& start, int code, std::string_view what, std::string_view on,
 
 void container_child(void* argument) {
     Start& start = *static_cast<Start*>(argument);
+    keep_needed(start);
     die_with_shim(start);
     open_signals();
     sys(SYS_umask, 0);
@@ -98,6 +133,7 @@ void container_child(void* argument) {
     join_network(start);
     sys(SYS_setsid);
     enter_rootfs(start);
+    keep_streams(start);
     set_hostname(start);
     set_sysctls(start);  // before /proc/sys becomes read-only
     hide_paths(start);
@@ -106,6 +142,7 @@ void container_child(void* argument) {
 
 void exec_child(void* argument) {
     Start& start = *static_cast<Start*>(argument);
+    keep_needed(start);
     die_with_shim(start);
     open_signals();
     set_oom_score(start);
@@ -116,6 +153,7 @@ void exec_child(void* argument) {
     // root along.
     const long result = sys(SYS_setns, start.container_pidfd, namespaces);
     if (result < 0) give_up(start, 125, "enter", "the container's namespaces", result);
+    keep_streams(start);
     sys(SYS_setsid);
     become_process(start);
 }

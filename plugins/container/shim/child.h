@@ -71,6 +71,12 @@ long open_overlay(const launch::Launch& container);
 /// shares the shim's descriptors, leaves them in Start::spare and exits
 [[noreturn]] void spare_child(void* start);
 
+/// Really closes all descriptors but the standard streams and these; -1 stands for none. A path of
+/// the container may go through /proc/self/fd, and ".." from a folder of the host is the host.
+void keep_only(const int* kept, size_t count);
+/// What stands at `path` below the root; no link leads out or through /proc/self/fd.
+int open_in_container(const char* path, int flags);
+
 // The parts, in the order in which the bodies call them.
 void join_cgroups(Start& start);  ///< cgroup.cc
 void open_cgroup_trees(Start& start, int* trees);

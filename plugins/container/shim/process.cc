@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/keyctl.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -45,16 +46,27 @@ void send_to_shim(Start& start, int fd) {
     if (sent < 0) give_up(start, 125, "hand over", "the terminal", sent);
 }
 
-/// A terminal of the container's own devpts. A running container may have put anything at that
-/// path, so it is looked at twice.
-int open_terminal(Start& start) {
-    int master = static_cast<int>(sys(SYS_openat, AT_FDCWD, "/dev/pts/ptmx",
-                                      O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+/// A running container may have put anything at that path: no link is followed, and what is opened
+/// is looked at again. A negative errno if it is not that character device.
+int open_device(const char* path, int flags, unsigned major, unsigned minor) {
+    open_how how = {.flags = static_cast<uint64_t>(O_RDWR | O_NOCTTY | O_CLOEXEC | flags),
+                    .mode = 0,
+                    .resolve = RESOLVE_NO_SYMLINKS};
+    int fd = static_cast<int>(sys(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
     struct stat info;
-    long result = master < 0 ? master : sys(SYS_fstat, master, &info);
-    if (result == 0 && (!S_ISCHR(info.st_mode) || info.st_rdev != (5 << 8 | 2))) result = -ENOTTY;
+    long result = fd < 0 ? fd : sys(SYS_fstat, fd, &info);
+    if (result == 0 && (!S_ISCHR(info.st_mode) || info.st_rdev != (major << 8 | minor)))
+        result = -ENODEV;
+    if (result < 0) close_fd(fd);
+    return result < 0 ? static_cast<int>(result) : fd;
+}
+
+/// A terminal of the container's own devpts.
+int open_terminal(Start& start) {
+    int master = open_device("/dev/pts/ptmx", O_NONBLOCK, 5, 2);
     const int unlocked = 0;
-    if (result == 0) result = sys(SYS_ioctl, master, TIOCSPTLCK, &unlocked);
+    long result = master;
+    if (result >= 0) result = sys(SYS_ioctl, master, TIOCSPTLCK, &unlocked);
     if (result == 0) result = sys(SYS_ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (result < 0) give_up(start, 125, "open a terminal at", "/dev/pts/ptmx", result);
     const launch::Window& window = start.process->window;
@@ -83,15 +95,16 @@ void set_stdio(Start& start, const User& user) {
     for (int i = 0; i < 3; ++i) {
         // Owned by the user, or /dev/stdout could not be opened again by a user that is not root.
         if (stdio[i] >= 0 && user.uid != 0) sys(SYS_fchown, stdio[i], user.uid, -1);
-        if (stdio[i] < 0 && nothing < 0)
-            nothing = static_cast<int>(
-                sys(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY));
+        // The container's own: a user who owns the host's could change its mode.
+        if (stdio[i] < 0 && nothing < 0) {
+            nothing = open_device("/dev/null", 0, 1, 3);
+            if (nothing < 0) give_up(start, 125, "open", "/dev/null", nothing);
+        }
         const int from = stdio[i] >= 0 ? stdio[i] : nothing;
         const long result = from < 0 ? from : sys(SYS_dup3, from, i, 0);
         if (result < 0) give_up(start, 125, "open", "the standard streams", result);
     }
-    // All have the flag already; this is the second lock on the door.
-    sys(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+    keep_only(&start.report_fd, 1);
 }
 
 void set_rlimits(Start& start) {
@@ -228,7 +241,9 @@ void find_command(Start& start, Path* out) {
 
 void enter_folder(Start& start) {
     const char* cwd = start.process->cwd;
-    const long result = sys(SYS_chdir, cwd);
+    int folder = open_in_container(cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const long result = folder < 0 ? folder : sys(SYS_fchdir, folder);
+    close_fd(folder);
     if (result < 0)
         give_up(start,
                 result == -ENOENT   ? 127

@@ -242,6 +242,17 @@ void make_entry(Start& start, int parent, const char* path, const Text<256>& nam
 
 }  // namespace
 
+int open_in_container(const char* path, int flags) {
+    int root = static_cast<int>(sys(SYS_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (root < 0) return root;
+    open_how how = {.flags = static_cast<uint64_t>(flags),
+                    .mode = 0,
+                    .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    const long result = sys(SYS_openat2, root, path, &how, sizeof how);
+    close_fd(root);
+    return static_cast<int>(result);
+}
+
 long open_overlay(const launch::Launch& container) {
     int context = static_cast<int>(sys(SYS_fsopen, "overlay", FSOPEN_CLOEXEC));
     if (context < 0) return context;

@@ -11,6 +11,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include "plugins/container/shim/log_frames.h"
@@ -416,6 +417,102 @@ TEST(ShimCgroup, out_of_memory_kill_is_told_from_a_kill) {
         EXPECT_EQ(exit.signal, SIGKILL);
         EXPECT_EQ(exit.oom, 1u);
     }
+}
+
+constexpr int descriptors_tried = 48;
+
+/// A box whose layer has links that lead to a folder of the host, through any descriptor of a host
+/// folder that a child may have inherited.
+struct EscapeBox {
+    ShimBox box;
+
+    EscapeBox() {
+        fs::create_directory(box.scratch("marker"));
+        fs::copy_file("/bin/busybox", box.scratch("marker/outside"));
+        fs::create_directory(box.layer() + "/links");
+        for (int fd = 0; fd < descriptors_tried; ++fd)
+            fs::create_symlink(way_out(fd), box.layer() + link(fd));
+    }
+    static std::string link(int fd) { return "/links/" + std::to_string(fd); }
+    std::string way_out(int fd) const {
+        std::string path = "/proc/self/fd/" + std::to_string(fd);
+        for (int i = 0; i < 12; ++i) path += "/..";
+        return path + box.scratch("marker");
+    }
+    /// Every link is a folder of PATH.
+    static std::vector<std::string> environment() {
+        std::string path = "PATH=/bin";
+        for (int fd = 0; fd < descriptors_tried; ++fd) path += ":" + link(fd);
+        return {path};
+    }
+};
+
+class ShimEscape : public testing::Test {
+protected:
+    void SetUp() override {
+        if (!fs::exists("/sys/fs/cgroup/unified")) GTEST_SKIP();
+        cgroup_.emplace("unified");
+    }
+    std::optional<TestCgroup> cgroup_;
+};
+
+TEST_F(ShimEscape, entrypoint_does_not_reach_the_host_through_a_descriptor) {
+    EscapeBox escape;
+    LaunchSpec spec = escape.box.spec(Words{"outside", "true"});
+    spec.cgroup_v2 = cgroup_->path();
+    spec.environment = escape.environment();
+    EXPECT_EQ(escape.box.run_failing(spec).first, 127);
+}
+
+TEST_F(ShimEscape, working_folder_does_not_reach_the_host_through_a_descriptor) {
+    for (int fd = 3; fd < descriptors_tried; ++fd) {
+        EscapeBox escape;
+        LaunchSpec spec = escape.box.spec("exit 0");
+        spec.cgroup_v2 = cgroup_->path();
+        spec.cwd = escape.link(fd);
+        EXPECT_EQ(escape.box.run_failing(spec).first, 125) << fd;
+    }
+}
+
+TEST_F(ShimEscape, exec_does_not_reach_the_host_through_a_descriptor) {
+    EscapeBox escape;
+    ShimBox& box = escape.box;
+    LaunchSpec spec = box.spec("sleep 100");
+    spec.cgroup_v2 = cgroup_->path();
+    box.start(spec);
+    ProcessSpec command = box.process("command", "");
+    command.arguments = {"outside", "true"};
+    command.environment = escape.environment();
+    EXPECT_EQ(box.exec(command, nullptr, 0).first, ControlType::exec_failed);
+    for (int fd = 0; fd < descriptors_tried; ++fd) {
+        ProcessSpec process = box.process("cwd" + std::to_string(fd), "exit 0");
+        process.cwd = escape.link(fd);
+        EXPECT_EQ(box.exec(process, nullptr, 0).first, ControlType::exec_failed) << fd;
+    }
+}
+
+TEST_F(ShimEscape, dev_null_that_is_not_the_device_is_refused) {
+    EscapeBox escape;
+    ShimBox& box = escape.box;
+    LaunchSpec spec = box.spec("sleep 100");
+    spec.cgroup_v2 = cgroup_->path();
+    const StartedReply started = box.start(spec);
+    const std::string null = "/proc/" + std::to_string(started.pid) + "/root/dev/null";
+    const auto refused = [&](const std::string& id) {
+        return box.exec(box.process(id, "exit 0"), nullptr, 0).first == ControlType::exec_failed;
+    };
+    EXPECT_FALSE(refused("before"));
+    for (int fd = 0; fd < descriptors_tried; ++fd) {
+        fs::remove(null);
+        fs::create_symlink(escape.way_out(fd) + "/outside", null);
+        EXPECT_TRUE(refused("link" + std::to_string(fd))) << fd;
+    }
+    fs::remove(null);
+    fs::create_symlink("zero", null);
+    EXPECT_TRUE(refused("another_device_by_a_link"));
+    fs::remove(null);
+    std::ofstream(null) << "a file";
+    EXPECT_TRUE(refused("file"));
 }
 
 TEST(ShimHostile, proc_that_is_a_link_is_refused) {

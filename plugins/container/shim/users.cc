@@ -19,8 +19,7 @@ constexpr uint32_t id_max = 0x7fffffff;
 class WholeFile {
 public:
     WholeFile(Start& start, const char* path) {
-        int fd = static_cast<int>(
-            sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+        int fd = open_in_container(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         struct stat info;
         if (fd < 0) return;
         if (sys(SYS_fstat, fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0)
