@@ -91,6 +91,8 @@ Cgroups::Cgroups(std::shared_ptr<Sys> sys, std::string_view state_dir,
     for (const Hierarchy& hierarchy : parse_hierarchies(*mounts)) {
         if (const auto prepared = prepare(hierarchy); prepared)
             hierarchies_.push_back(hierarchy);
+        else if (has_controller(hierarchy, "devices"))
+            devices_ = prepared;
         else
             warnings.push_back("the cgroup hierarchy " + hierarchy.mount +
                                " is not used: " + prepared.error().message);
@@ -127,12 +129,19 @@ Status Cgroups::prepare(const Hierarchy& hierarchy) const {
 
 /// A rename is several times cheaper than a new group; v2 knows none.
 Status Cgroups::create(std::string_view id) const {
+    TRY_STATUS(devices_);
     for (const Hierarchy& hierarchy : hierarchies_) {
         const std::string wanted = folder(hierarchy, id);
         if (!hierarchy.name.empty() && sys_->move(folder(hierarchy, kSpare), wanted)) continue;
         TRY(sys_->make_folder(wanted));
     }
     return {};
+}
+
+bool Cgroups::restricts_devices() const {
+    return std::ranges::any_of(hierarchies_, [](const Hierarchy& hierarchy) {
+        return has_controller(hierarchy, "devices");
+    });
 }
 
 void Cgroups::make_spare() const {

@@ -38,6 +38,8 @@ public:
 
     /// Makes the container's folders.
     Status create(std::string_view id) const;
+    /// A v1 devices hierarchy keeps containers to the harmless devices.
+    bool restricts_devices() const;
     /// Makes ahead what the next create needs, as far as it can be.
     void make_spare() const;
     /// Removes them; an error if processes are still in one.
@@ -59,6 +61,7 @@ private:
     std::shared_ptr<Sys> sys_;
     std::string node_;
     std::vector<Hierarchy> hierarchies_;
+    Status devices_;  ///< why the devices hierarchy that is mounted cannot be used: nothing starts
 };
 
 }  // namespace noded::container

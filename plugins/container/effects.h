@@ -168,7 +168,7 @@ private:
     Status send_spec(ShimLink& link, ControlType type, uint64_t tag, const Buffer& spec,
                      Stream stream);
     void refill_later();
-    const Buffer& seccomp();
+    Status compile_seccomp();
 
     // attach.cc
     void attach(uint64_t token, const std::string& reference, uint32_t flags, Fd fd);

@@ -3,6 +3,7 @@
 // A shim is kept ready, so that a start costs folders, cgroups and one sendmsg; the next one is
 // spawned when the start was served. Called by advance() as soon as the rootfs is there and the
 // start was asked for.
+#include <linux/capability.h>
 #include <sched.h>
 
 #include "agent/base/check.h"
@@ -19,13 +20,9 @@ constexpr int64_t kRefillDelayNs = 1'000'000;
 }  // namespace
 
 /// libseccomp needs more than a millisecond to compile the profile: once per noded.
-const Buffer& Effects::seccomp() {
-    if (!seccomp_.empty()) return seccomp_;
-    if (auto compiled = seccomp_default_bpf(default_capabilities()))
-        seccomp_ = std::move(*compiled);
-    else
-        host_.warn("containers get no system call filter: " + compiled.error().message);
-    return seccomp_;
+Status Effects::compile_seccomp() {
+    if (seccomp_.empty()) seccomp_ = TRY(seccomp_default_bpf(default_capabilities()));
+    return {};
 }
 
 Result<std::unique_ptr<ShimLink>> Effects::spawn_shim() {
@@ -47,7 +44,7 @@ void Effects::refill_later() {
     if (idle_ || refill_timer_ != 0) return;
     refill_timer_ = after(kRefillDelayNs, [this] {
         refill_timer_ = 0;
-        (void)seccomp();
+        (void)compile_seccomp();  // a start tells what went wrong
         cgroups_->make_spare();
         if (idle_) return;
         if (auto spawned = spawn_shim())
@@ -83,6 +80,7 @@ Status Effects::make_places(Live& live) {
 
 Status Effects::launch_now(Live& live, const Container& container) {
     TRY_STATUS(make_places(live));
+    TRY_STATUS(compile_seccomp());
     // From here on reconcile takes it that a shim may have been told to start.
     TRY(sys_->make_folder(run_folder(live, live.start_wanted)));
     const Buffer spec = TRY(launch_encode(launch_spec(live, container)));
@@ -134,10 +132,15 @@ LaunchSpec Effects::launch_spec(const Live& live, const Container& container) {
     spec.volatile_rootfs = from.auto_remove;
     spec.hostname = from.hostname;
     spec.capabilities = default_capabilities();
-    spec.seccomp = seccomp();
+    spec.seccomp = seccomp_;
     spec.masked_paths = default_masked_paths();
     spec.read_only_paths = default_read_only_paths();
     spec.namespaces = default_namespaces();
+    if (!cgroups_->restricts_devices()) {
+        // cgroup v2 has no device list: nothing but /dev may hold devices then.
+        spec.nodev_rootfs = true;
+        spec.capabilities &= ~(uint64_t{1} << CAP_MKNOD);
+    }
     if (from.network == "host") spec.namespaces &= ~uint32_t(CLONE_NEWNET);
     for (const Hierarchy& hierarchy : cgroups_->hierarchies()) {
         std::string folder = cgroups_->folder(hierarchy, container.id);

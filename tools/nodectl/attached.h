@@ -67,8 +67,8 @@ public:
     Relay& relay() { return relay_; }
 
     /// Waits until both the wait call is answered and the last byte of output is written. If noded
-    /// goes away meanwhile, the stream goes on without it, and its exit frame says how it ended; signals
-    /// then end nodectl, because nobody can forward them.
+    /// goes away meanwhile, the stream goes on without it, and its exit frame says how it ended;
+    /// signals then end nodectl, because nobody can forward them.
     Result<Finished> finish(kj::Promise<Ended> ended);
 
 private:

@@ -70,8 +70,9 @@ enum Flag : uint32_t {
     flag_read_only_rootfs = 8,
     /// overlayfs "volatile": nothing of the upper folder is synced, not even when it is unmounted
     flag_volatile_rootfs = 16,
+    flag_nodev_rootfs = 32,  ///< device nodes in the rootfs open nothing
 };
-constexpr uint32_t flags_known = 31;
+constexpr uint32_t flags_known = 63;
 
 struct Rlimit {
     uint32_t resource;  ///< RLIMIT_*

@@ -156,7 +156,8 @@ Result<Buffer> launch_encode(const LaunchSpec& spec) {
     encode_process(to, spec,
                    flags_of(spec) | (spec.no_new_privs ? launch::flag_no_new_privs : 0u) |
                        (spec.read_only_rootfs ? launch::flag_read_only_rootfs : 0u) |
-                       (spec.volatile_rootfs ? launch::flag_volatile_rootfs : 0u));
+                       (spec.volatile_rootfs ? launch::flag_volatile_rootfs : 0u) |
+                       (spec.nodev_rootfs ? launch::flag_nodev_rootfs : 0u));
     encode_rootfs(to, spec);
     encode_confinement(to, spec);
     to.optional(Tag::hostname, "the host name", launch::hostname_bytes_max, spec.hostname);

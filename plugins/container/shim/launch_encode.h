@@ -59,6 +59,8 @@ struct LaunchSpec : ProcessSpec {
     bool read_only_rootfs = false;
     /// The upper folder is not used again: nothing in it is worth a sync. A second run on it fails.
     bool volatile_rootfs = false;
+    /// Device nodes in the rootfs open nothing; those of /dev do.
+    bool nodev_rootfs = false;
     std::vector<std::string> masked_paths;
     std::vector<std::string> read_only_paths;
     std::vector<launch::Rlimit> rlimits;

@@ -424,7 +424,8 @@ void Shim::container_ended() {
                 &process.exit, sizeof process.exit, failed ? process.start.message.view() : "");
     pump_clients(0);
     if (holds_pidfd_) close_fd(container_pidfd_);
-    // Who starts the container again needs the overlay gone; if nobody will, its end is its process's.
+    // Who starts the container again needs the overlay gone; if nobody will, its end is its
+    // process's.
     if (holds_rootfs_ && !drops_rootfs_late_) close_fd(rootfs_fd_);
     holds_pidfd_ = holds_rootfs_ = false;
 }

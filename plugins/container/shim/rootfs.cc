@@ -48,7 +48,9 @@ void mount_overlay_from_options(Start& start) {
     if (options.cut())
         give_up(start, 125,
                 "mount overlay: the names of the layers are longer than this kernel takes");
-    const long result = sys(SYS_mount, "overlay", container.runtime, "overlay", 0, options.c_str());
+    const unsigned long flags = container.has(launch::flag_nodev_rootfs) ? MS_NODEV : 0;
+    const long result =
+        sys(SYS_mount, "overlay", container.runtime, "overlay", flags, options.c_str());
     if (result < 0)
         give_up(start, 125, "mount overlay on",
                 container.upper != nullptr ? container.upper : "layers", result);
@@ -266,7 +268,8 @@ long open_overlay(const launch::Launch& container) {
     if (result == 0 && container.has(launch::flag_volatile_rootfs))
         result = sys(SYS_fsconfig, context, FSCONFIG_SET_FLAG, "volatile", nullptr, 0);
     if (result == 0) result = sys(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
-    if (result == 0) result = sys(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
+    const unsigned attributes = container.has(launch::flag_nodev_rootfs) ? MOUNT_ATTR_NODEV : 0;
+    if (result == 0) result = sys(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
     close_fd(context);
     return result;
 }
@@ -351,8 +354,9 @@ void hide_paths(Start& start) {
         if (result < 0) give_up(start, 125, "make read-only", path, result);
     }
     if (!container.has(launch::flag_read_only_rootfs)) return;
+    const unsigned long nodev = container.has(launch::flag_nodev_rootfs) ? MS_NODEV : 0;
     const long result =
-        sys(SYS_mount, nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr);
+        sys(SYS_mount, nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | nodev, nullptr);
     if (result < 0) give_up(start, 125, "make read-only", "/", result);
 }
 

@@ -43,8 +43,8 @@ private:
     bool kept_ = false;
 };
 
-/// Checks both digests of a layer that need not be unpacked. The stored one alone would let an image
-/// name a layer of the store that its archive does not have.
+/// Checks both digests of a layer that need not be unpacked. The stored one alone would let an
+/// image name a layer of the store that its archive does not have.
 Status verify_layer(Extent extent, const std::string& name, uint64_t bytes_max,
                     const LayerExpectation& expected);
 
