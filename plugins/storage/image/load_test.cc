@@ -335,6 +335,20 @@ TEST(ImageLoad, bad_archives_are_refused_with_a_sentence) {
               std::string::npos);
 }
 
+TEST(ImageLoad, a_layer_may_end_with_its_last_content_but_not_before) {
+    TestImage image = two_layers();
+    const std::string whole = TarBuilder().dir("more").file("more/word", "umoci").finish();
+    image.tars[1] = whole.substr(0, 1024 + 5);
+    TestStore store;
+    auto images = store.load(tar_of(docker_archive(image, "app")));
+    ASSERT_TRUE(images) << images.error().message;
+    std::ifstream word(store.in(images->at(0), "more/word", 1));
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(word), {}), "umoci");
+    image.tars[1] = whole.substr(0, 1024 + 4);
+    EXPECT_NE(refusal(docker_archive(image, "app")).find("more/word: the archive is truncated"),
+              std::string::npos);
+}
+
 TEST(ImageLoad, truncated_archives_are_refused_at_any_length) {
     TestStore store;
     std::string archive = tar_of(docker_archive(two_layers(), "app"));

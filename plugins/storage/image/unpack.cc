@@ -96,6 +96,7 @@ private:
     enum class Before { nothing, directory, whiteout };
 
     static la_ssize_t feed(archive* reader, void* self, const void** block);
+    Bytes missing_padding();
     Status open_archive(archive* reader);
     Status check_header(archive* reader, archive_entry* entry, int result);
     Status check_end(archive* reader);
@@ -130,6 +131,8 @@ private:
     const UnpackOptions& options_;
     std::vector<std::string>& notices_;
     std::optional<Error> stream_error_;  ///< what feed() could not tell libarchive
+    bool in_content_ = false;  ///< the content of an entry is not yet complete
+    bool padded_ = false;
     uint64_t entries_ = 0;
     uint64_t implied_parents_ = 0;
     uint64_t trashed_ = 0;
@@ -162,8 +165,20 @@ la_ssize_t Unpacker::feed(archive* reader, void* self, const void** block) {
         archive_set_error(reader, EIO, "read failed");
         return -1;
     }
+    if (bytes->empty()) *bytes = unpacker->missing_padding();
     *block = bytes->data();
     return la_ssize_t(bytes->size());
+}
+
+/// Builders that leave out the end marker may leave out the zeros after the last file's content as
+/// well (umoci does), and libarchive would take that for truncation. Content itself is never made
+/// up.
+Bytes Unpacker::missing_padding() {
+    static constexpr uint8_t kZeros[512] = {};
+    const size_t past_block = stream_.bytes() % sizeof kZeros;
+    if (options_.require_end_marker || in_content_ || padded_ || past_block == 0) return {};
+    padded_ = true;
+    return Bytes(kZeros).subspan(past_block);
 }
 
 /// The stream's own error if there is one, else libarchive's.
@@ -359,7 +374,9 @@ Status Unpacker::place_regular(archive* reader, archive_entry* entry, const Entr
 
 Status Unpacker::write_content(archive* reader, archive_entry* entry, const EntryPath& path,
                                int file) {
+    const off_t whole = archive_entry_size(entry);
     off_t end = 0;
+    in_content_ = whole > 0;
     while (true) {
         const void* block;
         size_t size;
@@ -369,6 +386,7 @@ Status Unpacker::write_content(archive* reader, archive_entry* entry, const Entr
         if (result != ARCHIVE_OK) return broken(reader, "entry " + path.shown());
         const char* bytes = static_cast<const char*>(block);
         end = offset + off_t(size);
+        in_content_ = end < whole;
         while (size > 0) {
             ssize_t count = pwrite(file, bytes, size, offset);
             if (count < 0) return entry_errno(errno, path, "write");
@@ -377,8 +395,8 @@ Status Unpacker::write_content(archive* reader, archive_entry* entry, const Entr
             size -= size_t(count);
         }
     }
+    in_content_ = false;
     // A sparse file may end in a hole.
-    off_t whole = archive_entry_size(entry);
     if (whole > end && ftruncate(file, whole) != 0) return entry_errno(errno, path, "extend");
     return {};
 }
