@@ -72,14 +72,15 @@ int64_t created_ns(std::string_view config_json) {
 }
 
 std::string rfc3339(int64_t time_ns) {
-    const std::chrono::sys_seconds time{std::chrono::seconds(time_ns / kSecond)};
+    const std::chrono::sys_time<std::chrono::nanoseconds> time{std::chrono::nanoseconds(time_ns)};
     const auto day = std::chrono::floor<std::chrono::days>(time);
     const std::chrono::year_month_day date(day);
     const std::chrono::hh_mm_ss clock(time - day);
     char text[40];
-    snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02dZ", int(date.year()),
+    snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%09dZ", int(date.year()),
              unsigned(date.month()), unsigned(date.day()), int(clock.hours().count()),
-             int(clock.minutes().count()), int(clock.seconds().count()));
+             int(clock.minutes().count()), int(clock.seconds().count()),
+             int(clock.subseconds().count()));
     return text;
 }
 

@@ -13,7 +13,7 @@ int64_t created_ns(std::string_view config_json);
 /// The same of the time alone.
 int64_t parse_rfc3339_ns(std::string_view text);
 
-/// "2024-05-01T12:00:00Z"
+/// "2024-05-01T12:00:00.000000000Z"
 std::string rfc3339(int64_t time_ns);
 
 }  // namespace noded::storage

@@ -22,8 +22,8 @@ TEST(Created, what_is_not_a_time_is_zero) {
 }
 
 TEST(Created, what_is_written_is_read_back) {
-    EXPECT_EQ(rfc3339(1'714'564'800'000'000'000), "2024-05-01T12:00:00Z");
-    EXPECT_EQ(parse_rfc3339_ns(rfc3339(1'709'164'799'000'000'000)), 1'709'164'799'000'000'000);
+    EXPECT_EQ(rfc3339(1'714'564'800'000'000'007), "2024-05-01T12:00:00.000000007Z");
+    EXPECT_EQ(parse_rfc3339_ns(rfc3339(1'709'164'799'123'456'789)), 1'709'164'799'123'456'789);
 }
 
 TEST(Created, a_config_that_is_no_json_has_no_time) {
