@@ -76,6 +76,10 @@ Result<int64_t> created_ns(const std::vector<Image>& images, const std::string& 
 
 Result<std::vector<Row>> select(Session& session, const std::vector<Image>& images,
                                 const Filters& filters, bool truncate) {
+    for (const std::string& wanted : filters.of("dangling")) {
+        if (wanted != "true" && wanted != "false")
+            return fail("invalid filter 'dangling=" + wanted + "'");
+    }
     int64_t before = INT64_MAX;
     int64_t since = INT64_MIN;
     for (const std::string& name : filters.of("before"))
