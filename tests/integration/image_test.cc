@@ -331,7 +331,8 @@ TEST_F(ImageTest, a_shared_layer_stays_until_the_last_image_goes) {
     EXPECT_TRUE(eventually([] { return layers() == 0; })) << layers();
 }
 
-// --------------------------------------------------------------------- what run makes of the config
+// --------------------------------------------------------------------- what run makes of the
+// config
 
 TEST_F(ImageTest, environment_directory_user_and_labels_come_from_the_image) {
     import_as("app", {"ENV A=image B=image", "WORKDIR /var/work", "USER nobody",
