@@ -459,5 +459,21 @@ TEST(RpcListen, replaces_a_dead_socket_but_neither_a_live_one_nor_a_file) {
     std::filesystem::remove_all(folder);
 }
 
+TEST(RpcListen, waits_for_one_that_is_just_ending) {
+    std::string pattern = "/tmp/rpc-test-XXXXXX";
+    const std::string folder = mkdtemp(pattern.data());
+    const std::string path = folder + "/noded.sock";
+    auto before = listen_unix(path, 0600, 8);
+    ASSERT_TRUE(before);
+    std::thread ending([&] {
+        usleep(100'000);
+        before->reset();
+    });
+    const auto next = listen_unix(path, 0600, 8);
+    EXPECT_TRUE(next) << next.error().message;
+    ending.join();
+    std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace noded::rpc

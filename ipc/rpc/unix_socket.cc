@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -28,8 +29,8 @@ Result<Address> address_of(const std::string& path) {
     return address;
 }
 
-Result<Fd> new_socket() {
-    Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+Result<Fd> new_socket(int flags = 0) {
+    Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
     if (!fd.valid()) return fail_errno(errno, "create a unix socket");
     return fd;
 }
@@ -52,9 +53,15 @@ Status make_way(const std::string& path, const Address& address) {
     if (!S_ISSOCK(existing.st_mode)) {
         return fail_errno(EEXIST, "listen on unix:" + path + ", which is not a socket");
     }
-    const Fd probe = TRY(new_socket());
-    if (const int error = connect_to(probe.get(), address);
-        error != ECONNREFUSED && error != ENOENT) {
+    // One that was killed listens until the kernel has taken its ring apart, just after its end.
+    bool listens = true;
+    for (int tries = 0; listens && tries < 100; ++tries) {
+        if (tries > 0) usleep(10'000);
+        const Fd probe = TRY(new_socket(SOCK_NONBLOCK));  // it may not accept any more
+        const int error = connect_to(probe.get(), address);
+        listens = error != ECONNREFUSED && error != ENOENT;
+    }
+    if (listens) {
         return fail_errno(EADDRINUSE, "listen on unix:" + path + ", where another process listens");
     }
     if (unlink(path.c_str()) < 0 && errno != ENOENT) {
