@@ -322,8 +322,7 @@ TEST(FullDisk, an_exit_that_happens_then_is_recorded_when_there_is_room) {
     sleep_ms(1500);
     EXPECT_EQ(node.ok({"inspect", "-f", "{{.State.Status}}", "cc"}), "running");
     disk.make_room();
-    const Ran waited = waiter.wait();
-    EXPECT_EQ(waited.out, "5\n") << waited.err;
+    ASSERT_TRUE(waiter.read_until("5\n"));
     EXPECT_EQ(node.ok({"inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "cc"}),
               "exited 5");
     node.ok({"rm", "cc"});
