@@ -282,7 +282,7 @@ struct ContainerSnapshot {
 struct ContainerRecord {
   state @0 :ContainerState;
   rootfsReady @1 :Bool;
-  rootfsRemoved @2 :Bool;
+  unused2 @2 :Bool;
   rootfsError @3 :Text;
   removeAfterExit @4 :Bool;
   startSeq @5 :UInt64;        # of the ContainerStartRequested of this run

@@ -15,7 +15,7 @@ interface Node {
 
   submit @2 (command :Command) -> (outcome :Outcome);
   # Answers when the command's events are durable. Sending the same id again is harmless: it is
-  # decided once and answered with the seq that it got then.
+  # decided once and answered with the seq that it got then, while it is among the newest 65,536.
 
   plugin @3 (name :Text) -> (interface :Capability);
   # The Cap'n Proto interface that the plugin exports; cast it to the plugin's interface type.

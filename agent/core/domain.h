@@ -28,6 +28,10 @@ struct Command {
     uint32_t gid = 0;
 };
 
+/// The core's own reasons, with the codes of the plugin ABI (enum noded_rejection).
+constexpr uint16_t kRejectLimit = 5;
+constexpr uint16_t kRejectBusy = 6;
+
 /// The domain's "no": a value, replied, not logged. Codes are those of the plugin ABI (enum
 /// noded_rejection).
 struct Rejection {

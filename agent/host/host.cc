@@ -18,6 +18,8 @@
 
 namespace noded::host {
 
+static_assert(core::kRejectLimit == NODED_REJECT_LIMIT && core::kRejectBusy == NODED_REJECT_BUSY);
+
 namespace {
 
 noded_bytes borrowed(Bytes bytes) { return {bytes.data(), bytes.size()}; }

@@ -10,7 +10,7 @@
 namespace noded::rpc_service {
 
 inline kj::Exception exception_of(const core::Rejection& rejection) {
-    const bool busy = rejection.code == 6;
+    const bool busy = rejection.code == core::kRejectBusy;
     return kj::Exception(busy ? kj::Exception::Type::OVERLOADED : kj::Exception::Type::FAILED,
                          "noded", 0, kj::heapString(rejection.message.c_str()));
 }

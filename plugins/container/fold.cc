@@ -207,7 +207,6 @@ void rootfs_removed(State& state, const noded_event& event) {
     Container* container = state.get(to_string(in->getContainerId()));
     if (container == nullptr) return;
     container->rootfs = {};
-    container->rootfs.removed = true;
 }
 
 }  // namespace

@@ -96,7 +96,6 @@ sdk::Cause read_cause(uint64_t seq, capnp::Data::Reader id) {
 void save_container(const Container& from, schema::ContainerRecord::Builder out) {
     write_container(from, out.initState());
     out.setRootfsReady(from.rootfs.ready);
-    out.setRootfsRemoved(from.rootfs.removed);
     out.setRootfsError(text(from.rootfs.error));
     out.setKillRequested(from.kill_requested);
     out.setRemoveAfterExit(from.remove_after_exit);
@@ -143,7 +142,6 @@ Container load_container(schema::ContainerRecord::Reader in) {
     Container out;
     load_present(in.getState(), out);
     out.rootfs.ready = in.getRootfsReady();
-    out.rootfs.removed = in.getRootfsRemoved();
     out.rootfs.error = to_string(in.getRootfsError());
     out.kill_requested = in.getKillRequested();
     out.remove_after_exit = in.getRemoveAfterExit();

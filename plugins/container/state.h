@@ -35,7 +35,6 @@ struct Exec {
 /// The rootfs as storage prepared it.
 struct Rootfs {
     bool ready = false;
-    bool removed = false;
     std::string error;                ///< why there is none
     std::vector<std::string> lowers;  ///< top first
     std::string upper;

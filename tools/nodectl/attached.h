@@ -25,10 +25,6 @@ struct Finished {
 /// The answer of Container.wait.
 kj::Promise<Ended> ended(capnp::RemotePromise<schema::Container::WaitResults> waited);
 
-/// Bits of Container.attach's flags, as the container plugin's shim knows them.
-/// all output since this start, not only what comes from now on
-constexpr uint32_t kAttachFromStart = 128;
-
 /// Sends the signals that nodectl gets to a container. It may not run yet: the kill then waits for
 /// its start.
 class SignalForwarder final : private kj::TaskSet::ErrorHandler {

@@ -1,5 +1,6 @@
 // nodectl start: starts containers that were created or have exited; one of them can be attached
 // to.
+#include "plugins/container/shim/attach_frames.h"
 #include "tools/nodectl/attached.h"
 #include "tools/nodectl/container_call.h"
 #include "tools/nodectl/detach_keys.h"
@@ -39,7 +40,7 @@ int start_attached(Invocation& call, bool interactive, bool sig_proxy, RelayOpti
     OR_FAIL_STATUS(call, call.session.wait_accepted(send_start(call.session, id)));
     Payload<schema::Container::AttachParams> params;
     params.root.setContainer(id);
-    params.root.setFlags(kAttachFromStart);
+    params.root.setFlags(attach_from_start);
     const auto attachment =
         OR_FAIL(call, Attachment::begin(call.session, "attach", params, std::move(relay)));
     auto waited =

@@ -34,6 +34,17 @@ struct AttachExit {
     int32_t code;  ///< as docker's exit status; 125 to 127 when it could not be started
 };
 
+/// How a socket is attached: flags of Container.attach and of the shim's control packets, where the
+/// bits below are taken.
+enum AttachFlag : uint32_t {
+    attach_stdin = 16,
+    attach_stdout = 32,
+    attach_stderr = 64,
+    /// everything since this start of the container, not only what comes from now on
+    attach_from_start = 128,
+    attach_stdin_once = 256,  ///< when this client goes away, standard input ends
+};
+
 constexpr uint32_t attach_frame_bytes_max = 1 << 20;  ///< a longer frame ends the connection
 
 }  // namespace noded

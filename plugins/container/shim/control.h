@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "plugins/container/shim/attach_frames.h"
+
 namespace noded {
 
 constexpr uint32_t control_version = 1;
@@ -45,13 +47,7 @@ enum ControlFlag : uint32_t {
     /// launch, exec: the spec is the content of the first descriptor, the payload is empty
     control_spec_in_memfd = 1,
     control_attach_socket = 2,  ///< launch, exec: the last descriptor is an attach socket
-    // How a socket is attached: flags of attach, and of launch and exec with control_attach_socket.
-    attach_stdin = 16,
-    attach_stdout = 32,
-    attach_stderr = 64,
-    /// everything since this start of the container, not only what comes from now on
-    attach_from_start = 128,
-    attach_stdin_once = 256,  ///< when this client goes away, standard input ends
+    // With control_attach_socket, and for attach, the AttachFlag bits of attach_frames.h as well.
 };
 
 struct ControlHeader {
