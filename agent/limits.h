@@ -13,6 +13,7 @@ constexpr size_t log_payload_bytes_max = 1 << 20;       ///< one event
 constexpr size_t log_batch_bytes_max = 4 << 20;         ///< one write
 constexpr size_t log_batch_records_max = 4096;
 constexpr size_t log_segment_bytes = 64 << 20;
+constexpr size_t log_index_stride_bytes = 256 << 10;    ///< a read begins at most so far before
 constexpr size_t log_segments_max = 64;                 ///< sealed and open ones together
 constexpr uint64_t snapshot_every_events = 1 << 16;
 /// history that stays readable behind a snapshot

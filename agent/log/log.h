@@ -74,9 +74,15 @@ public:
     virtual bool sync_under_way() const = 0;
 
     /// Calls `each` for the durable records with first <= seq, in order, until it returns false.
-    /// Blocking; for replay and for paging through history. Fails with segment and position on
-    /// damage, and when `first` is older than the oldest record.
+    /// Blocking; for replay and for paging through history: it begins near `first`, wherever that
+    /// is. Fails with segment and position on damage, and when `first` is older than the oldest
+    /// record.
     virtual Status read(uint64_t first, const EachRecord& each) = 0;
+
+    /// The seq of a durable record that is not older than `time_ns` and whose predecessor, if it is
+    /// still there, is; durable_seq() + 1 if there is none. Where the clock was set back several
+    /// records fit, and any of them may be the answer. Blocking: reads one segment at most.
+    virtual Result<uint64_t> seq_at(int64_t time_ns) = 0;
 
     /// Three quarters of the segments that it may have are in use: release some soon.
     virtual bool nearly_full() const = 0;
@@ -96,8 +102,9 @@ struct LogOptions {
 };
 
 /// Opens or creates the log in `storage`, which must outlive it: recovers it, cuts a torn tail and
-/// says so in `notice` (empty otherwise), refuses anything else that is wrong with a message that
-/// names segment and position.
+/// says so in `notice` (empty otherwise), refuses anything else that is wrong with the last segment
+/// or a header, with a message that names segment and position. The bodies of sealed segments are
+/// judged when they are read.
 Result<std::unique_ptr<Log>> open_log(Storage& storage, std::string* notice,
                                       const LogOptions& options = {});
 

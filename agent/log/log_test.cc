@@ -113,6 +113,135 @@ TEST(Log, reads_pages_from_anywhere) {
     EXPECT_TRUE(log.read(3001).empty());
 }
 
+/// Counts what is read of the files below.
+class CountingStorage final : public Storage {
+public:
+    explicit CountingStorage(MemStorage& below) : below_(below) {}
+    uint64_t bytes_read = 0;
+
+    Result<std::vector<std::string>> list() override { return below_.list(); }
+    Result<std::unique_ptr<File>> open(const std::string& name) override {
+        return std::make_unique<Counted>(*this, TRY(below_.open(name)));
+    }
+    Result<std::unique_ptr<File>> create_zeroed(const std::string& name, uint64_t bytes) override {
+        return below_.create_zeroed(name, bytes);
+    }
+    Status rename(const std::string& from, const std::string& to) override {
+        return below_.rename(from, to);
+    }
+    Status remove(const std::string& name) override { return below_.remove(name); }
+    bool prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
+                        WriteDone& done) override {
+        return below_.prepare_zeroed(name, bytes, reuse, done);
+    }
+
+private:
+    struct Counted final : File {
+        Counted(CountingStorage& s, std::unique_ptr<File> f) : storage(s), below(std::move(f)) {}
+        uint64_t size() const override { return below->size(); }
+        void write_durable(uint64_t offset, Bytes data, WriteDone& done) override {
+            below->write_durable(offset, data, done);
+        }
+        Result<size_t> read_at(uint64_t offset, std::span<uint8_t> into) override {
+            storage.bytes_read += into.size();
+            return below->read_at(offset, into);
+        }
+        Status write_now(uint64_t offset, Bytes data) override {
+            return below->write_now(offset, data);
+        }
+        CountingStorage& storage;
+        std::unique_ptr<File> below;
+    };
+    MemStorage& below_;
+};
+
+/// Sixteen segments of 4 MiB and one that is open.
+void fill_sixteen_segments(MemStorage& storage, const LogOptions& options) {
+    TestLog log(storage, options);
+    ASSERT_TRUE(log.open());
+    while (!storage.exists(segment_name(18))) log.write(64 << 10);
+}
+
+TEST(LogStart, reads_headers_of_sealed_segments_and_bodies_once) {
+    MemStorage memory;
+    const LogOptions options{4 << 20, 64, kTestLogId};
+    fill_sixteen_segments(memory, options);
+    CountingStorage storage(memory);
+    std::string notice;
+    auto opened = open_log(storage, &notice, options);
+    ASSERT_TRUE(opened) << opened.error().message;
+    // The open segment, the prepared one, and the headers of the others.
+    EXPECT_LE(storage.bytes_read, (2u * 4 << 20) + (1u << 20));
+    storage.bytes_read = 0;
+    ASSERT_TRUE((*opened)->read(1, [](const Record&) { return true; }));
+    EXPECT_LE(storage.bytes_read, 17u * (4 << 20) * 17 / 16) << "each byte once";
+    memory.run();
+}
+
+TEST(LogRead, begins_near_what_is_asked_for) {
+    MemStorage memory;
+    const LogOptions options{4 << 20, 64, kTestLogId};
+    fill_sixteen_segments(memory, options);
+    CountingStorage storage(memory);
+    std::string notice;
+    auto opened = open_log(storage, &notice, options);
+    ASSERT_TRUE(opened);
+    Log& log = **opened;
+    const uint64_t wanted = log.next_seq() / 2 + 20;
+    for (int reading = 0; reading < 2; ++reading) {
+        storage.bytes_read = 0;
+        uint64_t found = 0;
+        ASSERT_TRUE(log.read(wanted, [&](const Record& r) { return found = r.seq, false; }));
+        EXPECT_EQ(found, wanted);
+        // The first time through the segment, from then on by its index.
+        EXPECT_LE(storage.bytes_read, reading == 0 ? 5u << 20 : 2u << 20);
+    }
+    memory.run();
+}
+
+TEST(LogSeqAt, finds_the_first_event_that_is_not_older) {
+    MemStorage storage;
+    TestLog log(storage, small_segments(4));
+    ASSERT_TRUE(log.open());
+    EXPECT_EQ(*log->seq_at(0), 1u) << "an empty log: the next event";
+    for (int i = 0; i < 20; ++i) log.write(3000);   // times are 1,000,001 and on
+    ASSERT_TRUE(log->release_before(6));
+    for (int reopened = 0; reopened < 2; ++reopened) {
+        EXPECT_EQ(*log->seq_at(0), 4u) << "the oldest there is";
+        for (uint64_t seq = 4; seq <= 20; ++seq) {
+            EXPECT_EQ(*log->seq_at(1'000'000 + static_cast<int64_t>(seq)), seq);
+        }
+        EXPECT_EQ(*log->seq_at(1'000'021), 21u);
+        ASSERT_TRUE(log.open());
+    }
+}
+
+TEST(LogSeqAt, finds_a_step_up_where_the_clock_was_set_back) {
+    MemStorage storage;
+    TestLog log(storage, small_segments(4));
+    ASSERT_TRUE(log.open());
+    std::vector<int64_t> times{0};
+    for (uint64_t seq = 1; seq <= 40; ++seq) {
+        times.push_back(static_cast<int64_t>(seq % 10 * 100));
+        Buffer payload = payload_of(seq, 1600);
+        Record record = record_of(seq, payload);
+        record.time_ns = times.back();
+        log->append(record);
+        log.start_sync();
+        storage.run();
+    }
+    for (int64_t time = 1; time <= 900; time += 50) {
+        const uint64_t seq = *log->seq_at(time);
+        ASSERT_TRUE(seq >= 1 && seq <= 41) << seq;
+        if (seq <= 40) {
+            EXPECT_GE(times[seq], time);
+        }
+        if (seq > 1) {
+            EXPECT_LT(times[seq - 1], time);
+        }
+    }
+}
+
 TEST(Log, takes_the_largest_payload_and_the_fullest_batch) {
     MemStorage storage;
     TestLog log(storage, {});

@@ -1,5 +1,6 @@
-// Reading a segment that recovery has accepted. Used by Log::read and read_log; Window also by
-// recovery.
+// Reading segments, and judging what is read: recovery has judged every segment's header and the
+// body of the last one, the bodies of the others are judged here, whenever they are read. Used by
+// Log::read and read_log; Window and read_batch also by recovery.
 #pragma once
 
 #include "agent/log/segment.h"
@@ -22,20 +23,20 @@ private:
     size_t filled_ = 0;
 };
 
-/// What `read_segment` reads: from the batch at `from` up to the record `last`; `each` is told
-/// those from `first`.
-struct ReadRange {
-    IndexPoint from;
-    uint64_t first;
-    uint64_t last;
-};
+/// Checks the records of a batch whose mask is removed, each of them, and tells `each` those from
+/// `first` on until it returns false. False if it did.
+Result<bool> read_batch(Bytes batch, const BatchHeader& header, const Place& place, uint64_t offset,
+                        uint64_t first, const EachRecord& each);
 
-/// False if `each` ended the reading.
-Result<bool> read_segment(File& file, const Place& place, const ReadRange& range,
-                          const EachRecord& each);
-
-/// The records first <= seq <= last of `segments`, which hold them all.
-Status read_segments(Storage& storage, uint64_t log_id, const std::vector<SegmentInfo>& segments,
+/// The records first <= seq <= last of `segments`, which hold them all and are all sealed but the
+/// last one. Remembers in their indexes where it passed.
+Status read_segments(Storage& storage, uint64_t log_id, std::vector<SegmentInfo>& segments,
                      uint64_t first, uint64_t last, const EachRecord& each);
+
+/// The seq of a record that is not older than `time_ns` and whose predecessor, if there is one, is;
+/// last + 1 if there is none. By binary search over the segments' first records, so one segment is
+/// read. Where the clock was set back several records fit this, and any of them may be the answer.
+Result<uint64_t> find_time(Storage& storage, uint64_t log_id, std::vector<SegmentInfo>& segments,
+                           uint64_t last, int64_t time_ns);
 
 }  // namespace noded::log

@@ -3,6 +3,7 @@
 #include "agent/log/recovery.h"
 
 #include <algorithm>
+#include <map>
 
 #include "agent/log/reader.h"
 
@@ -66,10 +67,9 @@ private:
     Result<std::vector<uint64_t>> find_segments();
     Result<bool> is_opened(uint64_t id);
     Result<std::vector<TailShape>> find_prepared(const std::vector<uint64_t>& ids);
-    Status scan_segment(uint64_t id, bool may_be_torn);
+    Status judge_header(uint64_t id);
+    Status scan_last(bool may_be_torn);
     Result<uint64_t> scan_batches(File& file, Window& window, const Place& place);
-    Status scan_records(std::span<uint8_t> batch, const BatchHeader& header, uint64_t id,
-                        uint64_t offset);
     Status judge_tail(File& file, Window& window, const Place& place, bool may_be_torn);
     Status judge_prepared(uint64_t id, const TailShape& shape);
     Status judge_torn(File& file, Window& window, const Place& place, const TornPlace& torn,
@@ -81,6 +81,7 @@ private:
     Repair repair_;
     std::string* notice_;
     Recovered result_;
+    std::map<uint64_t, SegmentHeader> headers_;  ///< of the segments that have one, by id
     std::vector<std::string> unfinished_;
     uint64_t snapshot_seq_ = 0;  ///< the highest in a snapshot's name
     std::optional<Cut> cut_;
@@ -112,38 +113,47 @@ Result<bool> Recovery::is_opened(uint64_t id) {
     if (file->size() < 2 * kBlock || file->size() % kBlock != 0) {
         return damage(id, file->size(), "the file ends here, which is no size of a segment");
     }
-    Window window(*file);
+    AlignedBuffer block(kBlock);
+    TRY(file->read_at(0, block.span(0, kBlock)));
     SegmentHeader header;
     std::string why;
-    switch (parse_segment_header(TRY(window.at(0, kBlock)), id, file->size(), header, why)) {
-        case HeaderState::valid: return true;
+    switch (parse_segment_header(block.span(0, kBlock), id, file->size(), header, why)) {
+        case HeaderState::valid:
+            headers_[id] = header;
+            return true;
         case HeaderState::unwritten: return false;
         case HeaderState::damaged: return damage(id, 0, why);
     }
     __builtin_unreachable();
 }
 
-Status Recovery::scan_segment(uint64_t id, bool may_be_torn) {
-    if (!TRY(is_opened(id)))
+/// Judges the header of an opened segment and how it follows the one before, as far as headers
+/// tell. The body of a sealed one is judged by whoever reads it.
+Status Recovery::judge_header(uint64_t id) {
+    if (!headers_.contains(id) && !TRY(is_opened(id)))
         return damage(id, 0, "the segment header is missing, though a later segment is there");
-    const auto file = TRY(storage_.open(segment_name(id)));
-    Window window(*file);
-    SegmentHeader header;
-    memcpy(&header, TRY(window.at(0, kBlock)).data(), sizeof header);
-    if (result_.log_id == 0) {
-        result_.log_id = header.log_id;
-        result_.next_seq = header.first_seq;
-        if (id == 1 && header.first_seq != 1)
-            return damage(id, 0, "the first segment does not begin with seq 1");
-    }
+    const SegmentHeader& header = headers_[id];
+    if (result_.log_id == 0) result_.log_id = header.log_id;
     if (header.log_id != result_.log_id) return damage(id, 0, "the segment belongs to another log");
-    if (header.first_seq != result_.next_seq) {
+    if (id == 1 && header.first_seq != 1)
+        return damage(id, 0, "the first segment does not begin with seq 1");
+    if (!result_.segments.empty() && header.first_seq <= result_.segments.back().first_seq) {
         return damage(id, 0,
                       "the segment begins with seq " + std::to_string(header.first_seq) +
-                          ", but the one before ends with " + std::to_string(result_.next_seq - 1));
+                          ", but the one before with " +
+                          std::to_string(result_.segments.back().first_seq));
     }
-    const Place place{header.log_id, id};
-    result_.segments.push_back(new_segment_info(id, header.first_seq, file->size()));
+    result_.segments.push_back(new_segment_info(id, header.first_seq, header.segment_bytes));
+    return {};
+}
+
+/// The last segment with a header: where it ends is where the log ends.
+Status Recovery::scan_last(bool may_be_torn) {
+    const SegmentInfo& segment = result_.segments.back();
+    const auto file = TRY(storage_.open(segment_name(segment.id)));
+    Window window(*file);
+    const Place place{result_.log_id, segment.id};
+    result_.next_seq = segment.first_seq;
     result_.end_offset = TRY(scan_batches(*file, window, place));
     return judge_tail(*file, window, place, may_be_torn);
 }
@@ -165,31 +175,12 @@ Result<uint64_t> Recovery::scan_batches(File& file, Window& window, const Place&
         }
         const auto batch = TRY(window.at(offset, header.batch_bytes));
         if (!open_batch(batch, header)) break;
-        TRY_STATUS(scan_records(batch, header, place.segment_id, offset));
+        TRY(read_batch(batch, header, place, offset, 0, [](const Record&) { return true; }));
         note_batch(result_.segments.back(), header.first_seq, offset);
         result_.next_seq += header.records;
         offset += header.batch_bytes;
     }
     return offset;
-}
-
-Status Recovery::scan_records(std::span<uint8_t> batch, const BatchHeader& header, uint64_t id,
-                              uint64_t offset) {
-    const size_t end = sizeof header + header.records_bytes;
-    size_t at = sizeof header;
-    for (uint64_t seq = header.first_seq; seq < header.first_seq + header.records; ++seq) {
-        Record record;
-        const auto size = decode_record(batch.subspan(at, end - at), record);
-        if (!size) return damage(id, offset + at, size.error().message);
-        if (record.seq != seq) {
-            return damage(id, offset + at,
-                          "the record has seq " + std::to_string(record.seq) + ", expected was " +
-                              std::to_string(seq));
-        }
-        at += *size;
-    }
-    if (at != end) return damage(id, offset + at, "the batch holds more than its records");
-    return {};
 }
 
 Status Recovery::judge_tail(File& file, Window& window, const Place& place, bool may_be_torn) {
@@ -311,9 +302,8 @@ Result<Recovered> Recovery::run() {
     const size_t opened = ids.size() - prepared.size();
     // Only one write is ever under way: if it went to the next segment, the one before is whole.
     const bool next_is_torn = !prepared.empty() && prepared.front().data_end != 0;
-    for (size_t i = 0; i < opened; ++i) {
-        TRY_STATUS(scan_segment(ids[i], i + 1 == opened && !next_is_torn));
-    }
+    for (size_t i = 0; i < opened; ++i) TRY_STATUS(judge_header(ids[i]));
+    if (opened > 0) TRY_STATUS(scan_last(!next_is_torn));
     if (!prepared.empty()) TRY_STATUS(judge_prepared(ids[opened], prepared.front()));
     TRY_STATUS(check_against_snapshots());
     if (cut_) TRY_STATUS(apply_cut());

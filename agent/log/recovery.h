@@ -1,7 +1,8 @@
-// Recovery: judges every byte of a log and says where writing goes on (FORMAT.md, How it is
-// recovered).
+// Recovery: judges the header of every segment and all of the last ones, and says where writing goes
+// on (FORMAT.md, How it is recovered). The bodies of sealed segments are judged when they are read:
+// at start by replay, which reads those that no snapshot covers, and each byte of them once.
 //
-// Everything is judged before anything is changed: a refused log is left exactly as it was found.
+// All of that is judged before anything is changed: a refused log is left exactly as it was found.
 // Used by open_log and, without repair, by read_log.
 #pragma once
 

@@ -13,7 +13,7 @@ constexpr uint64_t kBlocks = 4;
 
 std::string refusal_of(MemStorage& storage) {
     TestLog log(storage, small_segments(kBlocks));
-    const Status status = log.open();
+    const Status status = log.open_and_replay();
     return status ? "" : status.error().message;
 }
 
@@ -155,7 +155,7 @@ void expect_every_flip_refused(MemStorage& storage, const std::string& name, siz
         const auto mask = static_cast<uint8_t>(1 << bit % 8);
         content[bit / 8] ^= mask;
         TestLog log(storage, small_segments(kBlocks));
-        const Status status = log.open();
+        const Status status = log.open_and_replay();
         ASSERT_FALSE(status) << "bit " << bit << " of " << name << ", notice: " << log.notice;
         ASSERT_NE(status.error().message.find(name), std::string::npos) << status.error().message;
         content[bit / 8] ^= mask;
@@ -232,9 +232,8 @@ TEST_F(LogDamage, message_names_segment_position_and_what_to_do) {
     block(2, 1)[200] ^= 1;
     EXPECT_EQ(
         refusal_of(storage),
-        "log segment-0000000000000002 at byte 4096: no valid batch, though something follows and "
-        "the "
-        "segment is sealed; nothing was changed. It may hold acknowledged events: restore the file "
+        "log segment-0000000000000002 at byte 4096: the checksum of the batch does not match; "
+        "nothing was changed. It may hold acknowledged events: restore the file "
         "from a copy, or move the whole log directory aside to begin with an empty log");
 }
 
@@ -291,7 +290,7 @@ TEST_F(LogDamage, missing_batch_at_the_end_of_a_sealed_segment_is_refused) {
     zero(block(2, 3));
     expect_refused_with(
         storage,
-        "log segment-0000000000000003 at byte 0: the segment begins with seq 7, but the one");
+        "log segment-0000000000000002 at byte 12288: a batch is missing, expected was one from seq 6");
 }
 
 TEST_F(LogDamage, missing_segment_header_is_refused) {
@@ -336,7 +335,9 @@ TEST_F(LogDamage, batch_of_another_log_is_refused) {
 
 TEST_F(LogDamage, torn_looking_batch_before_the_last_segment_is_refused) {
     zero(block(2, 3).subspan(kSector, kSector));
-    expect_refused_with(storage, "log segment-0000000000000002 at byte 12288: no valid batch");
+    expect_refused_with(
+        storage,
+        "log segment-0000000000000002 at byte 12288: the checksum of the batch does not match");
 }
 
 TEST_F(LogDamage, torn_looking_batch_before_a_valid_one_is_refused) {
@@ -368,6 +369,41 @@ TEST_F(LogDamage, newer_format_is_refused_as_such) {
     changed.version = 2;
     encode_segment_header(changed, header);
     expect_refused_with(storage, "format 2 was written by another noded, this one reads 1");
+}
+
+TEST_F(LogDamage, behind_the_last_batch_of_a_sealed_segment_is_refused) {
+    TestLog log(storage, small_segments(kBlocks));
+    ASSERT_TRUE(log.open());
+    log.append(6000);
+    log.append(6000);
+    log.start_sync();
+    storage.run();
+    log.close();
+    ASSERT_EQ(refusal_of(storage), "");
+    block(3, 3)[100] ^= 1;
+    expect_refused_with(
+        storage, "log segment-0000000000000003 at byte 12288: no valid batch, though something");
+}
+
+TEST_F(LogDamage, of_sealed_history_is_refused_by_reading_it_and_not_before) {
+    block(1, 2)[100] ^= 4;
+    TestLog log(storage, small_segments(kBlocks));
+    ASSERT_TRUE(log.open());
+    EXPECT_EQ(log.read(4).size(), 5u) << "what a snapshot of seq 3 does not cover";
+    const Status status = log->read(1, [](const Record&) { return true; });
+    ASSERT_FALSE(status);
+    EXPECT_NE(status.error().message.find("log segment-0000000000000001 at byte 8192: "),
+              std::string::npos)
+        << status.error().message;
+}
+
+TEST_F(LogDamage, segments_that_begin_in_the_wrong_order_are_refused) {
+    SegmentHeader changed;
+    memcpy(&changed, block(2, 0).data(), sizeof changed);
+    changed.first_seq = 1;
+    encode_segment_header(changed, block(2, 0));
+    expect_refused_with(storage,
+                        "segment-0000000000000002 at byte 0: the segment begins with seq 1");
 }
 
 TEST_F(LogDamage, since_opening_is_refused_by_reading) {

@@ -7,8 +7,6 @@ namespace noded::log {
 
 namespace {
 
-constexpr uint64_t kIndexStride = 256 << 10;
-
 bool is_padding(Bytes bytes) {
     for (const uint8_t byte : bytes) {
         if (byte != kPadByte) return false;
@@ -19,15 +17,15 @@ bool is_padding(Bytes bytes) {
 }  // namespace
 
 SegmentInfo new_segment_info(uint64_t id, uint64_t first_seq, uint64_t segment_bytes) {
-    SegmentInfo segment{id, first_seq, {}};
-    segment.index.reserve(segment_bytes / kIndexStride + 2);
+    SegmentInfo segment{id, first_seq, segment_bytes, {}, {}};
+    segment.index.reserve(segment_bytes / limits::log_index_stride_bytes + 2);
     segment.index.push_back({first_seq, kBlock});
     return segment;
 }
 
 void note_batch(SegmentInfo& segment, uint64_t seq, uint64_t offset) {
-    CHECK(!segment.index.empty() && offset >= segment.index.back().offset);
-    if (offset - segment.index.back().offset < kIndexStride) return;
+    CHECK(!segment.index.empty());
+    if (offset < segment.index.back().offset + limits::log_index_stride_bytes) return;
     CHECK(segment.index.size() < segment.index.capacity());
     segment.index.push_back({seq, offset});
 }

@@ -18,12 +18,15 @@ struct IndexPoint {
 struct SegmentInfo {
     uint64_t id = 0;
     uint64_t first_seq = 0;
+    uint64_t bytes = 0;             ///< size of the file
     std::vector<IndexPoint> index;  ///< ascending; the first is the beginning of block 1
+    std::optional<int64_t> first_time_ns;  ///< of the first record, once somebody asked
 };
 
 SegmentInfo new_segment_info(uint64_t id, uint64_t first_seq, uint64_t segment_bytes);
 
-/// Remembers the batch if the last remembered one is far enough away. Does not allocate.
+/// Remembers the batch if the last remembered one is far enough before it. Does not allocate: the
+/// index of a segment has limits::log_index_stride_bytes between its points.
 void note_batch(SegmentInfo& segment, uint64_t seq, uint64_t offset);
 
 std::string segment_name(uint64_t id);

@@ -50,6 +50,11 @@ public:
         storage_.run();
         return {};
     }
+    /// As noded starts without a snapshot: everything is read, and so judged.
+    Status open_and_replay() {
+        TRY_STATUS(open());
+        return log_->read(log_->oldest_seq(), [](const Record&) { return true; });
+    }
     void close() {
         storage_.run();
         log_.reset();

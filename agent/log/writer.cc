@@ -189,6 +189,10 @@ Status LogWriter::read(uint64_t first, const EachRecord& each) {
     return read_segments(storage_, log_id_, segments_, first, durable_seq_, each);
 }
 
+Result<uint64_t> LogWriter::seq_at(int64_t time_ns) {
+    return find_time(storage_, log_id_, segments_, durable_seq_, time_ns);
+}
+
 Status LogWriter::release_before(uint64_t first) {
     while (segments_.size() > 1 && segments_[1].first_seq <= first) {
         // A slow preparation of a segment that was made in line meanwhile must find the name taken.
@@ -222,7 +226,7 @@ Result<std::unique_ptr<Log>> open_log(Storage& storage, std::string* notice,
 }
 
 Status read_log(Storage& storage, uint64_t first, const EachRecord& each, std::string* notice) {
-    const auto recovered = TRY(recover(storage, Repair::no, notice));
+    auto recovered = TRY(recover(storage, Repair::no, notice));
     if (recovered.segments.empty()) return {};
     const uint64_t oldest = recovered.segments.front().first_seq;
     if (first == 0) first = oldest;

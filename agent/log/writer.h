@@ -29,6 +29,7 @@ public:
     void sync(SyncDone& done) override;
     bool sync_under_way() const override { return done_ != nullptr; }
     Status read(uint64_t first, const EachRecord& each) override;
+    Result<uint64_t> seq_at(int64_t time_ns) override;
     bool nearly_full() const override { return segments_.size() * 4 >= options_.segments_max * 3; }
     Status release_before(uint64_t first) override;
 

@@ -217,16 +217,9 @@ kj::Promise<void> NodeService::fill_page(EventsContext context, uint64_t since, 
 
 kj::Promise<void> NodeService::seqAt(SeqAtContext context) {
     const int64_t time_ns = context.getParams().getTimeNs();
-    uint64_t seq = node_.log.durable_seq() + 1;
-    if (node_.log.oldest_seq() < seq) {
-        const Status read = node_.log.read(node_.log.oldest_seq(), [&](const core::Event& event) {
-            if (event.time_ns < time_ns) return true;
-            seq = event.seq;
-            return false;
-        });
-        if (!read) return refusal({NODED_REJECT_BUSY, "read the log: " + read.error().message});
-    }
-    context.getResults().setSeq(seq);
+    const auto seq = node_.log.seq_at(time_ns);
+    if (!seq) return refusal({NODED_REJECT_BUSY, "read the log: " + seq.error().message});
+    context.getResults().setSeq(*seq);
     return kj::READY_NOW;
 }
 
