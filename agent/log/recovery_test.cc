@@ -290,7 +290,8 @@ TEST_F(LogDamage, missing_batch_at_the_end_of_a_sealed_segment_is_refused) {
     zero(block(2, 3));
     expect_refused_with(
         storage,
-        "log segment-0000000000000002 at byte 12288: a batch is missing, expected was one from seq 6");
+        "log segment-0000000000000002 at byte 12288: a batch is missing, expected was one from "
+        "seq 6");
 }
 
 TEST_F(LogDamage, missing_segment_header_is_refused) {
