@@ -1,6 +1,6 @@
 // Recovery: judges the header of every segment and all of the last one, and says where writing
-// goes on (FORMAT.md, How it is recovered). The bodies of sealed segments are judged when they are read:
-// at start by replay, which reads those that no snapshot covers, and each byte of them once.
+// goes on (FORMAT.md, How it is recovered). The bodies of sealed segments are judged when they are
+// read: at start by replay, which reads those that no snapshot covers, and each byte of them once.
 //
 // All of that is judged before anything is changed: a refused log is left exactly as it was found.
 // Used by open_log and, without repair, by read_log.
