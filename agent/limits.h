@@ -13,6 +13,8 @@ constexpr size_t log_payload_bytes_max = 1 << 20;       ///< one event
 constexpr size_t log_batch_bytes_max = 4 << 20;         ///< one write
 constexpr size_t log_batch_records_max = 4096;
 constexpr size_t log_segment_bytes = 64 << 20;
+/// a new one shrinks to this on a full disk; still takes any command
+constexpr size_t log_segment_bytes_min = 2 << 20;
 constexpr size_t log_index_stride_bytes = 256 << 10;    ///< a read begins at most so far before
 constexpr size_t log_segments_max = 64;                 ///< sealed and open ones together
 constexpr uint64_t snapshot_every_events = 1 << 16;
@@ -62,6 +64,9 @@ static_assert(
     command_events_bytes_max + events_per_command_max * 128 <= log_payload_bytes_max,
     "what one command causes, record headers included, takes no more room than the largest event");
 static_assert(log_batch_bytes_max * 4 <= log_segment_bytes, "a segment holds several batches");
+static_assert(log_segment_bytes_min >= log_payload_bytes_max + 2 * log_block_bytes + 64 &&
+                  log_segment_bytes_min % log_block_bytes == 0,
+              "the smallest segment takes what one command causes, behind its header");
 static_assert(log_payload_bytes_max <= rpc_message_bytes_max,
               "a command that can be logged can be sent");
 static_assert(publish_bytes_max >= log_payload_bytes_max, "every event can be published");

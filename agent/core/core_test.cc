@@ -23,6 +23,7 @@ public:
     }
     bool fits(size_t, size_t) const override { return true; }
     Status ensure_room(size_t, size_t) override {
+        ++asked_for_room;
         if (full) return fail_errno(ENOSPC, "create the next segment");
         return {};
     }
@@ -53,6 +54,7 @@ public:
     uint64_t durable = 0;
     int syncs = 0;
     bool full = false;
+    int asked_for_room = 0;
     log::SyncDone* waiting = nullptr;
 };
 
@@ -203,6 +205,21 @@ TEST_F(PipelineTest, a_full_disk_refuses_commands_and_keeps_proposals_waiting) {
     pipeline.turn_end();
     log.complete_sync();
     EXPECT_EQ(adder.sum, 3u);
+}
+
+TEST_F(PipelineTest, full_disk_is_tried_once_per_turn_and_all_are_refused) {
+    log.full = true;
+    log.asked_for_room = 0;
+    for (uint8_t i = 1; i <= 5; ++i) add(i, i);
+    pipeline.turn_end();
+    EXPECT_EQ(log.asked_for_room, 1);
+    EXPECT_FALSE(pipeline.has_work());
+    EXPECT_NE(last.rejection.message.find("ENOSPC"), std::string::npos);
+    log.full = false;
+    add(6, 1);
+    pipeline.turn_end();
+    log.complete_sync();
+    EXPECT_EQ(adder.sum, 6u) << "the next turn tries again";
 }
 
 TEST_F(PipelineTest, an_event_keeps_its_payload_until_it_was_published) {

@@ -51,11 +51,16 @@ void Pipeline::synced(Status status, uint64_t durable_seq) {
 void Pipeline::decide_batch() {
     CHECK(batch_.events.empty() && batch_.answers.empty());
     std::deque<Queued> waiting;
+    Status room;
     while (!queue_.empty() && has_room_in_batch()) {
+        // Once there is none, the turn's other commands are not worth another try each.
+        if (room) {
+            room = log_.ensure_room(limits::command_events_bytes_max,
+                                    limits::events_per_command_max);
+        }
         Queued next = std::move(queue_.front());
         queue_.pop_front();
-        if (const Status room = log_.ensure_room(limits::command_events_bytes_max,
-                                                 limits::events_per_command_max); !room) {
+        if (!room) {
             refuse_for_lack_of_room(std::move(next), room.error(), waiting);
             continue;
         }

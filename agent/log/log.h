@@ -64,7 +64,7 @@ public:
     /// or the log is at its limit of segments; EMSGSIZE: more than one batch ever holds. In both
     /// cases nothing was written and the log works on: refuse the command. Ask when they fit; if
     /// they do not, sync first and ask again. Costs nothing while the next segment is ready;
-    /// otherwise it makes one in line (some 30 ms).
+    /// otherwise it makes one in line (some 30 ms), on a nearly full disk a smaller one.
     virtual Status ensure_room(size_t payload_bytes, size_t records = 1) = 0;
 
     /// Starts the write of the open batch. CHECKs that it is not empty and that no sync is under

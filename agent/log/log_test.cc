@@ -343,6 +343,31 @@ TEST(LogRoom, full_disk_is_told_before_anything_is_written_and_passes) {
     EXPECT_EQ(log.read(1).size(), 7u);
 }
 
+TEST(LogRoom, full_disk_gets_smaller_segments_until_it_is_really_full) {
+    MemStorage storage;
+    const LogOptions options{16 << 20, 64, kTestLogId};
+    TestLog log(storage, options);
+    ASSERT_TRUE(log.open());
+    // The first segment, a whole one, and less than half of another.
+    const size_t first = storage.bytes(segment_name(1)).size();
+    storage.set_capacity(first + (16 << 20) + (7 << 20));
+    uint64_t seq = 0;
+    while (log->ensure_room(512 << 10)) seq = log.write(512 << 10);
+    EXPECT_EQ(storage.bytes(segment_name(2)).size(), 16u << 20);
+    EXPECT_EQ(storage.bytes(segment_name(3)).size(), 4u << 20);
+    EXPECT_EQ(storage.bytes(segment_name(4)).size(), 2u << 20);
+    EXPECT_FALSE(storage.exists(segment_name(5)));
+    EXPECT_EQ(log->ensure_room(512 << 10).error().code, ENOSPC);
+    ASSERT_TRUE(log.open());
+    EXPECT_EQ(log.read(1).size(), seq);
+    EXPECT_FALSE(log->ensure_room(512 << 10));
+    storage.set_capacity(UINT64_MAX);
+    ASSERT_TRUE(log->ensure_room(512 << 10));
+    log.write(512 << 10);
+    ASSERT_TRUE(log.open());
+    EXPECT_EQ(log.read(1).size(), seq + 1);
+}
+
 TEST(LogRoom, limit_of_segments_is_told_before_anything_is_written_and_passes) {
     MemStorage storage;
     TestLog log(storage, small_segments(4, 3));

@@ -81,8 +81,9 @@ Status LogWriter::ensure_room(size_t payload_bytes, size_t records) {
                                                    " bytes are more than the log takes at once (" +
                                                    std::to_string(batch_bytes_max_) + ")"});
     }
-    if (filling().sealed_bytes(payload_bytes, records) <= room() || next_ != nullptr) return {};
-    return make_next_now();
+    const uint64_t bytes = filling().sealed_bytes(payload_bytes, records);
+    if (bytes <= room()) return {};
+    return make_next_now(bytes);
 }
 
 void LogWriter::sync(SyncDone& done) {
@@ -96,8 +97,8 @@ void LogWriter::sync(SyncDone& done) {
         data = filling().seal({log_id_, segments_.back().id}, nullptr);
         offset = write_offset_;
     } else {
-        if (next_ == nullptr) {
-            if (const Status made = make_next_now(); !made) return done.synced(made, durable_seq_);
+        if (const Status made = make_next_now(bytes); !made) {
+            return done.synced(made, durable_seq_);
         }
         data = seal_for_next(bytes);
     }
@@ -163,15 +164,34 @@ void LogWriter::prepared(Status status) {
     if (auto file = storage_.open(segment_name(id))) next_ = std::move(*file);
 }
 
-Status LogWriter::make_next_now() {
-    CHECK(next_ == nullptr);
+/// The next segment is there when this returns, and takes a batch of `batch_bytes`. On a full disk
+/// it is as large as the disk allows, by halves: sizes may differ (FORMAT.md).
+Status LogWriter::make_next_now(uint64_t batch_bytes) {
+    const uint64_t needed = kBlock + batch_bytes;
+    if (next_ != nullptr) {
+        if (needed <= next_->size()) return {};
+        return std::unexpected(Error{ENOSPC, "the disk is full, and the last segment of " +
+                                                 std::to_string(next_->size()) +
+                                                 " bytes that it had room for is too small"});
+    }
     if (segments_.size() >= options_.segments_max) {
         return std::unexpected(Error{ENOSPC, "the log is at its limit of " +
                                                  std::to_string(options_.segments_max) +
                                                  " segments: a snapshot must release some first"});
     }
+    const uint64_t smallest = std::max<uint64_t>(needed, limits::log_segment_bytes_min);
+    Status made = make_next(options_.segment_bytes);
+    for (uint64_t bytes = options_.segment_bytes / 2 / kBlock * kBlock;
+         !made && made.error().code == ENOSPC && bytes >= smallest;
+         bytes = bytes / 2 / kBlock * kBlock) {
+        made = make_next(bytes);
+    }
+    return made;
+}
+
+Status LogWriter::make_next(uint64_t segment_bytes) {
     const std::string name = segment_name(next_id());
-    auto made = storage_.create_zeroed(name, options_.segment_bytes);
+    auto made = storage_.create_zeroed(name, segment_bytes);
     // The one in preparation may have got its name just now.
     if (!made && made.error().code == EEXIST) made = storage_.open(name);
     if (!made) return context(made.error(), "make room in the log");

@@ -47,7 +47,8 @@ private:
     void written(Status status) override;
     void prepared(Status status);
     void prepare_next();
-    Status make_next_now();
+    Status make_next_now(uint64_t batch_bytes);
+    Status make_next(uint64_t segment_bytes);
     Bytes seal_for_next(uint64_t bytes);
     BatchBuffer& filling() { return batches_[filling_]; }
     const BatchBuffer& filling() const { return batches_[filling_]; }
