@@ -26,8 +26,8 @@ containers go on.
   --libexec-dir DIR   where the shim is                                (../libexec/noded)
   --log-level LEVEL   error, warning, info or debug                    (info)
   --config FILE       JSON object with these settings in camelCase, and socketGroup (a group that
-                      may use the socket besides root), logSegmentBytes, logSegmentsMax; the
-                      command line wins
+                      may use the socket besides root), logSegmentBytes, logSegmentsMax,
+                      snapshotEveryEvents; the command line wins
 )";
 
 /// `sub` below the folder above the one that this program is in: bin/noded → lib/noded/plugins.
@@ -57,6 +57,7 @@ static constexpr Setting kSettings[] = {
     {nullptr, "socketGroup", &Config::socket_group, nullptr},
     {nullptr, "logSegmentBytes", nullptr, &Config::log_segment_bytes},
     {nullptr, "logSegmentsMax", nullptr, &Config::log_segments_max},
+    {nullptr, "snapshotEveryEvents", nullptr, &Config::snapshot_every_events},
 };
 
 static Status read_file(const std::string& path, Config& config) {

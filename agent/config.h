@@ -19,6 +19,7 @@ struct Config {
     std::string log_level = "info";    ///< error, warning, info, debug: of the diagnostics
     uint64_t log_segment_bytes = 0;    ///< of the event log; 0 is the built-in default
     uint64_t log_segments_max = 0;
+    uint64_t snapshot_every_events = 0;
     bool show_help = false;
     bool show_version = false;
 };

@@ -17,9 +17,13 @@ constexpr size_t log_segment_bytes = 64 << 20;
 constexpr size_t log_segment_bytes_min = 2 << 20;
 constexpr size_t log_index_stride_bytes = 256 << 10;    ///< a read begins at most so far before
 constexpr size_t log_segments_max = 64;                 ///< sealed and open ones together
+/// A snapshot is due after so many events; after more of them when the state is large, one per so
+/// many bytes of it, up to so many times more: that bounds what a start replays.
 constexpr uint64_t snapshot_every_events = 1 << 16;
-/// history that stays readable behind a snapshot
+constexpr uint64_t snapshot_bytes_per_event = 256;
+constexpr uint64_t snapshot_stretch_max = 16;
 constexpr uint64_t snapshot_under_pressure_events = 256;
+/// history that stays readable behind a snapshot
 constexpr uint64_t events_kept_min = 1 << 20;
 
 // Pipeline.

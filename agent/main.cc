@@ -28,13 +28,14 @@
 #include "agent/base/version.h"
 #include "agent/config.h"
 #include "agent/core/pipeline.h"
-#include "agent/core/replay.h"
 #include "agent/host/host.h"
 #include "agent/host/plugin_watch.h"
 #include "agent/limits.h"
 #include "agent/log/log.h"
 #include "agent/log/snapshot.h"
 #include "agent/log/storage_file.h"
+#include "agent/past/replica.h"
+#include "agent/past/sections.h"
 #include "agent/pub/outbox.h"
 #include "agent/reactor/uring_reactor.h"
 #include "agent/rpc/node_service.h"
@@ -214,20 +215,6 @@ Status recover(reactor::Reactor& reactor, const Config& config, Recovered& to) {
     return {};
 }
 
-/// From snapshot and log to the state, by fold alone. Takes the snapshot.
-Status replay(core::Pipeline& pipeline, host::Host& host, log::Log& log,
-              std::optional<log::Snapshot> snapshot) {
-    if (snapshot) {
-        auto& sections = snapshot->sections;
-        if (const auto* core = snapshot->find(kCoreSection)) {
-            TRY_STATUS(pipeline.core().load(core->data));
-        }
-        std::erase_if(sections, [](const auto& section) { return section.name == kCoreSection; });
-    }
-    const uint64_t first = host.load_directory(snapshot ? &*snapshot : nullptr);
-    return core::replay(log, first, pipeline.core(), host);
-}
-
 /// Opens the sockets and runs until the stop signal.
 Status serve(const Config& config, reactor::UringReactor& reactor, rpc_service::Node& node,
              Retry& retry, const StopSignal& stop) {
@@ -279,21 +266,23 @@ Status run(const Config& config) {
         return status;
     }
     auto& [runtime_lock, storage, log, snapshot] = recovered;
-    const uint64_t snapshot_seq = snapshot ? snapshot->seq : 0;
+    const SnapshotTaken taken =
+        snapshot ? SnapshotTaken{snapshot->seq, past::state_bytes(snapshot->sections)}
+                 : SnapshotTaken{};
 
     pub::Outbox outbox(*reactor);
     host::Host host(
         *reactor, outbox,
         {config.state_dir, config.runtime_dir, config.libexec_dir, config.plugin_dir});
     core::Pipeline pipeline(host, *log, outbox);
-    Snapshots snapshots(*storage, *log, pipeline, host, snapshot_seq);
+    Snapshots snapshots(*reactor, *storage, *log, pipeline, host, config, taken);
     host::PluginWatch plugin_watch(*reactor, host, pipeline);
     Turn turn(plugin_watch, pipeline, snapshots);
     Retry retry(*reactor, pipeline);
     const Shutdown shutdown{host, outbox, *reactor};
     outbox.connect(host);
     host.connect(pipeline, *log);
-    TRY_STATUS(replay(pipeline, host, *log, std::exchange(snapshot, std::nullopt)));
+    TRY_STATUS(past::fold_all(pipeline, host, *log, std::exchange(snapshot, std::nullopt)));
 
     reactor->at_turn_end(turn);
     host.reconcile();
@@ -326,6 +315,8 @@ void raise_descriptor_limit() {
 
 int main(int argc, char** argv) {
     signal(SIGPIPE, SIG_IGN);
+    if (argc > 1 && std::string_view(argv[1]) == noded::past::kReplicaVerb)
+        return noded::past::replica_main(argc, argv);
     const auto config = noded::read_config(argc, argv);
     if (!config) {
         fprintf(stderr, "noded: %s\nSee 'noded --help'.\n", config.error().message.c_str());

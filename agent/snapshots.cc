@@ -1,45 +1,104 @@
-// Writing snapshots and releasing what they cover; see snapshots.h.
+// Having snapshots written and releasing what they cover; see snapshots.h.
 #include "agent/snapshots.h"
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "agent/base/check.h"
 #include "agent/base/logger.h"
 #include "agent/limits.h"
 #include "agent/log/snapshot.h"
+#include "agent/past/sections.h"
 
 namespace noded {
 
-const char kCoreSection[] = ":core";
+Snapshots::Snapshots(reactor::Reactor& reactor, log::Storage& storage, log::Log& log,
+                     core::Pipeline& pipeline, host::Host& host, const Config& config,
+                     SnapshotTaken newest)
+    : storage_(storage),
+      log_(log),
+      pipeline_(pipeline),
+      host_(host),
+      every_events_(config.snapshot_every_events != 0 ? config.snapshot_every_events
+                                                      : limits::snapshot_every_events),
+      newest_(newest),
+      replica_(reactor, config,
+               [this](Result<uint64_t> bytes) { replica_ended(std::move(bytes)); }) {}
 
-void Snapshots::turn_end() {
-    if (!pipeline_.quiescent()) return;
+bool Snapshots::due() const {
     const uint64_t durable = log_.durable_seq();
-    const uint64_t since = durable - std::min(durable, std::max(newest_seq_, tried_seq_));
+    const uint64_t since = durable - std::min(durable, std::max(newest_.seq, tried_seq_));
+    const uint64_t by_size = newest_.bytes / limits::snapshot_bytes_per_event;
+    const uint64_t every =
+        std::clamp(by_size, every_events_, every_events_ * limits::snapshot_stretch_max);
     const bool short_of_room =
         log_.nearly_full() && since >= limits::snapshot_under_pressure_events;
-    if (since >= limits::snapshot_every_events || short_of_room) write();
+    return since >= every || short_of_room;
+}
+
+/// What a plugin knew when it was stopped is in this process alone.
+bool Snapshots::replica_can_know() const {
+    return std::none_of(host_.instances().begin(), host_.instances().end(),
+                        [](const auto& instance) {
+                            return instance->status == host::Instance::Status::stopped &&
+                                   instance->reconciled;
+                        });
+}
+
+void Snapshots::turn_end() {
+    if (!pipeline_.quiescent() || replica_.running()) return;
+    if (std::exchange(write_soon_, false)) return write();
+    if (!due()) return;
+    if (replica_failed_ || !replica_can_know()) return write();
+    start_replica();
+}
+
+void Snapshots::start_replica() {
+    tried_seq_ = log_.durable_seq();
+    plugins_ = past::loaded_plugins(host_);
+    if (const Status started = replica_.start(tried_seq_, plugins_); !started) {
+        replica_ended(std::unexpected(started.error()));
+    }
+}
+
+void Snapshots::replica_ended(Result<uint64_t> bytes) {
+    replica_failed_ = !bytes;
+    if (!bytes) {
+        return log_line(Severity::error, "snapshots",
+                        "the replica that was to write the snapshot of seq " +
+                            std::to_string(tried_seq_) + " failed: " + bytes.error().message);
+    }
+    // A plugin that came meanwhile still needs the events that this snapshot covers.
+    write_soon_ = plugins_ != past::loaded_plugins(host_) || !replica_can_know();
+    if (write_soon_) {
+        newest_ = {tried_seq_, *bytes};
+        return;
+    }
+    taken({tried_seq_, *bytes});
 }
 
 void Snapshots::write() {
     CHECK(pipeline_.quiescent());
+    replica_.end();
     const uint64_t seq = log_.durable_seq();
-    if (seq == newest_seq_ || seq == 0) return;
+    if (seq == newest_.seq || seq == 0) return;
     tried_seq_ = seq;
-    const Buffer core = pipeline_.core().save();
-    const auto plugins = host_.save();
-    if (!plugins) return log_line(Severity::error, "snapshots", plugins.error().message);
-    std::vector<log::SnapshotSection> sections{{kCoreSection, core}};
-    for (const auto& section : *plugins) sections.push_back({section.name, section.data});
-    if (const Status written = log::write_snapshot(storage_, seq, sections); !written) {
+    replica_failed_ = false;
+    const auto sections = past::state_sections(pipeline_, host_);
+    if (!sections) return log_line(Severity::error, "snapshots", sections.error().message);
+    if (const Status written = log::write_snapshot(storage_, seq, past::borrow(*sections));
+        !written) {
         return log_line(Severity::error, "snapshots", written.error().message);
     }
+    taken({seq, past::state_bytes(*sections)});
+}
+
+void Snapshots::taken(SnapshotTaken snapshot) {
     // The older of the two that are kept must stay usable. History goes when there is enough of it,
     // and earlier when room is short: a node that takes commands is worth more.
-    const uint64_t usable = std::exchange(newest_seq_, seq) + 1;
-    const uint64_t wanted = seq > limits::events_kept_min ? seq - limits::events_kept_min : 0;
+    const uint64_t usable = std::exchange(newest_, snapshot).seq + 1;
+    const uint64_t wanted =
+        newest_.seq > limits::events_kept_min ? newest_.seq - limits::events_kept_min : 0;
     const uint64_t release = log_.nearly_full() ? usable : std::min(usable, wanted);
     if (const Status released = log_.release_before(release); !released) {
         log_line(Severity::error, "snapshots", released.error().message);

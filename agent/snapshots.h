@@ -1,37 +1,58 @@
 // Snapshots: when the folded state is written beside the log, and when old segments may go.
+//
+// While noded runs a replica writes them (agent/past), one at a time, and the reactor does not
+// wait. In line they are written at a clean stop, and where a replica could not know the state: a
+// plugin was stopped or came while the replica was at work, or the last replica failed.
 #pragma once
 
+#include <string>
+
+#include "agent/config.h"
 #include "agent/core/pipeline.h"
 #include "agent/host/host.h"
 #include "agent/log/log.h"
 #include "agent/log/storage.h"
+#include "agent/past/spawn.h"
 
 namespace noded {
 
+struct SnapshotTaken {
+    uint64_t seq = 0;     ///< 0 if there is none
+    uint64_t bytes = 0;   ///< of the state in it
+};
+
 class Snapshots {
 public:
-    Snapshots(log::Storage& storage, log::Log& log, core::Pipeline& pipeline, host::Host& host,
-              uint64_t newest_seq)
-        : storage_(storage), log_(log), pipeline_(pipeline), host_(host), newest_seq_(newest_seq) {}
+    Snapshots(reactor::Reactor& reactor, log::Storage& storage, log::Log& log,
+              core::Pipeline& pipeline, host::Host& host, const Config& config,
+              SnapshotTaken newest);
 
-    /// Once per turn: writes one when enough events came since the last one.
+    /// Once per turn: has one written when enough events came since the last one.
     void turn_end();
     /// At a clean stop, so that the next start replays nothing. Only while the pipeline is
-    /// quiescent.
+    /// quiescent. Ends a replica that is at work.
     void write();
 
-    uint64_t newest_seq() const { return newest_seq_; }
+    uint64_t newest_seq() const { return newest_.seq; }
 
 private:
+    bool due() const;
+    bool replica_can_know() const;
+    void start_replica();
+    void replica_ended(Result<uint64_t> bytes);
+    void taken(SnapshotTaken snapshot);
+
     log::Storage& storage_;
     log::Log& log_;
     core::Pipeline& pipeline_;
     host::Host& host_;
-    uint64_t newest_seq_;
+    const uint64_t every_events_;
+    SnapshotTaken newest_;
     uint64_t tried_seq_ = 0;
+    std::string plugins_;           ///< loaded when the replica was started
+    bool replica_failed_ = false;   ///< the last one: the next snapshot is written in line
+    bool write_soon_ = false;
+    past::SnapshotReplica replica_;
 };
-
-/// Name of the core's own section; no plugin id begins like this.
-extern const char kCoreSection[];
 
 }  // namespace noded

@@ -243,12 +243,11 @@ void FileStorage::complete(int32_t result, bool more) {
 }
 
 Result<std::unique_ptr<Storage>> open_directory(reactor::Reactor* reactor,
-                                                const std::string& directory) {
+                                                const std::string& directory, int lock) {
     auto fd =
         std::make_shared<const Fd>(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd->valid()) return fail_errno(errno, "open " + directory);
-    const int kind = reactor != nullptr ? LOCK_EX : LOCK_SH;
-    if (flock(fd->get(), kind | LOCK_NB) != 0) {
+    if (flock(fd->get(), lock | LOCK_NB) != 0) {
         return fail_errno(errno, "lock " + directory + ", which another process has open");
     }
     return std::make_unique<FileStorage>(reactor, directory, std::move(fd));
@@ -261,11 +260,16 @@ Result<std::unique_ptr<Storage>> open_file_storage(reactor::Reactor& reactor,
     if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
         return fail_errno(errno, "make " + directory);
     }
-    return open_directory(&reactor, directory);
+    return open_directory(&reactor, directory, LOCK_EX);
+}
+
+Result<std::unique_ptr<Storage>> open_file_storage_beside(reactor::Reactor& reactor,
+                                                          const std::string& directory) {
+    return open_directory(&reactor, directory, LOCK_UN);
 }
 
 Result<std::unique_ptr<Storage>> open_file_storage_read_only(const std::string& directory) {
-    return open_directory(nullptr, directory);
+    return open_directory(nullptr, directory, LOCK_SH);
 }
 
 }  // namespace noded::log

@@ -16,6 +16,11 @@ namespace noded::log {
 Result<std::unique_ptr<Storage>> open_file_storage(reactor::Reactor& reactor,
                                                    const std::string& directory);
 
+/// For a process of noded's own beside the one that holds the directory's lock: it takes none, and
+/// writes only files that the other one leaves to it (agent/past).
+Result<std::unique_ptr<Storage>> open_file_storage_beside(reactor::Reactor& reactor,
+                                                          const std::string& directory);
+
 /// For tools: reads only, while no noded has the directory open. Everything that writes fails with
 /// EROFS.
 Result<std::unique_ptr<Storage>> open_file_storage_read_only(const std::string& directory);

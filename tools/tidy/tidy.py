@@ -28,7 +28,8 @@ PLUGIN_SKELETON = ("README.md", "plugin.cc", "state.h", "decide.cc", "fold.cc", 
 NOT_SKELETON = ("abi", "sdk", "example")
 
 # Below agent/ a folder sees its own rank and lower ones; limits.h has none.
-AGENT_RANKS = {"base": 0, "core": 1, "log": 1, "reactor": 1, "host": 2, "rpc": 3, "pub": 3}
+AGENT_RANKS = {"base": 0, "core": 1, "log": 1, "reactor": 1, "host": 2, "rpc": 3, "pub": 3,
+               "past": 3}
 IMPURE = re.compile(r"<(chrono|ctime|time\.h|random|unistd\.h|thread|sys/.*)>")
 
 # Spelled in two halves so that this file does not find itself.

@@ -1,0 +1,84 @@
+// See beside.h.
+#include "agent/log/beside.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "agent/base/check.h"
+#include "agent/log/reader.h"
+
+namespace noded::log {
+
+namespace {
+
+class LogBeside final : public Log {
+public:
+    LogBeside(Storage& storage, uint64_t last) : storage_(storage), last_(last) {}
+
+    Status find_segments();
+
+    uint64_t oldest_seq() const override {
+        return segments_.empty() ? last_ + 1 : segments_.front().first_seq;
+    }
+    uint64_t next_seq() const override { return last_ + 1; }
+    uint64_t durable_seq() const override { return last_; }
+    bool fits(size_t, size_t) const override { return false; }
+    Status ensure_room(size_t, size_t) override { return fail_errno(EROFS, "write to the past"); }
+    bool sync_under_way() const override { return false; }
+    bool nearly_full() const override { return false; }
+    Status release_before(uint64_t) override { return fail_errno(EROFS, "release the past"); }
+    void append(const Record&) override { CHECK_MSG(false, "the past is never written"); }
+    void sync(SyncDone&) override { CHECK_MSG(false, "the past is never written"); }
+
+    Status read(uint64_t first, const EachRecord& each) override {
+        if (first < oldest_seq()) {
+            return std::unexpected(Error{ENOENT, "event " + std::to_string(first) +
+                                                     " is no longer in the log, the oldest is " +
+                                                     std::to_string(oldest_seq())});
+        }
+        if (first > last_) return {};
+        return read_segments(storage_, log_id_, segments_, first, last_, each);
+    }
+
+private:
+    Storage& storage_;
+    const uint64_t last_;
+    uint64_t log_id_ = 0;
+    std::vector<SegmentInfo> segments_;
+};
+
+/// Those that begin with `last_` or before. One without a header is prepared for what comes later.
+Status LogBeside::find_segments() {
+    std::vector<uint64_t> ids;
+    for (const std::string& name : TRY(storage_.list())) {
+        if (const auto id = number_in_name(name, kSegmentPrefix)) ids.push_back(*id);
+    }
+    std::sort(ids.begin(), ids.end());
+    for (const uint64_t id : ids) {
+        const auto file = storage_.open(segment_name(id));
+        // Released since the directory was listed: the oldest go first.
+        if (!file && file.error().code == ENOENT && segments_.empty()) continue;
+        if (!file) return std::unexpected(file.error());
+        SegmentHeader header;
+        std::string why;
+        Window window(**file);
+        const auto block = TRY(window.at(0, kBlock));
+        const auto state = parse_segment_header(block, id, (*file)->size(), header, why);
+        if (state != HeaderState::valid || header.first_seq > last_) break;
+        log_id_ = header.log_id;
+        segments_.push_back(new_segment_info(id, header.first_seq, (*file)->size()));
+    }
+    if (segments_.empty() && last_ > 0)
+        return fail("no segment holds event " + std::to_string(last_));
+    return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Log>> open_log_beside(Storage& storage, uint64_t last) {
+    auto log = std::make_unique<LogBeside>(storage, last);
+    TRY_STATUS(log->find_segments());
+    return log;
+}
+
+}  // namespace noded::log

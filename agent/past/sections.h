@@ -1,0 +1,28 @@
+// From a snapshot and the log to the state, and from the state to the sections of a snapshot: one
+// way for the node and for its replicas. Called by main, agent/snapshots.cc and replica.cc.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/core/pipeline.h"
+#include "agent/host/host.h"
+#include "agent/log/snapshot.h"
+
+namespace noded::past {
+
+/// Loads the plugins and folds the log by fold alone.
+Status fold_all(core::Pipeline& pipeline, host::Host& host, log::Log& log,
+                std::optional<log::Snapshot> snapshot);
+
+/// The core's section and those of the plugins; only while the pipeline is quiescent.
+Result<std::vector<log::Snapshot::Section>> state_sections(core::Pipeline& pipeline,
+                                                           const host::Host& host);
+std::vector<log::SnapshotSection> borrow(const std::vector<log::Snapshot::Section>& sections);
+uint64_t state_bytes(const std::vector<log::Snapshot::Section>& sections);
+
+/// Ids of the plugins whose state is folded, in their order: "storage,container".
+std::string loaded_plugins(const host::Host& host);
+
+}  // namespace noded::past
