@@ -40,6 +40,11 @@ public:
         return read_segments(storage_, log_id_, segments_, first, last_, each);
     }
 
+    Result<uint64_t> seq_at(int64_t time_ns) override {
+        if (segments_.empty()) return last_ + 1;
+        return find_time(storage_, log_id_, segments_, last_, time_ns);
+    }
+
 private:
     Storage& storage_;
     const uint64_t last_;
