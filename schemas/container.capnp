@@ -27,6 +27,7 @@ struct ContainerSpec {
   ttyRows @16 :UInt16;
   ttyColumns @17 :UInt16;
   stdinOnce @18 :Bool;      # close stdin when the first attached client leaves it
+  options @19 :HostOptions;
 }
 
 struct Label {
@@ -56,6 +57,72 @@ struct ResolvedSpec {
   entrypoint @17 :List(Text);
   command @18 :List(Text);
   stdinOnce @19 :Bool;
+  options @20 :HostOptions;
+}
+
+struct Resources {
+  # Limits of a container. 0 and empty mean that none was asked for.
+  memoryBytes @0 :Int64;
+  memoryReservationBytes @1 :Int64;
+  memorySwapBytes @2 :Int64;      # memory and swap together; -1: as much swap as there is
+  oomKillDisable @3 :Bool;
+  nanoCpus @4 :Int64;             # billionths of a CPU
+  cpuShares @5 :Int64;
+  cpuQuotaUs @6 :Int64;           # per period; -1: none
+  cpuPeriodUs @7 :Int64;
+  cpusetCpus @8 :Text;            # "0-2,4"
+  cpusetMems @9 :Text;
+  pidsLimit @10 :Int64;           # -1: none
+  blkioWeight @11 :UInt16;        # 10 to 1000
+  rates @12 :List(DeviceRate);
+}
+
+struct DeviceRate {
+  device @0 :Text;                # a block device of the host: "/dev/vda"
+  kind @1 :RateKind;
+  rate @2 :UInt64;                # bytes or operations per second
+}
+
+enum RateKind { readBps @0; writeBps @1; readIops @2; writeIops @3; }
+
+struct HostOptions {
+  # What a container may use of the host, the same in what was asked for and in what was resolved.
+  resources @0 :Resources;
+  oomScoreAdj @1 :Int32;          # -1000 to 1000
+  capAdd @2 :List(Text);          # "NET_ADMIN", "ALL"
+  capDrop @3 :List(Text);
+  readOnly @4 :Bool;              # the root file system
+  noNewPrivileges @5 :Bool;
+  seccompUnconfined @6 :Bool;
+  ulimits @7 :List(Ulimit);
+  shmBytes @8 :Int64;             # 0: 64 MiB
+  devices @9 :List(Device);
+  mounts @10 :List(Mount);
+  sysctls @11 :List(Label);
+  ipcMode @12 :Text;              # these four: "private" or "host"; empty is "private"
+  pidMode @13 :Text;
+  utsMode @14 :Text;
+  cgroupnsMode @15 :Text;
+}
+
+struct Ulimit {
+  name @0 :Text;                  # "nofile"
+  soft @1 :Int64;                 # -1: unlimited
+  hard @2 :Int64;
+}
+
+struct Device {
+  hostPath @0 :Text;
+  containerPath @1 :Text;
+  permissions @2 :Text;           # of "rwm"
+}
+
+struct Mount {
+  type @0 :Text;                  # "bind" or "tmpfs"
+  source @1 :Text;                # of a bind: an absolute path of the host
+  target @2 :Text;
+  options @3 :Text;               # "ro,nosuid,size=1m"
+  makeSource @4 :Bool;            # as a folder, when it is missing
 }
 
 # ---------------------------------------------------------------- commands

@@ -16,11 +16,11 @@ namespace {
 constexpr std::string_view kGroup = "noded";
 /// A v1 group that waits to be renamed to a container's.
 constexpr std::string_view kSpare = "spare";
-/// cpuset is left out: a new group there has no CPUs until somebody writes them.
+/// cpuset is left out: a new group there has no CPUs until somebody writes them. See cpuset.
 constexpr std::string_view kControllers[] = {"cpu",     "cpuacct", "memory", "pids",
                                              "devices", "freezer", "blkio"};
 /// Controllers that a v2 tree shall hand down.
-constexpr std::string_view kDelegated[] = {"+cpu", "+memory", "+pids", "+io"};
+constexpr std::string_view kDelegated[] = {"+cpu", "+memory", "+pids", "+io", "+cpuset"};
 
 /// What a container may do with devices: make any node, use the harmless ones and its terminals.
 constexpr std::string_view kDevices[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",  "c 1:5 rwm",
@@ -57,6 +57,8 @@ void parse_mount(const std::string& line, std::vector<Hierarchy>& out) {
     for (const std::string& option : options)
         if (is_ours(option)) name += (name.empty() ? "" : ",") + option;
     if (!name.empty()) out.push_back({name, before[4]});
+    if (name.empty() && std::ranges::count(options, "cpuset") > 0)
+        out.push_back({"cpuset", before[4], "-cpuset"});
 }
 
 bool has_controller(const Hierarchy& hierarchy, std::string_view controller) {
@@ -89,18 +91,23 @@ Cgroups::Cgroups(std::shared_ptr<Sys> sys, std::string_view state_dir,
     if (!mounts) warnings.push_back("no cgroups are used: " + mounts.error().message);
     if (!mounts) return;
     for (const Hierarchy& hierarchy : parse_hierarchies(*mounts)) {
-        if (const auto prepared = prepare(hierarchy); prepared)
+        if (!hierarchy.on_demand.empty())
+            hierarchies_.push_back(hierarchy);
+        else if (const auto prepared = prepare(hierarchy); prepared)
             hierarchies_.push_back(hierarchy);
         else if (has_controller(hierarchy, "devices"))
             devices_ = prepared;
         else
             warnings.push_back("the cgroup hierarchy " + hierarchy.mount +
                                " is not used: " + prepared.error().message);
+        if (hierarchy.on_demand.empty() && has_controller(hierarchy, "devices"))
+            hierarchies_.push_back({hierarchy.name, hierarchy.mount, "-devices"});
     }
 }
 
 std::string Cgroups::parent(const Hierarchy& hierarchy) const {
-    return hierarchy.mount + "/" + std::string(kGroup) + "/" + node_;
+    return hierarchy.mount + "/" + std::string(kGroup) + "/" + node_ +
+           hierarchy.on_demand;
 }
 
 std::string Cgroups::folder(const Hierarchy& hierarchy, std::string_view id) const {
@@ -127,14 +134,68 @@ Status Cgroups::prepare(const Hierarchy& hierarchy) const {
     return {};
 }
 
-/// A rename is several times cheaper than a new group; v2 knows none.
-Status Cgroups::create(std::string_view id) const {
-    TRY_STATUS(devices_);
+std::vector<Hierarchy> Cgroups::of(const Wanted& wanted) const {
+    std::vector<Hierarchy> found;
     for (const Hierarchy& hierarchy : hierarchies_) {
-        const std::string wanted = folder(hierarchy, id);
-        if (!hierarchy.name.empty() && sys_->move(folder(hierarchy, kSpare), wanted)) continue;
-        TRY(sys_->make_folder(wanted));
+        const bool special = !hierarchy.on_demand.empty();
+        if (has_controller(hierarchy, "devices") ? special == wanted.devices
+                                                 : !special || wanted.cpuset)
+            found.push_back(hierarchy);
     }
+    return found;
+}
+
+/// A rename is several times cheaper than a new group; v2 knows none.
+Status Cgroups::create(std::string_view id, const Wanted& wanted) const {
+    TRY_STATUS(devices_);
+    for (const Hierarchy& hierarchy : of(wanted)) {
+        const std::string folder = this->folder(hierarchy, id);
+        if (!hierarchy.on_demand.empty()) TRY_STATUS(prepare_on_demand(hierarchy));
+        else if (!hierarchy.name.empty() && sys_->move(this->folder(hierarchy, kSpare), folder))
+            continue;
+        TRY(sys_->make_folder(folder));
+    }
+    return {};
+}
+
+/// The parent restricts nothing: a group can never have more than its parent.
+Status Cgroups::prepare_on_demand(const Hierarchy& hierarchy) const {
+    const std::string group = hierarchy.mount + "/" + std::string(kGroup);
+    for (const std::string& folder : {group, parent(hierarchy)}) {
+        TRY(sys_->make_folder(folder));
+        if (!has_controller(hierarchy, "cpuset")) continue;
+        for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
+            const std::string now = TRY(sys_->read_file(folder + file));
+            if (now.find_first_not_of('\n') != std::string::npos) continue;
+            const std::string all = TRY(sys_->read_file(hierarchy.mount + file));
+            TRY_STATUS(sys_->write_file(folder + file, all));
+        }
+    }
+    return {};
+}
+
+/// Nothing but the harmless devices, and these.
+Status Cgroups::allow(std::string_view id, const std::vector<Device>& devices) const {
+    for (const Hierarchy& hierarchy : of({.cpuset = false, .devices = true})) {
+        if (!has_controller(hierarchy, "devices")) continue;
+        const std::string folder = this->folder(hierarchy, id);
+        TRY_STATUS(sys_->write_file(folder + "/devices.deny", "a"));
+        for (std::string_view device : kDevices)
+            TRY_STATUS(sys_->write_file(folder + "/devices.allow", device));
+        for (const Device& device : devices) {
+            const DeviceNumber number = TRY(sys_->device_number(device.host_path));
+            const std::string rule = std::string(1, number.type) + " " +
+                                     std::to_string(number.major) + ":" +
+                                     std::to_string(number.minor) + " " + device.permissions;
+            TRY_STATUS(sys_->write_file(folder + "/devices.allow", rule));
+        }
+        return {};
+    }
+    for (const Device& device : devices)
+        if (device.permissions != "rwm")
+            return fail("give device " + device.host_path + " with the rights " +
+                        device.permissions +
+                        " only: this host has no devices controller that could enforce it");
     return {};
 }
 
@@ -146,7 +207,8 @@ bool Cgroups::restricts_devices() const {
 
 void Cgroups::make_spare() const {
     for (const Hierarchy& hierarchy : hierarchies_)
-        if (!hierarchy.name.empty()) (void)sys_->make_folder(folder(hierarchy, kSpare));
+        if (!hierarchy.name.empty() && hierarchy.on_demand.empty())
+            (void)sys_->make_folder(folder(hierarchy, kSpare));
 }
 
 Status Cgroups::remove(std::string_view id) const {

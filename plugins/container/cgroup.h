@@ -3,9 +3,10 @@
 //
 // Each v1 controller that is mounted is used on its own, and so is the v2 tree, alone or beside v1
 // ("hybrid"). Ours is MOUNT/noded/NODE/ID, NODE being a number made from the state directory: two
-// nodes on one machine do not meet. Limits are not set here yet but for the devices that a
-// container may use. Called by the launch, by removals on the offload lane (everything is const
-// after discover), and by reconcile.
+// nodes on one machine do not meet. Each controller is looked for on its own; a limit whose
+// controller is in neither hierarchy is an error that says so. Most containers ask for none and pay
+// for none: cpuset and devices of their own are groups made on demand. Called by the launch, by
+// removals on the offload lane (everything is const after discover), and by reconcile.
 #pragma once
 
 #include <memory>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "agent/base/result.h"
+#include "plugins/container/options.h"
 #include "plugins/container/sys.h"
 
 namespace noded::container {
@@ -21,6 +23,15 @@ namespace noded::container {
 struct Hierarchy {
     std::string name;   ///< "memory", "cpu,cpuacct"; empty for v2
     std::string mount;  ///< "/sys/fs/cgroup/memory"
+    /// Only containers that ask for it have a folder here; then its parent is NODE with this
+    /// ending.
+    std::string on_demand = {};
+};
+
+/// What a container needs beyond the groups that all have.
+struct Wanted {
+    bool cpuset = false;
+    bool devices = false;  ///< its own list instead of the one of all
 };
 
 /// What /proc/self/mountinfo (proc(5)) says: the v1 controllers that are ours to use, and v2. Pure.
@@ -36,8 +47,14 @@ public:
     const std::vector<Hierarchy>& hierarchies() const { return hierarchies_; }
     std::string folder(const Hierarchy& hierarchy, std::string_view id) const;
 
+    /// Those in which a container that wants this has a folder.
+    std::vector<Hierarchy> of(const Wanted& wanted) const;
     /// Makes the container's folders.
-    Status create(std::string_view id) const;
+    Status create(std::string_view id, const Wanted& wanted) const;
+    /// Sets the limits of a container whose folders are there. cgroup_limits.cc.
+    Status limit(std::string_view id, const Resources& resources) const;
+    /// Its devices beyond the harmless ones; created with Wanted::devices.
+    Status allow(std::string_view id, const std::vector<Device>& devices) const;
     /// A v1 devices hierarchy keeps containers to the harmless devices.
     bool restricts_devices() const;
     /// Makes ahead what the next create needs, as far as it can be.
@@ -57,6 +74,12 @@ public:
 private:
     std::string parent(const Hierarchy& hierarchy) const;
     Status prepare(const Hierarchy& hierarchy) const;
+    Status prepare_on_demand(const Hierarchy& hierarchy) const;
+    Status set(std::string_view id, const std::string& controller, const std::string& v1_file,
+               const std::string& v2_file, const std::string& value, bool optional = false) const;
+    Status limit_memory(std::string_view id, const Resources& resources) const;
+    Status limit_cpu(std::string_view id, const Resources& resources) const;
+    Status limit_io(std::string_view id, const Resources& resources) const;
 
     std::shared_ptr<Sys> sys_;
     std::string node_;

@@ -162,7 +162,8 @@ private:
     void launch(Live& live);
     Status make_places(Live& live);
     Status launch_now(Live& live, const Container& container);
-    LaunchSpec launch_spec(const Live& live, const Container& container);
+    Result<Buffer> seccomp_of(const Options& options);
+    Result<LaunchSpec> launch_spec(const Live& live, const Container& container);
     Result<std::unique_ptr<ShimLink>> take_shim(const std::string& id);
     Result<std::unique_ptr<ShimLink>> spawn_shim();
     Status send_spec(ShimLink& link, ControlType type, uint64_t tag, const Buffer& spec,

@@ -6,6 +6,8 @@
 #include <linux/capability.h>
 #include <sched.h>
 
+#include <algorithm>
+
 #include "agent/base/check.h"
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
@@ -16,6 +18,42 @@ namespace noded::container {
 namespace {
 
 constexpr int64_t kRefillDelayNs = 1'000'000;
+
+Wanted wanted_of(const Options& options) {
+    return {.cpuset = options.resources.wants_cpuset(), .devices = !options.devices.empty()};
+}
+
+uint32_t namespaces_of(const Spec& spec) {
+    uint32_t namespaces = default_namespaces();
+    if (spec.network == "host") namespaces &= ~uint32_t(CLONE_NEWNET);
+    if (spec.options.ipc_mode == "host") namespaces &= ~uint32_t(CLONE_NEWIPC);
+    if (spec.options.pid_mode == "host") namespaces &= ~uint32_t(CLONE_NEWPID);
+    if (spec.options.uts_mode == "host") namespaces &= ~uint32_t(CLONE_NEWUTS);
+    if (spec.options.cgroupns_mode == "host") namespaces &= ~uint32_t(CLONE_NEWCGROUP);
+    return namespaces;
+}
+
+/// -1, which is no limit, becomes the kernel's way to say so.
+launch::Rlimit rlimit_of(const Ulimit& limit) {
+    return {uint32_t(rlimit_number(limit.name)), 0, uint64_t(limit.soft), uint64_t(limit.hard)};
+}
+
+void add_options(const Options& options, LaunchSpec& spec) {
+    spec.oom_score_adj = options.oom_score_adj;
+    spec.read_only_rootfs = options.read_only;
+    spec.no_new_privs = options.no_new_privileges;
+    if (options.shm_bytes > 0) spec.shm_bytes = uint64_t(options.shm_bytes);
+    for (const Ulimit& limit : options.ulimits) spec.rlimits.push_back(rlimit_of(limit));
+    for (const Mount& mount : options.mounts)
+        spec.mounts.push_back({mount.type, mount.source, mount.target, mount.options});
+    for (const Device& device : options.devices)
+        spec.mounts.push_back({"bind", device.host_path, device.container_path, "nosuid,noexec"});
+    for (const auto& [key, value] : options.sysctls) {
+        std::string path = key;
+        std::ranges::replace(path, '.', '/');
+        spec.sysctls.push_back({std::move(path), value});
+    }
+}
 
 }  // namespace
 
@@ -73,17 +111,24 @@ Status Effects::make_places(Live& live) {
     live.traces = true;
     TRY(sys_->make_folder(runtime_folder(live)));
     TRY(sys_->make_folder(state_folder(live.id)));
-    TRY_STATUS(cgroups_->create(live.id));
+    const Container* container = state_.get(live.id);
+    CHECK(container != nullptr);
+    const Options& options = container->spec.options;
+    TRY_STATUS(cgroups_->create(live.id, wanted_of(options)));
+    if (options.resources.any()) TRY_STATUS(cgroups_->limit(live.id, options.resources));
+    if (!options.devices.empty()) TRY_STATUS(cgroups_->allow(live.id, options.devices));
     live.places = true;
     return {};
 }
 
 Status Effects::launch_now(Live& live, const Container& container) {
     TRY_STATUS(make_places(live));
-    TRY_STATUS(compile_seccomp());
+    for (const Mount& mount : container.spec.options.mounts)
+        if (mount.make_source && !sys_->exists(mount.source))
+            TRY_STATUS(sys_->make_folders(mount.source));
     // From here on reconcile takes it that a shim may have been told to start.
     TRY(sys_->make_folder(run_folder(live, live.start_wanted)));
-    const Buffer spec = TRY(launch_encode(launch_spec(live, container)));
+    const Buffer spec = TRY(launch_encode(TRY(launch_spec(live, container))));
     live.link = TRY(take_shim(live.id));
     live.launched = live.start_wanted;
     live.places = false;
@@ -113,7 +158,16 @@ Status Effects::send_spec(ShimLink& link, ControlType type, uint64_t tag, const 
     return link.send(type, flags, tag, payload, std::move(fds));
 }
 
-LaunchSpec Effects::launch_spec(const Live& live, const Container& container) {
+/// The filter allows what the capabilities would allow, so other capabilities need another one.
+Result<Buffer> Effects::seccomp_of(const Options& options) {
+    if (options.seccomp_unconfined) return Buffer();
+    const uint64_t capabilities = capabilities_of(options);
+    if (capabilities != default_capabilities()) return seccomp_default_bpf(capabilities);
+    TRY_STATUS(compile_seccomp());
+    return seccomp_;
+}
+
+Result<LaunchSpec> Effects::launch_spec(const Live& live, const Container& container) {
     const Spec& from = container.spec;
     LaunchSpec spec;
     spec.id = container.id;
@@ -131,18 +185,18 @@ LaunchSpec Effects::launch_spec(const Live& live, const Container& container) {
     // With --rm the upper folder goes with the container: a sync of the disk for it helps nobody.
     spec.volatile_rootfs = from.auto_remove;
     spec.hostname = from.hostname;
-    spec.capabilities = default_capabilities();
-    spec.seccomp = seccomp_;
+    spec.capabilities = capabilities_of(from.options);
+    spec.seccomp = TRY(seccomp_of(from.options));
     spec.masked_paths = default_masked_paths();
     spec.read_only_paths = default_read_only_paths();
-    spec.namespaces = default_namespaces();
+    spec.namespaces = namespaces_of(from);
+    add_options(from.options, spec);
     if (!cgroups_->restricts_devices()) {
         // cgroup v2 has no device list: nothing but /dev may hold devices then.
         spec.nodev_rootfs = true;
         spec.capabilities &= ~(uint64_t{1} << CAP_MKNOD);
     }
-    if (from.network == "host") spec.namespaces &= ~uint32_t(CLONE_NEWNET);
-    for (const Hierarchy& hierarchy : cgroups_->hierarchies()) {
+    for (const Hierarchy& hierarchy : cgroups_->of(wanted_of(from.options))) {
         std::string folder = cgroups_->folder(hierarchy, container.id);
         if (hierarchy.name.empty())
             spec.cgroup_v2 = std::move(folder);

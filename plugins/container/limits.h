@@ -22,6 +22,10 @@ constexpr size_t hostname_bytes_max = 64;  ///< HOST_NAME_MAX
 constexpr size_t user_bytes_max = 256;
 constexpr size_t path_bytes_max = 4095;  ///< PATH_MAX without its final zero
 constexpr int32_t stop_timeout_seconds_max = 24 * 3600;
+constexpr size_t cpuset_bytes_max = 256;
+constexpr size_t device_rates_max = 32;
+constexpr size_t mounts_max = 48;  ///< with devices; a launch spec takes a few more
+constexpr size_t sysctls_max = 32;
 
 // All of them.
 constexpr size_t containers_max = 4096;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "plugins/container/sys_fake.h"
+#include "plugins/container/options.h"
 #include "plugins/container/cgroup.h"
 #include "plugins/container/image_view.h"
 #include "plugins/container/limits.h"
@@ -101,11 +103,96 @@ TEST(Cgroups, each_controller_is_found_where_it_is_mounted) {
         "40 31 0:37 / /cg/systemd rw - cgroup cgroup rw,name=systemd\n"
         "41 31 0:38 / /cg/unified rw - cgroup2 cgroup2 rw\n"
         "42 31 0:38 / /again rw - cgroup2 cgroup2 rw\n");
-    ASSERT_EQ(found.size(), 2u);
+    ASSERT_EQ(found.size(), 3u);
     EXPECT_EQ(found[0].name, "cpu,cpuacct");
     EXPECT_EQ(found[0].mount, "/cg/cpu");
-    EXPECT_EQ(found[1].name, "");
-    EXPECT_EQ(found[1].mount, "/cg/unified");
+    EXPECT_EQ(found[1].name, "cpuset");
+    EXPECT_NE(found[1].on_demand, "");
+    EXPECT_EQ(found[2].name, "");
+    EXPECT_EQ(found[2].mount, "/cg/unified");
+}
+
+/// FakeSys has cpu, devices and cpuset as v1, and a v2 tree without controllers.
+struct Limits : testing::Test {
+    Limits() : cgroups(sys, "/state", warnings) {}
+    std::string group(const std::string& mount, const std::string& ending = "") {
+        for (const std::string& node : sys->folders_in(mount + "/noded"))
+            if (node.ends_with(ending)) return mount + "/noded/" + node + "/c1";
+        return "";
+    }
+    std::string written(const std::string& path) { return sys->files[path]; }
+
+    std::shared_ptr<FakeSys> sys = std::make_shared<FakeSys>();
+    std::vector<std::string> warnings;
+    Cgroups cgroups;
+};
+
+TEST_F(Limits, cpus_become_a_quota_of_the_v1_controller) {
+    ASSERT_TRUE(cgroups.create("c1", {}));
+    const std::string folder = group("/cg/cpu");
+    for (const char* file : {"/cpu.cfs_period_us", "/cpu.cfs_quota_us", "/cpu.shares"})
+        sys->files[folder + file] = "";
+    Resources asked;
+    asked.nano_cpus = 1'500'000'000;
+    asked.cpu_shares = 512;
+    const auto limited = cgroups.limit("c1", asked);
+    ASSERT_TRUE(limited) << limited.error().message;
+    EXPECT_EQ(written(folder + "/cpu.cfs_quota_us"), "150000\n");
+    EXPECT_EQ(written(folder + "/cpu.shares"), "512\n");
+}
+
+TEST_F(Limits, one_that_the_host_cannot_enforce_is_refused) {
+    ASSERT_TRUE(cgroups.create("c1", {}));
+    Resources asked;
+    asked.memory_bytes = 64 << 20;
+    const auto limited = cgroups.limit("c1", asked);
+    ASSERT_FALSE(limited);
+    EXPECT_NE(limited.error().message.find("this host cannot limit memory"), std::string::npos)
+        << limited.error().message;
+}
+
+TEST_F(Limits, a_v2_group_takes_them_in_its_own_words) {
+    ASSERT_TRUE(cgroups.create("c1", {}));
+    const std::string folder = group("/cg/unified");
+    for (const char* file : {"/memory.max", "/memory.swap.max", "/pids.max", "/io.max"})
+        sys->files[folder + file] = "";
+    sys->devices["/dev/vda"] = {'b', 254, 0};
+    Resources asked;
+    asked.memory_bytes = 64 << 20;
+    asked.memory_swap_bytes = 96 << 20;
+    asked.pids_limit = 7;
+    asked.rates.push_back({"/dev/vda", schema::RateKind::WRITE_IOPS, 100});
+    const auto limited = cgroups.limit("c1", asked);
+    ASSERT_TRUE(limited) << limited.error().message;
+    EXPECT_EQ(written(folder + "/memory.max"), "67108864\n");
+    EXPECT_EQ(written(folder + "/memory.swap.max"), "33554432\n");
+    EXPECT_EQ(written(folder + "/pids.max"), "7\n");
+    EXPECT_EQ(written(folder + "/io.max"), "254:0 wiops=100\n");
+}
+
+TEST_F(Limits, devices_of_its_own_are_a_list_of_its_own) {
+    sys->devices["/dev/fuse"] = {'c', 10, 229};
+    ASSERT_TRUE(cgroups.create("c1", {.cpuset = false, .devices = true}));
+    ASSERT_TRUE(cgroups.allow("c1", {{"/dev/fuse", "/dev/fuse", "rw"}}));
+    const std::string folder = group("/cg/devices", "-devices");
+    EXPECT_TRUE(written(folder + "/devices.allow").ends_with("c 10:229 rw\n"));
+    EXPECT_EQ(written(folder + "/devices.deny"), "a\n");
+    const auto unknown = cgroups.allow("c1", {{"/dev/none", "/dev/none", "rw"}});
+    EXPECT_FALSE(unknown);
+    ASSERT_TRUE(cgroups.remove("c1"));
+    EXPECT_TRUE(sys->traces_of("c1").empty());
+}
+
+TEST(Capabilities, all_on_one_side_leaves_the_exceptions_to_the_other) {
+    Options options;
+    options.cap_add = {"ALL"};
+    options.cap_drop = {"CAP_SYS_ADMIN"};
+    EXPECT_EQ(capabilities_of(options), capability_bits("all") & ~capability_bits("sys_admin"));
+    options = {};
+    options.cap_drop = {"all"};
+    options.cap_add = {"net_admin"};
+    EXPECT_EQ(capabilities_of(options), uint64_t{1} << 12);
+    EXPECT_EQ(capability_bits("FLY"), 0u);
 }
 
 }  // namespace

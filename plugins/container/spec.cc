@@ -41,6 +41,7 @@ Spec Spec::read(schema::ResolvedSpec::Reader in) {
     spec.tty_columns = in.getTtyColumns();
     spec.entrypoint = to_strings(in.getEntrypoint());
     spec.command = to_strings(in.getCommand());
+    spec.options = Options::read(in.getOptions());
     return spec;
 }
 
@@ -69,6 +70,8 @@ void Spec::write(schema::ResolvedSpec::Builder out) const {
     out.setTtyColumns(tty_columns);
     write_strings(entrypoint, [&](unsigned n) { return out.initEntrypoint(n); });
     write_strings(command, [&](unsigned n) { return out.initCommand(n); });
+    // Most containers have none: their events stay as short as they were.
+    if (options != Options()) options.write(out.initOptions());
 }
 
 Status check_text(std::string_view text, size_t bytes_max, std::string_view what) {
@@ -189,6 +192,7 @@ Status check(const Spec& spec) {
     TRY_STATUS(check_text(spec.user, limits::user_bytes_max, "the user"));
     TRY_STATUS(check_text(spec.hostname, limits::hostname_bytes_max, "the hostname"));
     TRY_STATUS(check_working_dir(spec.working_dir));
+    TRY_STATUS(spec.options.check());
     if (spec.network != "none" && spec.network != "host")
         return fail("network " + spec.network +
                     " not found: this node knows \"none\" and \"host\"");
@@ -223,6 +227,9 @@ Result<Spec> resolve(schema::ContainerSpec::Reader asked, const Image& image, st
     spec.tty_rows = asked.getTtyRows();
     spec.tty_columns = asked.getTtyColumns();
     spec.stop_timeout_seconds = asked.getStopTimeoutSeconds();
+    spec.options = Options::read(asked.getOptions());
+    if (spec.options.uts_mode == "host" && asked.getHostname().size() > 0)
+        return fail("conflicting options: hostname and the UTS mode");
     std::string signal = to_string(asked.getStopSignal());
     if (signal.empty()) signal = image.config.stop_signal;
     spec.stop_signal = signal.empty() ? 15 : TRY(parse_signal(signal));

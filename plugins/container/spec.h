@@ -12,6 +12,7 @@
 
 #include "agent/base/result.h"
 #include "plugins/container/image_view.h"
+#include "plugins/container/options.h"
 #include "schemas/container.capnp.h"
 
 namespace noded::container {
@@ -37,6 +38,7 @@ struct Spec {
     uint16_t tty_columns = 0;
     std::vector<std::string> entrypoint;
     std::vector<std::string> command;
+    Options options;
 
     static Spec read(schema::ResolvedSpec::Reader reader);
     void write(schema::ResolvedSpec::Builder builder) const;

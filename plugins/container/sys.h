@@ -17,6 +17,13 @@
 
 namespace noded::container {
 
+/// A device node of the host as cgroups name it.
+struct DeviceNumber {
+    char type = 'c';  ///< or 'b'
+    uint32_t major = 0;
+    uint32_t minor = 0;
+};
+
 class Sys {
 public:
     virtual ~Sys() = default;
@@ -30,6 +37,8 @@ public:
 
     /// Mode 0700; true if it was not there before.
     virtual Result<bool> make_folder(const std::string& path) = 0;
+    /// With what is missing above it, mode 0755.
+    virtual Status make_folders(const std::string& path) = 0;
     /// What is not there is removed already.
     virtual Status remove_tree(const std::string& path) = 0;
     virtual Status move(const std::string& from, const std::string& to) = 0;
@@ -45,6 +54,7 @@ public:
     virtual Result<Fd> open_read(const std::string& path) = 0;
     /// An anonymous file with this content.
     virtual Result<Fd> make_memfd(Bytes content) = 0;
+    virtual Result<DeviceNumber> device_number(const std::string& path) = 0;
     virtual Status kill_process(uint32_t pid, int signal) = 0;
 };
 

@@ -236,6 +236,12 @@ Result<Fd> FakeSys::make_memfd(Bytes content) {
     return file;
 }
 
+Result<DeviceNumber> FakeSys::device_number(const std::string& path) {
+    const auto found = devices.find(path);
+    if (found == devices.end()) return fail_errno(ENOENT, "look at the device " + path);
+    return found->second;
+}
+
 Status FakeSys::kill_process(uint32_t pid, int signal) {
     killed.emplace_back(pid, signal);
     return {};

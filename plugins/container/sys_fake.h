@@ -57,6 +57,7 @@ public:
     std::set<std::string> listening;  ///< run folders in which a shim still listens
     std::map<std::string, std::string> files;
     std::set<std::string> folders;
+    std::map<std::string, DeviceNumber> devices;
     std::vector<std::pair<uint32_t, int>> killed;
     std::string spawn_error;     ///< not empty: no shim can be spawned
     uint32_t busy_removals = 0;  ///< so many removals of folders fail with EBUSY
@@ -74,6 +75,7 @@ public:
     Result<Fd> connect_shim(const std::string& folder) override;
     uint32_t peer_pid(int) override { return 4321; }
     Result<bool> make_folder(const std::string& path) override;
+    Status make_folders(const std::string& path) override { return make_folder(path), Status(); }
     Status remove_tree(const std::string& path) override;
     Status move(const std::string& from, const std::string& to) override;
     Status remove_folder(const std::string& path) override;
@@ -85,6 +87,7 @@ public:
     Status write_file(const std::string& path, std::string_view text) override;
     Result<Fd> open_read(const std::string& path) override;
     Result<Fd> make_memfd(Bytes content) override;
+    Result<DeviceNumber> device_number(const std::string& path) override;
     Status kill_process(uint32_t pid, int signal) override;
 
     uint32_t reaped = 0;

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ public:
     }
     uint32_t peer_pid(int socket) override;
     Result<bool> make_folder(const std::string& path) override;
+    Status make_folders(const std::string& path) override;
     Status remove_tree(const std::string& path) override;
     Status move(const std::string& from, const std::string& to) override;
     Status remove_folder(const std::string& path) override;
@@ -40,6 +42,7 @@ public:
     Status write_file(const std::string& path, std::string_view text) override;
     Result<Fd> open_read(const std::string& path) override;
     Result<Fd> make_memfd(Bytes content) override;
+    Result<DeviceNumber> device_number(const std::string& path) override;
     Status kill_process(uint32_t pid, int signal) override;
 };
 
@@ -60,6 +63,22 @@ Result<bool> LinuxSys::make_folder(const std::string& path) {
     if (mkdir(path.c_str(), 0700) == 0) return true;
     if (errno == EEXIST) return false;
     return fail_errno(errno, "make the folder " + path);
+}
+
+Status LinuxSys::make_folders(const std::string& path) {
+    std::error_code error;
+    std::filesystem::create_directories(path, error);
+    if (error) return fail_errno(error.value(), "make the folder " + path);
+    return {};
+}
+
+Result<DeviceNumber> LinuxSys::device_number(const std::string& path) {
+    struct stat info {};
+    if (stat(path.c_str(), &info) != 0) return fail_errno(errno, "look at the device " + path);
+    if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode))
+        return fail(path + " is not a device node");
+    return DeviceNumber{S_ISBLK(info.st_mode) ? 'b' : 'c', major(info.st_rdev),
+                        minor(info.st_rdev)};
 }
 
 Status LinuxSys::remove_tree(const std::string& path) {

@@ -85,7 +85,7 @@ TEST_F(Cgroup2, a_container_is_in_a_group_of_its_own) {
 TEST_F(Cgroup2, the_group_of_a_container_has_the_controllers) {
     sleeper("cc");
     const std::string group = kTop + group_of(inspect("cc", "Pid"));
-    EXPECT_EQ(trimmed(read_text(group + "/cgroup.controllers")), "cpu io memory pids");
+    EXPECT_EQ(trimmed(read_text(group + "/cgroup.controllers")), "cpuset cpu io memory pids");
     EXPECT_GT(atol(read_text(group + "/memory.current").c_str()), 0);
     EXPECT_EQ(trimmed(read_text(group + "/pids.current")), "1");
 }
@@ -134,6 +134,41 @@ TEST_F(Cgroup2, a_container_that_outgrows_its_memory_is_told_as_killed_for_that)
     node->ok({"exec", "fat", "touch", "/tmp/go"});
     EXPECT_EQ(node->ok({"wait", "fat"}), "137");
     EXPECT_EQ(inspect("fat", "OOMKilled"), "true");
+}
+
+TEST_F(Cgroup2, a_memory_limit_kills_and_is_told) {
+    const Ran ran = node->nodectl(
+        {"run", "--name", "fat", "-m", "16m", "busybox", "tail", "/dev/zero"});
+    EXPECT_EQ(ran.exit_code, 137) << ran.err;
+    EXPECT_EQ(inspect("fat", "OOMKilled") + " " + inspect("fat", "ExitCode"), "true 137");
+}
+
+TEST_F(Cgroup2, a_pids_limit_refuses_the_next_process) {
+    const Ran ran = node->nodectl({"run", "--rm", "--pids-limit", "3", "busybox", "sh", "-c",
+                                   "for i in 1 2 3 4 5; do sleep 5 & done; echo all"});
+    EXPECT_NE(ran.err.find("fork"), std::string::npos) << ran.out << ran.err;
+}
+
+TEST_F(Cgroup2, a_cpu_limit_throttles) {
+    node->ok({"run", "-d", "--name", "busy", "--cpus", "0.2", "-c", "512", "--cpuset-cpus", "0",
+              "busybox", "sh", "-c", "while :; do :; done"});
+    const std::string group = kTop + group_of(inspect("busy", "Pid"));
+    EXPECT_EQ(trimmed(read_text(group + "/cpu.max")), "20000 100000");
+    EXPECT_EQ(trimmed(read_text(group + "/cpu.weight")), "20");
+    EXPECT_EQ(trimmed(read_text(group + "/cpuset.cpus")), "0");
+    EXPECT_TRUE(eventually([&] {
+        const std::string text = read_text(group + "/cpu.stat");
+        const size_t at = text.find("nr_throttled ");
+        return at != std::string::npos && atol(text.c_str() + at + 13) > 0;
+    })) << read_text(group + "/cpu.stat");
+    node->ok({"rm", "-f", "busy"});
+}
+
+TEST_F(Cgroup2, a_limit_that_this_kernel_does_not_know_is_refused) {
+    const Ran ran =
+        node->nodectl({"run", "--rm", "-m", "64m", "--oom-kill-disable", "busybox", "true"});
+    EXPECT_EQ(ran.exit_code, 125);
+    EXPECT_NE(ran.err.find("this host cannot limit memory so"), std::string::npos) << ran.err;
 }
 
 TEST_F(Cgroup2, a_container_outlives_a_killed_noded_in_the_same_group) {

@@ -151,6 +151,112 @@ Json config_json(const schema::ResolvedSpec::Reader& spec) {
     };
 }
 
+Json rates_json(const schema::Resources::Reader& resources, schema::RateKind kind) {
+    Json list = Json::array();
+    for (const auto rate : resources.getRates())
+        if (rate.getKind() == kind)
+            list.push_back({{"Path", rate.getDevice().cStr()}, {"Rate", rate.getRate()}});
+    return list.empty() ? Json(nullptr) : list;
+}
+
+void add_resources(const schema::Resources::Reader& from, Json& out) {
+    const int64_t memory = from.getMemoryBytes();
+    const int64_t swap = from.getMemorySwapBytes();
+    out["Memory"] = memory;
+    out["MemoryReservation"] = from.getMemoryReservationBytes();
+    out["MemorySwap"] = swap != 0 ? swap : 2 * memory;
+    out["OomKillDisable"] = from.getOomKillDisable();
+    out["NanoCpus"] = from.getNanoCpus();
+    out["CpuShares"] = from.getCpuShares();
+    out["CpuQuota"] = from.getCpuQuotaUs();
+    out["CpuPeriod"] = from.getCpuPeriodUs();
+    out["CpusetCpus"] = from.getCpusetCpus().cStr();
+    out["CpusetMems"] = from.getCpusetMems().cStr();
+    out["PidsLimit"] = from.getPidsLimit() == 0 ? Json(nullptr) : Json(from.getPidsLimit());
+    out["BlkioWeight"] = from.getBlkioWeight();
+    out["BlkioDeviceReadBps"] = rates_json(from, schema::RateKind::READ_BPS);
+    out["BlkioDeviceWriteBps"] = rates_json(from, schema::RateKind::WRITE_BPS);
+    out["BlkioDeviceReadIOps"] = rates_json(from, schema::RateKind::READ_IOPS);
+    out["BlkioDeviceWriteIOps"] = rates_json(from, schema::RateKind::WRITE_IOPS);
+}
+
+Json security_json(const schema::HostOptions::Reader& options) {
+    Json list = Json::array();
+    if (options.getNoNewPrivileges()) list.push_back("no-new-privileges");
+    if (options.getSeccompUnconfined()) list.push_back("seccomp=unconfined");
+    return list.empty() ? Json(nullptr) : list;
+}
+
+void add_lists(const schema::HostOptions::Reader& options, Json& out) {
+    Json ulimits = Json::array();
+    for (const auto limit : options.getUlimits())
+        ulimits.push_back({{"Name", limit.getName().cStr()},
+                           {"Soft", limit.getSoft()},
+                           {"Hard", limit.getHard()}});
+    Json devices = Json::array();
+    for (const auto device : options.getDevices())
+        devices.push_back({{"PathOnHost", device.getHostPath().cStr()},
+                           {"PathInContainer", device.getContainerPath().cStr()},
+                           {"CgroupPermissions", device.getPermissions().cStr()}});
+    Json binds = Json::array();
+    Json tmpfs = Json::object();
+    for (const auto mount : options.getMounts()) {
+        const std::string target = mount.getTarget().cStr();
+        const std::string text = mount.getOptions().cStr();
+        if (std::string(mount.getType().cStr()) == "tmpfs") tmpfs[target] = text;
+        else binds.push_back(std::string(mount.getSource().cStr()) + ":" + target);
+    }
+    Json sysctls = Json::object();
+    for (const auto sysctl : options.getSysctls())
+        sysctls[sysctl.getKey().cStr()] = sysctl.getValue().cStr();
+    out["Ulimits"] = std::move(ulimits);
+    out["Devices"] = std::move(devices);
+    out["Binds"] = binds.empty() ? Json(nullptr) : binds;
+    out["Tmpfs"] = std::move(tmpfs);
+    out["Sysctls"] = std::move(sysctls);
+}
+
+Json host_config_json(const schema::ResolvedSpec::Reader& spec) {
+    constexpr int64_t kShmBytesDefault = 64 << 20;
+    const auto options = spec.getOptions();
+    const auto mode = [](capnp::Text::Reader text, const char* otherwise) {
+        return std::string(text.size() > 0 ? text.cStr() : otherwise);
+    };
+    Json out = {
+        {"NetworkMode", spec.getNetwork().cStr()},
+        {"AutoRemove", spec.getAutoRemove()},
+        {"RestartPolicy", {{"Name", "no"}, {"MaximumRetryCount", 0}}},
+        {"Privileged", false},
+        {"CapAdd", texts_or_null(options.getCapAdd())},
+        {"CapDrop", texts_or_null(options.getCapDrop())},
+        {"OomScoreAdj", options.getOomScoreAdj()},
+        {"ReadonlyRootfs", options.getReadOnly()},
+        {"SecurityOpt", security_json(options)},
+        {"ShmSize", options.getShmBytes() > 0 ? options.getShmBytes() : kShmBytesDefault},
+        {"IpcMode", mode(options.getIpcMode(), "private")},
+        {"PidMode", options.getPidMode().cStr()},
+        {"UTSMode", options.getUtsMode().cStr()},
+        {"CgroupnsMode", mode(options.getCgroupnsMode(), "private")},
+    };
+    add_resources(options.getResources(), out);
+    add_lists(options, out);
+    return out;
+}
+
+Json mounts_json(const schema::HostOptions::Reader& options) {
+    Json list = Json::array();
+    for (const auto mount : options.getMounts()) {
+        const std::string text = std::string(",") + mount.getOptions().cStr() + ",";
+        list.push_back({{"Type", mount.getType().cStr()},
+                        {"Source", mount.getSource().cStr()},
+                        {"Destination", mount.getTarget().cStr()},
+                        {"Mode", mount.getOptions().cStr()},
+                        {"RW", text.find(",ro,") == std::string::npos},
+                        {"Propagation", "rprivate"}});
+    }
+    return list;
+}
+
 }  // namespace
 
 Json container_json(const schema::ContainerState::Reader& state) {
@@ -171,18 +277,14 @@ Json container_json(const schema::ContainerState::Reader& state) {
         {"Driver", "overlay2"},
         {"Platform", "linux"},
         {"ExecIDs", texts_or_null(state.getExecIds())},
-        {"HostConfig",
-         {{"NetworkMode", spec.getNetwork().cStr()},
-          {"AutoRemove", spec.getAutoRemove()},
-          {"RestartPolicy", {{"Name", "no"}, {"MaximumRetryCount", 0}}},
-          {"Privileged", false}}},
+        {"HostConfig", host_config_json(spec)},
         {"GraphDriver",
          {{"Data",
            {{"LowerDir", joined(state.getLowers(), ":")},
             {"UpperDir", state.getUpper().cStr()},
             {"WorkDir", state.getWork().cStr()}}},
           {"Name", "overlay2"}}},
-        {"Mounts", Json::array()},
+        {"Mounts", mounts_json(spec.getOptions())},
         {"Config", config_json(spec)},
     };
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
@@ -25,6 +26,7 @@ std::vector<Option> ContainerOptions::table(std::vector<Option> more) {
         {'h', "hostname", &hostname, "string", "Container host name"},
         {'i', "interactive", &interactive, "", "Keep STDIN open even if not attached"},
         {'l', "label", &labels, "list", "Set meta data on a container"},
+        {0, "label-file", &label_files, "list", "Read in a file of labels, one a line"},
         {0, "name", &name, "string", "Assign a name to the container"},
         {0, "network", &network, "string",
          "Network of the container: none or host (default \"none\")"},
@@ -37,6 +39,10 @@ std::vector<Option> ContainerOptions::table(std::vector<Option> more) {
         {'w', "workdir", &working_dir, "string", "Working directory inside the container"},
     };
     options.insert(options.end(), more.begin(), more.end());
+    const std::vector<Option> of_host = host.table();
+    options.insert(options.end(), of_host.begin(), of_host.end());
+    std::ranges::stable_sort(options, {},
+                             [](const Option& at) { return std::string_view(at.name); });
     return options;
 }
 
@@ -86,6 +92,23 @@ Result<std::vector<std::string>> collect_env(const std::vector<std::string>& env
     return result;
 }
 
+/// Those of files first: what the command line says wins.
+Status ContainerOptions::fill_labels(schema::ContainerSpec::Builder spec) const {
+    std::vector<std::string> all;
+    for (const std::string& file : label_files)
+        for (std::string& line : TRY(parse_env_lines(TRY(read_file(file)), file)))
+            all.push_back(std::move(line));
+    all.insert(all.end(), labels.begin(), labels.end());
+    auto list = spec.initLabels(static_cast<unsigned>(all.size()));
+    for (unsigned i = 0; i < all.size(); i++) {
+        const size_t equals = std::min(all[i].find('='), all[i].size());
+        if (equals == 0) return fail("invalid label '" + all[i] + "': the key is empty");
+        list[i].setKey(all[i].substr(0, equals));
+        list[i].setValue(all[i].substr(std::min(equals + 1, all[i].size())));
+    }
+    return {};
+}
+
 Status ContainerOptions::fill(schema::ContainerSpec::Builder spec,
                               const std::vector<std::string>& positional) const {
     const std::vector<std::string> variables = TRY(collect_env(env, env_files));
@@ -101,13 +124,8 @@ Status ContainerOptions::fill(schema::ContainerSpec::Builder spec,
     set_texts(spec.initEnv(static_cast<unsigned>(variables.size())), variables);
     spec.setWorkingDir(working_dir);
     spec.setUser(user);
-    auto list = spec.initLabels(static_cast<unsigned>(labels.size()));
-    for (unsigned i = 0; i < labels.size(); i++) {
-        const size_t equals = std::min(labels[i].find('='), labels[i].size());
-        if (equals == 0) return fail("invalid label '" + labels[i] + "': the key is empty");
-        list[i].setKey(labels[i].substr(0, equals));
-        list[i].setValue(labels[i].substr(std::min(equals + 1, labels[i].size())));
-    }
+    TRY_STATUS(fill_labels(spec));
+    TRY_STATUS(host.fill(spec));
     spec.setHostname(hostname);
     spec.setTty(tty);
     spec.setOpenStdin(interactive);

@@ -6,6 +6,7 @@
 
 #include "agent/base/result.h"
 #include "schemas/container.capnp.h"
+#include "tools/nodectl/host_options.h"
 #include "tools/nodectl/options.h"
 
 namespace noded::nodectl {
@@ -26,6 +27,8 @@ struct ContainerOptions {
     std::string stop_signal;
     std::optional<int64_t> stop_timeout;
     std::string cid_file;
+    std::vector<std::string> label_files;
+    HostOptions host;
 
     /// The table for parse(), with `more` behind it.
     std::vector<Option> table(std::vector<Option> more);
@@ -34,6 +37,7 @@ struct ContainerOptions {
     Status fill(schema::ContainerSpec::Builder spec,
                 const std::vector<std::string>& positional) const;
 
+    Status fill_labels(schema::ContainerSpec::Builder spec) const;
     /// Before the command is sent: the file must not exist yet.
     Status check_cid_file() const;
     /// Afterwards.

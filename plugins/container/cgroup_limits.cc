@@ -1,0 +1,138 @@
+// Limits of a container, see cgroup.h: what is written to which file of v1 or v2, and the sentence
+// when the host has no such file. Formats: the kernel's admin-guide, cgroup-v1/ and cgroup-v2.rst.
+#include <algorithm>
+#include <cerrno>
+
+#include "plugins/container/cgroup.h"
+
+namespace noded::container {
+namespace {
+
+constexpr int64_t kPeriodUsDefault = 100'000;
+
+bool named(const std::string& names, const std::string& controller) {
+    return ("," + names + ",").find("," + controller + ",") != std::string::npos;
+}
+
+/// runc's conversion: 2..262144 to 1..10000.
+int64_t weight_of_shares(int64_t shares) { return 1 + (shares - 2) * 9999 / 262142; }
+
+std::string number_of(const DeviceNumber& device) {
+    return std::to_string(device.major) + ":" + std::to_string(device.minor);
+}
+
+}  // namespace
+
+/// `optional`: a host that lacks the file is good enough, nobody asked for this by name.
+Status Cgroups::set(std::string_view id, const std::string& controller, const std::string& v1_file,
+                    const std::string& v2_file, const std::string& value, bool optional) const {
+    const auto absent = [&] {
+        if (optional) return Status();
+        return Status(fail("this host cannot limit " + controller + " so: it has no file " +
+                           (v2_file.empty() ? v1_file : v2_file) +
+                           " in a cgroup hierarchy that noded may use"));
+    };
+    for (const Hierarchy& hierarchy : hierarchies_) {
+        const bool v2 = hierarchy.name.empty();
+        if (!v2 && !named(hierarchy.name, controller)) continue;
+        const std::string& file = v2 ? v2_file : v1_file;
+        const std::string path = folder(hierarchy, id) + "/" + file;
+        if (file.empty() || !sys_->exists(path)) continue;
+        return sys_->write_file(path, value);
+    }
+    return absent();
+}
+
+/// v1 wants memory before memory and swap; v2 counts swap alone.
+Status Cgroups::limit_memory(std::string_view id, const Resources& asked) const {
+    if (asked.memory_bytes > 0)
+        TRY_STATUS(set(id, "memory", "memory.limit_in_bytes", "memory.max",
+                       std::to_string(asked.memory_bytes)));
+    const int64_t both =
+        asked.memory_swap_bytes != 0 ? asked.memory_swap_bytes : 2 * asked.memory_bytes;
+    if (both != 0) {
+        const std::string swap =
+            both < 0 ? "max" : std::to_string(std::max<int64_t>(both - asked.memory_bytes, 0));
+        const bool v1 = std::ranges::any_of(
+            hierarchies_, [](const Hierarchy& at) { return named(at.name, "memory"); });
+        TRY_STATUS(set(id, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max",
+                       v1 ? std::to_string(both) : swap, asked.memory_swap_bytes == 0));
+    }
+    if (asked.memory_reservation_bytes > 0)
+        TRY_STATUS(set(id, "memory", "memory.soft_limit_in_bytes", "memory.low",
+                       std::to_string(asked.memory_reservation_bytes)));
+    if (asked.oom_kill_disable) TRY_STATUS(set(id, "memory", "memory.oom_control", "", "1"));
+    return {};
+}
+
+Status Cgroups::limit_cpu(std::string_view id, const Resources& asked) const {
+    const int64_t period = asked.cpu_period_us != 0 ? asked.cpu_period_us : kPeriodUsDefault;
+    int64_t quota = asked.cpu_quota_us;
+    if (asked.nano_cpus > 0) quota = asked.nano_cpus * kPeriodUsDefault / 1'000'000'000;
+    if (quota != 0 || asked.cpu_period_us != 0) {
+        const std::string most = quota > 0 ? std::to_string(quota) : "max";
+        const bool v1 = std::ranges::any_of(
+            hierarchies_, [](const Hierarchy& at) { return named(at.name, "cpu"); });
+        if (v1)
+            TRY_STATUS(set(id, "cpu", "cpu.cfs_period_us", "", std::to_string(period)));
+        if (!v1 || quota != 0)
+            TRY_STATUS(set(id, "cpu", "cpu.cfs_quota_us", "cpu.max",
+                           v1 ? std::to_string(quota) : most + " " + std::to_string(period)));
+    }
+    if (asked.cpu_shares != 0) {
+        const bool v1 = std::ranges::any_of(
+            hierarchies_, [](const Hierarchy& at) { return named(at.name, "cpu"); });
+        TRY_STATUS(set(id, "cpu", "cpu.shares", "cpu.weight",
+                       std::to_string(v1 ? asked.cpu_shares : weight_of_shares(asked.cpu_shares))));
+    }
+    return {};
+}
+
+/// The weight's file is another one with each scheduler.
+Status Cgroups::limit_io(std::string_view id, const Resources& asked) const {
+    if (asked.blkio_weight != 0) {
+        const std::string weight = std::to_string(asked.blkio_weight);
+        if (!set(id, "blkio", "blkio.weight", "io.weight", weight))
+            TRY_STATUS(set(id, "blkio", "blkio.bfq.weight", "io.bfq.weight", weight));
+    }
+    for (const DeviceRate& rate : asked.rates) {
+        struct Names {
+            const char* v1;
+            const char* v2;
+        };
+        constexpr Names names[] = {{"blkio.throttle.read_bps_device", "rbps"},
+                                   {"blkio.throttle.write_bps_device", "wbps"},
+                                   {"blkio.throttle.read_iops_device", "riops"},
+                                   {"blkio.throttle.write_iops_device", "wiops"}};
+        const DeviceNumber device = TRY(sys_->device_number(rate.device));
+        if (device.type != 'b') return fail(rate.device + " is not a block device");
+        const Names& name = names[std::min<size_t>(size_t(rate.kind), std::size(names) - 1)];
+        const std::string v2 = std::string(name.v2) + "=" + std::to_string(rate.rate);
+        const bool v1 = std::ranges::any_of(
+            hierarchies_, [](const Hierarchy& at) { return named(at.name, "blkio"); });
+        TRY_STATUS(set(id, "blkio", name.v1, "io.max",
+                       number_of(device) + " " + (v1 ? std::to_string(rate.rate) : v2)));
+    }
+    return {};
+}
+
+Status Cgroups::limit(std::string_view id, const Resources& asked) const {
+    TRY_STATUS(limit_memory(id, asked));
+    TRY_STATUS(limit_cpu(id, asked));
+    TRY_STATUS(limit_io(id, asked));
+    if (asked.pids_limit > 0)
+        TRY_STATUS(set(id, "pids", "pids.max", "pids.max", std::to_string(asked.pids_limit)));
+    if (!asked.wants_cpuset()) return {};
+    // A v1 group has no CPUs and no memory until both are written.
+    for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
+        const bool cpus = std::string_view(file) == "cpuset.cpus";
+        std::string list = cpus ? asked.cpuset_cpus : asked.cpuset_mems;
+        for (const Hierarchy& hierarchy : hierarchies_)
+            if (list.empty() && hierarchy.name == "cpuset")
+                list = TRY(sys_->read_file(hierarchy.mount + "/" + file));
+        if (!list.empty()) TRY_STATUS(set(id, "cpuset", file, file, list));
+    }
+    return {};
+}
+
+}  // namespace noded::container

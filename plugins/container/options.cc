@@ -1,0 +1,382 @@
+// Options and their rules, see options.h. The sentences are docker's where it has one.
+#include "plugins/container/options.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "plugins/container/limits.h"
+#include "plugins/container/shim/launch_encode.h"
+#include "plugins/container/spec.h"
+#include "plugins/sdk/message.h"
+
+namespace noded::container {
+
+using sdk::text;
+
+namespace {
+
+constexpr int64_t kMemoryBytesMin = 6 << 20;
+constexpr uint64_t kAllCapabilities = (uint64_t{1} << 41) - 1;
+
+/// By number, linux/capability.h.
+constexpr const char* kCapabilities[] = {"CHOWN",
+                                         "DAC_OVERRIDE",
+                                         "DAC_READ_SEARCH",
+                                         "FOWNER",
+                                         "FSETID",
+                                         "KILL",
+                                         "SETGID",
+                                         "SETUID",
+                                         "SETPCAP",
+                                         "LINUX_IMMUTABLE",
+                                         "NET_BIND_SERVICE",
+                                         "NET_BROADCAST",
+                                         "NET_ADMIN",
+                                         "NET_RAW",
+                                         "IPC_LOCK",
+                                         "IPC_OWNER",
+                                         "SYS_MODULE",
+                                         "SYS_RAWIO",
+                                         "SYS_CHROOT",
+                                         "SYS_PTRACE",
+                                         "SYS_PACCT",
+                                         "SYS_ADMIN",
+                                         "SYS_BOOT",
+                                         "SYS_NICE",
+                                         "SYS_RESOURCE",
+                                         "SYS_TIME",
+                                         "SYS_TTY_CONFIG",
+                                         "MKNOD",
+                                         "LEASE",
+                                         "AUDIT_WRITE",
+                                         "AUDIT_CONTROL",
+                                         "SETFCAP",
+                                         "MAC_OVERRIDE",
+                                         "MAC_ADMIN",
+                                         "SYSLOG",
+                                         "WAKE_ALARM",
+                                         "BLOCK_SUSPEND",
+                                         "AUDIT_READ",
+                                         "PERFMON",
+                                         "BPF",
+                                         "CHECKPOINT_RESTORE"};
+static_assert(std::size(kCapabilities) == 41);
+
+struct RlimitName {
+    const char* name;
+    int number;
+};
+constexpr RlimitName kRlimits[] = {
+    {"core", RLIMIT_CORE},     {"cpu", RLIMIT_CPU},           {"data", RLIMIT_DATA},
+    {"fsize", RLIMIT_FSIZE},   {"locks", RLIMIT_LOCKS},       {"memlock", RLIMIT_MEMLOCK},
+    {"nice", RLIMIT_NICE},     {"msgqueue", RLIMIT_MSGQUEUE}, {"nofile", RLIMIT_NOFILE},
+    {"nproc", RLIMIT_NPROC},   {"rss", RLIMIT_RSS},           {"rtprio", RLIMIT_RTPRIO},
+    {"rttime", RLIMIT_RTTIME}, {"stack", RLIMIT_STACK},       {"sigpending", RLIMIT_SIGPENDING},
+};
+
+/// "0-2,4": numbers and ranges, as the kernel's cpuset lists.
+bool is_number_list(std::string_view list) {
+    bool digit = false;
+    for (size_t i = 0; i < list.size(); ++i) {
+        const bool now = list[i] >= '0' && list[i] <= '9';
+        if (!now && (!digit || (list[i] != ',' && list[i] != '-'))) return false;
+        digit = now;
+    }
+    return digit && list.size() <= limits::cpuset_bytes_max;
+}
+
+Status check_memory(const Resources& asked) {
+    if (asked.memory_bytes < 0 || asked.memory_reservation_bytes < 0)
+        return fail("invalid value: a memory limit cannot be negative");
+    if (asked.memory_bytes > 0 && asked.memory_bytes < kMemoryBytesMin)
+        return fail("Minimum memory limit allowed is 6MB");
+    if (asked.memory_swap_bytes > 0 && asked.memory_bytes == 0)
+        return fail(
+            "You should always set the Memory limit when using Memoryswap limit, see usage");
+    if (asked.memory_swap_bytes < -1)
+        return fail("the memory and swap limit must be -1 (no limit) or a size");
+    if (asked.memory_swap_bytes > 0 && asked.memory_swap_bytes < asked.memory_bytes)
+        return fail("Minimum memoryswap limit should be larger than memory limit, see usage");
+    if (asked.memory_bytes > 0 && asked.memory_reservation_bytes > asked.memory_bytes)
+        return fail(
+            "Minimum memory limit can not be less than memory reservation limit, see usage");
+    return {};
+}
+
+Status check_cpu(const Resources& asked) {
+    if (asked.nano_cpus < 0) return fail("invalid CPUs: the number must be positive");
+    if (asked.nano_cpus > 0 && asked.nano_cpus < 10'000'000)
+        return fail("invalid CPUs: at least 0.01 of one are needed");
+    if (asked.nano_cpus > 0 && (asked.cpu_quota_us != 0 || asked.cpu_period_us != 0))
+        return fail("Conflicting options: Nano CPUs and CPU Period or Quota cannot both be set");
+    if (asked.cpu_shares < 0 || asked.cpu_shares == 1 || asked.cpu_shares > 262'144)
+        return fail("CPU shares must be between 2 and 262144");
+    if (asked.cpu_period_us != 0 && (asked.cpu_period_us < 1000 || asked.cpu_period_us > 1'000'000))
+        return fail("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s "
+                    "(i.e. 1000000)");
+    if (asked.cpu_quota_us < -1 || (asked.cpu_quota_us > 0 && asked.cpu_quota_us < 1000))
+        return fail("CPU cfs quota can not be less than 1ms (i.e. 1000)");
+    for (const std::string* list : {&asked.cpuset_cpus, &asked.cpuset_mems})
+        if (!list->empty() && !is_number_list(*list))
+            return fail("Invalid value " + *list + " for cpuset, it is a list such as 0-2,4");
+    return {};
+}
+
+Status check_rates(const Resources& asked) {
+    if (asked.blkio_weight != 0 && (asked.blkio_weight < 10 || asked.blkio_weight > 1000))
+        return fail("Range of blkio weight is from 10 to 1000");
+    if (asked.rates.size() > limits::device_rates_max)
+        return fail("at most " + std::to_string(limits::device_rates_max) +
+                    " rates of devices can be limited");
+    for (const DeviceRate& rate : asked.rates) {
+        TRY_STATUS(check_text(rate.device, limits::path_bytes_max, "the device"));
+        if (!rate.device.starts_with("/dev/"))
+            return fail("bad device path " + rate.device + ": it begins with /dev/");
+        if (rate.rate == 0) return fail("invalid rate for device " + rate.device + ": it is 0");
+    }
+    return {};
+}
+
+Status check_mode(const std::string& mode, const char* flag) {
+    if (mode.empty() || mode == "private" || mode == "host") return {};
+    return fail(std::string("--") + flag + ": invalid mode " + mode +
+                ", this node knows private and host");
+}
+
+Status check_absolute(const std::string& path, const char* what) {
+    TRY_STATUS(check_text(path, limits::path_bytes_max, what));
+    if (path.starts_with('/')) return {};
+    return fail(std::string("invalid ") + what + " '" + path + "': it must be an absolute path");
+}
+
+Status check_mounts(const Options& options) {
+    if (options.mounts.size() + options.devices.size() > limits::mounts_max)
+        return fail("a container can have at most " + std::to_string(limits::mounts_max) +
+                    " mounts and devices");
+    std::vector<std::string> targets;
+    for (const Mount& mount : options.mounts) {
+        if (mount.type != "bind" && mount.type != "tmpfs")
+            return fail("mount type " + mount.type + " unknown: this node knows bind and tmpfs");
+        if (mount.type == "bind") TRY_STATUS(check_absolute(mount.source, "mount source"));
+        TRY_STATUS(check_absolute(mount.target, "mount path"));
+        TRY_STATUS(check_text(mount.options, limits::path_bytes_max, "the mount options"));
+        if (mount.target.find_first_not_of('/') == std::string::npos)
+            return fail("invalid mount path: '/' cannot be mounted over");
+        if (std::ranges::count(targets, mount.target) > 0)
+            return fail("Duplicate mount point: " + mount.target);
+        targets.push_back(mount.target);
+    }
+    for (const Device& device : options.devices) {
+        TRY_STATUS(check_absolute(device.host_path, "device path"));
+        TRY_STATUS(check_absolute(device.container_path, "device path"));
+        if (device.permissions.empty() ||
+            device.permissions.find_first_not_of("rwm") != std::string::npos)
+            return fail("invalid device mode: " + device.permissions + ", it is some of rwm");
+    }
+    return {};
+}
+
+Status check_ulimits(const Options& options) {
+    for (const Ulimit& limit : options.ulimits) {
+        if (rlimit_number(limit.name) < 0) return fail("invalid ulimit type: " + limit.name);
+        if (limit.soft < -1 || limit.hard < -1)
+            return fail("invalid ulimit " + limit.name + ": a limit is -1 or more");
+        if (limit.hard != -1 && (limit.soft == -1 || limit.soft > limit.hard))
+            return fail("ulimit soft limit must be less than or equal to hard limit: " +
+                        std::to_string(limit.soft) + " > " + std::to_string(limit.hard));
+    }
+    if (options.ulimits.size() > std::size(kRlimits)) return fail("a ulimit is named twice");
+    return {};
+}
+
+Status check_rights(const Options& options) {
+    for (const auto* list : {&options.cap_add, &options.cap_drop})
+        for (const std::string& name : *list)
+            if (capability_bits(name) == 0)
+                return fail("invalid capability: \"" + name + "\"");
+    for (const auto& [key, value] : options.sysctls) {
+        TRY_STATUS(check_text(key, limits::user_bytes_max, "the sysctl"));
+        TRY_STATUS(check_text(value, limits::user_bytes_max, "the value of the sysctl"));
+        const bool ipc = key.starts_with("kernel.msg") || key.starts_with("kernel.sem") ||
+                         key.starts_with("kernel.shm") || key.starts_with("fs.mqueue.");
+        if (!ipc && !key.starts_with("net."))
+            return fail("sysctl '" + key + "' is not allowed: it is not of a namespace");
+        if (ipc && options.ipc_mode == "host")
+            return fail("sysctl '" + key + "' is not allowed with --ipc host");
+    }
+    if (options.sysctls.size() > limits::sysctls_max) return fail("too many sysctls");
+    return {};
+}
+
+}  // namespace
+
+int rlimit_number(const std::string& name) {
+    for (const RlimitName& known : kRlimits)
+        if (name == known.name) return known.number;
+    return -1;
+}
+
+uint64_t capability_bits(std::string name) {
+    for (char& letter : name)
+        if (letter >= 'a' && letter <= 'z') letter = char(letter - 'a' + 'A');
+    if (name.starts_with("CAP_")) name.erase(0, 4);
+    if (name == "ALL") return kAllCapabilities;
+    const auto* found = std::ranges::find(kCapabilities, name);
+    if (found == std::end(kCapabilities)) return 0;
+    return uint64_t{1} << (found - kCapabilities);
+}
+
+/// As docker: with ALL on the one side, the other side says the exceptions.
+uint64_t capabilities_of(const Options& options) {
+    uint64_t add = 0;
+    uint64_t drop = 0;
+    for (const std::string& name : options.cap_add) add |= capability_bits(name);
+    for (const std::string& name : options.cap_drop) drop |= capability_bits(name);
+    if (add == kAllCapabilities) return kAllCapabilities & ~drop;
+    return (default_capabilities() & ~drop) | add;
+}
+
+Resources Resources::read(schema::Resources::Reader in) {
+    Resources out;
+    out.memory_bytes = in.getMemoryBytes();
+    out.memory_reservation_bytes = in.getMemoryReservationBytes();
+    out.memory_swap_bytes = in.getMemorySwapBytes();
+    out.oom_kill_disable = in.getOomKillDisable();
+    out.nano_cpus = in.getNanoCpus();
+    out.cpu_shares = in.getCpuShares();
+    out.cpu_quota_us = in.getCpuQuotaUs();
+    out.cpu_period_us = in.getCpuPeriodUs();
+    out.cpuset_cpus = to_string(in.getCpusetCpus());
+    out.cpuset_mems = to_string(in.getCpusetMems());
+    out.pids_limit = in.getPidsLimit();
+    out.blkio_weight = in.getBlkioWeight();
+    for (auto rate : in.getRates())
+        out.rates.push_back({to_string(rate.getDevice()), rate.getKind(), rate.getRate()});
+    return out;
+}
+
+void Resources::write(schema::Resources::Builder out) const {
+    out.setMemoryBytes(memory_bytes);
+    out.setMemoryReservationBytes(memory_reservation_bytes);
+    out.setMemorySwapBytes(memory_swap_bytes);
+    out.setOomKillDisable(oom_kill_disable);
+    out.setNanoCpus(nano_cpus);
+    out.setCpuShares(cpu_shares);
+    out.setCpuQuotaUs(cpu_quota_us);
+    out.setCpuPeriodUs(cpu_period_us);
+    out.setCpusetCpus(text(cpuset_cpus));
+    out.setCpusetMems(text(cpuset_mems));
+    out.setPidsLimit(pids_limit);
+    out.setBlkioWeight(blkio_weight);
+    auto list = out.initRates(unsigned(rates.size()));
+    for (unsigned i = 0; i < rates.size(); ++i) {
+        list[i].setDevice(text(rates[i].device));
+        list[i].setKind(rates[i].kind);
+        list[i].setRate(rates[i].rate);
+    }
+}
+
+Status Resources::check() const {
+    TRY_STATUS(check_memory(*this));
+    TRY_STATUS(check_cpu(*this));
+    if (pids_limit < -1) return fail("the pids limit must be -1 (no limit) or more");
+    return check_rates(*this);
+}
+
+// ---------------------------------------------------------------- all of them
+
+Options Options::read(schema::HostOptions::Reader in) {
+    Options out;
+    out.resources = Resources::read(in.getResources());
+    out.oom_score_adj = in.getOomScoreAdj();
+    out.cap_add = to_strings(in.getCapAdd());
+    out.cap_drop = to_strings(in.getCapDrop());
+    out.read_only = in.getReadOnly();
+    out.no_new_privileges = in.getNoNewPrivileges();
+    out.seccomp_unconfined = in.getSeccompUnconfined();
+    for (auto limit : in.getUlimits())
+        out.ulimits.push_back({to_string(limit.getName()), limit.getSoft(), limit.getHard()});
+    out.shm_bytes = in.getShmBytes();
+    for (auto device : in.getDevices())
+        out.devices.push_back({to_string(device.getHostPath()),
+                               to_string(device.getContainerPath()),
+                               to_string(device.getPermissions())});
+    for (auto mount : in.getMounts())
+        out.mounts.push_back({to_string(mount.getType()), to_string(mount.getSource()),
+                              to_string(mount.getTarget()), to_string(mount.getOptions()),
+                              mount.getMakeSource()});
+    for (auto sysctl : in.getSysctls())
+        out.sysctls.emplace_back(to_string(sysctl.getKey()), to_string(sysctl.getValue()));
+    out.ipc_mode = to_string(in.getIpcMode());
+    out.pid_mode = to_string(in.getPidMode());
+    out.uts_mode = to_string(in.getUtsMode());
+    out.cgroupns_mode = to_string(in.getCgroupnsMode());
+    return out;
+}
+
+namespace {
+
+void write_lists(const Options& from, schema::HostOptions::Builder out) {
+    write_strings(from.cap_add, [&](unsigned n) { return out.initCapAdd(n); });
+    write_strings(from.cap_drop, [&](unsigned n) { return out.initCapDrop(n); });
+    auto ulimits = out.initUlimits(unsigned(from.ulimits.size()));
+    for (unsigned i = 0; i < from.ulimits.size(); ++i) {
+        ulimits[i].setName(text(from.ulimits[i].name));
+        ulimits[i].setSoft(from.ulimits[i].soft);
+        ulimits[i].setHard(from.ulimits[i].hard);
+    }
+    auto devices = out.initDevices(unsigned(from.devices.size()));
+    for (unsigned i = 0; i < from.devices.size(); ++i) {
+        devices[i].setHostPath(text(from.devices[i].host_path));
+        devices[i].setContainerPath(text(from.devices[i].container_path));
+        devices[i].setPermissions(text(from.devices[i].permissions));
+    }
+    auto mounts = out.initMounts(unsigned(from.mounts.size()));
+    for (unsigned i = 0; i < from.mounts.size(); ++i) {
+        mounts[i].setType(text(from.mounts[i].type));
+        mounts[i].setSource(text(from.mounts[i].source));
+        mounts[i].setTarget(text(from.mounts[i].target));
+        mounts[i].setOptions(text(from.mounts[i].options));
+        mounts[i].setMakeSource(from.mounts[i].make_source);
+    }
+    auto sysctls = out.initSysctls(unsigned(from.sysctls.size()));
+    for (unsigned i = 0; i < from.sysctls.size(); ++i) {
+        sysctls[i].setKey(text(from.sysctls[i].first));
+        sysctls[i].setValue(text(from.sysctls[i].second));
+    }
+}
+
+}  // namespace
+
+void Options::write(schema::HostOptions::Builder out) const {
+    if (resources.any()) resources.write(out.initResources());
+    out.setOomScoreAdj(oom_score_adj);
+    out.setReadOnly(read_only);
+    out.setNoNewPrivileges(no_new_privileges);
+    out.setSeccompUnconfined(seccomp_unconfined);
+    out.setShmBytes(shm_bytes);
+    out.setIpcMode(text(ipc_mode));
+    out.setPidMode(text(pid_mode));
+    out.setUtsMode(text(uts_mode));
+    out.setCgroupnsMode(text(cgroupns_mode));
+    write_lists(*this, out);
+}
+
+Status Options::check() const {
+    TRY_STATUS(resources.check());
+    if (oom_score_adj < -1000 || oom_score_adj > 1000)
+        return fail("Invalid value " + std::to_string(oom_score_adj) +
+                    ", range for oom score adj is [-1000, 1000]");
+    if (shm_bytes < 0) return fail("SHM size can not be less than 0");
+    TRY_STATUS(check_mode(ipc_mode, "ipc"));
+    TRY_STATUS(check_mode(pid_mode, "pid"));
+    TRY_STATUS(check_mode(uts_mode, "uts"));
+    TRY_STATUS(check_mode(cgroupns_mode, "cgroupns"));
+    TRY_STATUS(check_mounts(*this));
+    TRY_STATUS(check_ulimits(*this));
+    return check_rights(*this);
+}
+
+}  // namespace noded::container

@@ -1,0 +1,140 @@
+// What run and create take of the host, looked at from inside the container, on the real kernel.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/integration/test_node.h"
+
+namespace noded::test {
+namespace {
+
+/// One node for all tests of this file; each test removes what it made.
+struct OptionsTest : testing::Test {
+    static void SetUpTestSuite() {
+        node = new TestNode;
+        node->start();
+        node->import_busybox();
+    }
+    static void TearDownTestSuite() {
+        delete node;
+        node = nullptr;
+    }
+    void TearDown() override { node->expect_nothing_left(); }
+
+    static Ran run(std::vector<std::string> options, const std::string& script) {
+        std::vector<std::string> all = {"run", "--rm"};
+        all.insert(all.end(), options.begin(), options.end());
+        all.insert(all.end(), {"busybox", "sh", "-c", script});
+        return node->nodectl(all);
+    }
+
+    static TestNode* node;
+};
+TestNode* OptionsTest::node = nullptr;
+
+TEST_F(OptionsTest, rights_and_limits_of_a_process_are_those_that_were_asked_for) {
+    const Ran ran = run({"--cap-drop", "ALL", "--cap-add", "net_admin", "--ulimit", "nofile=64:128",
+                         "--security-opt", "no-new-privileges", "--security-opt",
+                         "seccomp=unconfined", "--oom-score-adj", "321", "--sysctl",
+                         "net.ipv4.ip_unprivileged_port_start=77", "--shm-size", "2m"},
+                        "grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status | tr -d '\\t'; "
+                        "ulimit -Sn; ulimit -Hn; cat /proc/self/oom_score_adj; "
+                        "cat /proc/sys/net/ipv4/ip_unprivileged_port_start; "
+                        "df -k /dev/shm | tail -1 | awk '{print $2}'");
+    EXPECT_EQ(ran.out,
+              "CapEff:0000000000001000\nNoNewPrivs:1\nSeccomp:0\n64\n128\n321\n77\n2048\n")
+        << ran.err;
+}
+
+TEST_F(OptionsTest, file_systems_are_mounted_as_asked) {
+    const std::string folder = node->dir() + "/shared";
+    std::filesystem::create_directories(folder);
+    std::ofstream(folder + "/file") << "inside" << std::flush;
+    const std::string missing = node->dir() + "/made/for/it";
+    const Ran ran = run({"--read-only", "--tmpfs", "/scratch:size=1m,mode=1777", "-v",
+                         folder + ":/rw", "-v", folder + ":/ro:ro", "-v", missing + ":/made",
+                         "--mount", "type=tmpfs,target=/small,tmpfs-size=64k"},
+                        "cat /ro/file; echo; touch /x 2>/dev/null || echo root-ro; "
+                        "touch /ro/x 2>/dev/null || echo ro; echo new > /rw/new; "
+                        "touch /scratch/x && echo scratch; touch /made/x; "
+                        "dd if=/dev/zero of=/small/x bs=1k count=100 2>/dev/null || echo full");
+    EXPECT_EQ(ran.out, "inside\nroot-ro\nro\nscratch\nfull\n") << ran.err;
+    EXPECT_EQ(read_text(folder + "/new"), "new\n");
+    EXPECT_TRUE(std::filesystem::exists(missing + "/x"));
+    const Ran absent = run({"--mount", "type=bind,source=/no/such/place,target=/x"}, "true");
+    EXPECT_EQ(absent.exit_code, 125);
+    EXPECT_NE(absent.err.find("/no/such/place"), std::string::npos) << absent.err;
+}
+
+TEST_F(OptionsTest, namespaces_of_the_host_are_shared_on_request) {
+    const auto own = [](const char* name) {
+        return std::filesystem::read_symlink(std::string("/proc/self/ns/") + name).string();
+    };
+    const Ran ran = run({"--ipc", "host", "--pid", "host", "--uts", "host"},
+                        "for n in ipc pid uts; do readlink /proc/self/ns/$n; done");
+    EXPECT_EQ(ran.out, own("ipc") + "\n" + own("pid") + "\n" + own("uts") + "\n") << ran.err;
+    const Ran apart = run({}, "for n in ipc pid uts; do readlink /proc/self/ns/$n; done");
+    EXPECT_EQ(apart.out.find(own("ipc")), std::string::npos);
+    EXPECT_EQ(apart.out.find(own("pid")), std::string::npos);
+    EXPECT_EQ(apart.out.find(own("uts")), std::string::npos);
+}
+
+TEST_F(OptionsTest, a_device_is_there_and_only_with_its_rights) {
+    const std::string look =
+        "head -c 0 /dev/given && echo read; (true > /dev/given) 2>/dev/null || echo no-write";
+    EXPECT_EQ(run({"--device", "/dev/kmsg:/dev/given:r"}, look).out, "read\nno-write\n");
+    EXPECT_EQ(run({}, "ls /dev/given 2>/dev/null || echo none").out, "none\n");
+    const Ran none = run({"--device", "/dev/no-such"}, "true");
+    EXPECT_EQ(none.exit_code, 125);
+}
+
+TEST_F(OptionsTest, limits_stand_in_the_cgroup_and_in_inspect) {
+    node->ok({"run", "-d", "--name", "lim", "-m", "64m", "--memory-reservation", "32m", "--cpus",
+              "0.5", "-c", "300", "--pids-limit", "9", "--cpuset-cpus", "0", "busybox", "sleep",
+              "1000"});
+    EXPECT_EQ(node->ok({"inspect", "--format",
+                        "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} "
+                        "{{.HostConfig.PidsLimit}} {{.HostConfig.CpusetCpus}}",
+                        "lim"}),
+              "67108864 500000000 9 0");
+    EXPECT_EQ(trimmed(node->nodectl({"exec", "lim", "sh", "-c",
+                                     "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes "
+                                     "memory.max 2>/dev/null | head -1; cat pids/pids.max pids.max "
+                                     "2>/dev/null | head -1; grep Cpus_allowed_list "
+                                     "/proc/self/status | cut -f2"})
+                          .out),
+              "67108864\n9\n0");
+    node->ok({"rm", "-f", "lim"});
+}
+
+TEST_F(OptionsTest, a_memory_limit_kills_and_is_told) {
+    const Ran ran =
+        node->nodectl({"run", "--name", "fat", "-m", "16m", "busybox", "tail", "/dev/zero"});
+    EXPECT_EQ(ran.exit_code, 137) << ran.err;
+    EXPECT_EQ(node->ok({"inspect", "--format", "{{.State.OOMKilled}}", "fat"}), "true");
+    node->ok({"rm", "fat"});
+}
+
+TEST_F(OptionsTest, what_cannot_be_is_refused_with_a_sentence_and_125) {
+    const std::vector<std::vector<std::string>> wrong = {
+        {"-m", "abc"},          {"-m", "1k"},
+        {"--cpus", "x"},        {"--cpus", "-1"},
+        {"-c", "many"},         {"--pids-limit", "-7"},
+        {"--cap-add", "FLY"},   {"--ulimit", "nofile"},
+        {"--ulimit", "x=1"},    {"-v", "name:/x"},
+        {"-v", "/a:x"},         {"--mount", "type=bind,source=/a"},
+        {"--tmpfs", "rel"},     {"--security-opt", "what"},
+        {"--sysctl", "a=b"},    {"--shm-size", "-1"},
+        {"--ipc", "container:x"}, {"--device", "rel"},
+        {"--device-read-bps", "/dev/null"}, {"--oom-score-adj", "5000"},
+        {"--blkio-weight", "5"}, {"--cpuset-cpus", "a"}};
+    for (const auto& options : wrong) {
+        const Ran ran = run(options, "true");
+        EXPECT_EQ(ran.exit_code, 125) << options[0] << " " << options[1] << ": " << ran.err;
+        EXPECT_FALSE(ran.err.empty()) << options[0];
+    }
+}
+
+}  // namespace
+}  // namespace noded::test

@@ -1,0 +1,325 @@
+// See host_options.h. Formats: docker run's reference.
+#include "tools/nodectl/host_options.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+namespace noded::nodectl {
+namespace {
+
+using Rate = schema::RateKind;
+
+std::vector<std::string> split(const std::string& text, char separator) {
+    std::vector<std::string> parts;
+    for (size_t at = 0; at <= text.size();) {
+        const size_t end = std::min(text.find(separator, at), text.size());
+        parts.push_back(text.substr(at, end - at));
+        at = end + 1;
+    }
+    return parts;
+}
+
+Result<int64_t> parse_number(const std::string& text, const std::string& what) {
+    int64_t number = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (error != std::errc{} || stop != end || text.empty())
+        return fail("invalid " + what + " '" + text + "': it is a whole number");
+    return number;
+}
+
+Result<int64_t> bytes_of(const std::string& text, const char* flag) {
+    if (text.empty()) return 0;
+    const auto bytes = parse_bytes(text);
+    if (bytes) return *bytes;
+    return fail("invalid argument \"" + text + "\" for \"--" + flag +
+                "\" flag: " + bytes.error().message);
+}
+
+Result<int64_t> nano_cpus(const std::string& text) {
+    if (text.empty()) return 0;
+    double cpus = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, cpus, std::chars_format::fixed);
+    if (error != std::errc{} || stop != end || !(cpus >= 0 && cpus < 1e6))
+        return fail("invalid argument \"" + text +
+                    "\" for \"--cpus\" flag: it is a number such as 1.5");
+    return std::llround(cpus * 1e9);
+}
+
+template <typename Init>
+void put_texts(const std::vector<std::string>& texts, Init init) {
+    auto list = init(static_cast<unsigned>(texts.size()));
+    for (unsigned i = 0; i < texts.size(); i++) list.set(i, texts[i]);
+}
+
+constexpr const char* kTmpfsOptions = "noexec,nosuid,nodev";
+
+}  // namespace
+
+std::vector<Option> HostOptions::table() {
+    return {
+        {0, "blkio-weight", &blkio_weight, "uint16", "Block IO weight, between 10 and 1000"},
+        {0, "cap-add", &cap_add, "list", "Add Linux capabilities"},
+        {0, "cap-drop", &cap_drop, "list", "Drop Linux capabilities"},
+        {0, "cgroupns", &cgroupns, "string", "Cgroup namespace: private (default) or host"},
+        {0, "cpu-period", &cpu_period, "int", "Limit the CPU CFS period, in microseconds"},
+        {0, "cpu-quota", &cpu_quota, "int", "Limit the CPU CFS quota, in microseconds"},
+        {'c', "cpu-shares", &cpu_shares, "int", "CPU shares (relative weight)"},
+        {0, "cpus", &cpus, "decimal", "Number of CPUs"},
+        {0, "cpuset-cpus", &cpuset_cpus, "string", "CPUs in which to allow execution (0-3, 0,1)"},
+        {0, "cpuset-mems", &cpuset_mems, "string", "MEMs in which to allow execution (0-3, 0,1)"},
+        {0, "device", &devices, "list", "Add a host device: HOST[:CONTAINER[:rwm]]"},
+        {0, "device-read-bps", &device_read_bps, "list", "Limit reads: DEVICE:BYTES per second"},
+        {0, "device-read-iops", &device_read_iops, "list", "Limit reads: DEVICE:COUNT per second"},
+        {0, "device-write-bps", &device_write_bps, "list", "Limit writes: DEVICE:BYTES per second"},
+        {0, "device-write-iops", &device_write_iops, "list",
+         "Limit writes: DEVICE:COUNT per second"},
+        {0, "ipc", &ipc, "string", "IPC namespace: private (default) or host"},
+        {'m', "memory", &memory, "bytes", "Memory limit"},
+        {0, "memory-reservation", &memory_reservation, "bytes", "Memory soft limit"},
+        {0, "memory-swap", &memory_swap, "bytes", "Memory plus swap; -1 for unlimited swap"},
+        {0, "mount", &mounts, "mount", "Attach a file system: type=bind|tmpfs,source=,target="},
+        {0, "oom-kill-disable", &oom_kill_disable, "", "Disable the OOM killer"},
+        {0, "oom-score-adj", &oom_score_adj, "int", "The host's OOM preference (-1000 to 1000)"},
+        {0, "pid", &pid, "string", "PID namespace: private (default) or host"},
+        {0, "pids-limit", &pids_limit, "int", "Limit the number of processes; -1 for unlimited"},
+        {0, "read-only", &read_only, "", "Mount the root file system read-only"},
+        {0, "security-opt", &security_opt, "list",
+         "Security options: seccomp=unconfined, no-new-privileges"},
+        {0, "shm-size", &shm_size, "bytes", "Size of /dev/shm"},
+        {0, "sysctl", &sysctls, "list", "Sysctl options: NAME=VALUE"},
+        {0, "tmpfs", &tmpfs, "list", "Mount a tmpfs directory: PATH[:OPTIONS]"},
+        {0, "ulimit", &ulimits, "list", "Ulimit options: NAME=SOFT[:HARD]"},
+        {0, "uts", &uts, "string", "UTS namespace: private (default) or host"},
+        {'v', "volume", &volumes, "list", "Bind mount a folder or file: HOST:CONTAINER[:ro]"},
+    };
+}
+
+Result<int64_t> parse_bytes(const std::string& text) {
+    double number = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number, std::chars_format::fixed);
+    std::string unit(stop, end);
+    for (char& letter : unit) letter = char(tolower(letter));
+    if (unit.ends_with('b')) unit.pop_back();
+    if (unit.ends_with('i') && unit.size() == 2) unit.pop_back();
+    constexpr std::string_view kUnits = "kmgtp";
+    const size_t power = unit.empty() ? 0 : kUnits.find(unit) + 1;
+    if (error != std::errc{} || number < 0 || unit.size() > 1 ||
+        (!unit.empty() && power == 0))
+        return fail("invalid size: '" + text + "'");
+    const double bytes = std::ldexp(number, int(10 * power));
+    if (bytes >= 9e18) return fail("invalid size: '" + text + "' is more than there can be");
+    return static_cast<int64_t>(bytes);
+}
+
+Result<MountText> parse_volume(const std::string& text) {
+    const auto parts = split(text, ':');
+    if (parts.size() > 3 || parts.empty() || parts[0].empty())
+        return fail("invalid volume specification: '" + text + "'");
+    if (parts.size() == 1 || !parts[0].starts_with('/'))
+        return fail("invalid volume specification: '" + text +
+                    "': this node has no named volumes, give HOST:CONTAINER with absolute paths");
+    MountText mount{"bind", parts[0], parts[1], "rbind", true};
+    if (parts.size() == 2) return mount;
+    for (const std::string& option : split(parts[2], ',')) {
+        if (option == "ro") mount.options += ",ro";
+        else if (option == "nosuid" || option == "nodev" || option == "noexec")
+            mount.options += "," + option;
+        else if (option != "rw" && option != "rprivate" && option != "private")
+            return fail("invalid mode: " + option + ", this node knows ro, rw, nosuid, nodev, "
+                        "noexec and rprivate");
+    }
+    return mount;
+}
+
+Result<MountText> parse_mount(const std::string& text) {
+    MountText mount{"", "", "", "", false};
+    std::string tmpfs_options = kTmpfsOptions;
+    bool read_only = false;
+    for (const std::string& field : split(text, ',')) {
+        const size_t equals = std::min(field.find('='), field.size());
+        const std::string key = field.substr(0, equals);
+        const std::string value = equals < field.size() ? field.substr(equals + 1) : "";
+        if (key == "type") mount.type = value;
+        else if (key == "source" || key == "src") mount.source = value;
+        else if (key == "target" || key == "dst" || key == "destination") mount.target = value;
+        else if (key == "readonly" || key == "ro")
+            read_only = value.empty() || value == "true" || value == "1";
+        else if (key == "tmpfs-size")
+            tmpfs_options += ",size=" + std::to_string(TRY(parse_bytes(value)));
+        else if (key == "tmpfs-mode") tmpfs_options += ",mode=" + value;
+        else if (key == "bind-propagation" && (value == "rprivate" || value == "private")) continue;
+        else if (key == "bind-nonrecursive") mount.options += ",bind";
+        else
+            return fail("invalid argument \"" + text + "\" for \"--mount\" flag: unexpected key '" +
+                        field + "'");
+    }
+    if (mount.target.empty())
+        return fail("invalid argument \"" + text + "\" for \"--mount\" flag: target is required");
+    if (mount.type.empty() || mount.type == "volume")
+        return fail("invalid argument \"" + text + "\" for \"--mount\" flag: this node has no "
+                    "volumes, say type=bind or type=tmpfs");
+    if (mount.type == "tmpfs" && !mount.source.empty())
+        return fail("invalid argument \"" + text +
+                    "\" for \"--mount\" flag: a tmpfs has no source");
+    mount.options = (mount.type == "tmpfs" ? tmpfs_options : "rbind" + mount.options) +
+                    (read_only ? ",ro" : "");
+    return mount;
+}
+
+bool HostOptions::any() const {
+    const bool list = !device_read_bps.empty() || !device_write_bps.empty() ||
+                      !device_read_iops.empty() || !device_write_iops.empty() ||
+                      !ulimits.empty() || !devices.empty() || !cap_add.empty() ||
+                      !cap_drop.empty() || !security_opt.empty() || !tmpfs.empty() ||
+                      !volumes.empty() || !mounts.empty() || !sysctls.empty();
+    const bool text = !memory.empty() || !memory_reservation.empty() || !memory_swap.empty() ||
+                      !cpus.empty() || !cpuset_cpus.empty() || !cpuset_mems.empty() ||
+                      !shm_size.empty() || !ipc.empty() || !pid.empty() || !uts.empty() ||
+                      !cgroupns.empty();
+    return list || text || oom_kill_disable || read_only || oom_score_adj || cpu_shares ||
+           cpu_quota || cpu_period || pids_limit || blkio_weight;
+}
+
+Status HostOptions::fill_rates(schema::Resources::Builder out) const {
+    struct Kind {
+        const std::vector<std::string>* texts;
+        Rate kind;
+        bool bytes;
+    };
+    const Kind kinds[] = {{&device_read_bps, Rate::READ_BPS, true},
+                          {&device_write_bps, Rate::WRITE_BPS, true},
+                          {&device_read_iops, Rate::READ_IOPS, false},
+                          {&device_write_iops, Rate::WRITE_IOPS, false}};
+    size_t count = 0;
+    for (const Kind& kind : kinds) count += kind.texts->size();
+    auto list = out.initRates(static_cast<unsigned>(count));
+    unsigned at = 0;
+    for (const Kind& kind : kinds) {
+        for (const std::string& text : *kind.texts) {
+            const size_t colon = text.rfind(':');
+            if (colon == std::string::npos || colon == 0)
+                return fail("bad format: " + text + ", a rate is DEVICE:RATE");
+            const std::string rate = text.substr(colon + 1);
+            const int64_t value =
+                kind.bytes ? TRY(parse_bytes(rate)) : TRY(parse_number(rate, "rate"));
+            if (value < 0) return fail("invalid rate for device: " + text);
+            list[at].setDevice(text.substr(0, colon));
+            list[at].setKind(kind.kind);
+            list[at++].setRate(static_cast<uint64_t>(value));
+        }
+    }
+    return {};
+}
+
+Status HostOptions::fill_resources(schema::Resources::Builder out) const {
+    out.setMemoryBytes(TRY(bytes_of(memory, "memory")));
+    out.setMemoryReservationBytes(TRY(bytes_of(memory_reservation, "memory-reservation")));
+    out.setMemorySwapBytes(memory_swap == "-1" ? -1 : TRY(bytes_of(memory_swap, "memory-swap")));
+    out.setOomKillDisable(oom_kill_disable);
+    out.setNanoCpus(TRY(nano_cpus(cpus)));
+    out.setCpuShares(cpu_shares.value_or(0));
+    out.setCpuQuotaUs(cpu_quota.value_or(0));
+    out.setCpuPeriodUs(cpu_period.value_or(0));
+    out.setCpusetCpus(cpuset_cpus);
+    out.setCpusetMems(cpuset_mems);
+    out.setPidsLimit(pids_limit.value_or(0));
+    const int64_t weight = blkio_weight.value_or(0);
+    if (weight < 0 || weight > 1000) return fail("Range of blkio weight is from 10 to 1000");
+    out.setBlkioWeight(static_cast<uint16_t>(weight));
+    return fill_rates(out);
+}
+
+Status HostOptions::fill_rights(schema::HostOptions::Builder out) const {
+    put_texts(cap_add, [&](unsigned n) { return out.initCapAdd(n); });
+    put_texts(cap_drop, [&](unsigned n) { return out.initCapDrop(n); });
+    for (const std::string& option : security_opt) {
+        if (option == "no-new-privileges" || option == "no-new-privileges=true" ||
+            option == "no-new-privileges:true")
+            out.setNoNewPrivileges(true);
+        else if (option == "seccomp=unconfined" || option == "seccomp:unconfined")
+            out.setSeccompUnconfined(true);
+        else if (option != "no-new-privileges=false")
+            return fail("invalid --security-opt: \"" + option +
+                        "\": this node knows seccomp=unconfined and no-new-privileges");
+    }
+    auto list = out.initUlimits(static_cast<unsigned>(ulimits.size()));
+    for (unsigned i = 0; i < ulimits.size(); i++) {
+        const size_t equals = ulimits[i].find('=');
+        if (equals == std::string::npos)
+            return fail("invalid ulimit argument: " + ulimits[i] + ", it is NAME=SOFT[:HARD]");
+        const auto values = split(ulimits[i].substr(equals + 1), ':');
+        if (values.size() > 2) return fail("too many limit value arguments - " + ulimits[i]);
+        list[i].setName(ulimits[i].substr(0, equals));
+        list[i].setSoft(TRY(parse_number(values[0], "ulimit")));
+        list[i].setHard(TRY(parse_number(values.back(), "ulimit")));
+    }
+    auto settings = out.initSysctls(static_cast<unsigned>(sysctls.size()));
+    for (unsigned i = 0; i < sysctls.size(); i++) {
+        const size_t equals = sysctls[i].find('=');
+        if (equals == std::string::npos)
+            return fail("invalid sysctl '" + sysctls[i] + "': it is NAME=VALUE");
+        settings[i].setKey(sysctls[i].substr(0, equals));
+        settings[i].setValue(sysctls[i].substr(equals + 1));
+    }
+    return {};
+}
+
+Status HostOptions::fill_devices(schema::HostOptions::Builder out) const {
+    auto list = out.initDevices(static_cast<unsigned>(devices.size()));
+    for (unsigned i = 0; i < devices.size(); i++) {
+        const auto parts = split(devices[i], ':');
+        if (parts.size() > 3) return fail("invalid device specification: " + devices[i]);
+        const bool rights_second = parts.size() == 2 && !parts[1].starts_with('/');
+        list[i].setHostPath(parts[0]);
+        list[i].setContainerPath(parts.size() > 1 && !rights_second ? parts[1] : parts[0]);
+        list[i].setPermissions(parts.size() == 3 ? parts[2] : rights_second ? parts[1] : "rwm");
+    }
+    return {};
+}
+
+Status HostOptions::fill_mounts(schema::HostOptions::Builder out) const {
+    std::vector<MountText> all;
+    for (const std::string& text : volumes) all.push_back(TRY(parse_volume(text)));
+    for (const std::string& text : mounts) all.push_back(TRY(parse_mount(text)));
+    for (const std::string& text : tmpfs) {
+        const size_t colon = std::min(text.find(':'), text.size());
+        const std::string more = colon < text.size() ? "," + text.substr(colon + 1) : "";
+        all.push_back({"tmpfs", "", text.substr(0, colon), kTmpfsOptions + more, false});
+    }
+    auto list = out.initMounts(static_cast<unsigned>(all.size()));
+    for (unsigned i = 0; i < all.size(); i++) {
+        list[i].setType(all[i].type);
+        list[i].setSource(all[i].source);
+        list[i].setTarget(all[i].target);
+        list[i].setOptions(all[i].options);
+        list[i].setMakeSource(all[i].make_source);
+    }
+    return {};
+}
+
+Status HostOptions::fill(schema::ContainerSpec::Builder spec) const {
+    if (!any()) return {};
+    auto out = spec.initOptions();
+    TRY_STATUS(fill_resources(out.initResources()));
+    TRY_STATUS(fill_rights(out));
+    TRY_STATUS(fill_devices(out));
+    TRY_STATUS(fill_mounts(out));
+    const int64_t score = oom_score_adj.value_or(0);
+    if (score < -1000 || score > 1000)
+        return fail("Invalid value " + std::to_string(score) +
+                    ", range for oom score adj is [-1000, 1000]");
+    out.setOomScoreAdj(static_cast<int32_t>(score));
+    out.setReadOnly(read_only);
+    out.setShmBytes(TRY(bytes_of(shm_size, "shm-size")));
+    out.setIpcMode(ipc);
+    out.setPidMode(pid);
+    out.setUtsMode(uts);
+    out.setCgroupnsMode(cgroupns);
+    return {};
+}
+
+}  // namespace noded::nodectl
