@@ -45,13 +45,15 @@ public:
     void emit(uint64_t type, Bytes payload) override {
         if (rejected_) return;
         if (events_.size() == limits::events_per_command_max) {
-            return reject({kRejectLimit, "the command would cause more than " +
-                                  std::to_string(limits::events_per_command_max) + " events"});
+            return reject({kRejectLimit,
+                           "the command would cause more than " +
+                               std::to_string(limits::events_per_command_max) + " events"});
         }
         bytes_ += payload.size();
         if (bytes_ > limits::command_events_bytes_max) {
-            return reject({kRejectLimit, "the command would cause events of more than " +
-                                  std::to_string(limits::command_events_bytes_max) + " bytes"});
+            return reject({kRejectLimit,
+                           "the command would cause events of more than " +
+                               std::to_string(limits::command_events_bytes_max) + " bytes"});
         }
         CHECK_MSG(payload.size() % kWordSize == 0, "a payload is a whole number of words");
         events_.push_back({next_seq_ + events_.size(), command_.time_ns, type, command_.cause_seq,

@@ -14,11 +14,9 @@ void Pipeline::submit(Command command, ReplyTo to) {
     const size_t queued_max =
         is_client ? limits::commands_queued_max : limits::proposals_queued_max;
     if (is_client && queue_.size() >= queued_max) {
-        return to({false,
-                   false,
-                   0,
-                   0,
-                   {kRejectBusy, "the node has too many commands waiting; try again"}});
+        Reply refused;
+        refused.rejection = {kRejectBusy, "the node has too many commands waiting; try again"};
+        return to(refused);
     }
     CHECK_MSG(queue_.size() < queued_max, "plugins propose faster than the log takes it");
     queue_.push_back({std::move(command), std::move(to)});
@@ -82,7 +80,7 @@ void Pipeline::refuse_for_lack_of_room(Queued next, const Error& error,
     if (next.command.origin == Command::Origin::proposal) return waiting.push_back(std::move(next));
     Reply refused;
     refused.rejection = {kRejectLimit, "the node takes no commands now: " + error.message +
-                                "; free disk space in the state directory"};
+                                           "; free disk space in the state directory"};
     if (next.to) batch_.answers.push_back({std::move(next.to), std::move(refused)});
 }
 

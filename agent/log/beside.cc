@@ -31,12 +31,6 @@ public:
     void sync(SyncDone&) override { CHECK_MSG(false, "the past is never written"); }
 
     Status read(uint64_t first, const EachRecord& each) override {
-        if (first < oldest_seq()) {
-            return std::unexpected(Error{ENOENT, "event " + std::to_string(first) +
-                                                     " is no longer in the log, the oldest is " +
-                                                     std::to_string(oldest_seq())});
-        }
-        if (first > last_) return {};
         return read_segments(storage_, log_id_, segments_, first, last_, each);
     }
 

@@ -132,11 +132,17 @@ Result<bool> read_batch(Bytes batch, const BatchHeader& header, const Place& pla
 
 Status read_segments(Storage& storage, uint64_t log_id, std::vector<SegmentInfo>& segments,
                      uint64_t first, uint64_t last, const EachRecord& each) {
+    const uint64_t oldest = segments.empty() ? last + 1 : segments.front().first_seq;
+    if (first < oldest) {
+        return std::unexpected(Error{ENOENT, "event " + std::to_string(first) +
+                                                 " is no longer in the log, the oldest is " +
+                                                 std::to_string(oldest)});
+    }
+    if (first > last) return {};
     auto segment = std::upper_bound(
         segments.begin(), segments.end(), first,
         [](uint64_t seq, const SegmentInfo& info) { return seq < info.first_seq; });
-    CHECK_MSG(segment != segments.begin(),
-              "the caller checked that the oldest record is not younger");
+    CHECK(segment != segments.begin());
     for (--segment; segment != segments.end() && segment->first_seq <= last; ++segment) {
         const bool sealed = segment + 1 != segments.end();
         const uint64_t end = sealed ? (segment + 1)->first_seq - 1 : last;

@@ -28,8 +28,8 @@ private:
 Result<bool> read_batch(Bytes batch, const BatchHeader& header, const Place& place, uint64_t offset,
                         uint64_t first, const EachRecord& each);
 
-/// The records first <= seq <= last of `segments`, which hold them all and are all sealed but the
-/// last one. Remembers in their indexes where it passed.
+/// The records first <= seq <= last of `segments`, which are all sealed but the last one; ENOENT if
+/// `first` is older than what they hold. Remembers in their indexes where it passed.
 Status read_segments(Storage& storage, uint64_t log_id, std::vector<SegmentInfo>& segments,
                      uint64_t first, uint64_t last, const EachRecord& each);
 

@@ -200,12 +200,6 @@ Status LogWriter::make_next(uint64_t segment_bytes) {
 }
 
 Status LogWriter::read(uint64_t first, const EachRecord& each) {
-    if (first < oldest_seq()) {
-        return std::unexpected(Error{ENOENT, "event " + std::to_string(first) +
-                                                 " is no longer in the log, the oldest is " +
-                                                 std::to_string(oldest_seq())});
-    }
-    if (first > durable_seq_) return {};
     return read_segments(storage_, log_id_, segments_, first, durable_seq_, each);
 }
 

@@ -31,18 +31,11 @@ std::string joined(const Words& words) {
     return line;
 }
 
-/// One node for all tests of this file; each test removes what it made.
-struct BadInput : testing::Test {
+struct BadInput : SharedNodeTest {
     static void SetUpTestSuite() {
-        node = new TestNode;
-        node->start();
-        node->import_busybox();
+        SharedNodeTest::SetUpTestSuite();
         started_as = node->pid();
         store_before = store();
-    }
-    static void TearDownTestSuite() {
-        delete node;
-        node = nullptr;
     }
     /// Nothing is left and the same noded still works.
     void TearDown() override {
@@ -81,11 +74,9 @@ struct BadInput : testing::Test {
         return path;
     }
 
-    static TestNode* node;
     static pid_t started_as;
     static std::set<std::string> store_before;
 };
-TestNode* BadInput::node = nullptr;
 pid_t BadInput::started_as = -1;
 std::set<std::string> BadInput::store_before;
 

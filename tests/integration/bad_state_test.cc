@@ -228,6 +228,15 @@ struct SmallDisk {
     std::string dir = "/tmp/noded-disk-XXXXXX";
 };
 
+/// A node with its state on that disk, and segments that fit there; the arguments that start it.
+Words start_on(TestNode& node, const SmallDisk& disk) {
+    std::ofstream(node.dir() + "/config.json") << R"({"logSegmentBytes": 8388608})";
+    const Words where = {"--config", node.dir() + "/config.json", "--state-dir", disk.dir};
+    node.start(where);
+    node.import_busybox();
+    return where;
+}
+
 /// Tags and untags until that is refused; the sentence, or empty if that never happens.
 std::string exhaust_log(const TestNode& node) {
     nodectl::Session session("unix:" + node.runtime_dir() + "/noded.sock");
@@ -249,10 +258,7 @@ std::string exhaust_log(const TestNode& node) {
 TEST(FullDisk, refuses_commands_while_containers_and_reads_go_on_and_recovers) {
     SmallDisk disk("size=64m,mode=0711");
     TestNode node;
-    std::ofstream(node.dir() + "/config.json") << R"({"logSegmentBytes": 8388608})";
-    const Words where = {"--config", node.dir() + "/config.json", "--state-dir", disk.dir};
-    node.start(where);
-    node.import_busybox();
+    const Words where = start_on(node, disk);
     const std::string id = node.ok({"run", "-d", "--name", "up", "busybox", "sh", "-c",
                                     "i=0; while :; do sleep 0.05; seq 1000; i=$((i+1)); "
                                     "echo $i > /dev/shm/beat; done"});
@@ -307,10 +313,7 @@ TEST(FullDisk, refuses_commands_while_containers_and_reads_go_on_and_recovers) {
 TEST(FullDisk, an_exit_that_happens_then_is_recorded_when_there_is_room) {
     SmallDisk disk("size=64m,mode=0711");
     TestNode node;
-    std::ofstream(node.dir() + "/config.json") << R"({"logSegmentBytes": 8388608})";
-    const Words where = {"--config", node.dir() + "/config.json", "--state-dir", disk.dir};
-    node.start(where);
-    node.import_busybox();
+    start_on(node, disk);
     const std::string id = node.ok({"run", "-d", "--name", "cc", "busybox", "sh", "-c",
                                     "while [ ! -e /dev/shm/end ]; do sleep 0.05; done; exit 5"});
     const std::string pid = node.ok({"inspect", "-f", "{{.State.Pid}}", "cc"});
@@ -331,10 +334,7 @@ TEST(FullDisk, an_exit_that_happens_then_is_recorded_when_there_is_room) {
 TEST(FullDisk, an_import_that_does_not_fit_leaves_nothing_and_says_so) {
     SmallDisk disk("size=48m,mode=0711");
     TestNode node;
-    std::ofstream(node.dir() + "/config.json") << R"({"logSegmentBytes": 8388608})";
-    const Words where = {"--config", node.dir() + "/config.json", "--state-dir", disk.dir};
-    node.start(where);
-    node.import_busybox();
+    const Words where = start_on(node, disk);
     const std::string big = node.dir() + "/big";
     fs::create_directory(big);
     std::ofstream(big + "/file") << std::string(60 << 20, 'x');

@@ -30,8 +30,8 @@ std::vector<std::string> lines_of(const std::string& text) {
     return lines;
 }
 
-/// One node for all tests of this file; each test removes what it made.
-struct ImageTest : testing::Test {
+/// Images are what is tested: the node begins without one.
+struct ImageTest : SharedNodeTest {
     static void SetUpTestSuite() {
         node = new TestNode;
         node->start();
@@ -39,10 +39,6 @@ struct ImageTest : testing::Test {
         const Ran made = run_program({built("ops/busybox-rootfs"), path});
         ASSERT_EQ(made.exit_code, 0) << made.err;
         rootfs = read_text(path);
-    }
-    static void TearDownTestSuite() {
-        delete node;
-        node = nullptr;
     }
     void TearDown() override {
         if (!node->running()) node->start();
@@ -79,10 +75,8 @@ struct ImageTest : testing::Test {
         return node->ok(all);
     }
 
-    static TestNode* node;
     static std::string rootfs;
 };
-TestNode* ImageTest::node = nullptr;
 std::string ImageTest::rootfs;
 
 // ------------------------------------------------------------------------------ import and load

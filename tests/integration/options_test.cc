@@ -9,29 +9,14 @@
 namespace noded::test {
 namespace {
 
-/// One node for all tests of this file; each test removes what it made.
-struct OptionsTest : testing::Test {
-    static void SetUpTestSuite() {
-        node = new TestNode;
-        node->start();
-        node->import_busybox();
-    }
-    static void TearDownTestSuite() {
-        delete node;
-        node = nullptr;
-    }
-    void TearDown() override { node->expect_nothing_left(); }
-
+struct OptionsTest : SharedNodeTest {
     static Ran run(std::vector<std::string> options, const std::string& script) {
         std::vector<std::string> all = {"run", "--rm"};
         all.insert(all.end(), options.begin(), options.end());
         all.insert(all.end(), {"busybox", "sh", "-c", script});
         return node->nodectl(all);
     }
-
-    static TestNode* node;
 };
-TestNode* OptionsTest::node = nullptr;
 
 TEST_F(OptionsTest, rights_and_limits_of_a_process_are_those_that_were_asked_for) {
     const Ran ran = run({"--cap-drop", "ALL", "--cap-add", "net_admin", "--ulimit", "nofile=64:128",

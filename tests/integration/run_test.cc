@@ -6,22 +6,7 @@
 namespace noded::test {
 namespace {
 
-/// One node for all tests of this file; each test removes what it made.
-struct RunTest : testing::Test {
-    static void SetUpTestSuite() {
-        node = new TestNode;
-        node->start();
-        node->import_busybox();
-    }
-    static void TearDownTestSuite() {
-        delete node;
-        node = nullptr;
-    }
-    void TearDown() override { node->expect_nothing_left(); }
-
-    static TestNode* node;
-};
-TestNode* RunTest::node = nullptr;
+using RunTest = SharedNodeTest;
 
 TEST_F(RunTest, prints_what_the_container_prints_and_returns_its_exit_code) {
     const Ran ran =

@@ -5,6 +5,7 @@
 // directories.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <sys/types.h>
 
 #include <string>
@@ -83,6 +84,22 @@ private:
     std::string dir_;
     pid_t pid_ = -1;
     std::string mounts_before_;
+};
+
+/// One node with busybox for all tests of a file; each test removes what it made.
+struct SharedNodeTest : testing::Test {
+    static void SetUpTestSuite() {
+        node = new TestNode;
+        node->start();
+        node->import_busybox();
+    }
+    static void TearDownTestSuite() {
+        delete node;
+        node = nullptr;
+    }
+    void TearDown() override { node->expect_nothing_left(); }
+
+    inline static TestNode* node = nullptr;
 };
 
 /// The file of a data dependency of the test: "agent/noded".

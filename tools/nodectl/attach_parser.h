@@ -14,8 +14,8 @@ namespace noded::nodectl {
 
 class AttachParser {
 public:
-    /// Pieces of stdout_data and stderr_data; exactly one call for `exit`, with the bytes of
-    /// AttachExit.
+    /// Pieces of stdout_data and stderr_data; exactly one call for `exit`, which begins with the
+    /// bytes of AttachExit.
     using Sink = std::function<void(AttachKind, std::string_view)>;
 
     Status feed(std::string_view bytes, const Sink& sink);
