@@ -59,7 +59,9 @@ TEST_F(Snapshots, hold_the_state_that_a_killed_node_had) {
     const std::string containers = node_.ok({"ps", "-a", "--format", "{{.ID}} {{.Names}}"});
     node_.kill();
     start();
-    EXPECT_NE(node_.ok({"plugin", "inspect", "--format", "{{.SnapshotSeq}}", "container"}), "0");
+    for (const char* plugin : {"storage", "container"})
+        EXPECT_NE(node_.ok({"plugin", "inspect", "--format", "{{.SnapshotSeq}}", plugin}), "0")
+            << node_.diagnostics();
     EXPECT_EQ(node_.ok({"images", "--format", "{{.ID}} {{.Tag}}"}), images);
     EXPECT_EQ(node_.ok({"ps", "-a", "--format", "{{.ID}} {{.Names}}"}), containers);
     EXPECT_EQ(node_.ok({"inspect", "--format", "{{.State.Status}}", "kept"}), "running");
