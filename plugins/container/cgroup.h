@@ -80,6 +80,8 @@ private:
     Status limit_memory(std::string_view id, const Resources& resources) const;
     Status limit_cpu(std::string_view id, const Resources& resources) const;
     Status limit_io(std::string_view id, const Resources& resources) const;
+    Status limit_cpuset(std::string_view id, const std::string& what, const std::string& file,
+                        const std::string& asked) const;
 
     std::shared_ptr<Sys> sys_;
     std::string node_;

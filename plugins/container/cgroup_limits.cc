@@ -123,16 +123,24 @@ Status Cgroups::limit(std::string_view id, const Resources& asked) const {
     if (asked.pids_limit > 0)
         TRY_STATUS(set(id, "pids", "pids.max", "pids.max", std::to_string(asked.pids_limit)));
     if (!asked.wants_cpuset()) return {};
-    // A v1 group has no CPUs and no memory until both are written.
-    for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
-        const bool cpus = std::string_view(file) == "cpuset.cpus";
-        std::string list = cpus ? asked.cpuset_cpus : asked.cpuset_mems;
-        for (const Hierarchy& hierarchy : hierarchies_)
-            if (list.empty() && hierarchy.name == "cpuset")
-                list = TRY(sys_->read_file(hierarchy.mount + "/" + file));
-        if (!list.empty()) TRY_STATUS(set(id, "cpuset", file, file, list));
+    TRY_STATUS(limit_cpuset(id, "CPUs", "cpuset.cpus", asked.cpuset_cpus));
+    return limit_cpuset(id, "memory nodes", "cpuset.mems", asked.cpuset_mems);
+}
+
+/// A v1 group has no CPUs and no memory until both are written: what was not asked for is all.
+Status Cgroups::limit_cpuset(std::string_view id, const std::string& what, const std::string& file,
+                             const std::string& asked) const {
+    std::string all;
+    for (const Hierarchy& hierarchy : hierarchies_) {
+        if (hierarchy.name == "cpuset") all = TRY(sys_->read_file(hierarchy.mount + "/" + file));
     }
-    return {};
+    while (all.ends_with('\n')) all.pop_back();
+    const std::string& list = asked.empty() ? all : asked;
+    if (list.empty()) return {};
+    const Status written = set(id, "cpuset", file, file, list);
+    if (written || written.error().code != ERANGE) return written;
+    return fail("Requested " + what + " are not available - requested " + list +
+                (all.empty() ? "" : ", available: " + all));
 }
 
 }  // namespace noded::container

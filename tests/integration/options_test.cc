@@ -121,6 +121,9 @@ TEST_F(OptionsTest, what_cannot_be_is_refused_with_a_sentence_and_125) {
         EXPECT_EQ(ran.exit_code, 125) << options[0] << " " << options[1] << ": " << ran.err;
         EXPECT_FALSE(ran.err.empty()) << options[0];
     }
+    const Ran ran = run({"--cpuset-cpus", "99"}, "true");
+    EXPECT_NE(ran.err.find("Requested CPUs are not available - requested 99"), std::string::npos)
+        << ran.err;
 }
 
 }  // namespace
