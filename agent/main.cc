@@ -5,7 +5,6 @@
 // at any instant takes the same way.
 #include <grp.h>
 #include <malloc.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -31,6 +30,7 @@
 #include "agent/host/host.h"
 #include "agent/host/plugin_watch.h"
 #include "agent/limits.h"
+#include "agent/log/file_lock.h"
 #include "agent/log/log.h"
 #include "agent/log/snapshot.h"
 #include "agent/log/storage_file.h"
@@ -150,7 +150,7 @@ Result<Fd> lock_runtime(const Config& config) {
     char owner[PATH_MAX];
     const ssize_t size = pread(lock.get(), owner, sizeof owner, 0);
     const std::string before(owner, size > 0 ? static_cast<size_t>(size) : 0);
-    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0 ||
+    if (!lock_exclusive(lock.get()) ||
         (!before.empty() && before != config.state_dir)) {
         return fail("the runtime directory " + config.runtime_dir +
                     " belongs to the node with the state directory " + before +

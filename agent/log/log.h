@@ -108,7 +108,7 @@ struct LogOptions {
 Result<std::unique_ptr<Log>> open_log(Storage& storage, std::string* notice,
                                       const LogOptions& options = {});
 
-/// For tools, while no noded writes: reads the log in `storage` from `first` (0: the oldest)
+/// For tools: reads the log in `storage` from `first` (0: the oldest)
 /// without changing anything. A torn tail is told in `notice` and left alone; damage fails as in
 /// open_log.
 Status read_log(Storage& storage, uint64_t first, const EachRecord& each, std::string* notice);

@@ -18,16 +18,6 @@ constexpr size_t kSnapshotsKept = 2;
 
 std::string snapshot_name(uint64_t seq) { return numbered_name(kSnapshotPrefix, seq); }
 
-/// Seqs of the snapshots that are there, newest first.
-Result<std::vector<uint64_t>> find_snapshots(Storage& storage) {
-    std::vector<uint64_t> seqs;
-    for (const std::string& name : TRY(storage.list())) {
-        if (const auto seq = number_in_name(name, kSnapshotPrefix)) seqs.push_back(*seq);
-    }
-    std::sort(seqs.begin(), seqs.end(), std::greater<>());
-    return seqs;
-}
-
 /// Collects the body and writes it chunk by chunk, from block 1 on.
 class SnapshotWriter {
 public:
@@ -97,7 +87,14 @@ class SnapshotReader {
 public:
     explicit SnapshotReader(File& file) : file_(file), buffer_(kChunk), end_(file.size()) {}
 
+    /// Errors begin with the place in the file.
     Result<SnapshotHeader> header(uint64_t seq) {
+        auto header = read_header(seq);
+        if (!header) return context(header.error(), "at byte 0");
+        return header;
+    }
+
+    Result<SnapshotHeader> read_header(uint64_t seq) {
         if (end_ < kBlock || end_ % kBlock != 0) return fail("its size is impossible");
         const auto block = buffer_.span(0, kBlock);
         if (TRY(file_.read_at(0, block)) < kBlock) return fail("it is cut short");
@@ -137,6 +134,13 @@ public:
     }
 
     Result<Snapshot::Section> section() {
+        const uint64_t at = offset_ - (filled_ - used_);
+        auto section = read_section();
+        if (!section) return context(section.error(), "at byte " + std::to_string(at));
+        return section;
+    }
+
+    Result<Snapshot::Section> read_section() {
         SectionHeader header;
         TRY_STATUS(get({reinterpret_cast<uint8_t*>(&header), sizeof header}));
         if (header.name_bytes > limits::plugin_name_bytes_max || header.data_bytes > end_ ||
@@ -180,19 +184,8 @@ private:
     uint32_t crc_ = 0;
 };
 
-Result<Snapshot> load_snapshot(Storage& storage, uint64_t seq) {
-    const auto file = TRY(storage.open(snapshot_name(seq)));
-    SnapshotReader reader(*file);
-    const SnapshotHeader header = TRY(reader.header(seq));
-    Snapshot snapshot{seq, {}};
-    for (uint32_t i = 0; i < header.sections; ++i)
-        snapshot.sections.push_back(TRY(reader.section()));
-    if (TRY(reader.body_crc()) != header.body_crc) return fail("its checksum does not match");
-    return snapshot;
-}
-
 Status remove_older(Storage& storage) {
-    const auto seqs = TRY(find_snapshots(storage));
+    const auto seqs = TRY(list_snapshots(storage));
     for (size_t i = kSnapshotsKept; i < seqs.size(); ++i)
         TRY_STATUS(storage.remove(snapshot_name(seqs[i])));
     return {};
@@ -214,6 +207,29 @@ const Snapshot::Section* Snapshot::find(std::string_view name) const {
         if (section.name == name) return &section;
     }
     return nullptr;
+}
+
+Result<std::vector<uint64_t>> list_snapshots(Storage& storage) {
+    std::vector<uint64_t> seqs;
+    for (const std::string& name : TRY(storage.list())) {
+        if (const auto seq = number_in_name(name, kSnapshotPrefix)) seqs.push_back(*seq);
+    }
+    std::sort(seqs.begin(), seqs.end(), std::greater<>());
+    return seqs;
+}
+
+Result<Snapshot> load_snapshot(Storage& storage, uint64_t seq) {
+    const auto file = TRY(storage.open(snapshot_name(seq)));
+    SnapshotReader reader(*file);
+    const SnapshotHeader header = TRY(reader.header(seq));
+    Snapshot snapshot{seq, {}};
+    for (uint32_t i = 0; i < header.sections; ++i)
+        snapshot.sections.push_back(TRY(reader.section()));
+    if (TRY(reader.body_crc()) != header.body_crc) {
+        return fail("at byte " + std::to_string(kBlock) +
+                    ": the checksum of what follows from there does not match");
+    }
+    return snapshot;
 }
 
 Status write_snapshot(Storage& storage, uint64_t seq, std::span<const SnapshotSection> sections) {
@@ -241,7 +257,7 @@ Status write_snapshot(Storage& storage, uint64_t seq, std::span<const SnapshotSe
 Result<std::optional<Snapshot>> load_newest_snapshot(Storage& storage, std::string* notice) {
     CHECK(notice != nullptr);
     notice->clear();
-    for (const uint64_t seq : TRY(find_snapshots(storage))) {
+    for (const uint64_t seq : TRY(list_snapshots(storage))) {
         auto snapshot = load_snapshot(storage, seq);
         if (snapshot) return std::move(*snapshot);
         if (!notice->empty()) *notice += "; ";

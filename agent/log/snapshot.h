@@ -33,6 +33,13 @@ struct Snapshot {
 /// only the two newest are kept.
 Status write_snapshot(Storage& storage, uint64_t seq, std::span<const SnapshotSection> sections);
 
+/// Seqs of the snapshots that are there, valid or not, newest first.
+Result<std::vector<uint64_t>> list_snapshots(Storage& storage);
+
+/// That one, checked to the last byte. The error says at which byte what is wrong, without the
+/// name.
+Result<Snapshot> load_snapshot(Storage& storage, uint64_t seq);
+
 /// The newest valid snapshot, or none. Invalid newer ones are passed over and told in `notice`
 /// (empty otherwise).
 Result<std::optional<Snapshot>> load_newest_snapshot(Storage& storage, std::string* notice);

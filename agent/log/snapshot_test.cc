@@ -115,7 +115,7 @@ TEST(LogSnapshot, under_a_wrong_name_is_passed_over) {
         storage.rename(numbered_name(kSnapshotPrefix, 20), numbered_name(kSnapshotPrefix, 30)));
     std::string notice;
     EXPECT_FALSE(load(storage, &notice));
-    EXPECT_EQ(notice, "snapshot-000000000000001e is passed over: it is of seq 20");
+    EXPECT_EQ(notice, "snapshot-000000000000001e is passed over: at byte 0: it is of seq 20");
 }
 
 TEST(LogSnapshot, full_disk_leaves_the_old_one_and_the_rest_is_cleared_next_time) {

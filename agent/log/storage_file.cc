@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 
 #include "agent/base/check.h"
 #include "agent/base/fd.h"
+#include "agent/log/file_lock.h"
 #include "agent/log/aligned.h"
 
 namespace noded::log {
@@ -242,12 +242,15 @@ void FileStorage::complete(int32_t result, bool more) {
     std::exchange(prepared_, nullptr)->written(std::move(status));
 }
 
+/// Whoever reads, or writes only what is left to it, keeps nobody out.
+enum class Lock { none, exclusive };
+
 Result<std::unique_ptr<Storage>> open_directory(reactor::Reactor* reactor,
-                                                const std::string& directory, int lock) {
+                                                const std::string& directory, Lock lock) {
     auto fd =
         std::make_shared<const Fd>(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd->valid()) return fail_errno(errno, "open " + directory);
-    if (flock(fd->get(), lock | LOCK_NB) != 0) {
+    if (lock == Lock::exclusive && !lock_exclusive(fd->get())) {
         return fail_errno(errno, "lock " + directory + ", which another process has open");
     }
     return std::make_unique<FileStorage>(reactor, directory, std::move(fd));
@@ -260,16 +263,16 @@ Result<std::unique_ptr<Storage>> open_file_storage(reactor::Reactor& reactor,
     if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
         return fail_errno(errno, "make " + directory);
     }
-    return open_directory(&reactor, directory, LOCK_EX);
+    return open_directory(&reactor, directory, Lock::exclusive);
 }
 
 Result<std::unique_ptr<Storage>> open_file_storage_beside(reactor::Reactor& reactor,
                                                           const std::string& directory) {
-    return open_directory(&reactor, directory, LOCK_UN);
+    return open_directory(&reactor, directory, Lock::none);
 }
 
 Result<std::unique_ptr<Storage>> open_file_storage_read_only(const std::string& directory) {
-    return open_directory(nullptr, directory, LOCK_SH);
+    return open_directory(nullptr, directory, Lock::none);
 }
 
 }  // namespace noded::log

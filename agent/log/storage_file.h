@@ -3,7 +3,7 @@
 //
 // Made once by main for the log's directory. All calls but write_durable and prepare_zeroed may
 // come from any thread (snapshots are written on the offload lane). The directory is locked while
-// the storage exists.
+// a storage that writes exists.
 #pragma once
 
 #include "agent/log/storage.h"
@@ -21,8 +21,8 @@ Result<std::unique_ptr<Storage>> open_file_storage(reactor::Reactor& reactor,
 Result<std::unique_ptr<Storage>> open_file_storage_beside(reactor::Reactor& reactor,
                                                           const std::string& directory);
 
-/// For tools: reads only, while no noded has the directory open. Everything that writes fails with
-/// EROFS.
+/// For tools: reads only, also beside a noded that writes; what is read then may be a moment old,
+/// and a write under way may be seen in part. Everything that writes fails with EROFS.
 Result<std::unique_ptr<Storage>> open_file_storage_read_only(const std::string& directory);
 
 }  // namespace noded::log

@@ -1,101 +1,24 @@
 // See dynamic_json.h.
 #include "tools/nodectl/dynamic_json.h"
 
-#include <capnp/schema.capnp.h>
-
-#include "agent/base/bytes.h"
-
 namespace noded::nodectl {
-namespace {
-
-Json value_json(const capnp::DynamicValue::Reader& value, const capnp::Type& type) {
-    using Value = capnp::DynamicValue;
-    switch (value.getType()) {
-        case Value::UNKNOWN:
-        case Value::VOID:
-        case Value::CAPABILITY:
-        case Value::ANY_POINTER: return nullptr;
-        case Value::BOOL: return value.as<bool>();
-        case Value::INT: return value.as<int64_t>();
-        case Value::UINT: return value.as<uint64_t>();
-        case Value::FLOAT: return value.as<double>();
-        case Value::TEXT: return value.as<capnp::Text>().cStr();
-        case Value::DATA: {
-            const auto data = value.as<capnp::Data>();
-            return to_hex({data.begin(), data.size()});
-        }
-        case Value::LIST: {
-            Json list = Json::array();
-            const auto reader = value.as<capnp::DynamicList>();
-            for (const auto item : reader)
-                list.push_back(value_json(item, reader.getSchema().getElementType()));
-            return list;
-        }
-        case Value::ENUM: {
-            const auto choice = value.as<capnp::DynamicEnum>();
-            KJ_IF_MAYBE(known, choice.getEnumerant()) return known->getProto().getName().cStr();
-            return choice.getRaw();
-        }
-        case Value::STRUCT: return to_json(value.as<capnp::DynamicStruct>());
-    }
-    return type.isVoid() ? Json(nullptr) : Json();
-}
-
-}  // namespace
-
-Json to_json(const capnp::DynamicStruct::Reader& value) {
-    Json out = Json::object();
-    const auto add = [&](const capnp::StructSchema::Field& field) {
-        out[field.getProto().getName().cStr()] = value_json(value.get(field), field.getType());
-    };
-    for (const auto field : value.getSchema().getNonUnionFields()) add(field);
-    KJ_IF_MAYBE(member, value.which()) add(*member);
-    return out;
-}
-
-std::unique_ptr<capnp::SchemaLoader> PluginSchemas::fetch(const std::string& plugin) {
-    auto request = session_.node().schemaRequest();
-    request.setPlugin(plugin);
-    const auto response = session_.wait(request.send());
-    if (!response) return nullptr;
-    const auto bytes = response->getSchema();
-    if (bytes.size() < sizeof(capnp::word) || bytes.size() % sizeof(capnp::word) != 0)
-        return nullptr;
-    auto loader = std::make_unique<capnp::SchemaLoader>();
-    // A plugin's schema is a stranger's data: what the loader does not accept means that there is
-    // none.
-    KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&] {
-        capnp::FlatArrayMessageReader reader(words_of(bytes));
-        const auto request = reader.getRoot<capnp::schema::CodeGeneratorRequest>();
-        for (const auto node : request.getNodes()) loader->load(node);
-    })) {
-        (void)exception;
-        return nullptr;
-    }
-    return loader;
-}
 
 const capnp::SchemaLoader* PluginSchemas::of(const std::string& plugin) {
     const auto known = loaders_.find(plugin);
     if (known != loaders_.end()) return known->second.get();
-    return (loaders_[plugin] = fetch(plugin)).get();
+    auto request = session_.node().schemaRequest();
+    request.setPlugin(plugin);
+    const auto response = session_.wait(request.send());
+    auto& loader = loaders_[plugin];
+    if (response)
+        loader = load_schema({response->getSchema().begin(), response->getSchema().size()});
+    return loader.get();
 }
 
 Json PluginSchemas::decode(const std::string& plugin, uint64_t type, capnp::Data::Reader payload) {
     const capnp::SchemaLoader* loader = plugin.empty() ? nullptr : of(plugin);
     if (loader == nullptr) return nullptr;
-    Json result;
-    KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&] {
-        KJ_IF_MAYBE(schema, loader->tryGet(type)) {
-            capnp::FlatArrayMessageReader reader(
-                words_of(payload));
-            result = to_json(reader.getRoot<capnp::DynamicStruct>(schema->asStruct()));
-        }
-    })) {
-        (void)exception;
-        return nullptr;
-    }
-    return result;
+    return decode_payload(*loader, type, {payload.begin(), payload.size()});
 }
 
 }  // namespace noded::nodectl

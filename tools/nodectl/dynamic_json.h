@@ -1,23 +1,15 @@
-// Cap'n Proto values of types that are only known at run time, as JSON: what plugins' events hold
-// and their calls answer.
+// The schemas of the plugins that a noded has loaded, and payloads decoded by them.
 #pragma once
-
-#include <capnp/dynamic.h>
-#include <capnp/schema-loader.h>
 
 #include <map>
 #include <memory>
 #include <string>
 
 #include "agent/base/result.h"
-#include "tools/nodectl/json.h"
+#include "tools/nodectl/payload_json.h"
 #include "tools/nodectl/session.h"
 
 namespace noded::nodectl {
-
-/// Field names as in the schema; numbers as numbers, enums by name, Data in hexadecimal,
-/// capabilities as null. Of a union the member that is set.
-Json to_json(const capnp::DynamicStruct::Reader& value);
 
 /// The schemas of plugins, fetched once each.
 class PluginSchemas {
@@ -31,8 +23,6 @@ public:
     Json decode(const std::string& plugin, uint64_t type, capnp::Data::Reader payload);
 
 private:
-    std::unique_ptr<capnp::SchemaLoader> fetch(const std::string& plugin);
-
     Session& session_;
     std::map<std::string, std::unique_ptr<capnp::SchemaLoader>> loaders_;
 };

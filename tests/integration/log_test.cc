@@ -1,0 +1,312 @@
+// The log of a real noded under faults: killed again and again under load, with flipped bits in
+// every region of every kind of file, read by logdump while it is written. logdump and noded agree.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <sstream>
+#include <thread>
+
+#include "tests/integration/test_node.h"
+#include "tools/nodectl/session.h"
+
+namespace noded::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+bool says(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+Ran logdump(const TestNode& node, Words words, const std::string& directory = "") {
+    words.insert(words.begin(), built("tools/logdump/logdump"));
+    if (words[1] != "verify" && words[1] != "cut") {
+        words.insert(words.end(), {"--plugin-dir", node.plugin_dir()});
+    }
+    words.push_back(directory.empty() ? node.state_dir() : directory);
+    return run_program(words);
+}
+
+// ------------------------------------------------------------------------------- kill -9 under
+// load
+
+/// A client that tags and untags names of its own, connecting again whenever noded is gone. What
+/// was acknowledged is remembered with its seq.
+class Client {
+public:
+    Client(std::string address, std::string name)
+        : address_(std::move(address)), name_(std::move(name)), thread_([this] { run(); }) {}
+    ~Client() { finish(); }
+    void finish() {
+        stop_ = true;
+        if (thread_.joinable()) thread_.join();
+    }
+    /// Command id to the seq of its event; only after finish().
+    const std::map<std::string, uint64_t>& acknowledged() const { return acknowledged_; }
+
+private:
+    void run() {
+        while (!stop_) {
+            nodectl::Session session(address_);
+            if (!session.connect()) {
+                usleep(500);
+                continue;
+            }
+            while (!stop_ && submit(session)) {
+            }
+        }
+    }
+
+    /// False if the connection is gone. The command is sent again then, with the same id.
+    bool submit(nodectl::Session& session) {
+        if (!pending_) {
+            id_ = nodectl::mint_command_id();
+            ++count_;
+        }
+        pending_ = true;
+        const std::string name = name_ + ":" + std::to_string(count_ / 2);
+        nodectl::Payload<schema::TagImage> tag;
+        tag.root.setSource("busybox");
+        tag.root.setTarget(name);
+        nodectl::Payload<schema::RemoveImage> untag;
+        untag.root.setReference(name);
+        const auto caused = session.wait_caused(count_ % 2 == 0 ? session.submit(id_, tag)
+                                                                : session.submit(id_, untag));
+        if (!caused) return false;
+        pending_ = false;
+        acknowledged_[to_hex(id_.bytes)] = caused->first;
+        return true;
+    }
+
+    const std::string address_;
+    const std::string name_;
+    CommandId id_;
+    bool pending_ = false;
+    uint64_t count_ = 1;
+    std::map<std::string, uint64_t> acknowledged_;
+    std::atomic<bool> stop_ = false;
+    std::thread thread_;
+};
+
+/// Command ids of the tags and untags in the log, each with its seq; a second one is a failure.
+std::map<std::string, uint64_t> commands_in_log(const TestNode& node) {
+    const Ran ran = logdump(node, {"print", "-o", "json"});
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    std::map<std::string, uint64_t> found;
+    uint64_t expected = 1;
+    std::istringstream lines(ran.out);
+    for (std::string line; std::getline(lines, line);) {
+        const auto event = nlohmann::json::parse(line);
+        EXPECT_EQ(event["seq"], expected++) << "the log has a gap";
+        if (event["type"] != "ImageTagged" && event["type"] != "ImageUntagged") continue;
+        EXPECT_TRUE(found.emplace(event["commandId"], event["seq"]).second)
+            << event["commandId"] << " was decided twice";
+    }
+    return found;
+}
+
+TEST(Kills, lose_no_acknowledged_command_and_decide_none_twice) {
+    const char* given = getenv("NODED_KILLS");
+    const int kills = given != nullptr ? atoi(given) : 200;
+    std::mt19937 random(std::random_device{}());
+    TestNode node;
+    node.start();
+    node.import_busybox();
+    std::map<std::string, uint64_t> acknowledged;
+    {
+        std::vector<std::unique_ptr<Client>> clients;
+        for (const char* name : {"aa", "bb", "cc", "dd"}) {
+            clients.push_back(std::make_unique<Client>(
+                "unix:" + node.runtime_dir() + "/noded.sock", name));
+        }
+        for (int i = 0; i < kills; ++i) {
+            usleep(static_cast<useconds_t>(random() % 60'000));
+            node.kill();
+            node.start();
+            if (testing::Test::HasFatalFailure()) return;
+        }
+        for (const auto& client : clients) {
+            client->finish();
+            EXPECT_GT(client->acknowledged().size(), static_cast<size_t>(kills));
+            acknowledged.insert(client->acknowledged().begin(), client->acknowledged().end());
+        }
+    }
+    node.kill();
+    const auto logged = commands_in_log(node);
+    for (const auto& [id, seq] : acknowledged) {
+        const auto found = logged.find(id);
+        ASSERT_NE(found, logged.end()) << id << " was acknowledged at seq " << seq;
+        ASSERT_EQ(found->second, seq);
+    }
+    // At most one per client was under way at each kill, and it was sent again.
+    EXPECT_LE(logged.size(), acknowledged.size() + 4);
+    const Ran verified = logdump(node, {"verify"});
+    EXPECT_EQ(verified.exit_code, 0) << verified.err;
+    printf("%d kills, %zu acknowledged commands\n", kills, acknowledged.size());
+}
+
+// ---------------------------------------------------------------------------------- a live
+// directory
+
+TEST(Logdump, reads_beside_a_noded_that_writes_and_finds_no_damage) {
+    TestNode node;
+    node.start();
+    node.import_busybox();
+    Client client("unix:" + node.runtime_dir() + "/noded.sock", "live");
+    for (int i = 0; i < 15; ++i) {
+        const Ran verified = logdump(node, {"verify"});
+        ASSERT_EQ(verified.exit_code, 0) << verified.out << verified.err;
+        const Ran printed = logdump(node, {"print"});
+        ASSERT_EQ(printed.exit_code, 0) << printed.err;
+        const Ran refused = logdump(node, {"cut", "--at", "segment-0000000000000001:8192"});
+        EXPECT_EQ(refused.exit_code, 1);
+        EXPECT_TRUE(says(refused.err, "stop it first")) << refused.err;
+    }
+}
+
+// --------------------------------------------------------------------------------------- flipped
+// bits
+
+void flip_bit(const std::string& path, uint64_t byte) {
+    const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+    char value = 0;
+    ASSERT_EQ(pread(file, &value, 1, static_cast<off_t>(byte)), 1) << path;
+    value = static_cast<char>(value ^ 0x10);
+    ASSERT_EQ(pwrite(file, &value, 1, static_cast<off_t>(byte)), 1);
+    close(file);
+}
+
+std::string content_of(const std::string& path) { return read_text(path); }
+
+/// noded on the node's directories, which is expected to refuse.
+Ran try_noded(const TestNode& node) {
+    return run_program({built("agent/noded"), "--state-dir", node.state_dir(), "--runtime-dir",
+                        node.runtime_dir(), "--plugin-dir", node.plugin_dir(), "--libexec-dir",
+                        node.dir() + "/libexec"});
+}
+
+/// A log of some tags, killed: one segment, no snapshot.
+void fill(TestNode& node) {
+    node.start();
+    node.import_busybox();
+    for (int i = 0; i < 6; ++i) node.ok({"tag", "busybox", "name" + std::to_string(i)});
+}
+
+struct Region {
+    const char* name;
+    uint64_t byte;
+    const char* place;   ///< that both must name
+};
+
+constexpr char kSegment[] = "segment-0000000000000001";
+
+TEST(FlippedBit, in_a_segment_is_refused_by_noded_and_found_by_logdump) {
+    TestNode node;
+    fill(node);
+    node.kill();
+    const std::string segment = node.state_dir() + "/log/" + kSegment;
+    const std::string before = content_of(segment);
+    for (const Region& region : {Region{"segment header", 24, "0"},
+                                 {"padding of the segment header", 3000, "0"},
+                                 {"batch header", 4096 + 33, "4096"},
+                                 {"mask", 4096 + 40, "4096"},
+                                 {"record header", 4096 + 70, "4096"},
+                                 {"command id", 4096 + 64 + 40, "4096"},
+                                 {"payload", 4096 + 64 + 80, "4096"},
+                                 {"padding of a batch", 8191, "4096"},
+                                 {"what was never written", 2'000'000, "2000"}}) {
+        flip_bit(segment, region.byte);
+        const Ran ran = try_noded(node);
+        EXPECT_EQ(ran.exit_code, 1) << region.name;
+        const std::string place = std::string(kSegment) + " at byte " + region.place;
+        EXPECT_TRUE(says(ran.err, place) || says(region.name, "never")) << region.name << ran.err;
+        const Ran verified = logdump(node, {"verify"});
+        EXPECT_EQ(verified.exit_code, 3) << region.name << verified.out;
+        EXPECT_TRUE(says(verified.err, "damaged: " + std::string(kSegment) + " at byte "))
+            << region.name << verified.err;
+        flip_bit(segment, region.byte);
+        ASSERT_TRUE(content_of(segment) == before) << region.name;
+    }
+    EXPECT_EQ(logdump(node, {"verify"}).exit_code, 0);
+}
+
+TEST(FlippedBit, in_a_snapshot_is_passed_over_by_noded_and_found_by_logdump) {
+    TestNode node;
+    fill(node);
+    node.stop();
+    std::string snapshot;
+    for (const auto& entry : fs::directory_iterator(node.state_dir() + "/log")) {
+        const std::string name = entry.path().filename();
+        if (name.starts_with("snapshot-")) snapshot = name;
+    }
+    ASSERT_FALSE(snapshot.empty());
+    const std::string path = node.state_dir() + "/log/" + snapshot;
+    for (const Region& region : {Region{"header", 17, "at byte 0"},
+                                 {"rest of the header's block", 2000, "at byte 0"},
+                                 {"size of a section's name", 4096, "at byte 4"},
+                                 {"name of a section", 4096 + 17, "at byte 4"},
+                                 {"data of a section", 4096 + 40, "at byte 4"},
+                                 {"end", fs::file_size(path) - 1, "at byte 4096"}}) {
+        flip_bit(path, region.byte);
+        const Ran verified = logdump(node, {"verify"});
+        EXPECT_EQ(verified.exit_code, 3) << region.name;
+        EXPECT_TRUE(says(verified.err, "damaged: " + snapshot + " " + region.place))
+            << region.name << verified.err;
+        node.start();
+        EXPECT_TRUE(says(node.diagnostics(), snapshot + " is passed over: " + region.place))
+            << region.name << node.diagnostics();
+        EXPECT_TRUE(says(node.ok({"images", "--format", "{{.Repository}}"}), "name5"));
+        node.kill();
+        flip_bit(path, region.byte);
+    }
+    EXPECT_EQ(logdump(node, {"verify"}).exit_code, 0);
+}
+
+// ---------------------------------------------------------------------------------------------
+// cutting
+
+TEST(Cut, is_made_only_where_told_and_keeps_what_it_takes) {
+    TestNode node;
+    fill(node);
+    node.kill();
+    const std::string segment = node.state_dir() + "/log/" + kSegment;
+    const uint64_t size = fs::file_size(segment);
+    // The batch of the last tag but one.
+    const std::string sound = logdump(node, {"verify"}).out;
+    const uint64_t end = std::stoull(sound.substr(sound.find("up to byte ") + 11));
+    const uint64_t batch = end - 2 * 4096;
+    flip_bit(segment, batch + 100);
+    const std::string damaged = content_of(segment);
+    const std::string place = std::string(kSegment) + ":" + std::to_string(batch);
+    const Ran asked = logdump(node, {"cut"});
+    EXPECT_EQ(asked.exit_code, 3);
+    EXPECT_TRUE(says(asked.err, "logdump cut --at " + place)) << asked.err;
+    EXPECT_TRUE(says(asked.err, "1 events can still be read")) << asked.err;
+    EXPECT_EQ(logdump(node, {"cut", "--at", std::string(kSegment) + ":4096"}).exit_code, 2);
+    EXPECT_TRUE(content_of(segment) == damaged) << "nothing was changed so far";
+    const Ran cut = logdump(node, {"cut", "--at", place});
+    ASSERT_EQ(cut.exit_code, 0) << cut.err;
+    const std::string kept =
+        node.state_dir() + "/log.cut-1/" + kSegment + ".from-" + std::to_string(batch);
+    EXPECT_TRUE(content_of(kept) == damaged.substr(batch));
+    EXPECT_EQ(fs::file_size(segment), size);
+    EXPECT_EQ(logdump(node, {"verify"}).exit_code, 0);
+    node.start();
+    const std::string images = node.ok({"images", "--format", "{{.Repository}}"});
+    EXPECT_TRUE(says(images, "name3")) << images;
+    EXPECT_FALSE(says(images, "name4")) << images;
+    node.ok({"tag", "busybox", "again"});
+}
+
+}  // namespace
+}  // namespace noded::test

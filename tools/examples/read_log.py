@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Prints the events of a noded's log: seq, time in nanoseconds, type, cause, command id and payload in
+hexadecimal. Written from agent/log/FORMAT.md alone, with nothing but Python's standard library, to show
+that the page is enough. Run by tests/compat and by whoever wants to write a reader in another language.
+
+usage: read_log.py DIRECTORY
+"""
+import os
+import re
+import struct
+import sys
+
+BLOCK = 4096
+SECTOR = 512
+TABLE = []
+for value in range(256):
+    for _ in range(8):
+        value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)   # 0x1EDC6F41 reflected
+    TABLE.append(value)
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ TABLE[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def expect(condition, name, position, what):
+    if not condition:
+        sys.exit(f"{name} at byte {position}: {what}")
+
+
+def unmask(batch, mask):
+    if mask == 0:
+        return batch
+    words = struct.unpack_from(f"<{(len(batch) - SECTOR) // 8}Q", batch, SECTOR)
+    return batch[:SECTOR] + struct.pack(f"<{len(words)}Q", *(word ^ mask for word in words))
+
+
+def records(batch, first_seq, count, name, position):
+    at = 64
+    for seq in range(first_seq, first_seq + count):
+        fields = struct.unpack_from("<QqQQ32sII", batch, at)
+        payload = batch[at + 72:at + 72 + fields[5]]
+        expect(fields[6] == crc32c(batch[at:at + 68] + payload), name, position + at, "record CRC")
+        expect(fields[0] == seq, name, position + at, "record seq")
+        yield fields[:5], payload
+        at += 72 + fields[5]
+
+
+def segment(directory, name, state):
+    """The records of one segment. `state` holds the log id and the next seq, each None at first."""
+    with open(os.path.join(directory, name), "rb") as file:
+        data = file.read()
+    if not any(data):
+        return   # prepared
+    magic, version, block, log_id, number, first, size = struct.unpack_from("<8sIIQQQQ", data, 0)
+    expect(crc32c(data[:60]) == struct.unpack_from("<I", data, 60)[0], name, 0, "header CRC")
+    expect((magic, version, block) == (b"nodedlog", 1, BLOCK), name, 0, "magic, version or block")
+    expect(number == int(name[8:], 16) and size == len(data), name, 0, "id or size")
+    expect(state in ([None, None], [log_id, first]), name, 0, "another log, or a gap")
+    at = BLOCK
+    seq = first
+    while at < len(data) and any(data[at:at + SECTOR]):
+        head = data[at:at + 60]
+        magic, log, number2, first, size, count, mask, _, body_crc = struct.unpack_from("<8sQQQIIQII", head)
+        expect(crc32c(head) == struct.unpack_from("<I", data, at + 60)[0], name, at, "batch header CRC")
+        expect((magic, log, number2, first) == (b"nodbatch", log_id, number, seq), name, at, "batch ids")
+        batch = data[at:at + size]
+        if crc32c(batch[64:]) != body_crc:
+            print(f"{name} at byte {at}: a torn or damaged batch ends the log", file=sys.stderr)
+            break
+        yield from records(unmask(batch, mask), first, count, name, at)
+        seq += count
+        at += size
+    state[:] = [log_id, seq]
+
+
+def main(directory):
+    state = [None, None]
+    for name in sorted(os.listdir(directory)):
+        if re.fullmatch("segment-[0-9a-f]{16}", name):
+            for (seq, time_ns, kind, cause, command), payload in segment(directory, name, state):
+                print(seq, time_ns, f"0x{kind:016x}", cause, command.hex(), payload.hex())
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(sys.argv[1])

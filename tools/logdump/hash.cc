@@ -1,0 +1,192 @@
+// logdump hash: from snapshot and log to the state, by fold alone, as noded starts; then a SHA-256
+// of each plugin's state. Equal logs have equal hashes, from a snapshot or without. No plugin
+// reacts or reconciles, so nothing outside a scratch directory is touched.
+#include <openssl/sha.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "agent/base/check.h"
+#include "agent/core/pipeline.h"
+#include "agent/host/host.h"
+#include "agent/log/snapshot.h"
+#include "agent/reactor/uring_reactor.h"
+#include "tools/logdump/command.h"
+#include "tools/nodectl/units.h"
+
+namespace noded::logdump {
+
+namespace {
+
+/// The core's section in a snapshot, as agent/snapshots.cc names it.
+constexpr char kCoreSection[] = ":core";
+
+struct Ends {
+    uint64_t oldest = 1;
+    uint64_t last = 0;
+};
+
+/// What the host asks of a log while it only folds.
+class FoldedLog final : public log::Log {
+public:
+    explicit FoldedLog(Ends ends) : ends_(ends) {}
+    uint64_t oldest_seq() const override { return ends_.oldest; }
+    uint64_t next_seq() const override { return ends_.last + 1; }
+    uint64_t durable_seq() const override { return ends_.last; }
+    void append(const log::Record&) override { CHECK_MSG(false, "nothing is decided here"); }
+    bool fits(size_t, size_t) const override { return false; }
+    Status ensure_room(size_t, size_t) override { return fail("this log is only read"); }
+    void sync(log::SyncDone&) override { CHECK_MSG(false, "nothing is decided here"); }
+    bool sync_under_way() const override { return false; }
+    Status read(uint64_t, const log::EachRecord&) override { return fail("read it beside"); }
+    bool nearly_full() const override { return false; }
+    Status release_before(uint64_t) override { return fail("this log is only read"); }
+
+private:
+    const Ends ends_;
+};
+
+struct NoTopics final : host::TopicSink {
+    void publish_sample(const std::string&, Bytes) override {}
+};
+struct NoPublisher final : core::Publisher {
+    void publish(const core::Event&) override {}
+};
+
+/// Directories for the plugins' init, gone at the end.
+struct Scratch {
+    std::string path = "/tmp/logdump-XXXXXX";
+    Scratch() {
+        CHECK_MSG(mkdtemp(path.data()) != nullptr, "no scratch directory below /tmp");
+        std::filesystem::create_directory(path + "/state");
+        std::filesystem::create_directory(path + "/run");
+    }
+    ~Scratch() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+    }
+};
+
+/// The host over the plugins, in the order of agent/main.cc.
+struct Node {
+    Scratch scratch;
+    std::unique_ptr<reactor::UringReactor> reactor;
+    NoTopics topics;
+    NoPublisher publisher;
+    FoldedLog log;
+    host::Host host;
+    core::Pipeline pipeline;
+
+    Node(std::unique_ptr<reactor::UringReactor> ring, const std::string& plugins, Ends ends)
+        : reactor(std::move(ring)),
+          log(ends),
+          host(*reactor, topics, {scratch.path + "/state", scratch.path + "/run", "", plugins}),
+          pipeline(host, log, publisher) {
+        host.connect(pipeline, log);
+    }
+    ~Node() {
+        host.stop();
+        reactor->stop();
+    }
+};
+
+/// Where the log begins and where its replay ends; damage on the way is an error.
+Result<Ends> find_ends(log::Storage& storage, std::optional<uint64_t> at) {
+    const auto history = TRY(read_history(storage, 0, [&](const log::Record& record) {
+        return !at || record.seq < *at;
+    }));
+    if (!history.damages.empty()) return fail("damaged: " + history.damages[0].text);
+    if (at && history.last_seq != *at && *at != 0) {
+        return fail("there is no event " + std::to_string(*at) + " in the log, which has seq " +
+                    std::to_string(history.oldest_seq) + " to " + std::to_string(history.last_seq));
+    }
+    return Ends{std::max<uint64_t>(history.oldest_seq, 1), history.last_seq};
+}
+
+/// The newest valid one of the state at or before `last`.
+std::optional<log::Snapshot> find_snapshot(log::Storage& storage, uint64_t last) {
+    const auto seqs = log::list_snapshots(storage);
+    if (!seqs) return std::nullopt;
+    for (const uint64_t seq : *seqs) {
+        if (seq > last) continue;
+        if (auto snapshot = log::load_snapshot(storage, seq)) return std::move(*snapshot);
+    }
+    return std::nullopt;
+}
+
+Status fold(log::Storage& storage, Node& node, std::optional<log::Snapshot> snapshot, Ends ends) {
+    if (!snapshot && ends.oldest > 1) {
+        return fail("the log begins at seq " + std::to_string(ends.oldest) +
+                    " and no snapshot up to seq " + std::to_string(ends.last) +
+                    " is there, so the state cannot be known");
+    }
+    if (snapshot) {
+        if (const auto* core = snapshot->find(kCoreSection))
+            TRY_STATUS(node.pipeline.core().load(core->data));
+        std::erase_if(snapshot->sections,
+                      [](const auto& section) { return section.name == kCoreSection; });
+    }
+    const uint64_t first = node.host.load_directory(snapshot ? &*snapshot : nullptr);
+    if (first > ends.last) return {};
+    const auto history = TRY(read_history(storage, first, [&](const log::Record& record) {
+        node.pipeline.core().remember(record);
+        node.host.fold(record);
+        return record.seq < ends.last;
+    }));
+    if (!history.damages.empty()) return fail("damaged: " + history.damages[0].text);
+    return {};
+}
+
+std::string sha256(const std::string& of) {
+    std::array<uint8_t, SHA256_DIGEST_LENGTH> digest;
+    SHA256(reinterpret_cast<const uint8_t*>(of.data()), of.size(), digest.data());
+    return to_hex(digest);
+}
+
+Status print_hashes(const Node& node, const core::Core& core, Ends ends) {
+    auto sections = TRY(node.host.save());
+    sections.push_back({kCoreSection, core.save()});
+    std::sort(sections.begin(), sections.end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
+    std::string all;
+    for (const auto& section : sections) {
+        const std::string line =
+            sha256(std::string(as_text(section.data))) + "  " + section.name + "\n";
+        fputs(line.c_str(), stdout);
+        all += line;
+    }
+    printf("%s  all, at seq %llu\n", sha256(all).c_str(),
+           static_cast<unsigned long long>(ends.last));
+    return {};
+}
+
+Status replay_and_print(Arguments& arguments, std::optional<uint64_t> at) {
+    const auto storage = TRY(open_directory(arguments));
+    const Ends ends = TRY(find_ends(*storage, at));
+    Node node(TRY(reactor::UringReactor::create()), arguments.plugin_dir, ends);
+    auto snapshot = arguments.no_snapshot ? std::nullopt : find_snapshot(*storage, ends.last);
+    TRY_STATUS(fold(*storage, node, std::move(snapshot), ends));
+    for (const auto& instance : node.host.instances()) {
+        if (!instance->loaded())
+            return fail("plugin " + instance->file + " is not loaded: " + instance->reason);
+    }
+    return print_hashes(node, node.pipeline.core(), ends);
+}
+
+}  // namespace
+
+int hash(Arguments& arguments) {
+    const auto at = nodectl::parse_number(arguments.at);
+    if (!arguments.at.empty() && !at) {
+        say("invalid value for \"--at\": \"" + arguments.at + "\" is not a seq");
+        return kUsage;
+    }
+    const Status done = replay_and_print(arguments, at);
+    if (done) return kDone;
+    failed(done.error());
+    return done.error().message.starts_with("damaged: ") ? kDamaged : kFailed;
+}
+
+}  // namespace noded::logdump
