@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Prints the events of a noded's log: seq, time in nanoseconds, type, cause, command id and payload in
-hexadecimal. Written from agent/log/FORMAT.md alone, with nothing but Python's standard library, to show
-that the page is enough. Run by tests/compat and by whoever wants to write a reader in another language.
+"""Prints the events of a noded's log: seq, time in nanoseconds, type, cause, command id and payload
+in hexadecimal. Written from agent/log/FORMAT.md alone, with nothing but Python's standard library,
+to show that the page is enough. For whoever writes a reader in another language.
 
 usage: read_log.py DIRECTORY
 """
@@ -64,14 +64,14 @@ def segment(directory, name, state):
     seq = first
     while at < len(data) and any(data[at:at + SECTOR]):
         head = data[at:at + 60]
-        magic, log, number2, first, size, count, mask, _, body_crc = struct.unpack_from("<8sQQQIIQII", head)
-        expect(crc32c(head) == struct.unpack_from("<I", data, at + 60)[0], name, at, "batch header CRC")
-        expect((magic, log, number2, first) == (b"nodbatch", log_id, number, seq), name, at, "batch ids")
+        magic, *ids, size, count, mask, _, body_crc = struct.unpack_from("<8sQQQIIQII", head)
+        expect(crc32c(head) == struct.unpack_from("<I", data, at + 60)[0], name, at, "batch CRC")
+        expect((magic, ids) == (b"nodbatch", [log_id, number, seq]), name, at, "batch ids")
         batch = data[at:at + size]
         if crc32c(batch[64:]) != body_crc:
             print(f"{name} at byte {at}: a torn or damaged batch ends the log", file=sys.stderr)
             break
-        yield from records(unmask(batch, mask), first, count, name, at)
+        yield from records(unmask(batch, mask), seq, count, name, at)
         seq += count
         at += size
     state[:] = [log_id, seq]

@@ -243,11 +243,7 @@ void Walker::ask_recovery() {
         usleep(kPauseUs);  // a write under way can look wrong for a moment
         recovered = recover(storage_, Repair::no, &notice);
     }
-    if (!recovered) {
-        if (history_.damages.empty())
-            history_.damages.push_back({.text = recovered.error().message});
-        return {};
-    }
+    if (!recovered) return;
     history_.notice = notice;
     const uint64_t last = recovered->segments.empty() ? 0 : recovered->segments.back().id;
     // Read before: what lies behind noded's end was torn then, what lies before was not yet there.
