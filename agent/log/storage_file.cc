@@ -11,8 +11,8 @@
 
 #include "agent/base/check.h"
 #include "agent/base/fd.h"
-#include "agent/log/file_lock.h"
 #include "agent/log/aligned.h"
+#include "agent/log/file_lock.h"
 
 namespace noded::log {
 

@@ -17,7 +17,7 @@ using namespace log;
 namespace {
 
 constexpr size_t kReadBytes = 1 << 20;
-constexpr int kTries = 10;
+constexpr int kTries = 3;
 constexpr unsigned kPauseUs = 20'000;
 
 struct SegmentFile {
@@ -79,6 +79,8 @@ private:
     uint64_t log_id_ = 0;    ///< 0: not known yet
     uint64_t expected_ = 0;  ///< the next seq, 0: not known
     bool more_ = true;
+    /// The segment to walk next was opened by noded only after the one before had been looked at.
+    bool opened_meanwhile_ = false;
 };
 
 void Walker::found(const SegmentFile& segment, uint64_t batch, uint64_t position,
@@ -169,6 +171,11 @@ bool Walker::take_header(std::span<uint8_t> content, uint64_t file_bytes,
         case HeaderState::damaged: found(segment, 0, 0, why); return true;
     }
     if (log_id_ == 0) log_id_ = header.log_id;
+    if (opened_meanwhile_ && expected_ != 0 && header.first_seq > expected_) {
+        // What was written before it had not been there yet: the log ends here, as it was read.
+        more_ = false;
+        return false;
+    }
     if (header.log_id != log_id_) {
         found(segment, 0, 0, "the segment belongs to another log");
     } else if (expected_ != 0 && header.first_seq != expected_) {
@@ -216,6 +223,17 @@ Result<size_t> Walker::segment_of(const std::vector<SegmentFile>& segments, uint
     return 0;
 }
 
+/// Whether noded has not written anything into the segment yet, or has just removed it.
+Result<bool> unopened(Storage& storage, const std::string& name) {
+    const auto file = storage.open(name);
+    if (!file && file.error().code == ENOENT) return true;
+    if (!file) return std::unexpected(file.error());
+    AlignedBuffer block(kBlock);
+    memset(block.data(), 0, block.size());
+    TRY((*file)->read_at(0, block.span(0, kBlock)));
+    return all_zero(block.span(0, kBlock));
+}
+
 Status Walker::walk_from(const std::vector<SegmentFile>& segments, size_t begin) {
     for (size_t i = begin; i < segments.size() && more_; ++i) {
         if (i > begin && segments[i].id != segments[i - 1].id + 1) {
@@ -224,7 +242,10 @@ Status Walker::walk_from(const std::vector<SegmentFile>& segments, size_t begin)
                   "the segment is missing, though " + segments[i].name + " is there");
         }
         const size_t opened = history_.segments.size();
+        const bool last =
+            i + 1 < segments.size() && TRY(unopened(storage_, segments[i + 1].name));
         TRY_STATUS(walk_segment(segments[i]));
+        opened_meanwhile_ = last;
         const bool prepared = history_.segments.size() == opened;
         if (!prepared && i > begin && opened > 0 &&
             history_.segments[opened - 1].id != segments[i - 1].id) {

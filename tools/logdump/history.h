@@ -31,7 +31,7 @@ struct SegmentSummary {
     std::string file;
     uint64_t first_seq = 0;  ///< 0 if its header cannot be read
     uint64_t records = 0;
-    uint64_t bytes = 0;      ///< of the segment, not of an archive of it
+    uint64_t bytes = 0;      ///< of the file
     uint64_t end = 0;        ///< after the last valid batch
 };
 

@@ -53,7 +53,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"print", print, "Print the events", "since until output no-trunc plugin-dir"},
-    {"verify", verify, "Judge every byte of segments, archives and snapshots", ""},
+    {"verify", verify, "Judge every byte of segments and snapshots", ""},
     {"hash", hash, "Replay to the state and print a hash of it, per plugin and in all",
      "at no-snapshot plugin-dir"},
     {"export", export_events, "Print the events as JSON lines, nothing left out",
