@@ -255,6 +255,13 @@ struct Shutdown {
     }
 };
 
+SnapshotOptions snapshot_options(const Config& config) {
+    SnapshotOptions options;
+    if (config.snapshot_every_events != 0) options.every_events = config.snapshot_every_events;
+    options.replica_of = &config;
+    return options;
+}
+
 Status run(const Config& config) {
     auto reactor = TRY(reactor::UringReactor::create());
     StopSignal stop;
@@ -275,7 +282,7 @@ Status run(const Config& config) {
         *reactor, outbox,
         {config.state_dir, config.runtime_dir, config.libexec_dir, config.plugin_dir});
     core::Pipeline pipeline(host, *log, outbox);
-    Snapshots snapshots(*reactor, *storage, *log, pipeline, host, config, taken);
+    Snapshots snapshots(*reactor, *storage, *log, pipeline, host, taken, snapshot_options(config));
     host::PluginWatch plugin_watch(*reactor, host, pipeline);
     Turn turn(plugin_watch, pipeline, snapshots);
     Retry retry(*reactor, pipeline);

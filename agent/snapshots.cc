@@ -6,33 +6,32 @@
 
 #include "agent/base/check.h"
 #include "agent/base/logger.h"
-#include "agent/limits.h"
 #include "agent/log/snapshot.h"
 #include "agent/past/sections.h"
 
 namespace noded {
 
 Snapshots::Snapshots(reactor::Reactor& reactor, log::Storage& storage, log::Log& log,
-                     core::Pipeline& pipeline, host::Host& host, const Config& config,
-                     SnapshotTaken newest)
+                     core::Pipeline& pipeline, host::Host& host, SnapshotTaken newest,
+                     const SnapshotOptions& options)
     : storage_(storage),
       log_(log),
       pipeline_(pipeline),
       host_(host),
-      every_events_(config.snapshot_every_events != 0 ? config.snapshot_every_events
-                                                      : limits::snapshot_every_events),
-      newest_(newest),
-      replica_(reactor, config,
-               [this](Result<uint64_t> bytes) { replica_ended(std::move(bytes)); }) {}
+      options_(options),
+      newest_(newest) {
+    if (options.replica_of == nullptr) return;
+    replica_.emplace(reactor, *options.replica_of,
+                     [this](Result<uint64_t> bytes) { replica_ended(std::move(bytes)); });
+}
 
 bool Snapshots::due() const {
     const uint64_t durable = log_.durable_seq();
     const uint64_t since = durable - std::min(durable, std::max(newest_.seq, tried_seq_));
-    const uint64_t by_size = newest_.bytes / limits::snapshot_bytes_per_event;
-    const uint64_t every =
-        std::clamp(by_size, every_events_, every_events_ * limits::snapshot_stretch_max);
-    const bool short_of_room =
-        log_.nearly_full() && since >= limits::snapshot_under_pressure_events;
+    const uint64_t by_size = newest_.bytes / options_.bytes_per_event;
+    const uint64_t every = std::clamp(by_size, options_.every_events,
+                                      options_.every_events * limits::snapshot_stretch_max);
+    const bool short_of_room = log_.nearly_full() && since >= options_.under_pressure_events;
     return since >= every || short_of_room;
 }
 
@@ -46,17 +45,17 @@ bool Snapshots::replica_can_know() const {
 }
 
 void Snapshots::turn_end() {
-    if (!pipeline_.quiescent() || replica_.running()) return;
+    if (!pipeline_.quiescent() || (replica_ && replica_->running())) return;
     if (std::exchange(write_soon_, false)) return write();
     if (!due()) return;
-    if (replica_failed_ || !replica_can_know()) return write();
+    if (!replica_ || replica_failed_ || !replica_can_know()) return write();
     start_replica();
 }
 
 void Snapshots::start_replica() {
     tried_seq_ = log_.durable_seq();
     plugins_ = past::loaded_plugins(host_);
-    if (const Status started = replica_.start(tried_seq_, plugins_); !started) {
+    if (const Status started = replica_->start(tried_seq_, plugins_); !started) {
         replica_ended(std::unexpected(started.error()));
     }
 }
@@ -79,7 +78,7 @@ void Snapshots::replica_ended(Result<uint64_t> bytes) {
 
 void Snapshots::write() {
     CHECK(pipeline_.quiescent());
-    replica_.end();
+    if (replica_) replica_->end();
     const uint64_t seq = log_.durable_seq();
     if (seq == newest_.seq || seq == 0) return;
     tried_seq_ = seq;
@@ -98,7 +97,7 @@ void Snapshots::taken(SnapshotTaken snapshot) {
     // and earlier when room is short: a node that takes commands is worth more.
     const uint64_t usable = std::exchange(newest_, snapshot).seq + 1;
     const uint64_t wanted =
-        newest_.seq > limits::events_kept_min ? newest_.seq - limits::events_kept_min : 0;
+        newest_.seq > options_.events_kept_min ? newest_.seq - options_.events_kept_min : 0;
     const uint64_t release = log_.nearly_full() ? usable : std::min(usable, wanted);
     if (const Status released = log_.release_before(release); !released) {
         log_line(Severity::error, "snapshots", released.error().message);

@@ -5,11 +5,13 @@
 // plugin was stopped or came while the replica was at work, or the last replica failed.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "agent/config.h"
 #include "agent/core/pipeline.h"
 #include "agent/host/host.h"
+#include "agent/limits.h"
 #include "agent/log/log.h"
 #include "agent/log/storage.h"
 #include "agent/past/spawn.h"
@@ -21,11 +23,20 @@ struct SnapshotTaken {
     uint64_t bytes = 0;   ///< of the state in it
 };
 
+struct SnapshotOptions {
+    uint64_t every_events = limits::snapshot_every_events;
+    uint64_t bytes_per_event = limits::snapshot_bytes_per_event;
+    uint64_t under_pressure_events = limits::snapshot_under_pressure_events;
+    uint64_t events_kept_min = limits::events_kept_min;   ///< history behind a snapshot
+    /// Replicas of this node write them; null: all are written in line (simulator).
+    const Config* replica_of = nullptr;
+};
+
 class Snapshots {
 public:
     Snapshots(reactor::Reactor& reactor, log::Storage& storage, log::Log& log,
-              core::Pipeline& pipeline, host::Host& host, const Config& config,
-              SnapshotTaken newest);
+              core::Pipeline& pipeline, host::Host& host, SnapshotTaken newest,
+              const SnapshotOptions& options);
 
     /// Once per turn: has one written when enough events came since the last one.
     void turn_end();
@@ -46,13 +57,13 @@ private:
     log::Log& log_;
     core::Pipeline& pipeline_;
     host::Host& host_;
-    const uint64_t every_events_;
+    const SnapshotOptions options_;
     SnapshotTaken newest_;
     uint64_t tried_seq_ = 0;
     std::string plugins_;           ///< loaded when the replica was started
     bool replica_failed_ = false;   ///< the last one: the next snapshot is written in line
     bool write_soon_ = false;
-    past::SnapshotReplica replica_;
+    std::optional<past::SnapshotReplica> replica_;
 };
 
 }  // namespace noded

@@ -116,26 +116,27 @@ static std::vector<std::string> shared_objects_in(const std::string& directory) 
     return files;
 }
 
-uint64_t Host::load_directory(log::Snapshot* snapshot) {
+uint64_t Host::load_directory(log::Snapshot* snapshot, std::span<const LinkedPlugin> linked) {
     if (snapshot != nullptr) unclaimed_ = std::move(snapshot->sections);
     std::vector<Description> descriptions;
     std::vector<const noded_plugin*> tables;
     std::vector<std::string> files;
+    const auto add = [&](const std::string& file, const noded_plugin& table) {
+        auto description = describe(table);
+        if (!description) return refuse(list_file(file), description.error().message);
+        descriptions.push_back(std::move(*description));
+        tables.push_back(&table);
+        files.push_back(file);
+    };
+    for (const LinkedPlugin& plugin : linked) add(plugin.name, *plugin.table);
     for (const std::string& file : shared_objects_in(paths_.plugin_dir)) {
         if (files.size() == limits::plugins_max) {
             refuse(list_file(file),
                    "there are more than " + std::to_string(limits::plugins_max) + " plugins");
             continue;
         }
-        auto table = open_plugin(file);
-        auto description = table ? describe(**table) : std::unexpected(table.error());
-        if (!description) {
-            refuse(list_file(file), description.error().message);
-            continue;
-        }
-        descriptions.push_back(std::move(*description));
-        tables.push_back(*table);
-        files.push_back(file);
+        if (const auto table = open_plugin(file)) add(file, **table);
+        else refuse(list_file(file), table.error().message);
     }
     std::vector<std::pair<size_t, std::string>> left_out;
     for (const size_t i : dependency_order(descriptions, {}, &left_out)) {
@@ -197,18 +198,18 @@ Status Host::check_ownership(const Description& description) const {
     return {};
 }
 
-static Status make_directory(const std::string& path) {
+Status make_directory_on_disk(const std::string& path) {
     if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
     return fail_errno(errno, "create directory " + path);
 }
 
 Status Host::make_directories(Instance& instance) const {
-    TRY_STATUS(make_directory(paths_.state_dir + "/plugins"));
-    TRY_STATUS(make_directory(paths_.runtime_dir + "/plugins"));
+    TRY_STATUS(paths_.make_directory(paths_.state_dir + "/plugins"));
+    TRY_STATUS(paths_.make_directory(paths_.runtime_dir + "/plugins"));
     instance.state_dir = paths_.state_dir + "/plugins/" + instance.description.id;
     instance.runtime_dir = paths_.runtime_dir + "/plugins/" + instance.description.id;
-    TRY_STATUS(make_directory(instance.state_dir));
-    return make_directory(instance.runtime_dir);
+    TRY_STATUS(paths_.make_directory(instance.state_dir));
+    return paths_.make_directory(instance.runtime_dir);
 }
 
 Status Host::admit(Instance& instance, const noded_plugin& table, Description description) {

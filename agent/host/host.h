@@ -28,11 +28,21 @@
 
 namespace noded::host {
 
+/// mkdir(2); a directory that is there already is as good.
+Status make_directory_on_disk(const std::string& path);
+
 struct Paths {
     std::string state_dir;
     std::string runtime_dir;
     std::string libexec_dir;
-    std::string plugin_dir;
+    std::string plugin_dir;   ///< empty: none but what is linked in
+    std::function<Status(const std::string&)> make_directory = make_directory_on_disk;
+};
+
+/// A plugin that is linked into the program (simulator).
+struct LinkedPlugin {
+    const noded_plugin* table = nullptr;
+    std::string name;   ///< stands where a loaded plugin has its file
 };
 
 /// Where samples of plugins go (agent/pub).
@@ -64,11 +74,11 @@ public:
     /// The pipeline is built over this domain, so it is told here afterwards.
     void connect(core::Pipeline& pipeline, log::Log& log);
 
-    /// Before replay: loads what stands in the plugin directory, with state from `snapshot`, whose
-    /// sections it takes. Returns the seq from which the log must be folded. A plugin that cannot
-    /// be loaded is listed as refused.
-    uint64_t load_directory(log::Snapshot* snapshot);
-    /// For plugins that are linked in (simulator, tests); before replay.
+    /// Before replay: loads what is linked in and what stands in the plugin directory, with state
+    /// from `snapshot`, whose sections it takes. Returns the seq from which the log must be folded.
+    /// A plugin that cannot be loaded is listed as refused.
+    uint64_t load_directory(log::Snapshot* snapshot, std::span<const LinkedPlugin> linked = {});
+    /// For the tests of the host itself: one plugin, without a log; before replay.
     void load_static(const noded_plugin& table, const std::string& name);
 
     /// While running and quiescent: loads one more file, folds from the log, reconciles.

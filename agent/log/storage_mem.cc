@@ -25,6 +25,7 @@ public:
         operation.data = data;
         operation.done = &done;
         operation.error_number = std::exchange(storage_.next_write_error_, 0);
+        operation.misdirected_by = std::exchange(storage_.misdirect_by_, 0);
         storage_.pending_.push_back(std::move(operation));
     }
 
@@ -38,6 +39,7 @@ public:
 
     Status write_now(uint64_t offset, Bytes data) override {
         check_aligned(offset, data);
+        storage_.change();
         const uint64_t end = offset + data.size();
         if (end > content_->size()) {
             if (storage_.used() + end - content_->size() > storage_.capacity_)
@@ -88,11 +90,13 @@ Status MemStorage::make(const std::string& name, uint64_t bytes) {
 }
 
 Result<std::unique_ptr<File>> MemStorage::create_zeroed(const std::string& name, uint64_t bytes) {
+    change();
     TRY_STATUS(make(name, bytes));
     return open(name);
 }
 
 Status MemStorage::rename(const std::string& from, const std::string& to) {
+    change();
     const auto found = files_.find(from);
     if (found == files_.end()) return fail_errno(ENOENT, "rename " + from + " to " + to);
     auto content = std::move(found->second);
@@ -102,6 +106,7 @@ Status MemStorage::rename(const std::string& from, const std::string& to) {
 }
 
 Status MemStorage::remove(const std::string& name) {
+    change();
     if (files_.erase(name) == 0) return fail_errno(ENOENT, "remove " + name);
     return {};
 }
@@ -120,12 +125,14 @@ bool MemStorage::prepare_zeroed(const std::string& name, uint64_t bytes, const s
 
 Status MemStorage::finish(Pending& operation) {
     if (operation.content == nullptr) {
-        if (!operation.reuse.empty()) TRY_STATUS(remove(operation.reuse));
+        if (!operation.reuse.empty() && files_.erase(operation.reuse) == 0)
+            return fail_errno(ENOENT, "reuse " + operation.reuse);
         return make(operation.name, operation.bytes);
     }
     if (operation.error_number != 0) return fail_errno(operation.error_number, "write");
-    memcpy(operation.content->data() + operation.offset, operation.data.data(),
-           operation.data.size());
+    uint64_t at = operation.offset + operation.misdirected_by;
+    if (at + operation.data.size() > operation.content->size()) at = 0;
+    memcpy(operation.content->data() + at, operation.data.data(), operation.data.size());
     return {};
 }
 

@@ -37,6 +37,14 @@ public:
     /// storage must be gone before the next `run`.
     void crash(const std::function<bool(size_t sector)>& kept);
 
+    /// Told before each change that is durable at once (names, blocking writes, new files): where a
+    /// simulator lets the power fail, by an exception of its own.
+    void before_change(std::function<void()> told) { before_change_ = std::move(told); }
+
+    /// The next write_durable lands so many bytes behind its place (as far as the file goes), and
+    /// its completion says that all is well, once.
+    void misdirect_next_write(uint64_t by) { misdirect_by_ = by; }
+
     /// The next write_durable fails with this errno, once.
     void fail_next_write(int error_number) { next_write_error_ = error_number; }
     /// All files together; making or growing one beyond that is ENOSPC.
@@ -62,10 +70,14 @@ private:
         uint64_t bytes = 0;
         std::string reuse;
         int error_number = 0;
+        uint64_t misdirected_by = 0;
         WriteDone* done = nullptr;
     };
 
     uint64_t used() const;
+    void change() const {
+        if (before_change_) before_change_();
+    }
     Status make(const std::string& name, uint64_t bytes);
     Status finish(Pending& operation);
 
@@ -73,6 +85,8 @@ private:
     std::deque<Pending> pending_;
     uint64_t capacity_ = UINT64_MAX;
     int next_write_error_ = 0;
+    uint64_t misdirect_by_ = 0;
+    std::function<void()> before_change_;
     bool refuse_preparations_ = false;
     bool hold_preparations_ = false;
 };

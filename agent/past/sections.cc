@@ -9,7 +9,8 @@ namespace noded::past {
 static constexpr char kCoreSection[] = ":core";
 
 Status fold_all(core::Pipeline& pipeline, host::Host& host, log::Log& log,
-                std::optional<log::Snapshot> snapshot) {
+                std::optional<log::Snapshot> snapshot,
+                std::span<const host::LinkedPlugin> linked) {
     if (snapshot) {
         auto& sections = snapshot->sections;
         if (const auto* core = snapshot->find(kCoreSection)) {
@@ -17,7 +18,7 @@ Status fold_all(core::Pipeline& pipeline, host::Host& host, log::Log& log,
         }
         std::erase_if(sections, [](const auto& section) { return section.name == kCoreSection; });
     }
-    const uint64_t first = host.load_directory(snapshot ? &*snapshot : nullptr);
+    const uint64_t first = host.load_directory(snapshot ? &*snapshot : nullptr, linked);
     return core::replay(log, first, pipeline.core(), host);
 }
 

@@ -1,8 +1,10 @@
 // From a snapshot and the log to the state, and from the state to the sections of a snapshot: one
-// way for the node and for its replicas. Called by main, agent/snapshots.cc and replica.cc.
+// way for the node and for its replicas. Called by main, agent/snapshots.cc, replica.cc and the
+// simulator.
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,9 +14,10 @@
 
 namespace noded::past {
 
-/// Loads the plugins and folds the log by fold alone.
+/// Loads the plugins, those that are linked in, too, and folds the log by fold alone.
 Status fold_all(core::Pipeline& pipeline, host::Host& host, log::Log& log,
-                std::optional<log::Snapshot> snapshot);
+                std::optional<log::Snapshot> snapshot,
+                std::span<const host::LinkedPlugin> linked = {});
 
 /// The core's section and those of the plugins; only while the pipeline is quiescent.
 Result<std::vector<log::Snapshot::Section>> state_sections(core::Pipeline& pipeline,

@@ -50,7 +50,7 @@ private:
     uint32_t pid_;
 };
 
-class FakeSys final : public Sys {
+class FakeSys : public Sys {
 public:
     /// in the order in which they were spawned or connected to
     std::vector<std::unique_ptr<FakeShim>> shims;

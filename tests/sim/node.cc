@@ -1,0 +1,399 @@
+// The life of one simulated node, see node.h.
+#include "tests/sim/node.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "agent/base/check.h"
+#include "agent/base/crc32c.h"
+#include "agent/past/sections.h"
+#include "plugins/container/plugin.h"
+#include "plugins/container/types.h"
+#include "plugins/storage/plugin.h"
+
+namespace noded::sim {
+namespace {
+
+/// The kernel of the node that loads its plugins now: a plugin's create has no parameter for it.
+Kernel* loading = nullptr;
+
+std::shared_ptr<container::Sys> shared(Kernel& kernel) { return {&kernel, [](container::Sys*) {}}; }
+
+struct SimContainer : container::Plugin {
+    using Plugin::Plugin;
+    static std::expected<std::unique_ptr<SimContainer>, std::string> create(sdk::Host host) {
+        return std::make_unique<SimContainer>(host, shared(*loading));
+    }
+};
+
+/// Its fold depends on what is in no event: whether it is replayed.
+struct BrokenContainer : container::Plugin {
+    using Plugin::Plugin;
+    bool live = false;
+    static std::expected<std::unique_ptr<BrokenContainer>, std::string> create(sdk::Host host) {
+        return std::make_unique<BrokenContainer>(host, shared(*loading));
+    }
+    void reconcile() {
+        live = true;
+        Plugin::reconcile();
+    }
+    void fold(const noded_event& event) {
+        if (live && container::EventType(event.type) == container::EventType::image_tagged) return;
+        Plugin::fold(event);
+    }
+};
+
+struct SimStorage : storage::StoragePlugin {
+    using StoragePlugin::StoragePlugin;
+    static std::expected<std::unique_ptr<SimStorage>, std::string> create(sdk::Host host) {
+        auto sys = make_storage_sys(*loading);
+        if (auto opened = sys->open(); !opened) return std::unexpected(opened.error().message);
+        return std::make_unique<SimStorage>(host, std::move(sys));
+    }
+};
+
+const noded_plugin container_table = sdk::plugin_table<SimContainer>(&container::descriptor);
+const noded_plugin broken_table = sdk::plugin_table<BrokenContainer>(&container::descriptor);
+const noded_plugin storage_table = sdk::plugin_table<SimStorage>(&storage::storage_descriptor);
+
+host::Paths paths_of(const std::string& name) {
+    host::Paths paths{"/" + name + "/state", "/" + name + "/runtime", "/libexec", "", {}};
+    paths.make_directory = [](const std::string&) { return Status(); };
+    return paths;
+}
+
+void drop_plugins(const host::Host& host) {
+    for (const auto& instance : host.instances())
+        if (instance->loaded()) instance->table->destroy(instance->self);
+}
+
+/// Between pipeline and log: sees what becomes durable, and ends the process where the pipeline
+/// would abort it. `early` tells the pipeline before it is true, which the checkers must notice.
+class WatchedLog final : public log::Log, private log::SyncDone {
+public:
+    WatchedLog(log::Log& log, History& history, bool early)
+        : log_(log), history_(history), early_(early) {}
+
+    uint64_t oldest_seq() const override { return log_.oldest_seq(); }
+    uint64_t next_seq() const override { return log_.next_seq(); }
+    uint64_t durable_seq() const override {
+        return early_ ? log_.next_seq() - 1 : log_.durable_seq();
+    }
+    void append(const log::Record& record) override {
+        log_.append(record);
+        kept_.emplace_back(record, Buffer(record.payload.begin(), record.payload.end()));
+        kept_.back().first.payload = {};
+    }
+    bool fits(size_t bytes, size_t records) const override {
+        return !(early_ && log_.sync_under_way()) && log_.fits(bytes, records);
+    }
+    Status ensure_room(size_t bytes, size_t records) override {
+        return log_.ensure_room(bytes, records);
+    }
+    void sync(log::SyncDone& done) override {
+        const uint64_t last = log_.next_seq() - 1;
+        done_ = early_ ? nullptr : &done;
+        if (!early_ || !log_.sync_under_way()) log_.sync(*this);
+        if (early_) done.synced({}, last);
+    }
+    bool sync_under_way() const override { return log_.sync_under_way(); }
+    Status read(uint64_t first, const log::EachRecord& each) override {
+        return log_.read(first, each);
+    }
+    Result<uint64_t> seq_at(int64_t time_ns) override { return log_.seq_at(time_ns); }
+    bool nearly_full() const override { return log_.nearly_full(); }
+    Status release_before(uint64_t first) override { return log_.release_before(first); }
+
+private:
+    void synced(Status status, uint64_t durable_seq) override {
+        if (!status) throw ProcessEnds();
+        while (!kept_.empty() && kept_.front().first.seq <= durable_seq) {
+            auto& [record, payload] = kept_.front();
+            record.payload = payload;
+            history_.durable(record);
+            kept_.pop_front();
+        }
+        if (done_ != nullptr) done_->synced(status, durable_seq);
+    }
+
+    log::Log& log_;
+    History& history_;
+    const bool early_;
+    std::deque<std::pair<log::Record, Buffer>> kept_;
+    log::SyncDone* done_ = nullptr;
+};
+
+class SimOutbox final : public core::Publisher, public host::TopicSink {
+public:
+    explicit SimOutbox(History& history) : history_(history) {}
+    void publish(const core::Event& event) override { history_.published(event); }
+    void publish_sample(const std::string&, Bytes) override {}
+
+private:
+    History& history_;
+};
+
+}  // namespace
+
+struct SimNode::Running final : reactor::TurnEnd, reactor::Completion {
+    SimReactor reactor;
+    SimOutbox outbox;
+    std::unique_ptr<log::Log> real_log;
+    WatchedLog log;
+    host::Host host;
+    core::Pipeline pipeline;
+    Snapshots snapshots;
+    bool retry_armed = false;
+
+    Running(SimNode& node, std::unique_ptr<log::Log> opened, SnapshotTaken newest)
+        : reactor(node.world_, node.realtime_offset_ns),
+          outbox(node.history),
+          real_log(std::move(opened)),
+          log(*real_log, node.history, node.options_.broken == Broken::gate),
+          host(reactor, outbox, paths_of(node.name_)),
+          pipeline(host, log, outbox),
+          snapshots(reactor, node.storage, log, pipeline, host, newest, node.options_.snapshots) {
+        host.connect(pipeline, log);
+    }
+    ~Running() override { drop_plugins(host); }
+
+    void turn_end() override {
+        pipeline.turn_end();
+        snapshots.turn_end();
+        if (retry_armed || !pipeline.quiescent() || !pipeline.has_work()) return;
+        retry_armed = true;
+        reactor.timer(reactor.clock().monotonic_ns() + 1'000'000'000, *this);
+    }
+    void complete(int32_t, bool) override { retry_armed = false; }
+};
+
+SimNode::SimNode(World& world, std::string name, const NodeOptions& options)
+    : history(world, name),
+      kernel(world, history, options_.kernel),
+      world_(world),
+      name_(std::move(name)),
+      options_(options) {
+    storage.before_change([this] {
+        if (!changes_left_ || (*changes_left_)-- > 0) return;
+        changes_left_.reset();
+        throw ProcessEnds();
+    });
+}
+
+SimNode::~SimNode() = default;
+
+void SimNode::guarded(const std::function<void()>& run) {
+    try {
+        run();
+    } catch (const ProcessEnds&) {
+        crash(world_.random.chance(0.5));
+    }
+}
+
+Status SimNode::recover() {
+    std::string notice;
+    log::LogOptions options;
+    options.segment_bytes = options_.segment_bytes;
+    options.segments_max = 12;
+    options.new_log_id = crc32c(as_bytes(name_)) | 1;
+    auto log = TRY(log::open_log(storage, &notice, options));
+    auto snapshot = TRY(log::load_newest_snapshot(storage, &notice));
+    if (snapshot && snapshot->seq > log->durable_seq()) return fail("the snapshot is newer");
+    if (!snapshot && log->oldest_seq() > 1) return fail("no snapshot covers what was before");
+    const SnapshotTaken newest =
+        snapshot ? SnapshotTaken{snapshot->seq, past::state_bytes(snapshot->sections)}
+                 : SnapshotTaken{};
+    running_ = std::make_unique<Running>(*this, std::move(log), newest);
+    Running& now = *running_;
+    if (now.log.next_seq() <= history.last_seq() && !damaged)
+        world_.fail(name_ + ": durable events are lost: the log ends at " +
+                    std::to_string(now.log.next_seq() - 1) + ", it was at " +
+                    std::to_string(history.last_seq()));
+    TRY_STATUS(now.log.read(now.log.oldest_seq(), [this](const log::Record& event) {
+        history.durable(event);
+        return true;
+    }));
+    const host::LinkedPlugin linked[] = {
+        {options_.broken == Broken::fold ? &broken_table : &container_table, "container"},
+        {&storage_table, "storage"}};
+    loading = &kernel;
+    return past::fold_all(now.pipeline, now.host, now.log, std::move(snapshot), linked);
+}
+
+void SimNode::start() {
+    CHECK(!up() && refusal.empty());
+    guarded([this] {
+        const Status recovered = recover();
+        if (!recovered) {
+            running_.reset();
+            refusal = recovered.error().message;
+            if (!damaged) world_.fail(name_ + ": an undamaged log is refused: " + refusal);
+            return;
+        }
+        catch_up_subscriber();
+        running_->reactor.at_turn_end(*running_);
+        running_->host.reconcile();
+        running_->reactor.run_again();
+        ++restarts;
+    });
+}
+
+/// The subscriber reads again what it did not get, as far as the log reaches.
+void SimNode::catch_up_subscriber() {
+    log::Log& log = running_->log;
+    if (history.last_published() + 1 < log.oldest_seq())
+        history.skip_publications(log.oldest_seq() - 1);
+    (void)log.read(std::max(history.last_published() + 1, log.oldest_seq()),
+                   [this](const log::Record& event) {
+                       history.caught_up(event);
+                       return true;
+                   });
+}
+
+void SimNode::crash(bool power) {
+    storage.crash([this](size_t) { return world_.random.chance(0.5); });
+    running_.reset();
+    changes_left_.reset();
+    storage_due_ns_ = INT64_MAX;
+    if (power) kernel.power_failure();
+    kernel_due_ns_ = world_.now_ns + 1000;   // its shims see that it is gone
+    world_.after(world_.random.between(1'000'000, 500'000'000), [this] {
+        if (!up() && refusal.empty()) start();
+    });
+}
+
+int64_t SimNode::next_ns() const {
+    const int64_t machine = std::min(storage_due_ns_, kernel_due_ns_);
+    return up() ? std::min(machine, running_->reactor.next_ns()) : kernel_due_ns_;
+}
+
+void SimNode::sync_next() {
+    storage_due_ns_ = INT64_MAX;
+    storage.run_one();
+}
+
+void SimNode::advance() {
+    bool active = false;
+    guarded([&] {
+        if (kernel_due_ns_ <= world_.now_ns) {
+            kernel_due_ns_ = INT64_MAX;
+            active = kernel.step();
+        }
+        if (!up()) return;
+        if (storage_due_ns_ <= world_.now_ns) sync_next();
+        if (running_->reactor.next_ns() > world_.now_ns) return;
+        active = true;
+        running_->reactor.turn();
+    });
+    if (active && kernel_due_ns_ == INT64_MAX)
+        kernel_due_ns_ = world_.now_ns + world_.random.between(5'000, 200'000);
+    if (!up() || storage.under_way() == 0 || storage_due_ns_ != INT64_MAX) return;
+    const bool slow = world_.faults && world_.random.chance(options_.slow_sync);
+    storage_due_ns_ = world_.now_ns + world_.random.between(20'000, options_.sync_ns_max) +
+                      (slow ? world_.random.between(1, 2000) * 1'000'000 : 0);
+    if (!world_.faults) return;
+    if (world_.random.chance(options_.sync_error)) storage.fail_next_write(EIO);
+    if (!damaged && world_.random.chance(options_.misdirected_write)) {
+        damaged = true;
+        storage.misdirect_next_write(uint64_t(world_.random.between(1, 200)) * 4096);
+    }
+}
+
+void SimNode::scan() {
+    if (up()) running_->reactor.scan();
+}
+
+void SimNode::submit(core::Command command, core::ReplyTo to) {
+    if (!up()) return;
+    command.time_ns = running_->reactor.clock().realtime_ns();
+    guarded([&] {
+        running_->pipeline.submit(std::move(command), std::move(to));
+        running_->reactor.run_again();
+    });
+}
+
+void SimNode::call(const std::string& plugin, uint16_t method, Bytes params, int fd,
+                   host::CallDone done) {
+    guarded([&] { running_->host.call(plugin, method, params, {}, fd, std::move(done)); });
+}
+
+// ------------------------------------------------------------------------------------- checks
+
+namespace {
+
+struct Folded {
+    Buffer core;
+    std::vector<log::Snapshot::Section> sections;
+};
+
+/// What a fresh process makes of a copy of the disk; nothing is reconciled.
+Result<Folded> fold_anew(World& world, log::MemStorage& disk, bool use_snapshot) {
+    log::MemStorage copy;
+    const auto names = TRY(disk.list());
+    for (const std::string& name : names) copy.put(name, disk.bytes(name));
+    std::string notice;
+    log::LogOptions options;
+    options.segment_bytes = 1200 << 10;
+    auto log = TRY(log::open_log(copy, &notice, options));
+    std::optional<log::Snapshot> snapshot;
+    if (use_snapshot) snapshot = TRY(log::load_newest_snapshot(copy, &notice));
+    if (!snapshot && log->oldest_seq() > 1) return fail("too short a log");
+    World apart(1);
+    History nothing(apart, "apart");
+    const KernelFaults none;
+    Kernel kernel(apart, nothing, none);
+    const int64_t offset = 0;
+    SimReactor reactor(world, offset);
+    SimOutbox outbox(nothing);
+    host::Host host(reactor, outbox, paths_of("node"));
+    core::Pipeline pipeline(host, *log, outbox);
+    host.connect(pipeline, *log);
+    const host::LinkedPlugin linked[] = {{&container_table, "container"},
+                                         {&storage_table, "storage"}};
+    loading = &kernel;
+    TRY_STATUS(past::fold_all(pipeline, host, *log, std::move(snapshot), linked));
+    Folded folded{pipeline.core().save(), TRY(host.save())};
+    drop_plugins(host);
+    return folded;
+}
+
+}  // namespace
+
+void SimNode::check_refold() {
+    if (!up() || !running_->pipeline.quiescent() || damaged) return;
+    const auto sections = running_->host.save();
+    const Buffer core = running_->pipeline.core().save();
+    for (const bool use_snapshot : {true, false}) {
+        if (!use_snapshot && running_->log.oldest_seq() > 1) return;
+        const std::string from = use_snapshot ? " from snapshot and log" : " from the log";
+        const auto folded = fold_anew(world_, storage, use_snapshot);
+        if (!folded || !sections)
+            return world_.fail(name_ + ": cannot fold again" + from + ": " +
+                               (folded ? sections.error() : folded.error()).message);
+        if (folded->core != core)
+            world_.fail(name_ + ": the command ids differ from those folded" + from);
+        for (size_t i = 0; i < sections->size(); ++i)
+            if (i >= folded->sections.size() || folded->sections[i].data != (*sections)[i].data)
+                world_.fail(name_ + ": the state of plugin " + (*sections)[i].name +
+                            " differs from what is folded" + from);
+    }
+}
+
+void SimNode::check_at_rest() {
+    if (!up()) return;
+    history.check_outcomes([this](const std::string& run) { return kernel.is_running(run); });
+    kernel.check_at_rest();
+    if (history.last_published() != history.last_seq())
+        world_.fail(name_ + ": the subscriber ends at " + std::to_string(history.last_published()) +
+                    ", the log at " + std::to_string(history.last_seq()));
+}
+
+uint64_t SimNode::disk_hash() {
+    uint64_t hash = history.hash();
+    const auto names = storage.list();
+    for (const std::string& name : *names)
+        hash = hash * 1099511628211u + crc32c(storage.bytes(name)) + crc32c(as_bytes(name));
+    return hash;
+}
+
+}  // namespace noded::sim

@@ -1,0 +1,35 @@
+// One run: a workload (a JSON file: verbs, rates, faults) under one seed, from an empty disk
+// through faults to rest, with all checkers.
+#pragma once
+
+#include <string>
+
+#include "agent/base/result.h"
+#include "tests/sim/node.h"
+
+namespace noded::sim {
+
+struct Workload {
+    std::string name;
+    uint32_t nodes = 1;
+    uint32_t commands = 100;
+    int64_t command_every_ns = 2'000'000;
+    double duplicate = 0, lost = 0;   ///< messages between client and node
+    double kill = 0, power = 0, power_within_change = 0, clock_jump = 0, disk_full = 0, bit_rot = 0;
+    uint32_t create = 0, run = 0, start = 0, stop = 0, kill_verb = 0, remove = 0, exec = 0, tag = 0;
+    NodeOptions node;
+};
+
+Result<Workload> read_workload(const std::string& path);
+
+struct Outcome {
+    std::string failure;   ///< empty: all checkers agree
+    uint64_t hash = 0;     ///< of all logs and disks
+    uint64_t events = 0;
+    uint64_t restarts = 0;
+    uint64_t refused = 0;  ///< damaged logs that were refused
+};
+
+Outcome run(const Workload& workload, uint64_t seed);
+
+}  // namespace noded::sim

@@ -1,0 +1,72 @@
+// A thousand seeds in ops/test, the same bytes for the same seed, and canaries: what is broken on
+// purpose must be caught, or the checkers prove nothing.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "agent/base/logger.h"
+#include "tests/sim/run.h"
+
+namespace noded::sim {
+namespace {
+
+Workload workload(const std::string& name) {
+    set_log_threshold(Severity::error);
+    auto read = read_workload("tests/sim/workloads/" + name);
+    EXPECT_TRUE(read) << (read ? "" : read.error().message);
+    return *read;
+}
+
+Outcome run_said(const Workload& of, uint64_t seed) {
+    printf("seed %llu; repeat: bazel-bin/tests/sim/soak --seeds 1 --seed %llu "
+           "tests/sim/workloads/%s\n",
+           static_cast<unsigned long long>(seed), static_cast<unsigned long long>(seed),
+           of.name.c_str());
+    fflush(stdout);
+    return run(of, seed);
+}
+
+constexpr uint64_t kSeedsPerTest = 50;
+
+class Seeds : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(Seeds, crashes_lose_nothing_and_all_checkers_agree) {
+    const Workload crash = workload("crash.json");
+    uint64_t events = 0;
+    for (uint64_t i = 0; i < kSeedsPerTest; ++i) {
+        const uint64_t seed = GetParam() * kSeedsPerTest + i;
+        const Outcome outcome = run_said(crash, seed);
+        ASSERT_EQ(outcome.failure, "") << "seed " << seed;
+        events += outcome.events;
+    }
+    EXPECT_GT(events, 30 * kSeedsPerTest) << "the workload does too little";
+}
+
+INSTANTIATE_TEST_SUITE_P(Thousand, Seeds, testing::Range(uint64_t{0}, uint64_t{20}));
+
+TEST(Sim, the_same_seed_gives_the_same_bytes) {
+    const Workload crash = workload("crash.json");
+    const Outcome first = run_said(crash, 7);
+    EXPECT_EQ(first.hash, run_said(crash, 7).hash);
+    EXPECT_NE(first.hash, run_said(crash, 8).hash);
+}
+
+/// The failures of ten seeds.
+std::string caught(Broken broken) {
+    Workload crash = workload("crash.json");
+    crash.node.broken = broken;
+    std::string failures;
+    for (uint64_t seed = 0; seed < 10; ++seed) failures += run_said(crash, seed).failure + "\n";
+    return failures;
+}
+
+TEST(SimCanary, a_fold_that_depends_on_more_than_the_event_is_caught) {
+    EXPECT_NE(caught(Broken::fold).find("differs from what is folded"), std::string::npos);
+}
+
+TEST(SimCanary, an_answer_before_the_sync_is_caught) {
+    EXPECT_NE(caught(Broken::gate).find("durable"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace noded::sim
