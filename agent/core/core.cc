@@ -100,7 +100,7 @@ void Core::step(const Command& command, ReplyTo to, uint64_t next_seq, Batch& ba
             reply.first_seq = decided.events().front().seq;
             reply.last_seq = decided.events().back().seq;
             // Only what stands in the log is remembered: replay must come to the same memory.
-            if (command.cause_seq == 0) remember(command.id, {reply.first_seq, reply.last_seq});
+            remember(command.id, {reply.first_seq, reply.last_seq, command.cause_seq});
         }
         for (const Event& event : decided.events()) {
             domain_.fold(event);
@@ -111,16 +111,17 @@ void Core::step(const Command& command, ReplyTo to, uint64_t next_seq, Batch& ba
 }
 
 void Core::remember(const Event& event) {
-    if (event.cause_seq != 0) return;
-    remember(event.command_id, {event.seq, event.seq});
+    remember(event.command_id, {event.seq, event.seq, event.cause_seq});
 }
 
 void Core::remember(const CommandId& id, Known known) {
     const auto [at, is_new] = known_.try_emplace(id, known);
     if (!is_new) {
-        // The events of one command follow each other; a later one of the same id is not its
-        // decision.
-        if (known.first_seq == at->second.last_seq + 1) at->second.last_seq = known.last_seq;
+        // The events of one command follow each other and have one cause; a later one of the same
+        // id is the outcome of an effect, not its decision.
+        const bool goes_on = known.first_seq == at->second.last_seq + 1 &&
+                             known.cause_seq == at->second.cause_seq;
+        if (goes_on) at->second.last_seq = known.last_seq;
         return;
     }
     known_order_.push_back(id);
@@ -168,7 +169,8 @@ Status Core::load(Bytes bytes) {
         memcpy(&saved, bytes.data() + at, sizeof saved);
         CommandId id;
         memcpy(id.bytes.data(), saved.id, sizeof saved.id);
-        remember(id, {saved.first_seq, saved.last_seq});
+        // What was decided before a snapshot stands in it whole.
+        remember(id, {saved.first_seq, saved.last_seq, UINT64_MAX});
     }
     return {};
 }

@@ -55,7 +55,8 @@ public:
     /// the log's; it counts the events already in the batch.
     void step(const Command& command, ReplyTo to, uint64_t next_seq, Batch& batch);
 
-    /// Replay: what the log says about command ids.
+    /// Replay: what the log says about command ids. Commands of clients and of plugins alike: a
+    /// reaction that is repeated sends the same id again.
     void remember(const Event& event);
 
     /// The memory of command ids as bytes, for the snapshot.
@@ -66,6 +67,7 @@ private:
     struct Known {
         uint64_t first_seq = 0;
         uint64_t last_seq = 0;
+        uint64_t cause_seq = 0;
     };
     void remember(const CommandId& id, Known known);
 

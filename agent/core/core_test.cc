@@ -189,6 +189,38 @@ TEST_F(PipelineTest, command_ids_survive_replay_and_the_snapshot) {
     EXPECT_EQ(again.sum, 5u);
 }
 
+TEST_F(PipelineTest, a_command_that_a_plugin_repeats_is_decided_once_also_after_replay) {
+    const auto reaction = [] {
+        Command command;
+        command.id.bytes.fill(7);
+        command.cause_seq = 1;
+        command.payload.resize(8, 0);
+        command.payload[0] = 4;
+        return command;
+    };
+    add(1, 1);
+    Reply reply;
+    for (const bool repeated : {false, true}) {
+        pipeline.submit(reaction(), [&](const Reply& told) { reply = told; });
+        pipeline.turn_end();
+        if (!repeated) log.complete_sync();
+        EXPECT_EQ(reply.retried, repeated);
+    }
+    EXPECT_EQ(adder.sum, 5u);
+
+    Core again(adder);
+    for (const log::Record& record : log.records) {
+        Event event{};
+        event.seq = record.seq;
+        event.cause_seq = record.cause_seq;
+        event.command_id = record.command_id;
+        again.remember(event);
+    }
+    Batch batch;
+    again.step(reaction(), [&](const Reply& told) { reply = told; }, log.next_seq(), batch);
+    EXPECT_TRUE(batch.events.empty());
+}
+
 TEST_F(PipelineTest, a_full_disk_refuses_commands_and_keeps_proposals_waiting) {
     log.full = true;
     add(1, 1);
