@@ -36,7 +36,7 @@ constexpr size_t proposals_queued_max = 65536;
 
 // Reactor.
 constexpr unsigned ring_entries = 1024;
-constexpr size_t offload_threads = 1;
+constexpr size_t offload_threads = 3;   ///< noded's own work and that of two plugins at once
 constexpr size_t offload_queue_max = 1024;
 
 // RPC.

@@ -289,13 +289,13 @@ Status run(const Config& config) {
     const Shutdown shutdown{host, outbox, *reactor};
     outbox.connect(host);
     host.connect(pipeline, *log);
+    if (const Status watching = plugin_watch.open(config.plugin_dir); !watching) {
+        log_line(Severity::warning, "noded", watching.error().message);
+    }
     TRY_STATUS(past::fold_all(pipeline, host, *log, std::exchange(snapshot, std::nullopt)));
 
     reactor->at_turn_end(turn);
     host.reconcile();
-    if (const Status watching = plugin_watch.open(config.plugin_dir); !watching) {
-        log_line(Severity::warning, "noded", watching.error().message);
-    }
     rpc_service::Node node{*reactor, pipeline, host, *log, outbox};
     node.version = kVersion;
     node.reactor_description = reactor->description();

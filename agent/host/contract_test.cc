@@ -208,7 +208,7 @@ TEST_F(Contract, an_event_of_a_client_and_a_command_of_nobody_are_rejected) {
 TEST_F(Contract, a_call_is_answered_once_and_a_stopped_plugin_leaves_none_waiting) {
     int answers = 0;
     core::Rejection rejection;
-    host.call("doer", 0, {}, {}, -1, [&](CallResult result) {
+    host.call("doer", 0, {}, {}, Fd(), [&](CallResult result) {
         ++answers;
         rejection = result.rejection;
     });
@@ -216,9 +216,9 @@ TEST_F(Contract, a_call_is_answered_once_and_a_stopped_plugin_leaves_none_waitin
     command();
     EXPECT_EQ(answers, 1);
     EXPECT_NE(rejection.message.find("is stopped"), std::string::npos);
-    host.call("doer", 0, {}, {}, -1, [&](CallResult result) { rejection = result.rejection; });
+    host.call("doer", 0, {}, {}, Fd(), [&](CallResult result) { rejection = result.rejection; });
     EXPECT_EQ(rejection.message, "no plugin named doer is loaded");
-    host.call("doer", 9, {}, {}, -1, [&](CallResult) { ++answers; });
+    host.call("doer", 9, {}, {}, Fd(), [&](CallResult) { ++answers; });
     EXPECT_EQ(answers, 2);
 }
 

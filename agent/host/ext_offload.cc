@@ -11,6 +11,7 @@ struct Job final : reactor::Completion {
     void (*done)(void*, void*) NODED_NOEXCEPT = nullptr;
     void* argument = nullptr;
 
+    const void* offload_owner() const override { return owner; }
     void complete(int32_t, bool) override {
         const std::unique_ptr<Job> mine(this);
         // A plugin that was stopped meanwhile is not called again; its argument is lost with it.

@@ -1,6 +1,4 @@
 // rpc: calls of clients to plugins, and the plugins' answers.
-#include <unistd.h>
-
 #include <utility>
 
 #include "agent/host/extensions.h"
@@ -14,7 +12,8 @@ namespace {
 void respond(const noded_host* face, uint64_t token, noded_bytes results, int fd_owned) noexcept {
     Instance& instance = require(face, "rpc.respond");
     instance.host->answer(instance, token,
-                          {true, Buffer(results.data, results.data + results.size), fd_owned, {}});
+                          {true, Buffer(results.data, results.data + results.size), Fd(fd_owned),
+                           {}});
 }
 
 void refuse(const noded_host* face, uint64_t token, enum noded_rejection code,
@@ -22,16 +21,15 @@ void refuse(const noded_host* face, uint64_t token, enum noded_rejection code,
     Instance& instance = require(face, "rpc.refuse");
     instance.host->answer(
         instance, token,
-        {false, {}, -1, {static_cast<uint16_t>(code), message != nullptr ? message : ""}});
+        {false, {}, Fd(), {static_cast<uint16_t>(code), message != nullptr ? message : ""}});
 }
 
 }  // namespace
 
-uint64_t Host::call(const std::string& plugin, uint16_t method, Bytes params, Caller caller, int fd,
+uint64_t Host::call(const std::string& plugin, uint16_t method, Bytes params, Caller caller, Fd fd,
                     CallDone done) {
     const auto refuse_call = [&](uint16_t code, std::string message) -> uint64_t {
-        if (fd >= 0) close(fd);
-        done({false, {}, -1, {code, std::move(message)}});
+        done({false, {}, Fd(), {code, std::move(message)}});
         return 0;
     };
     auto* instance = const_cast<Instance*>(find(plugin));
@@ -44,36 +42,31 @@ uint64_t Host::call(const std::string& plugin, uint16_t method, Bytes params, Ca
     const uint64_t token = next_handle();
     calls_.emplace(token, PendingCall{instance, std::move(done)});
     if (pipeline_->quiescent()) {
-        enter_call(token, method, params, caller, fd);
+        enter_call(token, method, params, caller, std::move(fd));
     } else {
         // The plugin may look at its state, so the call waits until that is durable.
         Buffer kept(params.begin(), params.end());
-        when_durable([this, token, method, kept = std::move(kept), caller, fd] {
-            enter_call(token, method, kept, caller, fd);
+        when_durable([this, token, method, kept = std::move(kept), caller,
+                      fd = std::move(fd)]() mutable {
+            enter_call(token, method, kept, caller, std::move(fd));
         });
     }
     return calls_.contains(token) ? token : 0;
 }
 
-void Host::enter_call(uint64_t token, uint16_t method, Bytes params, Caller caller, int fd) {
+void Host::enter_call(uint64_t token, uint16_t method, Bytes params, Caller caller, Fd fd) {
     const auto at = calls_.find(token);
-    if (at == calls_.end()) {
-        if (fd >= 0) close(fd);   // the client left meanwhile
-        return;
-    }
+    if (at == calls_.end()) return;  // the client left meanwhile
     Instance& instance = *at->second.instance;
     const noded_call face{sizeof(noded_call), method, 0, token, {params.data(), params.size()},
-                          caller.uid, caller.gid, fd, -1};
+                          caller.uid, caller.gid, fd.release(), -1};
     PhaseScope scope(instance, Phase::reactor);
     instance.rpc->call(instance.self, &face);
 }
 
 void Host::answer(Instance& from, uint64_t token, CallResult result) {
     const auto at = calls_.find(token);
-    if (at == calls_.end() || at->second.instance != &from) {
-        if (result.fd >= 0) close(result.fd);
-        return;
-    }
+    if (at == calls_.end() || at->second.instance != &from) return;
     // No client takes a larger message.
     if (result.results.size() > limits::rpc_message_bytes_max - limits::rpc_message_bytes_max / 8) {
         result.rejection = {NODED_REJECT_LIMIT,

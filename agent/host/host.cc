@@ -90,6 +90,7 @@ Instance& Host::list_file(const std::string& file) {
     Instance& instance = *instances_.back();
     instance.host = this;
     instance.file = file;
+    instance.identity = FileIdentity::of(file);
     instance.reactor_thread = pthread_self();
     return instance;
 }
@@ -252,6 +253,7 @@ Status Host::start(Instance& instance) {
 
 void Host::load_late(const std::string& path) {
     CHECK(pipeline_ != nullptr && pipeline_->quiescent());
+    if (is_loaded_from(path)) return;
     if (instances_.size() >= limits::plugins_max) {
         return log_line(Severity::warning, "host",
                         "ignored " + path + ": there are too many plugins");
@@ -269,8 +271,30 @@ void Host::load_late(const std::string& path) {
              instance.description.version + " is loaded, its state counts from seq " +
              std::to_string(instance.counts_from_seq));
     instance.reconciled = true;
-    PhaseScope scope(instance, Phase::reactor);
-    instance.table->reconcile(instance.self);
+    {
+        PhaseScope scope(instance, Phase::reactor);
+        instance.table->reconcile(instance.self);
+    }
+    retry_those_that_need(instance.description.id);
+}
+
+// A file that was dropped while the directory was being loaded is told of twice; one that replaced
+// a loaded file is another file.
+bool Host::is_loaded_from(const std::string& path) const {
+    const FileIdentity now = FileIdentity::of(path);
+    return std::ranges::any_of(instances_, [&](const auto& instance) {
+        return instance->loaded() && instance->file == path && instance->identity == now;
+    });
+}
+
+void Host::retry_those_that_need(const std::string& id) {
+    std::vector<std::string> files;
+    for (const auto& instance : instances_) {
+        if (instance->status == Instance::Status::refused &&
+            std::ranges::count(instance->description.needs, id) > 0)
+            files.push_back(instance->file);
+    }
+    for (const std::string& file : files) load_late(file);
 }
 
 bool Host::replayed_from_log(Instance& instance) {
@@ -459,7 +483,7 @@ void Host::stop_plugin(Instance& instance, std::string reason) {
         answer(instance, token,
                {false,
                 {},
-                -1,
+                Fd(),
                 {NODED_REJECT_BUSY,
                  "plugin " + instance.description.id + " is stopped: " + instance.reason}});
     }

@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "agent/base/fd.h"
 #include "agent/base/ids.h"
 #include "agent/base/result.h"
 #include "agent/core/domain.h"
@@ -56,7 +57,7 @@ public:
 struct CallResult {
     bool answered = false;       ///< else `rejection` says why
     Buffer results;
-    int fd = -1;                 ///< owned by the receiver
+    Fd fd;
     core::Rejection rejection;
 };
 using CallDone = std::move_only_function<void(CallResult)>;
@@ -81,7 +82,8 @@ public:
     /// For the tests of the host itself: one plugin, without a log; before replay.
     void load_static(const noded_plugin& table, const std::string& name);
 
-    /// While running and quiescent: loads one more file, folds from the log, reconciles.
+    /// While running and quiescent: loads one more file, folds from the log, reconciles; then tries
+    /// again what was refused for want of it. Nothing happens if the very file is loaded already.
     void load_late(const std::string& path);
 
     /// After replay: each plugin compares its state with the kernel.
@@ -97,9 +99,8 @@ public:
     void fold(const core::Event& event) override;
     void react(const core::Event& event) override;
 
-    /// A client's call of a plugin. Takes `fd`. Returns a token for cancel, 0 if `done` was told at
-    /// once.
-    uint64_t call(const std::string& plugin, uint16_t method, Bytes params, Caller caller, int fd,
+    /// A client's call of a plugin. Returns a token for cancel, 0 if `done` was told at once.
+    uint64_t call(const std::string& plugin, uint16_t method, Bytes params, Caller caller, Fd fd,
                   CallDone done);
     void cancel(uint64_t token);
 
@@ -138,7 +139,9 @@ private:
     void fold_into(Instance& instance, const core::Event& event, Phase phase);
     bool replayed_from_log(Instance& instance);
     void stop_operations(Instance& instance);
-    void enter_call(uint64_t token, uint16_t method, Bytes params, Caller caller, int fd);
+    void enter_call(uint64_t token, uint16_t method, Bytes params, Caller caller, Fd fd);
+    bool is_loaded_from(const std::string& path) const;
+    void retry_those_that_need(const std::string& id);
     log::Snapshot::Section section_of(Instance& instance) const;
 
     reactor::Reactor& reactor_;

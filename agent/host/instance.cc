@@ -1,12 +1,21 @@
 // What an instance lists, and the check of every call into the host; see instance.h.
 #include "agent/host/instance.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 
 #include "agent/base/check.h"
 #include "agent/host/watch.h"
 
 namespace noded::host {
+
+FileIdentity FileIdentity::of(const std::string& path) {
+    struct stat status {};
+    if (stat(path.c_str(), &status) != 0) return {};
+    return {status.st_dev, status.st_ino,
+            int64_t(status.st_ctim.tv_sec) * 1'000'000'000 + status.st_ctim.tv_nsec};
+}
 
 bool Instance::requires_extension(const char* id) const {
     return std::find(description.extensions.begin(), description.extensions.end(), id) !=

@@ -27,11 +27,22 @@ struct Watch;
 
 enum class Phase : uint8_t { outside, load, pure, replay, reactor };
 
+/// Which file stands behind a path: written anew or replaced, it is another one. All zero for none.
+struct FileIdentity {
+    uint64_t device = 0;
+    uint64_t inode = 0;
+    int64_t changed_ns = 0;
+
+    static FileIdentity of(const std::string& path);
+    bool operator==(const FileIdentity&) const = default;
+};
+
 struct Instance {
     enum class Status { loaded, refused, stopped };
 
     Host* host = nullptr;
     std::string file;
+    FileIdentity identity;            ///< of the file when it was opened
     Description description;
     Status status = Status::refused;
     std::string reason;               ///< why it was refused or stopped

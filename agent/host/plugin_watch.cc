@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,12 +11,18 @@
 
 namespace noded::host {
 
+/// A symbolic or hard link is complete when it is there, and nobody closes it.
+static bool is_link(const std::string& path) {
+    struct stat status {};
+    return lstat(path.c_str(), &status) == 0 && (S_ISLNK(status.st_mode) || status.st_nlink > 1);
+}
+
 Status PluginWatch::open(const std::string& directory) {
     directory_ = directory;
     inotify_.reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!inotify_.valid()) return fail_errno(errno, "create an inotify instance");
     if (inotify_add_watch(inotify_.get(), directory.c_str(),
-                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR) < 0) {
+                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ONLYDIR) < 0) {
         return fail_errno(errno, "watch the plugin directory " + directory);
     }
     reactor_.poll(inotify_.get(), POLLIN, true, *this);
@@ -40,7 +47,10 @@ void PluginWatch::read_names() {
             const std::string path = directory_ + "/" + name;
             const bool is_new =
                 std::find(appeared_.begin(), appeared_.end(), path) == appeared_.end();
-            if (name.ends_with(".so") && name[0] != '.' && is_new) appeared_.push_back(path);
+            if (!name.ends_with(".so") || name[0] == '.' || !is_new) continue;
+            // A file that is being written is complete when it is closed.
+            if ((event->mask & IN_CREATE) != 0 && !is_link(path)) continue;
+            appeared_.push_back(path);
         }
     }
 }

@@ -1,7 +1,8 @@
 // PluginWatch: notices files that are dropped into the plugin directory while noded runs.
 //
-// A file counts once it is complete: closed after writing, or moved in. Loading waits for the end
-// of a turn in which the pipeline is quiescent, because a late plugin folds what is durable and
+// A file counts once it is complete: closed after writing, moved in, or linked. main opens the
+// watch before it loads the directory, so that nothing falls between the two. Loading waits for the
+// end of a turn in which the pipeline is quiescent, because a late plugin folds what is durable and
 // nothing else.
 #pragma once
 

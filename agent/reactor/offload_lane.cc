@@ -18,7 +18,7 @@ bool OffloadLane::add(std::function<int32_t()> work, Completion& completion) {
     {
         std::lock_guard lock(mutex_);
         CHECK(!stopping_);
-        queue_.push_back({std::move(work), &completion});
+        queue_.push_back({std::move(work), &completion, completion.offload_owner()});
     }
     queued_.notify_one();
     return true;
@@ -66,21 +66,33 @@ void OffloadLane::start_threads() {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+/// The oldest whose owner has nothing running.
+std::deque<OffloadLane::Work>::iterator OffloadLane::next() {
+    return std::ranges::find_if(queue_, [this](const Work& work) {
+        return std::ranges::find(busy_, work.owner) == busy_.end();
+    });
+}
+
 void OffloadLane::run() {
     pthread_setname_np(pthread_self(), "offload");
     std::unique_lock lock(mutex_);
     for (;;) {
-        queued_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        queued_.wait(lock, [this] { return stopping_ || next() != queue_.end(); });
         if (stopping_) return;
-        Work work = std::move(queue_.front());
-        queue_.pop_front();
+        const auto at = next();
+        Work work = std::move(*at);
+        queue_.erase(at);
+        busy_.push_back(work.owner);
         lock.unlock();
         const int32_t result = work.call();
         // What the work owns is released here, before its owner hears of the end.
         work.call = nullptr;
         lock.lock();
+        busy_.erase(std::ranges::find(busy_, work.owner));
         done_.push_back({work.completion, result});
         wake_();
+        // This thread takes one piece; what its owner has next may be for another thread.
+        queued_.notify_one();
     }
 }
 

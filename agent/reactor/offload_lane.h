@@ -1,5 +1,8 @@
 // The offload lane: a bounded queue of calls that block, and the few threads that make them.
 //
+// Work of one owner (Completion::offload_owner) runs in order, one after another, so that a plugin
+// need not fear its own work, and an import does not delay another plugin's.
+//
 // Invariants: every accepted piece of work is handed back exactly once, through take_done() on the
 // loop's thread; at most limits::offload_queue_max are accepted and not yet handed back. Threads
 // start with the first piece of work, so that a process that never blocks pays nothing. Used by
@@ -45,8 +48,10 @@ private:
     struct Work {
         std::function<int32_t()> call;
         Completion* completion;
+        const void* owner;
     };
 
+    std::deque<Work>::iterator next();
     void run();
     void start_threads();
 
@@ -54,6 +59,7 @@ private:
     std::mutex mutex_;
     std::condition_variable queued_;
     std::deque<Work> queue_;
+    std::vector<const void*> busy_;  ///< owners whose work runs now
     std::vector<Done> done_;
     size_t accepted_ = 0;  // Loop thread only: handed in and not yet handed back.
     bool stopping_ = false;

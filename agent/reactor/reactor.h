@@ -24,6 +24,8 @@ public:
     /// `result` is what the system call returned, or -errno. `more`: the operation goes on
     /// (multishot).
     virtual void complete(int32_t result, bool more) = 0;
+    /// Offloaded work of one owner runs in order, one after another; nullptr is noded itself.
+    virtual const void* offload_owner() const { return nullptr; }
 };
 
 /// Called once per turn before the loop submits and sleeps: the place where work is batched.
@@ -61,8 +63,8 @@ public:
     virtual void cancel(Completion& operation) = 0;
 
     /// Runs `work` on the offload lane (bounded, for calls that block), then completes with its
-    /// result on the loop. `work` must own all it touches. False if the lane is full; then nothing
-    /// happens.
+    /// result on the loop; a long piece of work delays only what has the same offload_owner().
+    /// `work` must own all it touches. False if the lane is full; then nothing happens.
     virtual bool offload(std::function<int32_t()> work, Completion& done) = 0;
 
     /// Hooks run in the order in which they were added and must outlive the reactor's last turn.

@@ -57,8 +57,8 @@ private:
     const host::Caller caller_;
 };
 
-/// A client's call of a plugin as a promise; dropping it cancels the call. Takes `fd`.
+/// A client's call of a plugin as a promise; dropping it cancels the call.
 kj::Promise<host::CallResult> call_plugin(host::Host& host, kj::StringPtr plugin, uint16_t method,
-                                          Bytes params, host::Caller caller, int fd);
+                                          Bytes params, host::Caller caller, Fd fd);
 
 }  // namespace noded::rpc_service

@@ -16,14 +16,13 @@ namespace {
 class PendingCall {
 public:
     PendingCall(kj::PromiseFulfiller<host::CallResult>& fulfiller, host::Host& host,
-                kj::StringPtr plugin, uint16_t method, Bytes params, host::Caller caller, int fd)
+                kj::StringPtr plugin, uint16_t method, Bytes params, host::Caller caller, Fd fd)
         : host_(host), alive_(std::make_shared<bool>(true)) {
         // The answer may come inside of call(), later, or after the client left: only a live one is
         // told.
-        token_ = host.call(plugin.cStr(), method, params, caller, fd,
+        token_ = host.call(plugin.cStr(), method, params, caller, std::move(fd),
                            [&fulfiller, alive = alive_](host::CallResult result) {
-                               if (*alive) return fulfiller.fulfill(kj::mv(result));
-                               if (result.fd >= 0) close(result.fd);
+                               if (*alive) fulfiller.fulfill(kj::mv(result));
                            });
     }
     ~PendingCall() {
@@ -54,7 +53,7 @@ public:
         copy.setRoot(context.getParams());
         context.releaseParams();
         const auto words = capnp::messageToFlatArray(copy);
-        auto promise = call_plugin(host_, plugin_, method, bytes_of(words.asBytes()), caller_, -1)
+        auto promise = call_plugin(host_, plugin_, method, bytes_of(words.asBytes()), caller_, Fd())
                            .then([context](host::CallResult result) mutable {
                                set_results(context, result);
                            });
@@ -64,7 +63,7 @@ public:
 private:
     static void set_results(capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer> context,
                             host::CallResult& result) {
-        if (result.fd >= 0) close(result.fd);   // a plain call has no place for one
+        // A plain call has no place for a descriptor.
         if (!result.answered) throw_refusal(result.rejection);
         capnp::FlatArrayMessageReader reader(
             kj::arrayPtr(reinterpret_cast<const capnp::word*>(result.results.data()),
@@ -86,20 +85,19 @@ private:
 /// A descriptor on its way to the client.
 class FdStream final : public schema::Stream::Server {
 public:
-    explicit FdStream(int fd) : fd_(fd) {}
-    ~FdStream() { close(fd_); }
-    kj::Maybe<int> getFd() override { return fd_; }
+    explicit FdStream(Fd fd) : fd_(std::move(fd)) {}
+    kj::Maybe<int> getFd() override { return fd_.get(); }
 
 private:
-    const int fd_;
+    const Fd fd_;
 };
 
 }  // namespace
 
 kj::Promise<host::CallResult> call_plugin(host::Host& host, kj::StringPtr plugin, uint16_t method,
-                                          Bytes params, host::Caller caller, int fd) {
+                                          Bytes params, host::Caller caller, Fd fd) {
     return kj::newAdaptedPromise<host::CallResult, PendingCall>(host, plugin, method, params,
-                                                                caller, fd);
+                                                                caller, kj::mv(fd));
 }
 
 kj::Promise<void> NodeService::plugin(PluginContext context) {
@@ -120,13 +118,14 @@ kj::Promise<void> NodeService::plugin(PluginContext context) {
 kj::Promise<void> NodeService::callWithStream(CallWithStreamContext context) {
     auto give = [this, context](kj::Maybe<int> borrowed) mutable -> kj::Promise<void> {
         const auto params = context.getParams();
-        int fd = -1;
-        KJ_IF_MAYBE(number, borrowed) fd = fcntl(*number, F_DUPFD_CLOEXEC, 3);
+        Fd fd;
+        KJ_IF_MAYBE(number, borrowed) fd.reset(fcntl(*number, F_DUPFD_CLOEXEC, 3));
         return call_plugin(node_.host, params.getPlugin(), params.getMethod(),
-                           bytes_of(params.getParams()), caller_, fd)
+                           bytes_of(params.getParams()), caller_, kj::mv(fd))
             .then([context](host::CallResult result) mutable {
                 auto results = context.getResults();
-                if (result.fd >= 0) results.setStream(kj::heap<FdStream>(result.fd));
+                if (result.fd.valid())
+                    results.setStream(kj::heap<FdStream>(kj::mv(result.fd)));
                 if (!result.answered) throw_refusal(result.rejection);
                 results.setResults(kj::arrayPtr(result.results.data(), result.results.size()));
             });
@@ -149,9 +148,8 @@ kj::Promise<void> NodeService::callJson(CallJsonContext context) {
     for (uint32_t method = 0; method < instance->rpc->methods_count; ++method) {
         if (params.getMethod() != instance->rpc->methods[method]) continue;
         return call_plugin(node_.host, params.getPlugin(), static_cast<uint16_t>(method),
-                           bytes_of(params.getParams().asBytes()), caller_, -1)
+                           bytes_of(params.getParams().asBytes()), caller_, Fd())
             .then([context](host::CallResult result) mutable {
-                if (result.fd >= 0) close(result.fd);
                 if (!result.answered) throw_refusal(result.rejection);
                 const std::string_view text = as_text(result.results);
                 context.getResults().setResults(kj::str(kj::arrayPtr(text.data(), text.size())));
