@@ -62,7 +62,9 @@ const Image* find_image(const State& state, Decision& decision,
     if (reference.empty())
         decision.reject(NODED_REJECT_INVALID, "no image was named");
     else if (ambiguous)
-        decision.reject(NODED_REJECT_INVALID, "Several images have an id that begins with " + said);
+        decision.reject(NODED_REJECT_INVALID, "Multiple IDs found with provided prefix: " + said);
+    else if (const auto valid = check_image_reference(said); !valid)
+        decision.reject(NODED_REJECT_INVALID, valid.error().message);
     else
         decision.reject(NODED_REJECT_NOT_FOUND, "No such image: " + said);
     return nullptr;

@@ -72,6 +72,29 @@ ImageConfig ImageConfig::parse(const std::string& text) {
     return out;
 }
 
+Status check_image_reference(std::string_view reference) {
+    const auto is_allowed = [](unsigned char c) {
+        return isalnum(c) != 0 || std::string_view("._-:/@[]").find(c) != std::string_view::npos;
+    };
+    const auto is_upper = [](unsigned char c) { return c >= 'A' && c <= 'Z'; };
+    const std::string name = familiar(reference);
+    const size_t slash = name.find('/');
+    const std::string_view first = std::string_view(name).substr(0, slash);
+    // Where a domain stands in front, only what follows it must be lower-case.
+    const bool domain =
+        slash != std::string::npos && (first.find_first_of(".:") != std::string_view::npos ||
+                                       std::ranges::any_of(first, is_upper));
+    const std::string_view path = std::string_view(name).substr(domain ? slash + 1 : 0);
+    const std::string_view repository = path.substr(0, path.find_first_of(":@"));
+    if (repository.empty() || !std::ranges::all_of(name, is_allowed))
+        return fail("invalid reference format");
+    if (std::ranges::any_of(repository, is_upper))
+        return fail("invalid reference format: repository name (" +
+                    std::string(domain || slash != std::string::npos ? "" : "library/") +
+                    std::string(repository) + ") must be lowercase");
+    return {};
+}
+
 void Images::add(Image image, const std::vector<std::string>& names) {
     CHECK(!image.id.empty());
     const std::string id = image.id;

@@ -33,6 +33,10 @@ struct Image {
     std::vector<std::string> layers;  ///< diff ids, lowest first
 };
 
+/// Refuses what can be no reference: docker's words for an upper-case repository name, and for
+/// characters that no reference has. What passes may still name nothing.
+Status check_image_reference(std::string_view reference);
+
 class Images {
 public:
     void add(Image image, const std::vector<std::string>& names);

@@ -51,8 +51,8 @@ std::expected<Found, Refusal> State::find_image(std::string_view reference) cons
     if (first == images.end() || !first->first.starts_with(prefix))
         return std::unexpected(Refusal{NODED_REJECT_NOT_FOUND, missing});
     if (auto next = std::next(first); next != images.end() && next->first.starts_with(prefix))
-        return std::unexpected(Refusal{NODED_REJECT_INVALID, "the image id " + std::string(hex) +
-                                                                 " is ambiguous: give more of it"});
+        return std::unexpected(Refusal{
+            NODED_REJECT_INVALID, "Multiple IDs found with provided prefix: " + std::string(hex)});
     return Found{&first->second, {}};
 }
 

@@ -129,9 +129,9 @@ TEST_F(BadInput, a_prefix_that_fits_several_images_is_refused) {
         ids.insert(id);
         if (++firsts[id[7]] == 2) prefix = id.substr(7, 1);
     }
-    refused({"rmi", prefix}, 1, "the image id " + prefix + " is ambiguous");
-    refused({"tag", prefix, "other"}, 1, "ambiguous");
-    refused({"run", prefix, "true"}, 125, "Several images have an id that begins with " + prefix);
+    refused({"rmi", prefix}, 1, "Multiple IDs found with provided prefix: " + prefix);
+    refused({"tag", prefix, "other"}, 1, "Multiple IDs found with provided prefix: " + prefix);
+    refused({"run", prefix, "true"}, 125, "Multiple IDs found with provided prefix: " + prefix);
     for (const std::string& id : ids) node->ok({"rmi", id});
 }
 
