@@ -69,10 +69,13 @@ TEST(NoDaemon, is_told_with_the_socket_and_each_verbs_own_code) {
 TEST(NoDaemon, a_client_whose_noded_goes_away_says_so) {
     TestNode node;
     node.start();
-    Running follower(node.command({"events", "-f"}));
+    node.import_busybox();
+    node.ok({"run", "-d", "--name", "deaf", "busybox", "sh", "-c", "trap '' TERM; sleep 1000"});
+    Running stopping(node.command({"stop", "-t", "1000", "deaf"}));
     sleep_ms(200);
     node.kill();
-    const Ran ran = follower.wait();
+    const Ran ran = stopping.wait();
+    node.start();
     EXPECT_EQ(ran.exit_code, 1);
     EXPECT_TRUE(says(ran.err, "lost the connection to noded at unix:" + node.runtime_dir()))
         << ran.err;

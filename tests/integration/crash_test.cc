@@ -2,6 +2,7 @@
 // once, half-done things are finished or rolled back, nothing leaks.
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <random>
 
@@ -16,6 +17,43 @@ size_t count_of(const std::string& text, const std::string& part) {
          at = text.find(part, at + part.size()))
         ++count;
     return count;
+}
+
+/// The second word of each line.
+std::vector<uint64_t> seqs_of(const std::string& events) {
+    std::vector<uint64_t> seqs;
+    for (size_t at = 0; at < events.size(); at = events.find('\n', at) + 1) {
+        const size_t space = events.find(' ', at);
+        if (space == std::string::npos || events.find('\n', at) == std::string::npos) break;
+        seqs.push_back(strtoull(events.c_str() + space, nullptr, 10));
+    }
+    return seqs;
+}
+
+TEST(Crash, who_follows_logs_events_or_an_end_goes_on_without_gap_or_repeat) {
+    TestNode node;
+    node.start();
+    node.import_busybox();
+    node.ok({"run", "-d", "--name", "long", "busybox", "sh", "-c",
+             "i=0; while [ $i -lt 60 ]; do echo $i; i=$((i+1)); sleep 0.03; done; exit 7"});
+    Running logs(node.command({"logs", "-f", "long"}));
+    Running end(node.command({"wait", "long"}));
+    Running events(node.command({"events", "-f"}));
+    ASSERT_TRUE(logs.read_until("5\n"));
+    ASSERT_TRUE(events.read_until("ContainerStarted"));
+    node.kill();
+    sleep_ms(200);
+    node.start();
+    EXPECT_EQ(trimmed(end.wait().out), "7");
+    std::string expected;
+    for (int i = 0; i < 60; ++i) expected += std::to_string(i) + "\n";
+    EXPECT_EQ(logs.wait().out, expected);
+    ASSERT_TRUE(events.read_until("ContainerExited"));
+    const std::vector<uint64_t> seqs = seqs_of(events.out());
+    ASSERT_FALSE(seqs.empty());
+    for (size_t i = 0; i < seqs.size(); ++i) EXPECT_EQ(seqs[i], i + 1) << events.out();
+    ::kill(events.pid(), SIGTERM);
+    events.wait();
 }
 
 TEST(Crash, a_running_container_goes_on_and_its_output_is_kept) {

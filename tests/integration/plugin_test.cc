@@ -92,6 +92,26 @@ TEST(Plugins, what_cannot_be_loaded_is_listed_with_the_reason_and_the_others_go_
     EXPECT_EQ(status_of(node, "good", "Status"), "loaded");
 }
 
+TEST(Plugins, a_link_counts_as_a_plugin_that_was_dropped_in) {
+    TestNode node;
+    node.start();
+    fs::create_symlink(fs::absolute(built("tests/abi/good.so")), node.plugin_dir() + "/good.so");
+    EXPECT_TRUE(eventually([&] { return listed(node, "good"); }));
+    EXPECT_EQ(status_of(node, "good", "Status"), "loaded");
+}
+
+TEST(Plugins, one_that_was_refused_for_want_of_another_is_loaded_when_that_arrives) {
+    TestNode node;
+    node.start();
+    drop_in(node, "tests/abi/bad_needs_missing.so");
+    ASSERT_TRUE(eventually([&] { return listed(node, "needs-missing"); }));
+    EXPECT_EQ(status_of(node, "needs-missing", "Status"), "refused");
+    drop_in(node, "tests/abi/nowhere.so");
+    EXPECT_TRUE(
+        eventually([&] { return status_of(node, "needs-missing", "Status") == "loaded"; }))
+        << node.ok({"plugin", "ls"});
+}
+
 TEST(Plugins, the_same_refusals_hold_at_start) {
     TestNode node;
     for (const char* name :

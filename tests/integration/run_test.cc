@@ -30,6 +30,27 @@ TEST_F(RunTest, exit_codes_are_those_of_docker) {
     EXPECT_EQ(node->nodectl({"run", "--rm", "busybox", "true"}).exit_code, 0);
 }
 
+TEST_F(RunTest, names_and_users_are_refused_in_dockers_words) {
+    const Ran upper = node->nodectl({"run", "UPPER", "true"});
+    EXPECT_EQ(upper.exit_code, 125);
+    EXPECT_NE(upper.err.find("invalid reference format: repository name (library/UPPER) must be "
+                             "lowercase"),
+              std::string::npos)
+        << upper.err;
+    node->ok({"run", "-d", "--name", "web-1", "busybox", "sleep", "1000"});
+    const Ran nouser = node->nodectl({"exec", "-u", "nouser", "web-1", "true"});
+    EXPECT_EQ(nouser.exit_code, 126);
+    EXPECT_NE(nouser.err.find("unable to find user nouser"), std::string::npos) << nouser.err;
+    EXPECT_EQ(node->nodectl({"logs", "--tail", "x", "web-1"}).exit_code, 1);
+    for (const char* pattern : {"web", "^web-[0-9]$", "^/web-1$", "eb-"})
+        EXPECT_NE(node->ok({"ps", "-q", "--filter", std::string("name=") + pattern}), "")
+            << pattern;
+    for (const char* pattern : {"^eb", "web$"})
+        EXPECT_EQ(node->ok({"ps", "-q", "--filter", std::string("name=") + pattern}), "")
+            << pattern;
+    EXPECT_EQ(node->nodectl({"ps", "--filter", "name=("}).exit_code, 1);
+}
+
 TEST_F(RunTest, a_start_that_fails_says_why_in_dockers_words) {
     const Ran ran = node->nodectl({"run", "--rm", "busybox", "no-such-command"});
     EXPECT_NE(ran.err.find("exec: \"no-such-command\": executable file not found in $PATH"),

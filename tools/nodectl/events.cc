@@ -69,8 +69,14 @@ public:
             request.setSince(seq);
             request.setMax(kPageEvents);
             request.setWaitMs(wait_ms());
-            const auto response = TRY(session_.wait(request.send()));
-            const auto page = response.getPage();
+            auto response = session_.wait(request.send());
+            if (!response && options_.follow && Session::is_lost(response.error())) {
+                // The seq says where to go on: without a gap and without a repeat.
+                TRY_STATUS(session_.reconnect());
+                continue;
+            }
+            if (!response) return std::unexpected(response.error());
+            const auto page = response->getPage();
             warn_of_gap(seq, page.getOldest());
             for (const auto event : page.getEvents()) {
                 if (!done_) take(event);

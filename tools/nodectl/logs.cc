@@ -36,8 +36,10 @@ Result<LogFilter> log_filter(const LogsOptions& options) {
     filter.timestamps = options.timestamps;
     if (!options.since.empty()) filter.since_ns = TRY(log_time("--since", options.since));
     if (!options.until.empty()) filter.until_ns = TRY(log_time("--until", options.until));
-    // As in docker, anything that is not a number means all.
     filter.tail = parse_number(options.tail);
+    if (!filter.tail && options.tail != "all" && options.tail != "-1")
+        return fail("invalid value for \"--tail\": \"" + options.tail +
+                    "\" is neither a number of lines nor \"all\"");
     return filter;
 }
 
@@ -108,7 +110,8 @@ private:
 };
 
 /// Reads until the container has exited and nothing is left, or until the time of --until has come.
-Status follow(Session& session, const std::string& container, LogReader& reader, int64_t until_ns) {
+Status follow_connected(Session& session, const std::string& container, LogReader& reader,
+                        int64_t until_ns) {
     const Fd inotify = TRY(reader.watch());
     WatchedFd grown(session.port(), inotify.get());
     auto exited = send_wait(session, container, Until::EXITED).then([](auto&&) {}).fork();
@@ -132,6 +135,15 @@ Status follow(Session& session, const std::string& container, LogReader& reader,
     return reader.read_rest();
 }
 
+/// The same across restarts of noded: the shim goes on writing, and what was read stays read.
+Status follow(Session& session, const std::string& container, LogReader& reader, int64_t until_ns) {
+    for (;;) {
+        const Status followed = follow_connected(session, container, reader, until_ns);
+        if (followed || !Session::is_lost(followed.error())) return followed;
+        TRY_STATUS(session.reconnect([&reader] { return reader.read_rest(); }));
+    }
+}
+
 }  // namespace
 
 int logs(Invocation& call) {
@@ -150,6 +162,12 @@ int logs(Invocation& call) {
     const LogFilter filter = OR_FAIL(call, log_filter(options));
     OpenLog log = OR_FAIL(call, open_log(call.session, call.arguments[0]));
     const bool running = log.running;
+    if (options.follow && running) {
+        // One that is still starting for the first time has its log only once it has started.
+        OR_FAIL(call,
+                call.session.wait(send_wait(call.session, call.arguments[0], Until::STARTED)));
+        log = OR_FAIL(call, open_log(call.session, call.arguments[0]));
+    }
     LogReader reader(std::move(log.fd), filter);
     if (options.follow && running) {
         OR_FAIL_STATUS(call, follow(call.session, call.arguments[0], reader, filter.until_ns));

@@ -1,4 +1,6 @@
 // nodectl ps: the containers of the node.
+#include <regex.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -61,13 +63,23 @@ bool has_label(const State& state, const std::string& filter) {
     });
 }
 
+/// An extended regular expression, see regex(7); parse_filters has refused those that are none.
+bool fits(const std::string& pattern, const std::string& text) {
+    regex_t compiled;
+    if (regcomp(&compiled, pattern.c_str(), REG_EXTENDED | REG_NOSUB) != 0) return false;
+    const bool found = regexec(&compiled, text.c_str(), 0, nullptr, 0) == 0;
+    regfree(&compiled);
+    return found;
+}
+
 bool matches(const State& state, const Filters& filters) {
     const std::string id = state.getId().cStr();
     const std::string name = state.getName().cStr();
     const bool exited = state.getPhase() == schema::Phase::EXITED;
     const auto has_id = [&](const std::string& wanted) { return id.starts_with(wanted); };
+    // As in docker a regular expression that fits anywhere, also over the name with its slash.
     const auto has_name = [&](const std::string& wanted) {
-        return name.find(wanted) != std::string::npos;
+        return name == wanted || fits(wanted, name) || fits(wanted, "/" + name);
     };
     const auto is_in = [&](const std::string& wanted) {
         return wanted == state_name(state.getPhase());
@@ -133,6 +145,12 @@ Result<Filters> parse_filters(const std::vector<std::string>& arguments) {
         if (std::find(std::begin(states), std::end(states), status) == std::end(states)) {
             return fail("invalid filter 'status=" + status + "'");
         }
+    }
+    for (const std::string& name : filters.of("name")) {
+        regex_t compiled;
+        if (regcomp(&compiled, name.c_str(), REG_EXTENDED | REG_NOSUB) != 0)
+            return fail("invalid filter 'name=" + name + "': it is no regular expression");
+        regfree(&compiled);
     }
     for (const std::string& code : filters.of("exited")) {
         if (!parse_number(code)) return fail("invalid filter 'exited=" + code + "'");

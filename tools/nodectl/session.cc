@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <cerrno>
 
 #include "agent/base/check.h"
+#include "tools/nodectl/output.h"
 
 namespace noded::nodectl {
 namespace {
@@ -47,6 +49,23 @@ Status Session::connect() {
     client_ = std::move(*connected);
     node_.emplace(client_->bootstrap().castAs<schema::Node>());
     return {};
+}
+
+Status Session::reconnect(const std::function<Status()>& meanwhile) {
+    constexpr useconds_t pause_us = 100'000;
+    container_.reset();
+    storage_.reset();
+    node_.reset();
+    client_.reset();
+    write_all(STDERR_FILENO, "noded is gone: waiting for it to come back\n");
+    Status connected;
+    for (int tries = kReconnectSeconds * 1'000'000 / pause_us; tries > 0; --tries) {
+        connected = connect();
+        if (connected) return {};
+        if (meanwhile) TRY_STATUS(meanwhile());
+        usleep(pause_us);
+    }
+    return connected;
 }
 
 schema::Container::Client& Session::container() {

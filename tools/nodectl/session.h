@@ -10,6 +10,7 @@
 #include <capnp/serialize.h>
 #include <kj/async-unix.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +26,8 @@
 namespace noded::nodectl {
 
 constexpr const char* kHostDefault = "unix:/run/noded/noded.sock";
+/// How long a verb that follows something waits for a noded that is being restarted.
+constexpr int kReconnectSeconds = 60;
 
 /// A command or the params of a call, being built.
 template <typename T>
@@ -58,6 +61,10 @@ public:
     /// Does nothing if there is a connection already. Must have succeeded before anything below is
     /// called.
     Status connect();
+    /// After a call was lost: tries until noded is there again, calling `meanwhile` between tries.
+    /// Whatever belongs to the old connection (promises, responses, WatchedFds) must be gone.
+    /// An error when noded stays away for kReconnectSeconds.
+    Status reconnect(const std::function<Status()>& meanwhile = {});
 
     schema::Node::Client& node() { return *node_; }
     schema::Container::Client& container();
