@@ -55,7 +55,7 @@ public:
 
     /// The answer comes when the pipeline gives it; never if the node crashes first.
     void submit(core::Command command, core::ReplyTo to);
-    void call(const std::string& plugin, uint16_t method, Bytes params, int fd,
+    void call(const std::string& plugin, uint16_t method, Bytes params, Fd fd,
               host::CallDone done);
     /// At the next change of the disk from now on the power fails, after `changes` more.
     void fail_power_after(uint32_t changes) { changes_left_ = changes; }

@@ -123,12 +123,13 @@ private:
         sdk::Message<schema::LoadImages> message;
         core::Command load = command(message);
         const char text[] = "1 box:1 a b\n";
-        const int fd = memfd_create("archive", MFD_CLOEXEC);
-        CHECK(write(fd, text, sizeof text - 1) == ssize_t(sizeof text - 1));
+        Fd archive{memfd_create("archive", MFD_CLOEXEC)};
+        CHECK(write(archive.get(), text, sizeof text - 1) == ssize_t(sizeof text - 1));
         sdk::Message<schema::Storage::GiveParams> params;
         params->setCommandId(kj::arrayPtr(load.id.bytes.data(), load.id.bytes.size()));
         const noded_bytes flat = params.flat();
-        node.call("storage", 2, {flat.data, flat.size}, fd, [](host::CallResult) {});
+        node.call("storage", 2, {flat.data, flat.size}, std::move(archive),
+                  [](host::CallResult) {});
         send(node, std::move(load));
     }
 
