@@ -314,7 +314,9 @@ void SimNode::submit(core::Command command, core::ReplyTo to) {
 
 void SimNode::call(const std::string& plugin, uint16_t method, Bytes params, Fd fd,
                    host::CallDone done) {
-    guarded([&] { running_->host.call(plugin, method, params, {}, std::move(fd), std::move(done)); });
+    guarded([&] {
+        running_->host.call(plugin, method, params, {}, std::move(fd), std::move(done));
+    });
 }
 
 // ------------------------------------------------------------------------------------- checks
