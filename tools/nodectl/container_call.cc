@@ -21,6 +21,26 @@ Result<capnp::Response<schema::Container::InspectResults>> inspect_one(
     return session.wait(send_inspect(session, container));
 }
 
+Result<ContainerList> ContainerList::fetch(Session& session) {
+    ContainerList list;
+    std::string after;
+    do {
+        auto request = session.container().listRequest();
+        request.setAfter(after);
+        list.pages_.push_back(TRY(session.wait(request.send())));
+        after = list.pages_.back().getNext().cStr();
+    } while (!after.empty());
+    return list;
+}
+
+std::vector<schema::ContainerState::Reader> ContainerList::states() const {
+    std::vector<schema::ContainerState::Reader> states;
+    for (const auto& page : pages_) {
+        for (const auto state : page.getContainers()) states.push_back(state);
+    }
+    return states;
+}
+
 Status check_stop_seconds(const std::optional<int64_t>& seconds, const char* option) {
     if (!seconds || (*seconds >= -1 && *seconds <= INT32_MAX)) return {};
     return fail("invalid " + std::string(option) + " " + std::to_string(*seconds) +

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tools/nodectl/container_call.h"
 #include "tools/nodectl/container_json.h"
 #include "tools/nodectl/filters.h"
 #include "tools/nodectl/image_json.h"
@@ -174,12 +175,9 @@ int ps(Invocation& call) {
     };
     if (const auto status = call.parse(table, {.max = 0})) return *status;
     const Filters filters = OR_FAIL(call, parse_filters(options.filters));
-    const auto response =
-        OR_FAIL(call, call.session.wait(call.session.container().listRequest().send()));
-    std::vector<State> states;
-    for (const auto state : response.getContainers()) states.push_back(state);
+    const ContainerList list = OR_FAIL(call, ContainerList::fetch(call.session));
     std::vector<Row> rows;
-    for (const State& state : OR_FAIL(call, select(std::move(states), options, filters))) {
+    for (const State& state : OR_FAIL(call, select(list.states(), options, filters))) {
         rows.push_back(container_row(state, !options.no_trunc, now_ns()));
     }
     const std::string format = options.quiet && options.format.empty() ? "{{.ID}}" : options.format;
