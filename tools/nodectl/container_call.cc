@@ -1,6 +1,8 @@
 // See container_call.h.
 #include "tools/nodectl/container_call.h"
 
+#include "tools/nodectl/filters.h"
+
 namespace noded::nodectl {
 
 Waited send_wait(Session& session, const std::string& container, Until until) {
@@ -39,6 +41,18 @@ std::vector<schema::ContainerState::Reader> ContainerList::states() const {
         for (const auto state : page.getContainers()) states.push_back(state);
     }
     return states;
+}
+
+bool container_has_label(const schema::ContainerState::Reader& state, const std::string& filter) {
+    std::string found;
+    return label_matches(filter, [&](std::string_view key) -> const std::string* {
+        for (const auto label : state.getSpec().getLabels()) {
+            if (key != std::string_view(label.getKey().cStr())) continue;
+            found = label.getValue().cStr();
+            return &found;
+        }
+        return nullptr;
+    });
 }
 
 Status check_stop_seconds(const std::optional<int64_t>& seconds, const char* option) {

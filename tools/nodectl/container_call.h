@@ -30,6 +30,9 @@ private:
     std::vector<capnp::Response<schema::Container::ListResults>> pages_;
 };
 
+/// Whether it has the label that a --filter label= asks for.
+bool container_has_label(const schema::ContainerState::Reader& state, const std::string& filter);
+
 /// Refuses a grace period that is no number of seconds: -1 (for ever) to what 32 bits hold.
 /// `option` is how the user wrote it.
 Status check_stop_seconds(const std::optional<int64_t>& seconds, const char* option);
