@@ -1,4 +1,5 @@
-// nodectl container prune, image prune and system prune: remove what nothing uses, after a question.
+// nodectl container prune, image prune and system prune: remove what nothing uses, after a
+// question.
 #include <unistd.h>
 
 #include <algorithm>
@@ -75,7 +76,9 @@ Result<Pruned> prune_containers(Session& session, const Choice& choice) {
     for (const auto state : list.states()) {
         const bool stopped = state.getPhase() == schema::Phase::CREATED ||
                              state.getPhase() == schema::Phase::EXITED;
-        const auto has = [&](const std::string& label) { return container_has_label(state, label); };
+        const auto has = [&](const std::string& label) {
+            return container_has_label(state, label);
+        };
         if (!stopped || !choice.takes(state.getCreatedNs(), has)) continue;
         const std::string id = state.getId().cStr();
         Payload<schema::RemoveContainer> command;

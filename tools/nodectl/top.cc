@@ -1,5 +1,5 @@
-// nodectl top: the processes of a container, in docker's columns. With options of ps(1), ps itself is
-// run here and shows those of its lines that belong to the container.
+// nodectl top: the processes of a container, in docker's columns. With options of ps(1), ps itself
+// is run here and shows those of its lines that belong to the container.
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
