@@ -35,8 +35,10 @@ int main(int argc, char** argv) {
     if (argc < 2) return usage();
     noded::bench::Arguments arguments;
     for (int i = 2; i < argc; ++i) {
-        if (strncmp(argv[i], "--dir=", 6) == 0) arguments.dir = argv[i] + 6;
-        else if (strncmp(argv[i], "--events=", 9) == 0) arguments.events = strtoull(argv[i] + 9, nullptr, 10);
+        const std::string_view word = argv[i];
+        if (word.starts_with("--dir=")) arguments.dir = argv[i] + 6;
+        else if (word.starts_with("--events="))
+            arguments.events = strtoull(argv[i] + 9, nullptr, 10);
         else return usage();
     }
     if (arguments.dir.empty()) return usage();
