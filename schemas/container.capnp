@@ -103,6 +103,8 @@ struct HostOptions {
   pidMode @13 :Text;
   utsMode @14 :Text;
   cgroupnsMode @15 :Text;
+  logFileBytes @16 :Int64;        # of one file of the log; 0: 10 MB
+  logFiles @17 :Int32;            # how many of them are kept; 0: 5
 }
 
 struct Ulimit {
@@ -267,10 +269,7 @@ struct ExecFailed @0xf2b7a6d1c0e4a01d {
 # ---------------------------------------------------------------- calls
 
 interface Container @0xf2b7a6d1c0e4a020 {
-  list @0 (after :Text) -> (containers :List(ContainerState), next :Text);
-  # By id, those after `after`, as many as fit into a page; `next` is the `after` of the next page,
-  # empty at the end. Each has what a list shows, as docker's: of the spec only image, argv, labels,
-  # network and mounts; the rest is for inspect.
+  list @0 () -> (containers :List(ContainerState));
   inspect @1 (container :Text) -> (state :ContainerState);
   wait @2 (container :Text, until :Until) -> (result :WaitResult);
   # Answers when the outcome is durable. A wait for a container that is not known yet, by full id,
@@ -286,7 +285,7 @@ interface Container @0xf2b7a6d1c0e4a020 {
   resize @6 (container :Text, execId :Text, rows :UInt16, columns :UInt16) -> ();
   top @7 (container :Text) -> (processes :List(Process));
   logFile @8 (container :Text) -> (running :Bool, tty :Bool);
-  # Gives a descriptor of the log (Node.callWithStream), format in plugins/container/shim/LOG.md.
+  # Gives the folder of the log (Node.callWithStream), format in plugins/container/shim/LOG.md.
 
   enum Until { started @0; exited @1; removed @2; }
 

@@ -38,7 +38,17 @@ launch::Rlimit rlimit_of(const Ulimit& limit) {
     return {uint32_t(rlimit_number(limit.name)), 0, uint64_t(limit.soft), uint64_t(limit.hard)};
 }
 
+launch::LogLimits log_limits_of(const Options& options) {
+    static_assert(limits::log_files_max == launch::log_segments_max);
+    static_assert(limits::log_file_bytes_max == launch::log_segment_bytes_max);
+    const bool sized = options.log_file_bytes > 0;
+    const bool counted = options.log_files > 0;
+    return {uint64_t(sized ? options.log_file_bytes : limits::log_file_bytes_default),
+            uint32_t(counted ? options.log_files : limits::log_files_default), 0};
+}
+
 void add_options(const Options& options, LaunchSpec& spec) {
+    spec.log_limits = log_limits_of(options);
     spec.oom_score_adj = options.oom_score_adj;
     spec.read_only_rootfs = options.read_only;
     spec.no_new_privs = options.no_new_privileges;
@@ -110,7 +120,7 @@ Status Effects::make_places(Live& live) {
     if (live.places) return {};
     live.traces = true;
     TRY(sys_->make_folder(runtime_folder(live)));
-    TRY(sys_->make_folder(state_folder(live.id)));
+    TRY(sys_->make_folder(state_folder(live.id), Sys::log_folder_mode));
     const Container* container = state_.get(live.id);
     CHECK(container != nullptr);
     const Options& options = container->spec.options;
@@ -203,7 +213,7 @@ Result<LaunchSpec> Effects::launch_spec(const Live& live, const Container& conta
         else
             spec.cgroups_v1.push_back({std::move(folder), hierarchy.name});
     }
-    spec.log_path = state_folder(container.id) + "/log";
+    spec.log_folder = state_folder(container.id);
     spec.runtime_dir = run_folder(live, live.start_wanted);
     spec.stop_signal = uint32_t(from.stop_signal);
     return spec;

@@ -15,8 +15,6 @@ constexpr size_t env_bytes_max = 128 << 10;
 constexpr size_t env_count_max = 2048;
 constexpr size_t labels_bytes_max = 64 << 10;
 constexpr size_t labels_count_max = 512;
-/// Where a page of the list ends: far below what a message may have, with room for one container.
-constexpr size_t list_page_bytes = 1 << 20;
 constexpr size_t name_bytes_max = 128;
 /// what names a container or an image in a command
 constexpr size_t reference_bytes_max = 512;
@@ -28,6 +26,11 @@ constexpr size_t cpuset_bytes_max = 256;
 constexpr size_t device_rates_max = 32;
 constexpr size_t mounts_max = 48;  ///< with devices; a launch spec takes a few more
 constexpr size_t sysctls_max = 32;
+/// The log: files of so many bytes at most, the newest so many of them.
+constexpr int64_t log_file_bytes_default = 10'000'000;
+constexpr int64_t log_file_bytes_max = int64_t{1} << 40;
+constexpr int32_t log_files_default = 5;
+constexpr int32_t log_files_max = 128;  ///< as many as a shim keeps count of
 
 // All of them.
 constexpr size_t containers_max = 4096;

@@ -313,6 +313,8 @@ Options Options::read(schema::HostOptions::Reader in) {
     out.pid_mode = to_string(in.getPidMode());
     out.uts_mode = to_string(in.getUtsMode());
     out.cgroupns_mode = to_string(in.getCgroupnsMode());
+    out.log_file_bytes = in.getLogFileBytes();
+    out.log_files = in.getLogFiles();
     return out;
 }
 
@@ -333,7 +335,14 @@ void write_lists(const Options& from, schema::HostOptions::Builder out) {
         devices[i].setContainerPath(text(from.devices[i].container_path));
         devices[i].setPermissions(text(from.devices[i].permissions));
     }
-    from.write_mounts(out);
+    auto mounts = out.initMounts(unsigned(from.mounts.size()));
+    for (unsigned i = 0; i < from.mounts.size(); ++i) {
+        mounts[i].setType(text(from.mounts[i].type));
+        mounts[i].setSource(text(from.mounts[i].source));
+        mounts[i].setTarget(text(from.mounts[i].target));
+        mounts[i].setOptions(text(from.mounts[i].options));
+        mounts[i].setMakeSource(from.mounts[i].make_source);
+    }
     auto sysctls = out.initSysctls(unsigned(from.sysctls.size()));
     for (unsigned i = 0; i < from.sysctls.size(); ++i) {
         sysctls[i].setKey(text(from.sysctls[i].first));
@@ -341,18 +350,18 @@ void write_lists(const Options& from, schema::HostOptions::Builder out) {
     }
 }
 
-}  // namespace
-
-void Options::write_mounts(schema::HostOptions::Builder out) const {
-    auto list = out.initMounts(unsigned(mounts.size()));
-    for (unsigned i = 0; i < mounts.size(); ++i) {
-        list[i].setType(text(mounts[i].type));
-        list[i].setSource(text(mounts[i].source));
-        list[i].setTarget(text(mounts[i].target));
-        list[i].setOptions(text(mounts[i].options));
-        list[i].setMakeSource(mounts[i].make_source);
-    }
+Status check_log(const Options& options) {
+    constexpr int64_t bytes_max = limits::log_file_bytes_max;
+    if (options.log_file_bytes < 0) return fail("max-size must be a positive number");
+    if (options.log_file_bytes > bytes_max)
+        return fail("max-size cannot be more than " + std::to_string(bytes_max) + " bytes");
+    if (options.log_files < 0) return fail("max-file cannot be less than 1");
+    if (options.log_files > limits::log_files_max)
+        return fail("max-file cannot be more than " + std::to_string(limits::log_files_max));
+    return {};
 }
+
+}  // namespace
 
 void Options::write(schema::HostOptions::Builder out) const {
     if (resources.any()) resources.write(out.initResources());
@@ -365,6 +374,8 @@ void Options::write(schema::HostOptions::Builder out) const {
     out.setPidMode(text(pid_mode));
     out.setUtsMode(text(uts_mode));
     out.setCgroupnsMode(text(cgroupns_mode));
+    out.setLogFileBytes(log_file_bytes);
+    out.setLogFiles(log_files);
     write_lists(*this, out);
 }
 
@@ -374,6 +385,7 @@ Status Options::check() const {
         return fail("Invalid value " + std::to_string(oom_score_adj) +
                     ", range for oom score adj is [-1000, 1000]");
     if (shm_bytes < 0) return fail("SHM size can not be less than 0");
+    TRY_STATUS(check_log(*this));
     TRY_STATUS(check_mode(ipc_mode, "ipc"));
     TRY_STATUS(check_mode(pid_mode, "pid"));
     TRY_STATUS(check_mode(uts_mode, "uts"));

@@ -89,11 +89,11 @@ struct Options {
     std::string pid_mode;
     std::string uts_mode;
     std::string cgroupns_mode;
+    int64_t log_file_bytes = 0;
+    int32_t log_files = 0;
 
     static Options read(schema::HostOptions::Reader in);
     void write(schema::HostOptions::Builder out) const;
-    /// Of the lists, the mounts alone.
-    void write_mounts(schema::HostOptions::Builder out) const;
     Status check() const;
     bool operator==(const Options&) const = default;
 };

@@ -1,7 +1,6 @@
 // Calls of clients (interface Container in schemas/container.capnp), one function per method. They
 // change nothing: what does is a command.
 #include "plugins/container/effects.h"
-#include "plugins/container/limits.h"
 #include "plugins/sdk/message.h"
 
 namespace noded::container {
@@ -36,22 +35,14 @@ const Container* Effects::find_or_refuse(uint64_t token, const std::string& refe
 
 void Effects::fill(const Container& container, schema::ContainerState::Builder out) const {
     write_container(container, out);
-    out.setLogPath(text(state_folder(container.id) + "/log"));
+    out.setLogPath(text(state_folder(container.id)));
 }
 
-void Effects::list(uint64_t token, const std::string& after) {
-    const auto first = state_.by_id.upper_bound(after);
-    auto end = first;
-    unsigned count = 0;
-    for (size_t bytes = 0; end != state_.by_id.end() && bytes < limits::list_page_bytes; ++end) {
-        bytes += summary_bytes(end->second);
-        ++count;
-    }
+void Effects::list(uint64_t token) {
     Message<schema::Container::ListResults> results;
-    auto list = results->initContainers(count);
+    auto list = results->initContainers(unsigned(state_.by_id.size()));
     unsigned i = 0;
-    for (auto at = first; at != end; ++at) write_summary(at->second, list[i++]);
-    if (end != state_.by_id.end()) results->setNext(text(std::prev(end)->first));
+    for (const auto& [id, container] : state_.by_id) fill(container, list[i++]);
     host_.respond(token, results);
 }
 
@@ -63,27 +54,26 @@ void Effects::inspect(uint64_t token, const std::string& reference) {
     host_.respond(token, results);
 }
 
-/// A container that never ran has no log: its reader gets an empty one.
+/// A container that never ran has an empty folder, or none yet.
 void Effects::log_file(uint64_t token, const std::string& reference) {
     const Container* container = find_or_refuse(token, reference);
     if (container == nullptr) return;
-    auto file = sys_->open_read(state_folder(container->id) + "/log");
-    if (!file && file.error().code == ENOENT) file = sys_->make_memfd({});
-    if (!file) return host_.refuse(token, NODED_REJECT_CONFLICT, file.error().message);
+    const std::string path = state_folder(container->id);
+    auto folder = sys_->open_read(path);
+    if (!folder && folder.error().code == ENOENT && sys_->make_folder(path, Sys::log_folder_mode))
+        folder = sys_->open_read(path);
+    if (!folder) return host_.refuse(token, NODED_REJECT_CONFLICT, folder.error().message);
     Message<schema::Container::LogFileResults> results;
     results->setRunning(container->live());
     results->setTty(container->spec.tty);
-    host_.respond(token, results, file->release());
+    host_.respond(token, results, folder->release());
 }
 
 void Effects::call(const noded_call& call) {
     Fd fd(call.fd_owned);
     const uint64_t token = call.token;
     switch (Method(call.method)) {
-        case Method::list: {
-            Reading<schema::Container::ListParams> in(call.params);
-            return list(token, to_string(in->getAfter()));
-        }
+        case Method::list: return list(token);
         case Method::inspect: {
             Reading<schema::Container::InspectParams> in(call.params);
             return inspect(token, to_string(in->getContainer()));

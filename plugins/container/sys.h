@@ -35,8 +35,11 @@ public:
     /// Of the process that listens at the other end; 0 if it is not known.
     virtual uint32_t peer_pid(int socket) = 0;
 
-    /// Mode 0700; true if it was not there before.
-    virtual Result<bool> make_folder(const std::string& path) = 0;
+    /// Of the folder of a log: clients who are not root read it, too, once noded handed it over.
+    static constexpr uint32_t log_folder_mode = 0755;
+
+    /// True if it was not there before.
+    virtual Result<bool> make_folder(const std::string& path, uint32_t mode = 0700) = 0;
     /// With what is missing above it, mode 0755.
     virtual Status make_folders(const std::string& path) = 0;
     /// What is not there is removed already.

@@ -175,7 +175,9 @@ Result<Fd> FakeSys::connect_shim(const std::string& folder) {
     return std::move(ours);
 }
 
-Result<bool> FakeSys::make_folder(const std::string& path) { return folders.insert(path).second; }
+Result<bool> FakeSys::make_folder(const std::string& path, uint32_t) {
+    return folders.insert(path).second;
+}
 
 Status FakeSys::remove_tree(const std::string& path) {
     std::erase_if(folders,
@@ -226,6 +228,7 @@ Status FakeSys::write_file(const std::string& path, std::string_view text) {
 
 Result<Fd> FakeSys::open_read(const std::string& path) {
     const auto found = files.find(path);
+    if (folders.contains(path)) return make_memfd({});
     if (found == files.end()) return fail_errno(ENOENT, "open " + path);
     return make_memfd(as_bytes(found->second));
 }

@@ -31,7 +31,7 @@ public:
         return noded::connect_shim(folder);
     }
     uint32_t peer_pid(int socket) override;
-    Result<bool> make_folder(const std::string& path) override;
+    Result<bool> make_folder(const std::string& path, uint32_t mode) override;
     Status make_folders(const std::string& path) override;
     Status remove_tree(const std::string& path) override;
     Status move(const std::string& from, const std::string& to) override;
@@ -59,10 +59,15 @@ uint32_t LinuxSys::peer_pid(int socket) {
     return peer.pid > 0 ? uint32_t(peer.pid) : 0;
 }
 
-Result<bool> LinuxSys::make_folder(const std::string& path) {
-    if (mkdir(path.c_str(), 0700) == 0) return true;
-    if (errno == EEXIST) return false;
-    return fail_errno(errno, "make the folder " + path);
+Result<bool> LinuxSys::make_folder(const std::string& path, uint32_t mode) {
+    if (mkdir(path.c_str(), 0700) != 0) {
+        if (errno == EEXIST) return false;
+        return fail_errno(errno, "make the folder " + path);
+    }
+    // mkdir alone would obey the umask.
+    if (mode != 0700 && chmod(path.c_str(), mode) != 0)
+        return fail_errno(errno, "set the mode of the folder " + path);
+    return true;
 }
 
 Status LinuxSys::make_folders(const std::string& path) {

@@ -1,5 +1,5 @@
-// Attach frames and log frames as nodectl reads them, cut anywhere: the same output however it was
-// cut, or the same error.
+// Attach frames and blocks of a log as nodectl reads them, cut anywhere: the same output however
+// they were cut, or the same error.
 #include "agent/base/check.h"
 #include "tests/fuzz/input.h"
 #include "tools/nodectl/attach_parser.h"
@@ -32,13 +32,25 @@ std::string attached(std::string_view bytes, size_t piece) {
     return output + (status ? "" : status.error().message);
 }
 
+/// A block of a log while it is being written: so many bytes more each time that it is read.
 std::string printed(std::string_view bytes, size_t piece, const LogFilter& filter) {
     std::string output;
     LogPrinter printer(filter, [&](LogStream, std::string_view text) { output += text; });
-    const Status status =
-        in_pieces(bytes, piece, [&](std::string_view part) { return printer.feed(part); });
-    printer.release_tail();
-    return output + (status ? "" : status.error().message);
+    LogBlock header{};
+    bytes = bytes.substr(0, log_block_bytes);
+    memcpy(&header, bytes.data(), std::min(bytes.size(), sizeof header));
+    header.open &= 6;
+    printer.jump(header, header.lost);
+    size_t at = sizeof header;
+    bool wanted = true;
+    for (size_t end = 0; end < bytes.size() && wanted;) {
+        end += std::min(piece, bytes.size() - end);
+        const std::string copy(bytes.substr(0, end));
+        LogFrame frame;
+        while (wanted && log_next(copy, &at, &frame) == LogStep::frame)
+            wanted = printer.frame(frame);
+    }
+    return output;
 }
 
 }  // namespace
@@ -51,7 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const uint8_t choice = input.number();
     LogFilter filter;
     filter.timestamps = (choice & 1) != 0;
-    if ((choice & 2) != 0) filter.tail = choice >> 4;
+    if ((choice & 2) != 0) filter.from_line = choice >> 4;
     if ((choice & 4) != 0) filter.since_ns = input.number<uint16_t>();
     const std::string bytes = input.rest_text();
     CHECK(attached(bytes, piece) == attached(bytes, SIZE_MAX));

@@ -112,7 +112,14 @@ TEST(Socket, the_group_of_the_configuration_may_open_it) {
     TestNode node;
     std::ofstream(node.dir() + "/config.json") << R"({"socketGroup": "nogroup"})";
     node.start({"--config", node.dir() + "/config.json"});
+    node.import_busybox();
     EXPECT_EQ(as_nobody(node, {"ps", "-q"}, "65534").exit_code, 0);
+    EXPECT_EQ(as_nobody(node, {"run", "--name", "cc", "busybox", "echo", "hi"}, "65534").out,
+              "hi\n");
+    EXPECT_EQ(as_nobody(node, {"logs", "cc"}, "65534").out, "hi\n");
+    EXPECT_EQ(as_nobody(node, {"create", "--name", "new", "busybox", "true"}, "65534").exit_code,
+              0);
+    EXPECT_EQ(as_nobody(node, {"logs", "new"}, "65534").exit_code, 0);
     EXPECT_EQ(as_nobody(node, {"ps", "-q"}, "65533").exit_code, 1);
 }
 

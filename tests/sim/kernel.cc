@@ -79,11 +79,11 @@ Result<Fd> Kernel::connect_shim(const std::string& folder) {
     return socket;
 }
 
-Result<bool> Kernel::make_folder(const std::string& path) {
+Result<bool> Kernel::make_folder(const std::string& path, uint32_t mode) {
     const std::string id = last_part(parent_of(path));
     if (is_id(id) && path.find("/runtime/") != std::string::npos)
         check_effect("start/" + id + "/" + last_part(path), "a start of " + id);
-    return FakeSys::make_folder(path);
+    return FakeSys::make_folder(path, mode);
 }
 
 Status Kernel::remove_folder(const std::string& path) {

@@ -48,7 +48,7 @@ public:
     Result<SpawnedShim> spawn_shim(const std::string& program) override;
     Result<Fd> connect_shim(const std::string& folder) override;
     uint32_t peer_pid(int) override { return connected_pid_; }
-    Result<bool> make_folder(const std::string& path) override;
+    Result<bool> make_folder(const std::string& path, uint32_t mode) override;
     Status remove_folder(const std::string& path) override;
     Result<std::string> read_file(const std::string& path) override;
     Status write_file(const std::string& path, std::string_view text) override;

@@ -28,10 +28,12 @@ Status AttachParser::feed(std::string_view bytes, const Sink& sink) {
         in_frame_ = remaining_ > 0;
         if (header_.kind == AttachKind::stdout_data || header_.kind == AttachKind::stderr_data) {
             sink(header_.kind, piece);
-        } else if (header_.kind == AttachKind::exit) {
+        } else if (header_.kind == AttachKind::exit || header_.kind == AttachKind::lost) {
             partial_ += piece;
             if (in_frame_) continue;
-            if (partial_.size() >= sizeof(AttachExit)) sink(header_.kind, partial_);
+            const size_t least =
+                header_.kind == AttachKind::exit ? sizeof(AttachExit) : sizeof(uint64_t);
+            if (partial_.size() >= least) sink(header_.kind, partial_);
             partial_.clear();
         }
     }

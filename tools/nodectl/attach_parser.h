@@ -14,14 +14,14 @@ namespace noded::nodectl {
 
 class AttachParser {
 public:
-    /// Pieces of stdout_data and stderr_data; exactly one call for `exit`, which begins with the
-    /// bytes of AttachExit.
+    /// Pieces of stdout_data and stderr_data; one call for each `lost` and exactly one for `exit`,
+    /// which begin with the bytes of their kind (a u64, AttachExit).
     using Sink = std::function<void(AttachKind, std::string_view)>;
 
     Status feed(std::string_view bytes, const Sink& sink);
 
 private:
-    std::string partial_;  ///< an incomplete header, or an incomplete exit frame
+    std::string partial_;  ///< an incomplete header, or an incomplete lost or exit frame
     AttachHeader header_{};
     uint32_t remaining_ = 0;
     bool in_frame_ = false;

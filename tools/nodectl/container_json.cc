@@ -10,7 +10,6 @@ namespace noded::nodectl {
 namespace {
 
 constexpr size_t kCommandWidth = 20;
-constexpr size_t kMountWidth = 15;
 
 Json texts(const capnp::List<capnp::Text>::Reader& list) {
     Json out = Json::array();
@@ -89,13 +88,6 @@ Row container_row(const schema::ContainerState::Reader& state, bool truncate, in
         label_text += std::string(label_text.empty() ? "" : ",") + label.getKey().cStr() + "=" +
                       label.getValue().cStr();
     }
-    std::string mounts;
-    for (const auto mount : spec.getOptions().getMounts()) {
-        const std::string source = mount.getSource().cStr();
-        if (source.empty()) continue;
-        mounts += (mounts.empty() ? "" : ",") +
-                  (truncate ? ellipsis(source, kMountWidth) : source);
-    }
     Row row;
     row.fields = {
         {"Command", quoted(truncate ? ellipsis(command, kCommandWidth) : command)},
@@ -104,7 +96,7 @@ Row container_row(const schema::ContainerState::Reader& state, bool truncate, in
         {"Image", truncate && image_is_id ? short_id(image) : image},
         {"Labels", label_text},
         {"LocalVolumes", "0"},
-        {"Mounts", mounts},
+        {"Mounts", ""},
         {"Names", state.getName().cStr()},
         {"Networks", spec.getNetwork().cStr()},
         {"Ports", ""},
@@ -224,6 +216,21 @@ void add_lists(const schema::HostOptions::Reader& options, Json& out) {
     out["Sysctls"] = std::move(sysctls);
 }
 
+/// What was asked for, as docker shows it.
+Json log_config_json(const schema::HostOptions::Reader& options) {
+    Json config = Json::object();
+    int64_t bytes = options.getLogFileBytes();
+    const char* unit = "";
+    for (const char* larger : {"k", "m", "g"}) {
+        if (bytes == 0 || bytes % 1000 != 0) break;
+        bytes /= 1000;
+        unit = larger;
+    }
+    if (bytes > 0) config["max-size"] = std::to_string(bytes) + unit;
+    if (options.getLogFiles() > 0) config["max-file"] = std::to_string(options.getLogFiles());
+    return {{"Type", "local"}, {"Config", std::move(config)}};
+}
+
 Json host_config_json(const schema::ResolvedSpec::Reader& spec) {
     constexpr int64_t kShmBytesDefault = 64 << 20;
     const auto options = spec.getOptions();
@@ -245,6 +252,7 @@ Json host_config_json(const schema::ResolvedSpec::Reader& spec) {
         {"PidMode", options.getPidMode().cStr()},
         {"UTSMode", options.getUtsMode().cStr()},
         {"CgroupnsMode", mode(options.getCgroupnsMode(), "private")},
+        {"LogConfig", log_config_json(options)},
     };
     add_resources(options.getResources(), out);
     add_lists(options, out);

@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "agent/base/bytes.h"
-#include "tools/nodectl/container_call.h"
 #include "tools/nodectl/dynamic_json.h"
 #include "tools/nodectl/event_line.h"
 #include "tools/nodectl/units.h"
@@ -58,8 +57,8 @@ public:
     /// The containers that there are, for filters by name.
     Status learn_containers() {
         if (!filter_.wants_containers()) return {};
-        const ContainerList list = TRY(ContainerList::fetch(session_));
-        for (const auto state : list.states())
+        const auto response = TRY(session_.wait(session_.container().listRequest().send()));
+        for (const auto state : response.getContainers())
             filter_.learn(state.getId().cStr(), state.getName().cStr());
         return {};
     }

@@ -77,6 +77,8 @@ std::vector<Option> HostOptions::table() {
         {0, "device-write-iops", &device_write_iops, "list",
          "Limit writes: DEVICE:COUNT per second"},
         {0, "ipc", &ipc, "string", "IPC namespace: private (default) or host"},
+        {0, "log-opt", &log_opts, "list",
+         "Log options: max-size=BYTES of a file (10m), max-file=COUNT of them (5)"},
         {'m', "memory", &memory, "bytes", "Memory limit"},
         {0, "memory-reservation", &memory_reservation, "bytes", "Memory soft limit"},
         {0, "memory-swap", &memory_swap, "bytes", "Memory plus swap; -1 for unlimited swap"},
@@ -97,7 +99,7 @@ std::vector<Option> HostOptions::table() {
     };
 }
 
-Result<int64_t> parse_bytes(const std::string& text) {
+Result<int64_t> parse_bytes(const std::string& text, int kilo) {
     double number = 0;
     const char* end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, number, std::chars_format::fixed);
@@ -110,7 +112,7 @@ Result<int64_t> parse_bytes(const std::string& text) {
     if (error != std::errc{} || number < 0 || unit.size() > 1 ||
         (!unit.empty() && power == 0))
         return fail("invalid size: '" + text + "'");
-    const double bytes = std::ldexp(number, int(10 * power));
+    const double bytes = number * std::pow(kilo, power);
     if (bytes >= 9e18) return fail("invalid size: '" + text + "' is more than there can be");
     return static_cast<int64_t>(bytes);
 }
@@ -175,7 +177,8 @@ bool HostOptions::any() const {
                       !device_read_iops.empty() || !device_write_iops.empty() ||
                       !ulimits.empty() || !devices.empty() || !cap_add.empty() ||
                       !cap_drop.empty() || !security_opt.empty() || !tmpfs.empty() ||
-                      !volumes.empty() || !mounts.empty() || !sysctls.empty();
+                      !volumes.empty() || !mounts.empty() || !sysctls.empty() ||
+                      !log_opts.empty();
     const bool text = !memory.empty() || !memory_reservation.empty() || !memory_swap.empty() ||
                       !cpus.empty() || !cpuset_cpus.empty() || !cpuset_mems.empty() ||
                       !shm_size.empty() || !ipc.empty() || !pid.empty() || !uts.empty() ||
@@ -301,6 +304,28 @@ Status HostOptions::fill_mounts(schema::HostOptions::Builder out) const {
     return {};
 }
 
+/// The last of several wins, as in docker.
+Status HostOptions::fill_log(schema::HostOptions::Builder out) const {
+    for (const std::string& option : log_opts) {
+        const size_t equals = std::min(option.find('='), option.size());
+        const std::string key = option.substr(0, equals);
+        const std::string value = equals < option.size() ? option.substr(equals + 1) : "";
+        if (key == "max-size") {
+            const int64_t bytes = TRY(parse_bytes(value, 1000));
+            if (bytes <= 0) return fail("max-size must be a positive number");
+            out.setLogFileBytes(bytes);
+        } else if (key == "max-file") {
+            const auto files = parse_number(value, "max-file");
+            if (!files) return fail("strconv.Atoi: parsing \"" + value + "\": invalid syntax");
+            if (*files < 1) return fail("max-file cannot be less than 1");
+            out.setLogFiles(static_cast<int32_t>(std::min<int64_t>(*files, INT32_MAX)));
+        } else {
+            return fail("unknown log opt '" + key + "' for local log driver");
+        }
+    }
+    return {};
+}
+
 Status HostOptions::fill(schema::ContainerSpec::Builder spec) const {
     if (!any()) return {};
     auto out = spec.initOptions();
@@ -308,6 +333,7 @@ Status HostOptions::fill(schema::ContainerSpec::Builder spec) const {
     TRY_STATUS(fill_rights(out));
     TRY_STATUS(fill_devices(out));
     TRY_STATUS(fill_mounts(out));
+    TRY_STATUS(fill_log(out));
     const int64_t score = oom_score_adj.value_or(0);
     if (score < -1000 || score > 1000)
         return fail("Invalid value " + std::to_string(score) +

@@ -44,6 +44,7 @@ struct HostOptions {
     std::string pid;
     std::string uts;
     std::string cgroupns;
+    std::vector<std::string> log_opts;
 
     std::vector<Option> table();
     /// Sets the spec's options only if one was given.
@@ -56,6 +57,7 @@ private:
     Status fill_rights(schema::HostOptions::Builder out) const;
     Status fill_devices(schema::HostOptions::Builder out) const;
     Status fill_mounts(schema::HostOptions::Builder out) const;
+    Status fill_log(schema::HostOptions::Builder out) const;
 };
 
 struct MountText {
@@ -66,8 +68,8 @@ struct MountText {
     bool make_source = false;
 };
 
-/// "512m", "1.5g", "100": bytes, units of 1024.
-Result<int64_t> parse_bytes(const std::string& text);
+/// "512m", "1.5g", "100": bytes; docker's units are 1024, but for those of logs.
+Result<int64_t> parse_bytes(const std::string& text, int kilo = 1024);
 /// "SOURCE:TARGET[:ro,...]".
 Result<MountText> parse_volume(const std::string& text);
 /// "type=bind,source=/a,target=/b,readonly".

@@ -1,69 +1,65 @@
 // See log_printer.h.
 #include "tools/nodectl/log_printer.h"
 
+#include <string>
+
 #include "tools/nodectl/units.h"
 
 namespace noded::nodectl {
 
-Status LogPrinter::feed(std::string_view bytes) {
-    if (!partial_.empty()) {
-        partial_ += bytes;
-        bytes = partial_;
-    }
-    LogFrame frame;
-    LogStep step;
-    while ((step = log_next(bytes, &frame)) == LogStep::frame) {
-        if (frame.header.stream == LogStream::lost) {
-            const LogPiece note{frame.header.time_ns, LogStream::standard_error, true, true, {}};
-            const std::string text =
-                "[" + std::to_string(log_lost_bytes(frame)) + " bytes of output were lost]\n";
-            LogPiece piece = note;
-            piece.text = text;
-            take(piece);
-            continue;
-        }
+bool LogPrinter::in_time(uint64_t time_ns) const {
+    const auto time = static_cast<int64_t>(time_ns);
+    return time >= filter_.since_ns && time <= filter_.until_ns;
+}
+
+void LogPrinter::jump(const LogBlock& header, uint64_t lost) {
+    line_count_ = header.lines;
+    lines_.jump(header.open);
+    // What is left of a line whose beginning is gone is shown if the beginning would have been.
+    const bool rest = header.lines > filter_.from_line && in_time(header.time_ns);
+    for (bool& wanted : wanted_) wanted = rest;
+    if (lost > 0) tell_lost(header.time_ns, lost);
+}
+
+bool LogPrinter::frame(const LogFrame& frame) {
+    const auto time = static_cast<int64_t>(frame.header.time_ns);
+    const LogStream stream = frame.header.stream;
+    bool& wanted = wanted_[static_cast<size_t>(stream)];
+    // Lines that began in time go on to their end.
+    if (time > filter_.until_ns && !wanted_[1] && !wanted_[2]) return false;
+    if (stream == LogStream::lost) {
+        tell_lost(frame.header.time_ns, log_lost_bytes(frame));
+    } else if (!filter_.timestamps && line_count_ >= filter_.from_line && in_time(time) &&
+               (wanted || !lines_.is_open(stream))) {
+        // All of it is shown; lines need no longer be counted.
+        lines_.pass(frame);
+        wanted = lines_.is_open(stream);
+        sink_(stream, frame.bytes);
+    } else {
         lines_.start(frame);
         LogPiece piece;
         while (lines_.next(&piece)) take(piece);
     }
-    std::string rest(bytes);
-    partial_ = std::move(rest);
-    if (step == LogStep::corrupt) return fail("read the log: it is damaged");
-    return {};
+    return true;
+}
+
+void LogPrinter::tell_lost(uint64_t time_ns, uint64_t count) {
+    if (!in_time(time_ns) || line_count_ < filter_.from_line) return;
+    const std::string stamp =
+        filter_.timestamps ? rfc3339_fixed(static_cast<int64_t>(time_ns)) + " " : "";
+    sink_(LogStream::standard_error,
+          stamp + "[" + std::to_string(count) + " bytes of output were lost]\n");
 }
 
 void LogPrinter::take(const LogPiece& piece) {
-    const auto stream = static_cast<size_t>(piece.stream);
-    if (piece.first) {
-        const auto time = static_cast<int64_t>(piece.time_ns);
-        wanted_[stream] = time >= filter_.since_ns && time <= filter_.until_ns;
-        if (wanted_[stream]) open_line_[stream] = ++line_count_;
-    }
-    if (!wanted_[stream]) return;
-    const bool stamped = filter_.timestamps && piece.first;
-    if (!holding_) {
-        if (stamped) sink_(piece.stream, rfc3339_fixed(static_cast<int64_t>(piece.time_ns)) + " ");
+    bool& wanted = wanted_[static_cast<size_t>(piece.stream)];
+    if (piece.first) wanted = line_count_++ >= filter_.from_line && in_time(piece.time_ns);
+    if (wanted) {
+        if (filter_.timestamps && piece.first)
+            sink_(piece.stream, rfc3339_fixed(static_cast<int64_t>(piece.time_ns)) + " ");
         sink_(piece.stream, piece.text);
-        return;
     }
-    std::string text =
-        stamped ? rfc3339_fixed(static_cast<int64_t>(piece.time_ns)) + " " : std::string();
-    text += piece.text;
-    held_.push_back({open_line_[stream], piece.stream, std::move(text)});
-    while (!held_.empty() && held_.front().line + *filter_.tail <= line_count_) held_.pop_front();
-}
-
-void LogPrinter::release_tail() {
-    if (!holding_) return;
-    holding_ = false;
-    for (const Held& held : held_) {
-        if (held.line + *filter_.tail > line_count_) sink_(held.stream, held.text);
-    }
-    held_.clear();
-    // A line that was held back as too old must not go on in the middle.
-    for (size_t stream = 0; stream < std::size(wanted_); stream++) {
-        if (open_line_[stream] + *filter_.tail <= line_count_) wanted_[stream] = false;
-    }
+    if (piece.last) wanted = false;
 }
 
 }  // namespace noded::nodectl

@@ -1,15 +1,11 @@
-// LogPrinter: log frames to the lines that `logs` shows: since when, until when, the last how many,
+// LogPrinter: log frames to the lines that `logs` shows: since when, until when, from which line,
 // with time stamps. Pure. Called by logs.cc.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <optional>
-#include <string>
 #include <string_view>
 
-#include "agent/base/result.h"
 #include "plugins/container/shim/log_frames.h"
 
 namespace noded::nodectl {
@@ -17,7 +13,7 @@ namespace noded::nodectl {
 struct LogFilter {
     int64_t since_ns = INT64_MIN;
     int64_t until_ns = INT64_MAX;
-    std::optional<uint64_t> tail;  ///< lines; all if absent
+    uint64_t from_line = 0;  ///< counted from the container's first
     bool timestamps = false;
 };
 
@@ -26,34 +22,23 @@ public:
     /// Gets text for stdout (standard_output) or stderr (standard_error).
     using Sink = std::function<void(LogStream, std::string_view)>;
 
-    LogPrinter(LogFilter filter, Sink sink)
-        : filter_(filter), sink_(std::move(sink)), holding_(filter.tail) {}
+    LogPrinter(LogFilter filter, Sink sink) : filter_(filter), sink_(std::move(sink)) {}
 
-    /// Bytes of the log in order, in pieces of any size.
-    Status feed(std::string_view bytes);
-
-    /// The end of what was there when the reading began: the last lines are shown, and all that
-    /// follows.
-    void release_tail();
+    /// What follows comes behind this header; so many bytes before it were lost.
+    void jump(const LogBlock& header, uint64_t lost);
+    /// False: it is later than all that is wanted.
+    bool frame(const LogFrame& frame);
 
 private:
-    struct Held {
-        uint64_t line;
-        LogStream stream;
-        std::string text;
-    };
-
+    bool in_time(uint64_t time_ns) const;
     void take(const LogPiece& piece);
+    void tell_lost(uint64_t time_ns, uint64_t count);
 
     LogFilter filter_;
     Sink sink_;
-    bool holding_;
     LogLines lines_;
-    std::string partial_;      ///< of a frame
-    uint64_t line_count_ = 0;  ///< that passed the filter
-    uint64_t open_line_[3] = {};
-    bool wanted_[3] = {};      ///< by stream: the line that is open passed the filter
-    std::deque<Held> held_;
+    uint64_t line_count_ = 0;  ///< that have begun; exact up to from_line
+    bool wanted_[3] = {};      ///< by stream: the line that is open is shown
 };
 
 }  // namespace noded::nodectl

@@ -1,20 +1,20 @@
-// nodectl logs: what a container wrote. noded only hands over the descriptor of the log; it is read
-// and followed here.
+// nodectl logs: what a container wrote. noded only hands over the folder of the log; it is read and
+// followed here.
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 
 #include "tools/nodectl/container_call.h"
+#include "tools/nodectl/log_folder.h"
 #include "tools/nodectl/log_printer.h"
 #include "tools/nodectl/units.h"
 #include "tools/nodectl/watched_fd.h"
 
 namespace noded::nodectl {
 namespace {
-
-constexpr size_t kReadBytes = 256 << 10;
 
 struct LogsOptions {
     bool follow = false;
@@ -36,8 +36,7 @@ Result<LogFilter> log_filter(const LogsOptions& options) {
     filter.timestamps = options.timestamps;
     if (!options.since.empty()) filter.since_ns = TRY(log_time("--since", options.since));
     if (!options.until.empty()) filter.until_ns = TRY(log_time("--until", options.until));
-    filter.tail = parse_number(options.tail);
-    if (!filter.tail && options.tail != "all" && options.tail != "-1")
+    if (!parse_number(options.tail) && options.tail != "all" && options.tail != "-1")
         return fail("invalid value for \"--tail\": \"" + options.tail +
                     "\" is neither a number of lines nor \"all\"");
     return filter;
@@ -67,46 +66,48 @@ Result<OpenLog> open_log(Session& session, const std::string& container) {
 
 class LogReader {
 public:
-    LogReader(Fd fd, LogFilter filter)
-        : fd_(std::move(fd)),
-          printer_(filter,
-                   [this](LogStream stream, std::string_view text) {
-                       out_.add(stream == LogStream::standard_error ? STDERR_FILENO : STDOUT_FILENO,
-                                text);
-                   }),
-          buffer_(std::make_unique<char[]>(kReadBytes)) {}
+    /// `tail`: the last so many lines; all if absent.
+    static Result<std::unique_ptr<LogReader>> make(Fd folder, LogFilter filter,
+                                                   std::optional<uint64_t> tail) {
+        LogFolder log(std::move(folder));
+        if (tail) {
+            const uint64_t count = TRY(log.line_count(filter.until_ns));
+            filter.from_line = count - std::min(count, *tail);
+            TRY_STATUS(log.begin_at_line(filter.from_line));
+        } else {
+            log.begin_at_time(filter.since_ns);
+        }
+        return std::unique_ptr<LogReader>(new LogReader(std::move(log), filter));
+    }
 
     /// What is there now.
     Status read_rest() {
-        for (;;) {
-            const ssize_t count = pread(fd_.get(), buffer_.get(), kReadBytes, offset_);
-            if (count < 0 && errno == EINTR) continue;
-            if (count < 0) return fail_errno(errno, "read the log");
-            if (count == 0) break;
-            offset_ += count;
-            TRY_STATUS(printer_.feed({buffer_.get(), static_cast<size_t>(count)}));
-        }
-        printer_.release_tail();
+        const auto status = log_.read_on(
+            {.jump = [this](const LogBlock& header, uint64_t lost) { printer_.jump(header, lost); },
+             .frame = [this](const LogFrame& frame) { return printer_.frame(frame); }});
         out_.flush();
-        return {};
+        return status;
     }
 
-    /// An inotify descriptor that becomes readable when the log grows.
+    /// An inotify descriptor that becomes readable when the log grows or is rotated.
     Result<Fd> watch() const {
         Fd inotify(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
         if (!inotify.valid()) return fail_errno(errno, "create an inotify descriptor");
-        const std::string path = "/proc/self/fd/" + std::to_string(fd_.get());
-        if (inotify_add_watch(inotify.get(), path.c_str(), IN_MODIFY) < 0)
+        const std::string path = "/proc/self/fd/" + std::to_string(log_.fd());
+        if (inotify_add_watch(inotify.get(), path.c_str(), IN_MODIFY | IN_CREATE) < 0)
             return fail_errno(errno, "watch the log");
         return inotify;
     }
 
 private:
-    Fd fd_;
+    LogReader(LogFolder log, LogFilter filter)
+        : log_(std::move(log)), printer_(filter, [this](LogStream stream, std::string_view text) {
+              out_.add(stream == LogStream::standard_error ? STDERR_FILENO : STDOUT_FILENO, text);
+          }) {}
+
+    LogFolder log_;
     Output out_;
     LogPrinter printer_;
-    std::unique_ptr<char[]> buffer_;
-    off_t offset_ = 0;
 };
 
 /// Reads until the container has exited and nothing is left, or until the time of --until has come.
@@ -168,11 +169,12 @@ int logs(Invocation& call) {
                 call.session.wait(send_wait(call.session, call.arguments[0], Until::STARTED)));
         log = OR_FAIL(call, open_log(call.session, call.arguments[0]));
     }
-    LogReader reader(std::move(log.fd), filter);
+    const auto reader = OR_FAIL(
+        call, LogReader::make(std::move(log.fd), filter, parse_number(options.tail)));
     if (options.follow && running) {
-        OR_FAIL_STATUS(call, follow(call.session, call.arguments[0], reader, filter.until_ns));
+        OR_FAIL_STATUS(call, follow(call.session, call.arguments[0], *reader, filter.until_ns));
     } else {
-        OR_FAIL_STATUS(call, reader.read_rest());
+        OR_FAIL_STATUS(call, reader->read_rest());
     }
     return 0;
 }

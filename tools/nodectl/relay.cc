@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <vector>
 
 #include "tools/nodectl/attach_parser.h"
@@ -86,12 +87,18 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
                     memcpy(&frame, bytes.data(), sizeof frame);
                     exit_code = frame.code;
                     exited = true;
+                } else if (kind == AttachKind::lost) {
+                    uint64_t count;
+                    memcpy(&count, bytes.data(), sizeof count);
+                    notes.push_back("[" + std::to_string(count) + " bytes of output were lost]\n");
+                    writes.push_back({&errors, notes.back()});
                 } else {
                     writes.push_back({kind == AttachKind::stdout_data ? &output : &errors, bytes});
                 }
             });
             return write_out(0).then([this, exited, ok = fed.has_value()]() -> kj::Promise<void> {
                 writes.clear();
+                notes.clear();
                 if (exited) return finish(End::exited);
                 if (!ok) return finish(End::closed);
                 return pump_output();
@@ -234,7 +241,7 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
 
     struct Write {
         WatchedFd* to;
-        std::string_view bytes;  ///< into `buffer`, or into the parser for none of our kinds
+        std::string_view bytes;  ///< into `buffer` or `notes`
     };
 
     kj::UnixEventPort& port;
@@ -250,6 +257,7 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
     AttachParser parser;
     DetachMatcher detach_keys;
     std::vector<Write> writes;
+    std::deque<std::string> notes;  ///< of ours, that `writes` point to
     std::string to_send;
     std::optional<int> exit_code;
     bool input_stopped = false;

@@ -14,6 +14,7 @@ enum class AttachKind : uint8_t {
     stdin_end = 3,    ///< to the shim, empty: half-close
     resize = 4,       ///< to the shim: AttachResize
     exit = 5,         ///< from the shim: AttachExit, the last frame
+    lost = 6,         ///< from the shim: u64, bytes of output that this client will not get
 };
 
 /// Little-endian, like everything here. Data frames are never empty. A receiver skips kinds that it

@@ -180,6 +180,7 @@ void Shim::handle_release(Connection& from, uint64_t tag) {
 /// The runtime folder is noded's again before the connections close, which is how noded learns of
 /// it. Clients that are behind keep the shim a little longer; the log is open and may be removed.
 void Shim::finish() {
+    hold_log();
     if (listening_) {
         sys(SYS_unlinkat, AT_FDCWD, shim_socket_name, 0);
         sys(SYS_unlinkat, AT_FDCWD, exit_record_name, 0);

@@ -99,7 +99,7 @@ struct StartedReply {
     int32_t pid;  ///< as the shim sees it
     uint32_t zero;
     uint64_t time_ns;
-    uint64_t log_offset;  ///< where this start's output begins in the log file
+    uint64_t log_position;  ///< where this start's output begins in the log
 };
 
 struct ExecReply {

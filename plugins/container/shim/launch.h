@@ -54,13 +54,14 @@ enum class Tag : uint16_t {
     cgroup_v2 = 20,  ///< text: absolute folder in the v2 tree
     /// texts*: absolute folder, its name below /sys/fs/cgroup in the container (empty: not shown)
     cgroup_v1 = 21,
-    log = 22,            ///< text: absolute path of the log file, appended to
+    log = 22,            ///< text: absolute folder of the log, appended to
     runtime = 23,        ///< text: absolute folder, exists, belongs to this container alone
     stop_signal = 24,    ///< u32: sent to the container when the shim itself gets SIGTERM
     window = 25,         ///< Window: initial size of the terminal
     oom_score_adj = 26,  ///< i32
     sysctl = 27,         ///< texts*: path below /proc/sys ("net/ipv4/ip_forward"), value
     shm_bytes = 28,      ///< u64: size of /dev/shm
+    log_limits = 29,     ///< LogLimits: how large the log may become
 };
 
 enum Flag : uint32_t {
@@ -82,6 +83,13 @@ struct Rlimit {
 };
 static_assert(sizeof(Rlimit) == 24);
 
+struct LogLimits {
+    uint64_t segment_bytes;  ///< whole blocks of 64 KiB are used, at least one
+    uint32_t segments;       ///< at least 1
+    uint32_t zero;
+};
+static_assert(sizeof(LogLimits) == 16);
+
 struct Window {
     uint16_t rows;
     uint16_t columns;
@@ -100,6 +108,8 @@ constexpr size_t rlimits_max = 16;
 constexpr size_t mounts_max = 64;
 constexpr size_t cgroups_max = 16;
 constexpr size_t sysctls_max = 32;
+constexpr uint32_t log_segments_max = 128;  ///< as many as a shim keeps count of
+constexpr uint64_t log_segment_bytes_max = uint64_t{1} << 40;
 constexpr size_t seccomp_bytes_max = 4096 * 8;  ///< BPF_MAXINSNS instructions
 constexpr size_t hostname_bytes_max = 64;
 constexpr size_t groups_max = 256;  ///< supplementary groups of one user

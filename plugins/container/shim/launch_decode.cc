@@ -93,6 +93,10 @@ bool take(Tag tag, const Value& value, Launch* out) {
         case Tag::oom_score_adj: return value.fixed(&out->oom_score_adj);
         case Tag::sysctl: return value.pair(out->sysctls, &out->sysctl_count, sysctls_max);
         case Tag::shm_bytes: return value.fixed(&out->shm_bytes);
+        case Tag::log_limits:
+            return value.fixed(&out->log_limits) && out->log_limits.segments >= 1 &&
+                   out->log_limits.segments <= log_segments_max &&
+                   out->log_limits.segment_bytes <= log_segment_bytes_max;
     }
     return false;
 }
@@ -129,7 +133,9 @@ const char* decode(const void* bytes, size_t size, Launch* out) {
 
 const char* check_container(const Launch& launch) {
     if (launch.runtime == nullptr) return "the launch spec has no runtime folder";
-    if (launch.log == nullptr) return "the launch spec has no log file";
+    if (launch.log == nullptr) return "the launch spec has no folder for the log";
+    if (launch.log_limits.segments == 0)
+        return "the launch spec does not say how large the log may become";
     if ((launch.rootfs != nullptr) == (launch.lowers.count != 0))
         return "the launch spec needs either a rootfs or layers";
     if (launch.rootfs == nullptr && (launch.upper == nullptr) != (launch.work == nullptr))

@@ -49,6 +49,7 @@ struct Launch {
     uint32_t stop_signal = 15;
     int32_t oom_score_adj = 0;
     Window window = {0, 0};
+    LogLimits log_limits = {0, 0, 0};
     uint64_t capabilities = 0;
     uint64_t shm_bytes = 64 << 20;
     uint32_t rlimit_count = 0;

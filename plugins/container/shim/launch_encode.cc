@@ -161,7 +161,8 @@ Result<Buffer> launch_encode(const LaunchSpec& spec) {
     encode_rootfs(to, spec);
     encode_confinement(to, spec);
     to.optional(Tag::hostname, "the host name", launch::hostname_bytes_max, spec.hostname);
-    to.absolute(Tag::log, "the log file", spec.log_path);
+    to.absolute(Tag::log, "the folder of the log", spec.log_folder);
+    to.value(Tag::log_limits, spec.log_limits);
     to.absolute(Tag::runtime, "the runtime folder", spec.runtime_dir);
     to.value(Tag::stop_signal, spec.stop_signal);
     return to.finish();

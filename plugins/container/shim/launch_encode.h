@@ -71,7 +71,8 @@ struct LaunchSpec : ProcessSpec {
     std::string netns;
     std::string cgroup_v2;
     std::vector<LaunchCgroup> cgroups_v1;
-    std::string log_path;
+    std::string log_folder;
+    launch::LogLimits log_limits = {0, 0, 0};
     std::string runtime_dir;
     uint32_t stop_signal = 15;
     int32_t oom_score_adj = 0;

@@ -30,7 +30,8 @@ LaunchSpec example() {
     spec.namespaces = default_namespaces();
     spec.cgroups_v1 = {{"/sys/fs/cgroup/memory/x", "memory"}};
     spec.masked_paths = {"/proc/kcore"};
-    spec.log_path = "/log";
+    spec.log_folder = "/log";
+    spec.log_limits = {1 << 20, 3, 0};
     spec.runtime_dir = "/run/c1";
     return spec;
 }

@@ -1,7 +1,7 @@
 // The shim's state and its parts. One thread, one epoll loop, fixed tables: everything has a limit
 // and nothing is allocated but the specs. All members are zero when empty, so that the tables cost
 // no memory until they are used. Flow: main.cc dispatches → control.cc (noded's requests) ·
-// lifecycle.cc (start, exec, exit) · streams.cc (log, attach clients).
+// lifecycle.cc (start, exec, exit) · streams.cc (attach clients) · log.cc (the container's output).
 #pragma once
 
 #include "plugins/container/shim/attach_frames.h"
@@ -14,7 +14,8 @@ constexpr size_t processes_max = 1 + execs_max;  ///< the first is the container
 constexpr size_t clients_max = attach_clients_max + execs_max;
 constexpr size_t child_stack_bytes = 64 << 10;  ///< several paths of 4 KiB live on it
 constexpr size_t client_input_bytes = 16 << 10;
-constexpr size_t client_output_bytes = log_frame_bytes_max;
+constexpr size_t client_output_bytes = log_block_bytes;
+constexpr size_t log_front = sizeof(LogBlock) + sizeof(LogHeader);
 
 /// What an epoll event is about; Shim::watch packs it into the event's 64 bits.
 enum class Source : uint8_t { signals, listener, connection, report, output, input, client };
@@ -64,6 +65,7 @@ struct Client {
     int fd;
     uint32_t watched;      ///< epoll events asked for, 0 if not in the set
     uint64_t cursor;       ///< position in the log of what is to be queued next
+    uint64_t seen_bytes;   ///< that the container had written up to the cursor
     uint32_t cursor_left;  ///< bytes of the log frame at `cursor` not yet queued, 0 between frames
     uint32_t frame_left;   ///< bytes of the received frame not yet taken
     uint32_t input_begin, input_end;
@@ -79,10 +81,21 @@ struct Connection {
 
 struct Log {
     bool open;
-    int fd;
+    bool held;  ///< the segments are open, because their names may be gone
+    int folder_fd;
+    int fd;  ///< of the newest segment, -1 if there is none
+    uint64_t base;  ///< where it begins
     uint64_t end;
     uint64_t begin;  ///< where this start's output begins
-    uint64_t lost;   ///< bytes that could not be written and are not yet noted in the file
+    uint64_t begin_bytes;
+    uint64_t lost;     ///< bytes that could not be written and are not yet noted in the file
+    uint64_t time_ns;  ///< of the last frame
+    LogTally tally;
+    uint64_t segment_bytes;
+    uint32_t segments_max;
+    uint32_t count;
+    uint64_t bases[launch::log_segments_max];  ///< of all segments, oldest first
+    int held_fd[launch::log_segments_max];
 };
 
 class Shim {
@@ -146,9 +159,24 @@ private:
     void tidy_execs();
     size_t free_place();
 
-    // streams.cc
+    // log.cc
     bool open_log(const char* path, Text<shim_message_bytes_max>* error);
     void append_log(uint8_t stream, size_t size);
+    size_t log_frame_room() const;
+    bool put_frame(LogStream stream, uint8_t* data, size_t size);
+    bool note_loss();
+    void list_segments();
+    void note_segment(uint64_t position);
+    void drop_oldest_segment();
+    int open_segment(uint64_t base, int flags);
+    bool resume_segment(uint64_t base);
+    bool begin_segment();
+    void hold_log();
+    uint32_t segment_of(Client& client);
+    long read_log(const Client& client, uint32_t segment);
+    bool fill_from_log(Client& client);
+
+    // streams.cc
     void on_output(size_t index, size_t part);
     void drain_outputs(size_t index);
     void close_output(Process& process, size_t part);
@@ -162,9 +190,9 @@ private:
     void pump_output(Client& client);
     void pump_clients(size_t process);
     bool fill(Client& client);
-    bool fill_from_log(Client& client);
     bool fill_from_exec(Client& client);
     void queue_exit(Client& client);
+    void queue_lost(Client& client, uint64_t count);
     size_t queue(Client& client, uint8_t stream, const uint8_t* bytes, size_t size);
     void pump_input(Client& client);
     bool take_input(Client& client);
@@ -197,7 +225,7 @@ private:
     Process processes_[processes_max];
     Client clients_[clients_max];
     alignas(16) uint8_t packet_[control_packet_bytes_max];
-    uint8_t scratch_[sizeof(LogHeader) + log_frame_bytes_max];
+    alignas(16) uint8_t scratch_[log_block_bytes];
     /// the last is the spare's maker's
     alignas(4096) char stacks_[processes_max + 1][child_stack_bytes];
 };

@@ -148,11 +148,24 @@ TEST(ShimAttach, slow_client_gets_everything_even_after_release) {
     box.release();
     usleep(50'000);
     EXPECT_TRUE(fs::is_empty(box.runtime()));
-    fs::remove(box.scratch("log"));
+    fs::remove_all(box.scratch("log"));
     const AttachedOutput& output = slow.read_all();
     EXPECT_EQ(output.out.size(), 1988895u);
     EXPECT_EQ(output.code, 0);
     EXPECT_TRUE(box.wait_shim_gone());
+}
+
+TEST(ShimAttach, client_slower_than_rotation_learns_how_much_it_lost) {
+    ShimBox box;
+    AttachEnd slow;
+    LaunchSpec spec = box.spec("seq 1 300000");
+    spec.log_limits = {log_block_bytes, 4, 0};
+    box.start(spec, &slow, attach_output);
+    EXPECT_EQ(box.wait_exit().code, 0);
+    const AttachedOutput& output = slow.read_all();
+    EXPECT_GT(output.lost, 0u);
+    EXPECT_EQ(output.out.size() + output.lost, 1988895u);
+    EXPECT_TRUE(output.out.ends_with("299999\n300000\n"));
 }
 
 TEST(ShimAttach, client_that_disappears_does_no_harm) {

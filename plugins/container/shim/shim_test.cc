@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -71,14 +73,94 @@ TEST(ShimRun, spec_too_large_for_a_packet_travels_in_a_memfd) {
 TEST(ShimRun, log_of_a_second_start_goes_on_behind_the_first_and_a_torn_tail) {
     ShimBox first;
     EXPECT_EQ(first.run(first.spec("echo one")), 0);
-    std::ofstream(first.scratch("log"), std::ios::app) << "torn";
+    std::ofstream(first.log_segments().at(0), std::ios::app) << "torn";
     first.release();
     ASSERT_TRUE(first.wait_shim_gone());
     first.spawn();
     const StartedReply started = first.start(first.spec("echo two"));
-    EXPECT_EQ(started.log_offset, sizeof(LogHeader) + 4);
+    EXPECT_EQ(started.log_position, sizeof(LogBlock) + sizeof(LogHeader) + 4);
     EXPECT_EQ(first.wait_exit().code, 0);
     EXPECT_EQ(first.logged(1), "one\ntwo\n");
+}
+
+TEST(ShimLog, rotation_keeps_the_newest_segments_and_goes_on_after_another_start) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("seq 1 100000");
+    spec.log_limits = {log_block_bytes, 3, 0};
+    EXPECT_EQ(box.run(spec), 0);
+    EXPECT_EQ(box.log_segments().size(), 3u);
+    const std::string log = box.logged(1);
+    EXPECT_LT(log.size(), 3u * log_block_bytes);
+    EXPECT_GT(log.size(), log_block_bytes);
+    EXPECT_TRUE(log.ends_with("\n99999\n100000\n"));
+    box.release();
+    ASSERT_TRUE(box.wait_shim_gone());
+    box.spawn();
+    spec.arguments = {"echo", "again"};
+    EXPECT_EQ(box.run(spec), 0);
+    EXPECT_TRUE(box.logged(1).ends_with("\n100000\nagain\n"));
+    EXPECT_LE(box.log_segments().size(), 3u);
+}
+
+TEST(ShimLog, a_full_disk_does_not_stop_the_container_and_what_was_lost_is_counted) {
+    ShimBox box;
+    const LaunchSpec spec = box.spec(
+        "trap 'echo end; exit' TERM; seq 1 100000; : > /written; while :; do sleep 0.02; done");
+    ASSERT_EQ(mount("log", spec.log_folder.c_str(), "tmpfs", 0, "size=96k"), 0);
+    box.start(spec);
+    const std::string written = box.scratch("upper") + "/written";
+    for (int tries = 0; tries < 500 && !std::filesystem::exists(written); ++tries) usleep(10'000);
+    EXPECT_LT(box.logged(1).size(), 96u << 10);
+    ASSERT_EQ(mount("log", spec.log_folder.c_str(), "tmpfs", MS_REMOUNT, "size=1m"), 0);
+    box.signal(SIGTERM);
+    EXPECT_EQ(box.wait_exit().code, 0);
+    const std::string log = box.logged(1);
+    EXPECT_TRUE(log.ends_with("end\n"));
+    uint64_t lost = 0;
+    const std::string notes = box.logged(0);
+    for (size_t at = 0; at < notes.size(); at += sizeof lost) {
+        uint64_t count;
+        memcpy(&count, notes.data() + at, sizeof count);
+        lost += count;
+    }
+    EXPECT_EQ(log.size() - 4 + lost, 588895u);
+    EXPECT_EQ(umount2(spec.log_folder.c_str(), MNT_DETACH), 0);
+}
+
+TEST(ShimLog, lines_without_end_rotate_like_any) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("head -c 50000000 /dev/zero; echo end");
+    spec.log_limits = {4 * log_block_bytes, 3, 0};
+    EXPECT_EQ(box.run(spec), 0);
+    const std::string log = box.logged(1);
+    EXPECT_EQ(log.find_first_not_of('\0'), log.size() - 4);
+    EXPECT_LT(log.size(), 12u * log_block_bytes);
+    EXPECT_GT(log.size(), 7u * log_block_bytes);
+}
+
+TEST(ShimLog, each_block_says_how_many_lines_and_bytes_came_before) {
+    ShimBox box;
+    EXPECT_EQ(box.run(box.spec("seq 1 50000")), 0);
+    std::ifstream file(box.log_segments().at(0));
+    const std::string bytes(std::istreambuf_iterator<char>(file), {});
+    uint64_t lines = 0, written = 0;
+    size_t blocks = 0;
+    for (size_t at = 0; at < bytes.size(); at += log_block_bytes, ++blocks) {
+        const std::string_view part = std::string_view(bytes).substr(at, log_block_bytes);
+        LogBlock block;
+        memcpy(&block, part.data(), sizeof block);
+        ASSERT_TRUE(log_block_valid(block, at));
+        EXPECT_EQ(block.lines, lines + ((block.open & 2) != 0 ? 1 : 0));
+        EXPECT_EQ(block.bytes, written);
+        LogFrame frame;
+        size_t next = sizeof block;
+        while (log_next(part, &next, &frame) == LogStep::frame) {
+            lines += log_newlines(frame.bytes);
+            written += frame.bytes.size();
+        }
+    }
+    EXPECT_GT(blocks, 3u);
+    EXPECT_EQ(lines, 50000u);
 }
 
 TEST(ShimFailure, unknown_command_is_127_in_dockers_words) {
@@ -143,9 +225,9 @@ TEST(ShimFailure, missing_layer_is_named_and_the_shim_can_be_released) {
 TEST(ShimFailure, malformed_spec_is_a_failed_start_not_a_dead_shim) {
     ShimBox box;
     LaunchSpec spec = box.spec("true");
-    spec.log_path.clear();
+    spec.log_folder.clear();
     EXPECT_EQ(box.run_failing(spec),
-              std::pair(125, std::string("the launch spec has no log file")));
+              std::pair(125, std::string("the launch spec has no folder for the log")));
     EXPECT_EQ(box.status().state, ShimState::start_failed);
 }
 

@@ -1,6 +1,6 @@
-// Output and input. The container's output goes to the log first and at once, whatever clients do;
-// a client of the container is a cursor over the log. An exec has no log: its output waits in its
-// pipe until its own client has taken what came before.
+// Output and input. The container's output goes to the log (log.cc) first and at once, whatever
+// clients do; a client of the container is a cursor over the log. An exec has no log: its output
+// waits in its pipe until its own client has taken what came before.
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -18,70 +18,7 @@ namespace {
 
 constexpr char end_of_transmission = 4;  ///< what a terminal takes for the end of input
 
-/// Position behind the last complete frame: a shim that was killed may have left a torn one.
-uint64_t valid_end(int fd, uint64_t size, uint8_t* buffer, size_t buffer_size) {
-    uint64_t at = 0;
-    uint64_t window = 0;  // position of buffer[0]
-    uint64_t held = 0;
-    while (size - at >= sizeof(LogHeader)) {
-        if (at < window || at + sizeof(LogHeader) > window + held) {
-            const long count = sys(SYS_pread64, fd, buffer, buffer_size, at);
-            if (count < static_cast<long>(sizeof(LogHeader))) break;
-            window = at;
-            held = static_cast<uint64_t>(count);
-        }
-        LogHeader header;
-        memcpy(&header, buffer + (at - window), sizeof header);
-        if (!log_header_valid(header) || size - at - sizeof header < header.length) break;
-        at += sizeof header + header.length;
-    }
-    return at;
-}
-
 }  // namespace
-
-bool Shim::open_log(const char* path, Text<shim_message_bytes_max>* error) {
-    log_.fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path,
-                                   O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600));
-    struct stat info;
-    const long result = log_.fd < 0 ? log_.fd : sys(SYS_fstat, log_.fd, &info);
-    if (result < 0) {
-        error->clear();
-        error->add("open the log file ").add(path).add(": ").add(error_name(result));
-        return false;
-    }
-    log_.open = true;
-    log_.end = valid_end(log_.fd, static_cast<uint64_t>(info.st_size), scratch_, sizeof scratch_);
-    if (log_.end != static_cast<uint64_t>(info.st_size)) sys(SYS_ftruncate, log_.fd, log_.end);
-    log_.begin = log_.end;
-    for (Client& client : clients_)
-        if (client.used) client.cursor = log_.begin;
-    return true;
-}
-
-/// Appends what stands in scratch_ behind room for a header. What a full disk does not take is
-/// counted and noted later.
-void Shim::append_log(uint8_t stream, size_t size) {
-    struct {
-        LogHeader header;
-        uint64_t count;
-    } note = {{wall_clock_ns(), sizeof(uint64_t), LogStream::lost, 0, 0}, log_.lost};
-    LogHeader header = {note.header.time_ns, static_cast<uint32_t>(size),
-                        static_cast<LogStream>(stream), 0, 0};
-    if (scratch_[sizeof header + size - 1] != '\n') header.flags = log_partial;
-    memcpy(scratch_, &header, sizeof header);
-    const size_t note_size = log_.lost > 0 ? sizeof note : 0;
-    iovec parts[2] = {{&note, note_size}, {scratch_, sizeof header + size}};
-    const long total = static_cast<long>(note_size + sizeof header + size);
-    const long written = sys(SYS_pwritev, log_.fd, parts, 2, log_.end, 0);
-    if (written == total) {
-        log_.end += static_cast<uint64_t>(written);
-        log_.lost = 0;
-        return;
-    }
-    if (written > 0) sys(SYS_ftruncate, log_.fd, log_.end);
-    log_.lost += size;
-}
 
 void Shim::close_output(Process& process, size_t part) {
     if (!process.output_open[part]) return;
@@ -117,7 +54,7 @@ void Shim::on_output(size_t index, size_t part) {
         if (client != nullptr && !client->hung_up) return pump_output(*client);
     }
     const long size =
-        sys(SYS_read, process.output_fd[part], scratch_ + sizeof(LogHeader), log_frame_bytes_max);
+        sys(SYS_read, process.output_fd[part], scratch_ + log_front, log_frame_room());
     if (size == -EAGAIN || size == -EINTR) return;
     const bool terminal = process.tty() && !process.is_exec;
     if (size <= 0) return terminal ? void() : close_output(process, part);
@@ -135,14 +72,15 @@ void Shim::on_output(size_t index, size_t part) {
 void Shim::drain_outputs(size_t index) {
     Process& process = processes_[index];
     for (size_t part = 0; part < 2; ++part) {
-        for (int reads = 0; reads < 1024 && process.output_open[part]; ++reads) {
-            const long size = sys(SYS_read, process.output_fd[part], scratch_ + sizeof(LogHeader),
-                                  log_frame_bytes_max);
+        for (int reads = 0; reads < 4096 && process.output_open[part]; ++reads) {
+            const long size = sys(SYS_read, process.output_fd[part], scratch_ + log_front,
+                                  log_frame_room());
             if (size <= 0) break;
             append_log(static_cast<uint8_t>(part + 1), static_cast<size_t>(size));
         }
         close_output(process, part);
     }
+    if (log_.lost > 0) note_loss();
 }
 
 Client* Shim::add_client(size_t process, int fd, uint32_t flags) {
@@ -156,7 +94,9 @@ Client* Shim::add_client(size_t process, int fd, uint32_t flags) {
         client.fd = fd;
         client.flags = flags;
         client.process = static_cast<uint32_t>(process);
-        client.cursor = (flags & attach_from_start) != 0 ? log_.begin : log_.end;
+        const bool replay = (flags & attach_from_start) != 0;
+        client.cursor = replay ? log_.begin : log_.end;
+        client.seen_bytes = replay ? log_.begin_bytes : log_.tally.bytes;
         client.input_ended = (flags & attach_stdin) == 0;
         update_interest(client);
         return &client;
@@ -260,6 +200,16 @@ void Shim::queue_exit(Client& client) {
     client.last_frame_queued = true;
 }
 
+/// Tells a client that output was lost: to a full disk, or to rotation because it was too slow.
+/// What one block holds always leaves room for it.
+void Shim::queue_lost(Client& client, uint64_t count) {
+    const AttachHeader header = {AttachKind::lost, {}, sizeof count};
+    if (client_output_bytes - client.output_end < sizeof header + sizeof count) return;
+    memcpy(client.output + client.output_end, &header, sizeof header);
+    memcpy(client.output + client.output_end + sizeof header, &count, sizeof count);
+    client.output_end += sizeof header + sizeof count;
+}
+
 /// Queues a data frame of as many bytes as fit, or swallows them when the client did not ask for
 /// this stream.
 size_t Shim::queue(Client& client, uint8_t stream, const uint8_t* bytes, size_t size) {
@@ -273,39 +223,6 @@ size_t Shim::queue(Client& client, uint8_t stream, const uint8_t* bytes, size_t 
     memcpy(client.output + client.output_end + sizeof header, bytes, size);
     client.output_end += static_cast<uint32_t>(sizeof header + size);
     return size;
-}
-
-/// Takes a stretch of the log apart. A frame that is larger than what was read or what fits goes
-/// out in pieces.
-bool Shim::fill_from_log(Client& client) {
-    const uint64_t wanted =
-        log_.end - client.cursor < sizeof scratch_ ? log_.end - client.cursor : sizeof scratch_;
-    const long count = sys(SYS_pread64, log_.fd, scratch_, wanted, client.cursor);
-    if (count <= 0) {
-        client.cursor = log_.end;  // somebody shortened the file: what is gone cannot be shown
-        client.cursor_left = 0;
-        return true;
-    }
-    size_t at = 0;
-    const size_t size = static_cast<size_t>(count);
-    while (at < size) {
-        if (client.cursor_left == 0) {
-            LogHeader header;
-            if (size - at < sizeof header) break;
-            memcpy(&header, scratch_ + at, sizeof header);
-            at += sizeof header;
-            client.cursor_left = header.length;
-            client.frame_stream = static_cast<uint8_t>(header.stream);
-        }
-        const size_t piece = client.cursor_left < size - at ? client.cursor_left : size - at;
-        const size_t queued = queue(client, client.frame_stream, scratch_ + at, piece);
-        at += queued;
-        client.cursor_left -= static_cast<uint32_t>(queued);
-        if (queued < piece) break;
-    }
-    client.cursor += at;
-    if (at == 0) client.cursor = log_.end;
-    return true;
 }
 
 /// Reads from the exec's pipes only when everything read before has been sent.

@@ -109,6 +109,11 @@ void AttachEnd::take_frames() {
         received_.erase(0, sizeof header + header.length);
         if (header.kind == AttachKind::stdout_data) output_.out += body;
         if (header.kind == AttachKind::stderr_data) output_.err += body;
+        if (header.kind == AttachKind::lost) {
+            uint64_t count;
+            std::memcpy(&count, body.data(), sizeof count);
+            output_.lost += count;
+        }
         if (header.kind == AttachKind::exit) {
             AttachExit exit;
             std::memcpy(&exit, body.data(), sizeof exit);
@@ -181,7 +186,9 @@ LaunchSpec ShimBox::spec(const std::vector<std::string>& arguments) const {
     spec.masked_paths = default_masked_paths();
     spec.read_only_paths = default_read_only_paths();
     spec.namespaces = default_namespaces();
-    spec.log_path = scratch("log");
+    std::filesystem::create_directories(scratch("log"));
+    spec.log_folder = scratch("log");
+    spec.log_limits = {16 << 20, 5, 0};
     spec.runtime_dir = runtime();
     return spec;
 }
@@ -297,13 +304,27 @@ StatusReply ShimBox::status(std::vector<ExecReply>* execs) {
 }
 
 std::string ShimBox::logged(uint8_t stream) const {
-    const std::string bytes = read_file(scratch("log"));
-    std::string_view rest = bytes;
     std::string found;
-    LogFrame frame;
-    while (log_next(rest, &frame) == LogStep::frame)
-        if (static_cast<uint8_t>(frame.header.stream) == stream) found += frame.bytes;
+    for (const std::string& segment : log_segments()) {
+        const std::string bytes = read_file(segment);
+        for (size_t block = 0; block < bytes.size(); block += log_block_bytes) {
+            const std::string_view part = std::string_view(bytes).substr(block, log_block_bytes);
+            LogFrame frame;
+            size_t at = sizeof(LogBlock);
+            while (log_next(part, &at, &frame) == LogStep::frame)
+                if (static_cast<uint8_t>(frame.header.stream) == stream) found += frame.bytes;
+        }
+    }
     return found;
+}
+
+std::vector<std::string> ShimBox::log_segments() const {
+    std::vector<std::string> names;
+    if (!std::filesystem::exists(scratch("log"))) return names;
+    for (const auto& entry : std::filesystem::directory_iterator(scratch("log")))
+        names.push_back(entry.path());
+    std::sort(names.begin(), names.end());
+    return names;
 }
 
 std::string ShimBox::file(const std::string& path, const std::string& content) const {

@@ -19,6 +19,7 @@ namespace noded {
 struct AttachedOutput {
     std::string out;
     std::string err;
+    uint64_t lost = 0;
     std::optional<int> code;  ///< of the exit frame
     bool closed = false;
 };
@@ -86,6 +87,8 @@ public:
     StatusReply status(std::vector<ExecReply>* execs = nullptr);
 
     std::string logged(uint8_t stream) const;  ///< all bytes of one stream in the log file
+    /// Paths of the files of the log, oldest first.
+    std::vector<std::string> log_segments() const;
     /// path in the layer, written
     std::string file(const std::string& path, const std::string& content = "") const;
     std::string scratch(const std::string& name) const { return folder_ + "/" + name; }
