@@ -117,6 +117,7 @@ struct Image {
   config @4 :Text;          # OCI image config, JSON
   layers @5 :List(Text);    # diff ids, lowest first
   containers @6 :List(Text);
+  layerBytes @7 :List(UInt64);  # of each layer; only from inspectImage
 }
 
 # ---------------------------------------------------------------- snapshot

@@ -232,7 +232,7 @@ private:
     void destroy_stray(const std::string& id);
 
     // rpc.cc
-    void list(uint64_t token);
+    void list(uint64_t token, const std::string& after);
     void inspect(uint64_t token, const std::string& reference);
     void log_file(uint64_t token, const std::string& reference);
     void fill(const Container& container, schema::ContainerState::Builder out) const;

@@ -651,5 +651,40 @@ TEST_F(ContainerEffects, snapshot_and_fold_agree) {
     EXPECT_EQ(host.snapshot_trouble("container"), "");
 }
 
+TEST_F(ContainerEffects, a_list_comes_in_pages_and_has_what_a_list_shows) {
+    constexpr unsigned kContainers = 64;
+    const std::string label(60'000, 'x');
+    for (uint8_t i = 0; i < kContainers; ++i) {
+        const auto outcome = host.command<schema::CreateContainer>(
+            [&](auto command) {
+                auto spec = command.getSpec();
+                spec.setImage("box");
+                spec.initEnv(1).set(0, "SECRET=1");
+                auto labels = spec.initLabels(1);
+                labels[0].setKey("big");
+                labels[0].setValue(label);
+            },
+            {.id = numbered(uint8_t(100 + i))});
+        ASSERT_TRUE(outcome.accepted) << outcome.message;
+    }
+    std::vector<std::string> ids;
+    size_t pages = 0;
+    for (std::string after; pages == 0 || !after.empty(); ++pages) {
+        const uint64_t token = host.call<Interface::ListParams>(
+            "container", "list", [&](auto in) { in.setAfter(after); });
+        EXPECT_LT(host.answer(token)->bytes().size, 2 * limits::list_page_bytes);
+        Reading<Interface::ListResults> page(host.answer(token)->bytes());
+        for (const auto state : page->getContainers()) {
+            ids.push_back(state.getId().cStr());
+            EXPECT_EQ(state.getSpec().getLabels()[0].getValue().size(), label.size());
+            EXPECT_EQ(state.getSpec().getEnv().size(), 0u);
+        }
+        after = page->getNext().cStr();
+    }
+    EXPECT_GT(pages, 2u);
+    ASSERT_EQ(ids.size(), kContainers);
+    for (uint8_t i = 0; i < kContainers; ++i) EXPECT_EQ(ids[i], numbered(uint8_t(100 + i)).hex());
+}
+
 }  // namespace
 }  // namespace noded::container

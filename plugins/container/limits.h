@@ -15,6 +15,8 @@ constexpr size_t env_bytes_max = 128 << 10;
 constexpr size_t env_count_max = 2048;
 constexpr size_t labels_bytes_max = 64 << 10;
 constexpr size_t labels_count_max = 512;
+/// Where a page of the list ends: far below what a message may have, with room for one container.
+constexpr size_t list_page_bytes = 1 << 20;
 constexpr size_t name_bytes_max = 128;
 /// what names a container or an image in a command
 constexpr size_t reference_bytes_max = 512;

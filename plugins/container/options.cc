@@ -335,14 +335,7 @@ void write_lists(const Options& from, schema::HostOptions::Builder out) {
         devices[i].setContainerPath(text(from.devices[i].container_path));
         devices[i].setPermissions(text(from.devices[i].permissions));
     }
-    auto mounts = out.initMounts(unsigned(from.mounts.size()));
-    for (unsigned i = 0; i < from.mounts.size(); ++i) {
-        mounts[i].setType(text(from.mounts[i].type));
-        mounts[i].setSource(text(from.mounts[i].source));
-        mounts[i].setTarget(text(from.mounts[i].target));
-        mounts[i].setOptions(text(from.mounts[i].options));
-        mounts[i].setMakeSource(from.mounts[i].make_source);
-    }
+    from.write_mounts(out);
     auto sysctls = out.initSysctls(unsigned(from.sysctls.size()));
     for (unsigned i = 0; i < from.sysctls.size(); ++i) {
         sysctls[i].setKey(text(from.sysctls[i].first));
@@ -362,6 +355,17 @@ Status check_log(const Options& options) {
 }
 
 }  // namespace
+
+void Options::write_mounts(schema::HostOptions::Builder out) const {
+    auto list = out.initMounts(unsigned(mounts.size()));
+    for (unsigned i = 0; i < mounts.size(); ++i) {
+        list[i].setType(text(mounts[i].type));
+        list[i].setSource(text(mounts[i].source));
+        list[i].setTarget(text(mounts[i].target));
+        list[i].setOptions(text(mounts[i].options));
+        list[i].setMakeSource(mounts[i].make_source);
+    }
+}
 
 void Options::write(schema::HostOptions::Builder out) const {
     if (resources.any()) resources.write(out.initResources());

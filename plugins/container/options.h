@@ -94,6 +94,8 @@ struct Options {
 
     static Options read(schema::HostOptions::Reader in);
     void write(schema::HostOptions::Builder out) const;
+    /// Of the lists, the mounts alone.
+    void write_mounts(schema::HostOptions::Builder out) const;
     Status check() const;
     bool operator==(const Options&) const = default;
 };

@@ -1,6 +1,7 @@
 // Calls of clients (interface Container in schemas/container.capnp), one function per method. They
 // change nothing: what does is a command.
 #include "plugins/container/effects.h"
+#include "plugins/container/limits.h"
 #include "plugins/sdk/message.h"
 
 namespace noded::container {
@@ -38,11 +39,19 @@ void Effects::fill(const Container& container, schema::ContainerState::Builder o
     out.setLogPath(text(state_folder(container.id)));
 }
 
-void Effects::list(uint64_t token) {
+void Effects::list(uint64_t token, const std::string& after) {
+    const auto first = state_.by_id.upper_bound(after);
+    auto end = first;
+    unsigned count = 0;
+    for (size_t bytes = 0; end != state_.by_id.end() && bytes < limits::list_page_bytes; ++end) {
+        bytes += summary_bytes(end->second);
+        ++count;
+    }
     Message<schema::Container::ListResults> results;
-    auto list = results->initContainers(unsigned(state_.by_id.size()));
+    auto list = results->initContainers(count);
     unsigned i = 0;
-    for (const auto& [id, container] : state_.by_id) fill(container, list[i++]);
+    for (auto at = first; at != end; ++at) write_summary(at->second, list[i++]);
+    if (end != state_.by_id.end()) results->setNext(text(std::prev(end)->first));
     host_.respond(token, results);
 }
 
@@ -73,7 +82,10 @@ void Effects::call(const noded_call& call) {
     Fd fd(call.fd_owned);
     const uint64_t token = call.token;
     switch (Method(call.method)) {
-        case Method::list: return list(token);
+        case Method::list: {
+            Reading<schema::Container::ListParams> in(call.params);
+            return list(token, to_string(in->getAfter()));
+        }
         case Method::inspect: {
             Reading<schema::Container::InspectParams> in(call.params);
             return inspect(token, to_string(in->getContainer()));

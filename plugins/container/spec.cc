@@ -52,11 +52,7 @@ void Spec::write(schema::ResolvedSpec::Builder out) const {
     write_strings(env, [&](unsigned n) { return out.initEnv(n); });
     out.setWorkingDir(text(working_dir));
     out.setUser(text(user));
-    auto list = out.initLabels(unsigned(labels.size()));
-    for (unsigned i = 0; i < labels.size(); ++i) {
-        list[i].setKey(text(labels[i].first));
-        list[i].setValue(text(labels[i].second));
-    }
+    write_labels(out);
     out.setHostname(text(hostname));
     out.setTty(tty);
     out.setOpenStdin(open_stdin);
@@ -72,6 +68,23 @@ void Spec::write(schema::ResolvedSpec::Builder out) const {
     write_strings(command, [&](unsigned n) { return out.initCommand(n); });
     // Most containers have none: their events stay as short as they were.
     if (options != Options()) options.write(out.initOptions());
+}
+
+void Spec::write_labels(schema::ResolvedSpec::Builder out) const {
+    auto list = out.initLabels(unsigned(labels.size()));
+    for (unsigned i = 0; i < labels.size(); ++i) {
+        list[i].setKey(text(labels[i].first));
+        list[i].setValue(text(labels[i].second));
+    }
+}
+
+void Spec::write_summary(schema::ResolvedSpec::Builder out) const {
+    out.setImageId(text(image_id));
+    out.setImageName(text(image_name));
+    write_strings(argv, [&](unsigned n) { return out.initArgv(n); });
+    write_labels(out);
+    out.setNetwork(text(network));
+    if (!options.mounts.empty()) options.write_mounts(out.initOptions());
 }
 
 Status check_text(std::string_view text, size_t bytes_max, std::string_view what) {

@@ -42,6 +42,11 @@ struct Spec {
 
     static Spec read(schema::ResolvedSpec::Reader reader);
     void write(schema::ResolvedSpec::Builder builder) const;
+    /// What a list shows: image, argv, labels, network and mounts.
+    void write_summary(schema::ResolvedSpec::Builder builder) const;
+
+private:
+    void write_labels(schema::ResolvedSpec::Builder builder) const;
 };
 
 /// Joins what was asked for with the image's config, as docker does. The error is a sentence for

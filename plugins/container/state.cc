@@ -82,6 +82,27 @@ void write_container(const Container& from, schema::ContainerState::Builder out)
     out.setCreatedSeq(from.created_seq);
 }
 
+size_t summary_bytes(const Container& container) {
+    size_t bytes = sizeof(Container);
+    for (const std::string& argument : container.spec.argv) bytes += argument.size() + 16;
+    for (const auto& [key, value] : container.spec.labels) bytes += key.size() + value.size() + 32;
+    for (const Mount& mount : container.spec.options.mounts)
+        bytes += mount.source.size() + mount.target.size() + mount.options.size() + 64;
+    return bytes;
+}
+
+void write_summary(const Container& from, schema::ContainerState::Builder out) {
+    out.setId(text(from.id));
+    out.setName(text(from.name));
+    out.setPhase(from.phase);
+    from.spec.write_summary(out.initSpec());
+    out.setCreatedNs(from.created_ns);
+    out.setStartedNs(from.started_ns);
+    out.setFinishedNs(from.finished_ns);
+    out.setExitCode(from.exit_code);
+    out.setCreatedSeq(from.created_seq);
+}
+
 namespace {
 
 capnp::Data::Reader data(const uint8_t (&id)[32]) { return {id, sizeof id}; }

@@ -102,4 +102,8 @@ CommandId root_command(const std::string& id);
 /// Without log path, which only the effects know.
 void write_container(const Container& container, schema::ContainerState::Builder out);
 
+/// What a list shows of it, and about how many bytes that takes.
+void write_summary(const Container& from, schema::ContainerState::Builder out);
+size_t summary_bytes(const Container& container);
+
 }  // namespace noded::container

@@ -77,7 +77,11 @@ void StoragePlugin::inspect_image(const noded_call& call) {
     fill_summary(image, of_image == users.end() ? nobody : of_image->second, out);
     out.setConfig(sdk::text(image.config));
     auto layers = out.initLayers(unsigned(image.layers.size()));
-    for (unsigned i = 0; i < layers.size(); ++i) layers.set(i, sdk::text(image.layers[i].diff_id));
+    auto bytes = out.initLayerBytes(layers.size());
+    for (unsigned i = 0; i < layers.size(); ++i) {
+        layers.set(i, sdk::text(image.layers[i].diff_id));
+        bytes.set(i, image.layers[i].size_bytes);
+    }
     host_.respond(call.token, results);
 }
 

@@ -19,6 +19,20 @@ using Inspected = capnp::RemotePromise<schema::Container::InspectResults>;
 
 Inspected send_inspect(Session& session, const std::string& container);
 
+/// All containers of the node, page by page; each as a list shows it (Container.list).
+class ContainerList {
+public:
+    static Result<ContainerList> fetch(Session& session);
+    /// Valid as long as this is.
+    std::vector<schema::ContainerState::Reader> states() const;
+
+private:
+    std::vector<capnp::Response<schema::Container::ListResults>> pages_;
+};
+
+/// Whether it has the label that a --filter label= asks for.
+bool container_has_label(const schema::ContainerState::Reader& state, const std::string& filter);
+
 /// Refuses a grace period that is no number of seconds: -1 (for ever) to what 32 bits hold.
 /// `option` is how the user wrote it.
 Status check_stop_seconds(const std::optional<int64_t>& seconds, const char* option);

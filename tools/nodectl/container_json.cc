@@ -10,6 +10,7 @@ namespace noded::nodectl {
 namespace {
 
 constexpr size_t kCommandWidth = 20;
+constexpr size_t kMountWidth = 15;
 
 Json texts(const capnp::List<capnp::Text>::Reader& list) {
     Json out = Json::array();
@@ -88,6 +89,13 @@ Row container_row(const schema::ContainerState::Reader& state, bool truncate, in
         label_text += std::string(label_text.empty() ? "" : ",") + label.getKey().cStr() + "=" +
                       label.getValue().cStr();
     }
+    std::string mounts;
+    for (const auto mount : spec.getOptions().getMounts()) {
+        const std::string source = mount.getSource().cStr();
+        if (source.empty()) continue;
+        mounts += (mounts.empty() ? "" : ",") +
+                  (truncate ? ellipsis(source, kMountWidth) : source);
+    }
     Row row;
     row.fields = {
         {"Command", quoted(truncate ? ellipsis(command, kCommandWidth) : command)},
@@ -96,7 +104,7 @@ Row container_row(const schema::ContainerState::Reader& state, bool truncate, in
         {"Image", truncate && image_is_id ? short_id(image) : image},
         {"Labels", label_text},
         {"LocalVolumes", "0"},
-        {"Mounts", ""},
+        {"Mounts", mounts},
         {"Names", state.getName().cStr()},
         {"Networks", spec.getNetwork().cStr()},
         {"Ports", ""},

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "agent/base/bytes.h"
+#include "tools/nodectl/container_call.h"
 #include "tools/nodectl/dynamic_json.h"
 #include "tools/nodectl/event_line.h"
 #include "tools/nodectl/units.h"
@@ -57,8 +58,8 @@ public:
     /// The containers that there are, for filters by name.
     Status learn_containers() {
         if (!filter_.wants_containers()) return {};
-        const auto response = TRY(session_.wait(session_.container().listRequest().send()));
-        for (const auto state : response.getContainers())
+        const ContainerList list = TRY(ContainerList::fetch(session_));
+        for (const auto state : list.states())
             filter_.learn(state.getId().cStr(), state.getName().cStr());
         return {};
     }

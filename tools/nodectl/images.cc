@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tools/nodectl/filters.h"
+#include "tools/nodectl/image_call.h"
 #include "tools/nodectl/image_json.h"
 #include "tools/nodectl/units.h"
 #include "tools/nodectl/verb.h"
@@ -38,18 +39,7 @@ Result<bool> has_label(Session& session, const Image& image, const std::string& 
     auto request = session.storage().inspectImageRequest();
     request.setReference(image.getId());
     const auto response = TRY(session.wait(request.send()));
-    const Image whole = response.getImage();
-    const Json config = Json::parse(whole.getConfig().cStr(), nullptr, /*allow_exceptions=*/false);
-    const Json labels = config.is_object()
-                            ? config.value("/config/Labels"_json_pointer, Json::object())
-                            : Json::object();
-    std::string found;
-    return label_matches(filter, [&](std::string_view key) -> const std::string* {
-        const auto label = labels.is_object() ? labels.find(key) : labels.end();
-        if (label == labels.end() || !label->is_string()) return nullptr;
-        found = label->get<std::string>();
-        return &found;
-    });
+    return image_has_label(response.getImage(), filter);
 }
 
 /// A glob over the name with or without its tag.

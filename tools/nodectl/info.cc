@@ -1,4 +1,5 @@
 // nodectl info: the node, its limits and its log.
+#include "tools/nodectl/container_call.h"
 #include "tools/nodectl/container_json.h"
 #include "tools/nodectl/rows.h"
 #include "tools/nodectl/units.h"
@@ -15,12 +16,11 @@ struct Counts {
 
 /// A node without these plugins has none of either.
 Counts count(Session& session) {
-    auto containers = session.container().listRequest().send();
     auto images = session.storage().listImagesRequest().send();
     Counts counts;
-    const auto list = session.wait(kj::mv(containers));
+    const auto list = ContainerList::fetch(session);
     if (list) {
-        for (const auto state : list->getContainers()) {
+        for (const auto state : list->states()) {
             counts.containers++;
             if (state.getPhase() == schema::Phase::RUNNING) counts.running++;
         }

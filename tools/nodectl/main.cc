@@ -40,7 +40,7 @@ Found find_verb(std::span<const std::string> words) {
 }
 
 bool is_group(std::string_view word) {
-    return word == "container" || word == "image" || word == "plugin";
+    return word == "container" || word == "image" || word == "plugin" || word == "system";
 }
 
 /// One line per verb; only those spelled "GROUP …" if a group is given.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tools/nodectl/container_call.h"
 #include "tools/nodectl/container_json.h"
 #include "tools/nodectl/filters.h"
 #include "tools/nodectl/image_json.h"
@@ -15,8 +16,9 @@ namespace {
 
 using State = schema::ContainerState::Reader;
 
-constexpr std::string_view kKeys[] = {"ancestor", "before",  "exited", "id",    "label",
-                                      "name",     "network", "since",  "status"};
+constexpr std::string_view kKeys[] = {"ancestor", "before", "exited",  "expose", "health",
+                                      "id",       "is-task", "label",  "name",   "network",
+                                      "publish",  "since",   "status", "volume"};
 constexpr const char* kTable =
     "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 
@@ -51,18 +53,6 @@ bool has_image(const State& state, const std::string& wanted) {
     return is_id || name == wanted || repository == wanted || name == wanted + ":latest";
 }
 
-bool has_label(const State& state, const std::string& filter) {
-    std::string found;
-    return label_matches(filter, [&](std::string_view key) -> const std::string* {
-        for (const auto label : state.getSpec().getLabels()) {
-            if (key != std::string_view(label.getKey().cStr())) continue;
-            found = label.getValue().cStr();
-            return &found;
-        }
-        return nullptr;
-    });
-}
-
 /// An extended regular expression, see regex(7); parse_filters has refused those that are none.
 bool fits(const std::string& pattern, const std::string& text) {
     regex_t compiled;
@@ -70,6 +60,13 @@ bool fits(const std::string& pattern, const std::string& text) {
     const bool found = regexec(&compiled, text.c_str(), 0, nullptr, 0) == 0;
     regfree(&compiled);
     return found;
+}
+
+/// By the source or the place of a mount.
+bool has_mount(const State& state, const std::string& wanted) {
+    for (const auto mount : state.getSpec().getOptions().getMounts())
+        if (wanted == mount.getSource().cStr() || wanted == mount.getTarget().cStr()) return true;
+    return false;
 }
 
 bool matches(const State& state, const Filters& filters) {
@@ -91,11 +88,22 @@ bool matches(const State& state, const Filters& filters) {
     const auto ended_with = [&](const std::string& wanted) {
         return exited && wanted == std::to_string(state.getExitCode());
     };
-    const auto labelled = [&](const std::string& wanted) { return has_label(state, wanted); };
+    const auto labelled = [&](const std::string& wanted) {
+        return container_has_label(state, wanted);
+    };
+    const auto has_volume = [&](const std::string& wanted) { return has_mount(state, wanted); };
+    // There is no swarm, and no network whose ports could be published.
+    const auto is_no_task = [](const std::string& wanted) {
+        return wanted == "false" || wanted == "0";
+    };
+    const auto never = [](const std::string&) { return false; };
     return filters.any("id", has_id) && filters.any("name", has_name) &&
            filters.any("status", is_in) && filters.any("network", is_on) &&
            filters.any("ancestor", is_of) && filters.any("exited", ended_with) &&
-           filters.all("label", labelled);
+           filters.all("label", labelled) && filters.any("volume", has_volume) &&
+           filters.any("health", [](const std::string& wanted) { return wanted == "none"; }) &&
+           filters.any("is-task", is_no_task) && filters.any("publish", never) &&
+           filters.any("expose", never);
 }
 
 /// The container that before= or since= names.
@@ -137,15 +145,34 @@ Result<std::vector<State>> select(std::vector<State> states, const PsOptions& op
     return chosen;
 }
 
+/// A key whose values are words of a list.
+Status check_words(const Filters& filters, std::string_view key,
+                   std::initializer_list<std::string_view> words) {
+    for (const std::string& value : filters.of(key)) {
+        if (std::find(words.begin(), words.end(), value) == words.end())
+            return fail("invalid filter '" + std::string(key) + "=" + value + "'");
+    }
+    return {};
+}
+
+/// "80", "80/tcp", "80-90/udp".
+bool is_port_range(const std::string& text) {
+    const size_t slash = std::min(text.find('/'), text.size());
+    const std::string protocol = slash < text.size() ? text.substr(slash + 1) : "tcp";
+    if (protocol != "tcp" && protocol != "udp" && protocol != "sctp") return false;
+    const size_t dash = std::min(text.find('-'), slash);
+    const auto first = parse_number(text.substr(0, dash));
+    const auto last = dash < slash ? parse_number(text.substr(dash + 1, slash - dash - 1)) : first;
+    return first && last && *first <= *last && *last <= 65535;
+}
+
 Result<Filters> parse_filters(const std::vector<std::string>& arguments) {
     Filters filters = TRY(Filters::parse(arguments, kKeys));
-    constexpr std::string_view states[] = {"created",  "running", "paused", "restarting",
-                                           "removing", "exited",  "dead"};
-    for (const std::string& status : filters.of("status")) {
-        if (std::find(std::begin(states), std::end(states), status) == std::end(states)) {
-            return fail("invalid filter 'status=" + status + "'");
-        }
-    }
+    TRY_STATUS(check_words(filters, "status",
+                           {"created", "running", "paused", "restarting", "removing", "exited",
+                            "dead"}));
+    TRY_STATUS(check_words(filters, "health", {"none", "starting", "healthy", "unhealthy"}));
+    TRY_STATUS(check_words(filters, "is-task", {"true", "false", "1", "0"}));
     for (const std::string& name : filters.of("name")) {
         regex_t compiled;
         if (regcomp(&compiled, name.c_str(), REG_EXTENDED | REG_NOSUB) != 0)
@@ -154,6 +181,12 @@ Result<Filters> parse_filters(const std::vector<std::string>& arguments) {
     }
     for (const std::string& code : filters.of("exited")) {
         if (!parse_number(code)) return fail("invalid filter 'exited=" + code + "'");
+    }
+    for (const char* key : {"publish", "expose"}) {
+        for (const std::string& port : filters.of(key))
+            if (!is_port_range(port))
+                return fail("invalid filter '" + std::string(key) + "=" + port +
+                            "': it is PORT[/PROTOCOL] or PORT-PORT[/PROTOCOL]");
     }
     return filters;
 }
@@ -174,12 +207,9 @@ int ps(Invocation& call) {
     };
     if (const auto status = call.parse(table, {.max = 0})) return *status;
     const Filters filters = OR_FAIL(call, parse_filters(options.filters));
-    const auto response =
-        OR_FAIL(call, call.session.wait(call.session.container().listRequest().send()));
-    std::vector<State> states;
-    for (const auto state : response.getContainers()) states.push_back(state);
+    const ContainerList list = OR_FAIL(call, ContainerList::fetch(call.session));
     std::vector<Row> rows;
-    for (const State& state : OR_FAIL(call, select(std::move(states), options, filters))) {
+    for (const State& state : OR_FAIL(call, select(list.states(), options, filters))) {
         rows.push_back(container_row(state, !options.no_trunc, now_ns()));
     }
     const std::string format = options.quiet && options.format.empty() ? "{{.ID}}" : options.format;

@@ -1,29 +1,15 @@
 // nodectl rmi: takes names from images; an image without names and containers goes.
 #include "tools/nodectl/container_call.h"
+#include "tools/nodectl/image_call.h"
 
 namespace noded::nodectl {
 namespace {
 
-/// What the command did, in docker's words, from the events that it caused.
+/// What the command did, in docker's words.
 Status print_removed(Session& session, const Caused& caused) {
-    if (caused.last == 0) return {};
-    auto request = session.node().eventsRequest();
-    request.setSince(caused.first);
-    request.setMax(static_cast<uint32_t>(caused.last - caused.first + 1));
-    const auto response = TRY(session.wait(request.send()));
-    for (const auto event : response.getPage().getEvents()) {
-        if (event.getSeq() > caused.last) break;
-        const auto bytes = event.getPayload();
-        capnp::FlatArrayMessageReader reader(
-            words_of(bytes));
-        if (event.getType() == capnp::typeId<schema::ImageUntagged>()) {
-            print(std::string("Untagged: ") +
-                  reader.getRoot<schema::ImageUntagged>().getName().cStr() + "\n");
-        } else if (event.getType() == capnp::typeId<schema::ImageRemoved>()) {
-            print(std::string("Deleted: ") + reader.getRoot<schema::ImageRemoved>().getId().cStr() +
-                  "\n");
-        }
-    }
+    const ImagesGone gone = TRY(images_gone(session, caused));
+    for (const std::string& name : gone.untagged) print("Untagged: " + name + "\n");
+    for (const std::string& id : gone.deleted) print("Deleted: " + id + "\n");
     return {};
 }
 

@@ -1,7 +1,12 @@
-// nodectl top: the processes of a container, in docker's columns.
+// nodectl top: the processes of a container, in docker's columns. With options of ps(1), ps itself
+// is run here and shows those of its lines that belong to the container.
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <set>
+#include <sstream>
 
+#include "tools/nodectl/program.h"
 #include "tools/nodectl/table.h"
 #include "tools/nodectl/units.h"
 #include "tools/nodectl/verb.h"
@@ -31,13 +36,65 @@ std::string cpu_time(uint64_t milliseconds) {
     return text;
 }
 
+std::vector<std::string> words_in(const std::string& line) {
+    std::istringstream in(line);
+    std::vector<std::string> words;
+    for (std::string word; in >> word;) words.push_back(word);
+    return words;
+}
+
+/// As many cells as there are columns; the last has what is left, blanks as they are.
+std::string cells_of(const std::string& line, size_t columns) {
+    std::string out;
+    size_t at = line.find_first_not_of(' ');
+    for (size_t i = 0; i + 1 < columns && at != std::string::npos; i++) {
+        const size_t end = std::min(line.find(' ', at), line.size());
+        out += line.substr(at, end - at) + "\t";
+        at = line.find_first_not_of(' ', end);
+    }
+    return (at == std::string::npos ? out : out + line.substr(at)) + "\n";
+}
+
+/// The lines of ps that have one of these pids.
+Result<std::string> chosen_lines(const std::string& text, const std::set<std::string>& pids) {
+    std::istringstream lines(text);
+    std::string line;
+    std::getline(lines, line);
+    const std::vector<std::string> header = words_in(line);
+    const auto column = std::find(header.begin(), header.end(), "PID");
+    if (column == header.end()) return fail("Couldn't find PID field in ps output");
+    const auto index = static_cast<size_t>(column - header.begin());
+    std::string out = cells_of(line, header.size());
+    while (std::getline(lines, line)) {
+        const std::vector<std::string> words = words_in(line);
+        if (index < words.size() && pids.contains(words[index]))
+            out += cells_of(line, header.size());
+    }
+    return out;
+}
+
+using Processes = capnp::List<schema::Process>::Reader;
+
+Result<std::string> lines_of_ps(const Processes& processes, std::vector<std::string> options) {
+    std::set<std::string> pids;
+    for (const auto process : processes) pids.insert(std::to_string(process.getPid()));
+    options.insert(options.begin(), "ps");
+    return chosen_lines(TRY(output_of(options)), pids);
+}
+
 }  // namespace
 
 int top(Invocation& call) {
-    if (const auto status = call.parse({}, {.min = 1, .max = 1})) return *status;
+    if (const auto status = call.parse({}, {.min = 1})) return *status;
     auto request = call.session.container().topRequest();
     request.setContainer(call.arguments[0]);
     const auto response = OR_FAIL(call, call.session.wait(request.send()));
+    if (call.arguments.size() > 1) {
+        const auto lines = lines_of_ps(response.getProcesses(),
+                                       {call.arguments.begin() + 1, call.arguments.end()});
+        print(align_tabs(OR_FAIL(call, lines)));
+        return 0;
+    }
     std::string text = "UID\tPID\tPPID\tC\tSTIME\tTTY\tTIME\tCMD\n";
     for (const auto process : response.getProcesses()) {
         const std::string user = process.getUser().cStr();

@@ -83,11 +83,13 @@ private:
 
 // The verbs, each in the file of its name.
 int call_plugin(Invocation&);
+int container_prune(Invocation&);
 int create(Invocation&);
 int events(Invocation&);
 int exec(Invocation&);
 int image_import(Invocation&);
 int image_load(Invocation&);
+int image_prune(Invocation&);
 int images(Invocation&);
 int info(Invocation&);
 int inspect(Invocation&);
@@ -97,12 +99,14 @@ int kill_container(Invocation&);
 int logs(Invocation&);
 int plugin_inspect(Invocation&);
 int plugin_ls(Invocation&);
+int port(Invocation&);
 int ps(Invocation&);
 int rm(Invocation&);
 int rmi(Invocation&);
 int run(Invocation&);
 int start(Invocation&);
 int stop(Invocation&);
+int system_prune(Invocation&);
 int tag(Invocation&);
 int top(Invocation&);
 int version(Invocation&);
