@@ -4,40 +4,17 @@ Turns: every side is warmed up, then blocks of runs alternate (A B C, A B C, ...
 minute of the machine falls on all of them. A figure is the median of all runs of a side.
 """
 import json
-import shutil
 import statistics
 import time
 from typing import Callable, NamedTuple
 
+import log_metrics
 import sides
+from lines import Line, times_better
 
 ROUNDS, WARM_UP_RUNS = 10, 3
 SHIMS = 10
 IDLE_SECONDS = 3
-
-
-class Line(NamedTuple):
-    """One metric's outcome. `ratio` says how many times better we are, or, with higher_is_better
-    False, how many times the peer's figure ours is."""
-    name: str
-    unit: str
-    ours: float
-    peer: float
-    ratio: float
-    bar: float
-    higher_is_better: bool
-
-    @property
-    def ok(self):
-        return self.ratio >= self.bar if self.higher_is_better else self.ratio <= self.bar
-
-    def as_dict(self):
-        return {"metric": self.name, **self._asdict(), "ok": self.ok}
-
-
-def times_better(name, unit, ours, peer, bar):
-    """A line for a figure where less is better: how many times less than the peer's is ours?"""
-    return Line(name, unit, ours, peer, peer / ours, bar, True)
 
 
 def medians_ms(bench, contenders):
@@ -115,38 +92,6 @@ def rpc(bench):
     yield Line("rpc/64", "calls/s", many["ours"], many["peer"], ratio, 2, True)
 
 
-def fio_p50_us(folder, seconds):
-    """p50 of a 4 KiB write plus p50 of its fdatasync, into a file that was written before (growing
-    it would cost the peer a journal commit each time)."""
-    job = json.loads(sides.run([
-        "fio", "--name=append", f"--directory={folder}", "--rw=write", "--bs=4k", "--size=16m",
-        "--overwrite=1", "--fdatasync=1", "--ioengine=sync", "--time_based",
-        f"--runtime={seconds}", "--output-format=json"]))["jobs"][0]
-    parts = (job["write"]["clat_ns"], job["sync"]["lat_ns"])
-    return sum(part["percentile"]["50.000000"] for part in parts) / 1e3
-
-
-def durable_append(bench):
-    """Ours twice: the log alone, and a whole command through decide, fold and reply."""
-    names = ("append", "command")
-    ours, peer = {name: [] for name in names}, []
-    rounds, seconds = (2, 1) if bench.quick else (5, 2)
-    for number in range(rounds):
-        folders = [bench.work / f"append-{side}-{number}" for side in ("ours", "peer")]
-        for folder in folders:
-            folder.mkdir()
-        printed = json.loads(sides.run([bench.tool("log_bench"), "--json", f"--dir={folders[0]}"]))
-        for name in names:
-            ours[name].append(printed[f"{name}_p50_us"])
-        peer.append(fio_p50_us(folders[1], seconds))
-        for folder in folders:
-            shutil.rmtree(folder)
-    theirs = statistics.median(peer)
-    for name in names:
-        mine = statistics.median(ours[name])
-        yield Line(f"durable-{name}/fio", "us", mine, theirs, mine / theirs, 1.5, False)
-
-
 class Metric(NamedTuple):
     measure: Callable
     needs_node: bool
@@ -154,10 +99,13 @@ class Metric(NamedTuple):
 
 
 TIMER = "//bench/compare:spawn_timer"
+LOG = ("//bench/log:log_bench",)
 ALL = {
     "run-none": Metric(run_none, True, (TIMER,)),
     "exec": Metric(exec_true, True, (TIMER,)),
     "memory": Metric(memory, True, ()),
     "rpc": Metric(rpc, False, ("//bench/rpc:rpc_bench",)),
-    "durable-append": Metric(durable_append, False, ("//bench/log:log_bench",)),
+    "durable-append": Metric(log_metrics.durable_append, False, LOG),
+    "log-append": Metric(log_metrics.log_append, False, LOG),
+    "replay": Metric(log_metrics.replay, False, LOG),
 }

@@ -15,6 +15,7 @@ import time
 
 IMAGE = "compare"
 CGROUP_PREFIX = "noded-compare-"
+NODE_STATE = "noded"
 # By path: another docker may stand before Debian's 20.10 in PATH.
 DOCKER, DOCKERD = "/usr/bin/docker", "/usr/sbin/dockerd"
 START_SECONDS_MAX = 60
@@ -44,9 +45,21 @@ def run(command, env=None):
     return done.stdout
 
 
-def remove_cgroups():
-    """What docker and runc leave behind: empty groups below names that only a comparison uses."""
-    for top in pathlib.Path("/sys/fs/cgroup").glob(f"**/{CGROUP_PREFIX}*"):
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def remove_cgroups(work):
+    """What the sides leave behind: empty groups below names that only a comparison uses. noded
+    names its own after its state directory, and keeps a spare one there."""
+    node = f"{crc32c(os.fsencode(work / NODE_STATE)):08x}"
+    cgroups = pathlib.Path("/sys/fs/cgroup")
+    for top in [*cgroups.glob(f"**/{CGROUP_PREFIX}*"), *cgroups.glob(f"**/noded/{node}*")]:
         for folder, _, _ in os.walk(top, topdown=False):
             try:
                 os.rmdir(folder)
@@ -105,10 +118,10 @@ class Noded(Daemon):
         if not prefix.exists():
             raise Unmeasured("noded was not built")
         super().__init__(prefix / "bin/nodectl", {"NODECTL_HOST": "unix:/run/noded/noded.sock"})
-        for folder in (work / "noded", pathlib.Path("/run/noded")):
+        for folder in (work / NODE_STATE, pathlib.Path("/run/noded")):
             folder.mkdir(mode=0o700)
         self.pid = int(run([root / "ops/start-node", work / "noded.log", prefix / "bin/noded",
-                            "--state-dir", work / "noded", "--runtime-dir", "/run/noded",
+                            "--state-dir", work / NODE_STATE, "--runtime-dir", "/run/noded",
                             "--plugin-dir", prefix / "lib/noded/plugins"]))
         self.ask("image", "import", rootfs_tar, IMAGE)
 

@@ -1,136 +1,52 @@
-// Durable appends of one client: one 256-byte record, one sync, again. Prints the median and the
-// 99th percentile, of the log alone and of a whole command through decide, fold and reply in
-// process. Run by bench/compare.
-#include <algorithm>
+// The benchmarks of the log, each in a file of its own: chooses one. Run by bench/compare/run.
 #include <cstdio>
-#include <cstring>
-#include <ctime>
-#include <string>
-#include <vector>
+#include <cstdlib>
+#include <string_view>
 
-#include "agent/base/check.h"
-#include "agent/core/pipeline.h"
-#include "agent/log/log.h"
-#include "agent/log/storage_file.h"
-#include "agent/reactor/uring_reactor.h"
+#include "bench/log/harness.h"
 
-namespace noded {
 namespace {
 
-constexpr int kWarmUp = 500;
-constexpr int kMeasured = 10'000;
-constexpr size_t kPayloadBytes = 256 - 72;   // the record header has 72
-
-double now_us() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1e6 + now.tv_nsec / 1e3;
-}
-
-struct Percentiles {
-    double p50 = 0;
-    double p99 = 0;
+struct Benchmark {
+    std::string_view name;
+    noded::Status (*run)(const noded::bench::Arguments&);
 };
 
-Percentiles percentiles(std::vector<double> samples) {
-    std::sort(samples.begin(), samples.end());
-    return {samples[samples.size() / 2], samples[samples.size() * 99 / 100]};
-}
-
-struct Synced final : log::SyncDone {
-    bool done = false;
-    void synced(Status status, uint64_t) override {
-        CHECK(status.has_value());
-        done = true;
-    }
+constexpr Benchmark kBenchmarks[] = {
+    {"one", noded::bench::one_at_a_time},
+    {"append", noded::bench::append_in_flight},
+    {"commands", noded::bench::commands_in_flight},
+    {"replay", noded::bench::replay},
 };
 
-Percentiles measure_log(reactor::UringReactor& reactor, log::Log& log) {
-    const std::vector<uint64_t> payload(kPayloadBytes / 8, 0x1234567812345678);
-    const Bytes bytes(reinterpret_cast<const uint8_t*>(payload.data()), kPayloadBytes);
-    std::vector<double> samples;
-    for (int i = 0; i < kWarmUp + kMeasured; ++i) {
-        Synced synced;
-        CHECK(log.ensure_room(kPayloadBytes).has_value());
-        const double start = now_us();
-        log.append({log.next_seq(), i, 1, 0, {}, bytes});
-        log.sync(synced);
-        reactor.run_until([&] { return synced.done; });
-        if (i >= kWarmUp) samples.push_back(now_us() - start);
-    }
-    return percentiles(std::move(samples));
-}
-
-/// A domain of one command that causes one event, and nobody to publish to.
-struct Echo final : core::Domain, core::Publisher {
-    uint64_t folded = 0;
-    void decide(const core::Command& command, core::Decision& decision) override {
-        decision.emit(1, command.payload);
-    }
-    void fold(const core::Event&) override { ++folded; }
-    void react(const core::Event&) override {}
-    void publish(const core::Event&) override {}
-};
-
-struct PipelineTurn final : reactor::TurnEnd {
-    core::Pipeline& pipeline;
-    explicit PipelineTurn(core::Pipeline& p) : pipeline(p) {}
-    void turn_end() override { pipeline.turn_end(); }
-};
-
-Percentiles measure_commands(reactor::UringReactor& reactor, log::Log& log) {
-    Echo echo;
-    core::Pipeline pipeline(echo, log, echo);
-    // The reactor keeps its hooks for ever, and this one is the last user of both.
-    static PipelineTurn turn(pipeline);
-    reactor.at_turn_end(turn);
-    std::vector<double> samples;
-    for (uint64_t i = 0; i < kWarmUp + kMeasured; ++i) {
-        core::Command command;
-        memcpy(command.id.bytes.data(), &i, sizeof i);
-        command.payload.resize(kPayloadBytes, 7);
-        bool done = false;
-        const double start = now_us();
-        pipeline.submit(std::move(command),
-                        [&](const core::Reply& reply) { done = reply.accepted; });
-        reactor.run_again();
-        reactor.run_until([&] { return done; });
-        if (i >= kWarmUp) samples.push_back(now_us() - start);
-    }
-    CHECK(echo.folded == kWarmUp + kMeasured);
-    return percentiles(std::move(samples));
-}
-
-Status run(const std::string& dir) {
-    auto reactor = TRY(reactor::UringReactor::create());
-    auto storage = TRY(log::open_file_storage(*reactor, dir));
-    std::string notice;
-    auto log = TRY(log::open_log(*storage, &notice));
-    const Percentiles append = measure_log(*reactor, *log);
-    const Percentiles command = measure_commands(*reactor, *log);
-    printf(
-        "{\"append_p50_us\":%.1f,\"append_p99_us\":%.1f,\"command_p50_us\":%.1f,\"command_p99_us\":"
-        "%.1f}\n",
-        append.p50, append.p99, command.p50, command.p99);
-    reactor->stop();
-    return {};
+int usage() {
+    fprintf(stderr,
+            "usage: log_bench one|append|commands|replay --dir=DIRECTORY [--events=N]\n"
+            "  one       one client, one durable event or command at a time\n"
+            "  append    durable events of 256 bytes, 1,000 in flight\n"
+            "  commands  the same through decide and fold; ends in kill -9, and checks the log\n"
+            "  replay    folds the log that 'append' or 'commands' left\n");
+    return 2;
 }
 
 }  // namespace
-}  // namespace noded
 
 int main(int argc, char** argv) {
-    std::string dir;
-    for (int i = 1; i < argc; ++i) {
-        if (strncmp(argv[i], "--dir=", 6) == 0) dir = argv[i] + 6;
+    if (argc < 2) return usage();
+    noded::bench::Arguments arguments;
+    for (int i = 2; i < argc; ++i) {
+        const std::string_view word = argv[i];
+        if (word.starts_with("--dir=")) arguments.dir = argv[i] + 6;
+        else if (word.starts_with("--events="))
+            arguments.events = strtoull(argv[i] + 9, nullptr, 10);
+        else return usage();
     }
-    if (dir.empty()) {
-        fprintf(stderr, "usage: log_bench --dir=EMPTY_DIRECTORY [--json]\n");
-        return 2;
+    if (arguments.dir.empty()) return usage();
+    for (const Benchmark& benchmark : kBenchmarks) {
+        if (benchmark.name != argv[1]) continue;
+        const noded::Status status = benchmark.run(arguments);
+        if (!status) fprintf(stderr, "log_bench: %s\n", status.error().message.c_str());
+        return status ? 0 : 1;
     }
-    if (const noded::Status status = noded::run(dir); !status) {
-        fprintf(stderr, "log_bench: %s\n", status.error().message.c_str());
-        return 1;
-    }
-    return 0;
+    return usage();
 }

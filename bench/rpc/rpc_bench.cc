@@ -1,6 +1,6 @@
 // A small call over a unix socket: noded's transport (server on the reactor, client as in nodectl)
 // against stock KJ on epoll at both ends, everything pinned to one CPU. Prints one JSON object of
-// medians; bench/compare reads it.
+// medians; bench/compare/run reads it.
 //
 // The sides take turns, block by block, so that whatever else the machine does hits both.
 // "ours_stock_client" is our server with KJ's own client, which shows what the server alone gains.
