@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <climits>
 #include <cstring>
 #include <fstream>
@@ -15,7 +17,7 @@ namespace noded {
 
 const char kUsage[] = R"(usage: noded [--state-dir DIR] [--runtime-dir DIR] [--plugin-dir DIR]
              [--libexec-dir DIR]
-             [--config FILE] [--log-level LEVEL] [--version] [--help]
+             [--config FILE] [--log-level LEVEL] [--log-bytes-max N] [--version] [--help]
 
 The node agent. Runs in the foreground and tells by sd_notify(3) when it is ready. SIGTERM stops it,
 containers go on.
@@ -25,9 +27,11 @@ containers go on.
   --plugin-dir DIR    *.so in it are loaded, now and when they appear  (../lib/noded/plugins)
   --libexec-dir DIR   where the shim is                                (../libexec/noded)
   --log-level LEVEL   error, warning, info or debug                    (info)
+  --log-bytes-max N   log, snapshots and archive together, in bytes    (4294967296)
   --config FILE       JSON object with these settings in camelCase, and socketGroup (a group that
-                      may use the socket besides root), logSegmentBytes, logSegmentsMax,
-                      snapshotEveryEvents; the command line wins
+                      may use the socket besides root), logAgeMax (older events go: seconds, or
+                      "30d", "12h"), archive (true: sealed segments are compressed),
+                      logSegmentBytes, snapshotEveryEvents; the command line wins
 )";
 
 /// `sub` below the folder above the one that this program is in: bin/noded → lib/noded/plugins.
@@ -46,7 +50,35 @@ struct Setting {
     const char* key;
     std::string Config::* text;
     uint64_t Config::* number;
+    /// of a value that is neither; false if it is not one
+    bool (*read)(const nlohmann::json& value, Config& config) = nullptr;
 };
+
+/// Seconds, or a number with a unit: 90, "90s", "30m", "12h", "7d".
+static bool read_age(const nlohmann::json& value, Config& config) {
+    constexpr std::pair<char, int64_t> kUnits[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    constexpr int64_t kSecondsMax = INT64_MAX / 1'000'000'000 / 86400;
+    int64_t count = 0, unit = 0;
+    if (value.is_number_unsigned()) {
+        count = value.get<int64_t>();
+        unit = 1;
+    } else if (value.is_string()) {
+        const auto text = value.get<std::string>();
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+        for (const auto& [letter, seconds] : kUnits)
+            if (error == std::errc() && std::string_view(end) == std::string_view(&letter, 1))
+                unit = seconds;
+    }
+    if (unit == 0 || count < 0 || count > kSecondsMax) return false;
+    config.log_age_max_ns = count * unit * 1'000'000'000;
+    return true;
+}
+
+static bool read_archive(const nlohmann::json& value, Config& config) {
+    if (!value.is_boolean()) return false;
+    config.archive = value.get<bool>();
+    return true;
+}
 
 static constexpr Setting kSettings[] = {
     {"--state-dir", "stateDir", &Config::state_dir, nullptr},
@@ -56,7 +88,9 @@ static constexpr Setting kSettings[] = {
     {"--log-level", "logLevel", &Config::log_level, nullptr},
     {nullptr, "socketGroup", &Config::socket_group, nullptr},
     {nullptr, "logSegmentBytes", nullptr, &Config::log_segment_bytes},
-    {nullptr, "logSegmentsMax", nullptr, &Config::log_segments_max},
+    {"--log-bytes-max", "logBytesMax", nullptr, &Config::log_bytes_max},
+    {nullptr, "logAgeMax", nullptr, nullptr, read_age},
+    {nullptr, "archive", nullptr, nullptr, read_archive},
     {nullptr, "snapshotEveryEvents", nullptr, &Config::snapshot_every_events},
 };
 
@@ -76,7 +110,7 @@ static Status read_file(const std::string& path, Config& config) {
             config.*found->text = value.get<std::string>();
         } else if (found->number != nullptr && value.is_number_unsigned()) {
             config.*found->number = value.get<uint64_t>();
-        } else {
+        } else if (found->read == nullptr || !found->read(value, config)) {
             return fail("the configuration " + path + " has a value of the wrong type for " + key);
         }
     }
@@ -92,6 +126,14 @@ static Result<std::optional<std::string>> value_of(const char* flag, int argc, c
     if (argv[i][length] != '\0') return std::nullopt;
     if (i + 1 == argc) return fail(std::string("flag needs an argument: ") + flag);
     return argv[++i];
+}
+
+static Result<uint64_t> number_of(const char* flag, const std::string& text) {
+    uint64_t number = 0;
+    const char* const text_end = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), text_end, number);
+    if (error == std::errc() && end == text_end) return number;
+    return fail(std::string(flag) + " takes a number, not \"" + text + "\"");
 }
 
 std::optional<Severity> severity_of(const std::string& level) {
@@ -119,9 +161,11 @@ static Status check(Config& config) {
         return fail("\"" + config.log_level +
                     "\" is not a log level: error, warning, info or debug");
     }
-    if (config.log_segments_max != 0 &&
-        (config.log_segments_max < 4 || config.log_segments_max > 65536)) {
-        return fail("logSegmentsMax must be from 4 to 65536");
+    if (config.log_bytes_max < limits::log_bytes_max_min) {
+        return fail("logBytesMax must be at least " + std::to_string(limits::log_bytes_max_min));
+    }
+    if (config.log_age_max_ns != 0 && config.log_age_max_ns < limits::log_age_max_min_ns) {
+        return fail("logAgeMax must be at least a minute, or 0 for no limit");
     }
     const uint64_t segment = config.log_segment_bytes;
     if (segment != 0 &&
@@ -131,6 +175,13 @@ static Status check(Config& config) {
                     std::to_string(limits::log_batch_bytes_max * 2));
     }
     return {};
+}
+
+uint64_t segment_bytes(const Config& config) {
+    const uint64_t wanted =
+        config.log_segment_bytes != 0 ? config.log_segment_bytes : limits::log_segment_bytes;
+    const uint64_t part = config.log_bytes_max / limits::log_segments_in_bytes_max;
+    return std::min(wanted, part / limits::log_block_bytes * limits::log_block_bytes);
 }
 
 static Status read_arguments(int argc, char** argv, Config& config, std::string* file) {
@@ -152,8 +203,9 @@ static Status read_arguments(int argc, char** argv, Config& config, std::string*
             if (setting.flag == nullptr || known) continue;
             const auto value = TRY(value_of(setting.flag, argc, argv, i));
             if (!value) continue;
-            config.*setting.text = *value;
             known = true;
+            if (setting.text != nullptr) config.*setting.text = *value;
+            else config.*setting.number = TRY(number_of(setting.flag, *value));
         }
         if (!known) return fail(std::string("unknown argument: ") + argv[i]);
     }

@@ -7,6 +7,7 @@
 
 #include "agent/base/logger.h"
 #include "agent/base/result.h"
+#include "agent/limits.h"
 
 namespace noded {
 
@@ -18,13 +19,18 @@ struct Config {
     std::string socket_group;          ///< may use the socket besides root; empty: root alone
     std::string log_level = "info";    ///< error, warning, info, debug: of the diagnostics
     uint64_t log_segment_bytes = 0;    ///< of the event log; 0 is the built-in default
-    uint64_t log_segments_max = 0;
+    uint64_t log_bytes_max = limits::log_bytes_max;   ///< log, snapshots and archive together
+    int64_t log_age_max_ns = 0;        ///< 0: events go by the limit of bytes alone
+    bool archive = false;              ///< sealed segments are compressed
     uint64_t snapshot_every_events = 0;
     bool show_help = false;
     bool show_version = false;
 };
 
 extern const char kUsage[];
+
+/// Of the event log: the one asked for, at most what the limit of bytes allows.
+uint64_t segment_bytes(const Config& config);
 
 /// What a log level names; nothing if it is none.
 std::optional<Severity> severity_of(const std::string& level);

@@ -16,15 +16,22 @@ constexpr size_t log_segment_bytes = 64 << 20;
 /// a new one shrinks to this on a full disk; still takes any command
 constexpr size_t log_segment_bytes_min = 2 << 20;
 constexpr size_t log_index_stride_bytes = 256 << 10;    ///< a read begins at most so far before
-constexpr size_t log_segments_max = 64;                 ///< sealed and open ones together
+/// Log, snapshots and archive together; what a configuration may ask for at least. A segment is at
+/// most one of so many parts of it.
+constexpr uint64_t log_bytes_max = uint64_t{4} << 30;
+constexpr uint64_t log_bytes_max_min = 32 << 20;
+constexpr uint64_t log_segments_in_bytes_max = 16;
+constexpr int64_t log_age_max_min_ns = 60'000'000'000;
+/// How often limits are looked at when nothing else asks for it, and when room is short.
+constexpr int64_t retention_period_ns = 10'000'000'000;
+constexpr int64_t retention_period_short_ns = 100'000'000;
 /// A snapshot is due after so many events; after more of them when the state is large, one per so
 /// many bytes of it, up to so many times more: that bounds what a start replays.
 constexpr uint64_t snapshot_every_events = 1 << 16;
 constexpr uint64_t snapshot_bytes_per_event = 256;
 constexpr uint64_t snapshot_stretch_max = 16;
-constexpr uint64_t snapshot_under_pressure_events = 256;
-/// history that stays readable behind a snapshot
-constexpr uint64_t events_kept_min = 1 << 20;
+/// One that retention asks for is tried again after this.
+constexpr int64_t snapshot_retry_ns = 5'000'000'000;
 
 // Pipeline.
 constexpr size_t commands_queued_max = 8192;            ///< more are refused with "busy"
@@ -71,6 +78,8 @@ static_assert(log_batch_bytes_max * 4 <= log_segment_bytes, "a segment holds sev
 static_assert(log_segment_bytes_min >= log_payload_bytes_max + 2 * log_block_bytes + 64 &&
                   log_segment_bytes_min % log_block_bytes == 0,
               "the smallest segment takes what one command causes, behind its header");
+static_assert(log_bytes_max_min / log_segments_in_bytes_max >= log_segment_bytes_min,
+              "the smallest limit holds so many of the smallest segments");
 static_assert(log_payload_bytes_max <= rpc_message_bytes_max,
               "a command that can be logged can be sent");
 static_assert(publish_bytes_max >= log_payload_bytes_max, "every event can be published");

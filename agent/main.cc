@@ -175,8 +175,7 @@ Result<std::unique_ptr<log::Storage>> open_state(reactor::Reactor& reactor, cons
 
 log::LogOptions log_options(const Config& config) {
     log::LogOptions options;
-    if (config.log_segment_bytes != 0) options.segment_bytes = config.log_segment_bytes;
-    if (config.log_segments_max != 0) options.segments_max = config.log_segments_max;
+    options.segment_bytes = segment_bytes(config);
     return options;
 }
 
@@ -198,6 +197,7 @@ Status recover(reactor::Reactor& reactor, const Config& config, Recovered& to) {
     to.storage = TRY(open_state(reactor, config));
     TRY_STATUS(make_directory(config.runtime_dir, 0755));
     to.runtime_lock = TRY(lock_runtime(config));
+    to.storage->limit({config.log_bytes_max, log::snapshot_reserve(config.log_bytes_max, 0)});
     to.log = TRY(log::open_log(*to.storage, &said, log_options(config)));
     notice(said);
     to.snapshot = TRY(log::load_newest_snapshot(*to.storage, &said));
@@ -259,6 +259,8 @@ SnapshotOptions snapshot_options(const Config& config) {
     SnapshotOptions options;
     if (config.snapshot_every_events != 0) options.every_events = config.snapshot_every_events;
     options.replica_of = &config;
+    options.retention = {config.log_bytes_max, segment_bytes(config), config.log_age_max_ns,
+                         config.archive};
     return options;
 }
 

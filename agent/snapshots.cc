@@ -1,4 +1,4 @@
-// Having snapshots written and releasing what they cover; see snapshots.h.
+// Having snapshots written; see snapshots.h.
 #include "agent/snapshots.h"
 
 #include <algorithm>
@@ -14,12 +14,15 @@ namespace noded {
 Snapshots::Snapshots(reactor::Reactor& reactor, log::Storage& storage, log::Log& log,
                      core::Pipeline& pipeline, host::Host& host, SnapshotTaken newest,
                      const SnapshotOptions& options)
-    : storage_(storage),
+    : reactor_(reactor),
+      storage_(storage),
       log_(log),
       pipeline_(pipeline),
       host_(host),
       options_(options),
-      newest_(newest) {
+      newest_(newest),
+      keeper_(storage, log, reactor.clock(), options.retention) {
+    if (newest_.seq != 0) keeper_.verified(newest_.seq);
     if (options.replica_of == nullptr) return;
     replica_.emplace(reactor, *options.replica_of,
                      [this](Result<uint64_t> bytes) { replica_ended(std::move(bytes)); });
@@ -31,8 +34,9 @@ bool Snapshots::due() const {
     const uint64_t by_size = newest_.bytes / options_.bytes_per_event;
     const uint64_t every = std::clamp(by_size, options_.every_events,
                                       options_.every_events * limits::snapshot_stretch_max);
-    const bool short_of_room = log_.nearly_full() && since >= options_.under_pressure_events;
-    return since >= every || short_of_room;
+    const bool asked_for = keeper_.snapshot_wanted() && durable > newest_.seq &&
+                           reactor_.clock().monotonic_ns() >= retry_ns_;
+    return since >= every || asked_for;
 }
 
 /// What a plugin knew when it was stopped is in this process alone.
@@ -45,9 +49,11 @@ bool Snapshots::replica_can_know() const {
 }
 
 void Snapshots::turn_end() {
+    keeper_.turn_end();
     if (!pipeline_.quiescent() || (replica_ && replica_->running())) return;
     if (std::exchange(write_soon_, false)) return write();
     if (!due()) return;
+    retry_ns_ = reactor_.clock().monotonic_ns() + limits::snapshot_retry_ns;
     if (!replica_ || replica_failed_ || !replica_can_know()) return write();
     start_replica();
 }
@@ -89,19 +95,18 @@ void Snapshots::write() {
         !written) {
         return log_line(Severity::error, "snapshots", written.error().message);
     }
+    // Before anything goes that it covers.
+    if (const auto read = log::load_snapshot(storage_, seq); !read) {
+        return log_line(Severity::error, "snapshots",
+                        "snapshot of seq " + std::to_string(seq) +
+                            " cannot be read back: " + read.error().message);
+    }
     taken({seq, past::state_bytes(*sections)});
 }
 
 void Snapshots::taken(SnapshotTaken snapshot) {
-    // The older of the two that are kept must stay usable. History goes when there is enough of it,
-    // and earlier when room is short: a node that takes commands is worth more.
-    const uint64_t usable = std::exchange(newest_, snapshot).seq + 1;
-    const uint64_t wanted =
-        newest_.seq > options_.events_kept_min ? newest_.seq - options_.events_kept_min : 0;
-    const uint64_t release = log_.nearly_full() ? usable : std::min(usable, wanted);
-    if (const Status released = log_.release_before(release); !released) {
-        log_line(Severity::error, "snapshots", released.error().message);
-    }
+    newest_ = snapshot;
+    keeper_.verified(snapshot.seq);   // it releases at the end of the turn
 }
 
 }  // namespace noded

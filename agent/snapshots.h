@@ -1,4 +1,5 @@
-// Snapshots: when the folded state is written beside the log, and when old segments may go.
+// Snapshots: when the folded state is written beside the log. What it allows to go then is the
+// keeper's affair (log/keeper.h).
 //
 // While noded runs a replica writes them (agent/past), one at a time, and the reactor does not
 // wait. In line they are written at a clean stop, and where a replica could not know the state: a
@@ -12,6 +13,7 @@
 #include "agent/core/pipeline.h"
 #include "agent/host/host.h"
 #include "agent/limits.h"
+#include "agent/log/keeper.h"
 #include "agent/log/log.h"
 #include "agent/log/storage.h"
 #include "agent/past/spawn.h"
@@ -26,8 +28,7 @@ struct SnapshotTaken {
 struct SnapshotOptions {
     uint64_t every_events = limits::snapshot_every_events;
     uint64_t bytes_per_event = limits::snapshot_bytes_per_event;
-    uint64_t under_pressure_events = limits::snapshot_under_pressure_events;
-    uint64_t events_kept_min = limits::events_kept_min;   ///< history behind a snapshot
+    log::KeeperOptions retention = {};
     /// Replicas of this node write them; null: all are written in line (simulator).
     const Config* replica_of = nullptr;
 };
@@ -38,13 +39,15 @@ public:
               core::Pipeline& pipeline, host::Host& host, SnapshotTaken newest,
               const SnapshotOptions& options);
 
-    /// Once per turn: has one written when enough events came since the last one.
+    /// Once per turn: has one written when enough events came since the last one or room is short,
+    /// and what it covers released.
     void turn_end();
     /// At a clean stop, so that the next start replays nothing. Only while the pipeline is
     /// quiescent. Ends a replica that is at work.
     void write();
 
     uint64_t newest_seq() const { return newest_.seq; }
+    log::Keeper& keeper() { return keeper_; }
 
 private:
     bool due() const;
@@ -53,13 +56,16 @@ private:
     void replica_ended(Result<uint64_t> bytes);
     void taken(SnapshotTaken snapshot);
 
+    reactor::Reactor& reactor_;
     log::Storage& storage_;
     log::Log& log_;
     core::Pipeline& pipeline_;
     host::Host& host_;
     const SnapshotOptions options_;
     SnapshotTaken newest_;
+    log::Keeper keeper_;
     uint64_t tried_seq_ = 0;
+    int64_t retry_ns_ = 0;          ///< not before this, if retention asks
     std::string plugins_;           ///< loaded when the replica was started
     bool replica_failed_ = false;   ///< the last one: the next snapshot is written in line
     bool write_soon_ = false;

@@ -40,8 +40,6 @@ public:
         return {};
     }
     Result<uint64_t> seq_at(int64_t) override { return 1; }
-    bool nearly_full() const override { return false; }
-    Status release_before(uint64_t) override { return {}; }
 
     void complete_sync() {
         CHECK(waiting != nullptr);

@@ -49,8 +49,6 @@ struct MemoryLog final : log::Log {
     bool sync_under_way() const override { return false; }
     Status read(uint64_t, const log::EachRecord&) override { return {}; }
     Result<uint64_t> seq_at(int64_t) override { return 1; }
-    bool nearly_full() const override { return false; }
-    Status release_before(uint64_t) override { return {}; }
     uint64_t seqs = 0;
 };
 

@@ -25,8 +25,6 @@ public:
     bool fits(size_t, size_t) const override { return false; }
     Status ensure_room(size_t, size_t) override { return fail_errno(EROFS, "write to the past"); }
     bool sync_under_way() const override { return false; }
-    bool nearly_full() const override { return false; }
-    Status release_before(uint64_t) override { return fail_errno(EROFS, "release the past"); }
     void append(const Record&) override { CHECK_MSG(false, "the past is never written"); }
     void sync(SyncDone&) override { CHECK_MSG(false, "the past is never written"); }
 

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "agent/base/bytes.h"
 #include "agent/base/ids.h"
@@ -30,6 +31,17 @@ struct Record {
         0;                 ///< the event that an effect or reaction answers, 0 for a user's command
     CommandId command_id;  ///< the user's command at the root of the chain
     Bytes payload;         ///< a whole number of words, 8-byte aligned when read
+};
+
+/// A segment as retention sees it.
+struct KeptSegment {
+    uint64_t id = 0;
+    uint64_t first_seq = 0;
+    uint64_t last_seq = 0;   ///< 0: it is open
+    uint64_t bytes = 0;
+    bool archived = false;
+    /// of its newest record, 0 where that is not known
+    int64_t newest_ns = 0;
 };
 
 /// Told each record in order; false ends the reading. The payload is valid during the call only.
@@ -60,8 +72,8 @@ public:
     virtual bool fits(size_t payload_bytes, size_t records = 1) const = 0;
 
     /// Asks, before a command is decided, whether `records` records with together `payload_bytes`
-    /// of payload, added to the open batch, will find their place on disk. ENOSPC: the disk is full
-    /// or the log is at its limit of segments; EMSGSIZE: more than one batch ever holds. In both
+    /// of payload, added to the open batch, will find their place on disk. ENOSPC: the disk is full;
+    /// EDQUOT: the storage is at its limit; EMSGSIZE: more than one batch ever holds. In all these
     /// cases nothing was written and the log works on: refuse the command. Ask when they fit; if
     /// they do not, sync first and ask again. Costs nothing while the next segment is ready;
     /// otherwise it makes one in line (some 30 ms), on a nearly full disk a smaller one.
@@ -84,19 +96,29 @@ public:
     /// records fit, and any of them may be the answer. Blocking: reads one segment at most.
     virtual Result<uint64_t> seq_at(int64_t time_ns) = 0;
 
-    /// Three quarters of the segments that it may have are in use: release some soon.
-    virtual bool nearly_full() const = 0;
+    // What retention needs (keeper.h). A log that is only read keeps all that it has.
 
+    /// What is there, oldest first; blocking if it is asked `with_times`.
+    virtual std::vector<KeptSegment> kept(bool with_times) {
+        (void)with_times;
+        return {};
+    }
+    /// Id of the newest segment; where it changed, another one was sealed.
+    virtual uint64_t newest_segment() const { return 0; }
+    /// The next segment could not be made: release some.
+    virtual bool lacks_space() const { return false; }
     /// Removes whole sealed segments that hold only records with seq < `first` (a snapshot covers
     /// them). Blocking.
-    virtual Status release_before(uint64_t first) = 0;
+    virtual Status release_before(uint64_t first) {
+        (void)first;
+        return fail("this log is only read");
+    }
 };
 
 struct LogOptions {
     /// Size of new segments, a multiple of the block and at least two blocks; a smaller segment
     /// also bounds the batch.
     uint64_t segment_bytes = limits::log_segment_bytes;
-    size_t segments_max = limits::log_segments_max;
     /// Identity of a log that is created; 0 draws one from getrandom(2).
     uint64_t new_log_id = 0;
 };

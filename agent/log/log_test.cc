@@ -94,7 +94,7 @@ TEST(Log, rolls_over_to_the_segment_that_was_prepared) {
 
 TEST(Log, reads_pages_from_anywhere) {
     MemStorage storage;
-    TestLog log(storage, {4 << 20, 64, kTestLogId});
+    TestLog log(storage, {4 << 20, kTestLogId});
     ASSERT_TRUE(log.open());
     for (int i = 0; i < 3000; ++i) log.write(2000 + i % 16 * 8);
     for (int reopened = 0; reopened < 2; ++reopened) {
@@ -120,6 +120,8 @@ public:
     uint64_t bytes_read = 0;
 
     Result<std::vector<std::string>> list() override { return below_.list(); }
+    Result<std::vector<FileSize>> sizes() override { return below_.sizes(); }
+    void limit(const Space& space) override { below_.limit(space); }
     Result<std::unique_ptr<File>> open(const std::string& name) override {
         return std::make_unique<Counted>(*this, TRY(below_.open(name)));
     }
@@ -164,7 +166,7 @@ void fill_sixteen_segments(MemStorage& storage, const LogOptions& options) {
 
 TEST(LogStart, reads_headers_of_sealed_segments_and_bodies_once) {
     MemStorage memory;
-    const LogOptions options{4 << 20, 64, kTestLogId};
+    const LogOptions options{4 << 20, kTestLogId};
     fill_sixteen_segments(memory, options);
     CountingStorage storage(memory);
     std::string notice;
@@ -180,7 +182,7 @@ TEST(LogStart, reads_headers_of_sealed_segments_and_bodies_once) {
 
 TEST(LogRead, begins_near_what_is_asked_for) {
     MemStorage memory;
-    const LogOptions options{4 << 20, 64, kTestLogId};
+    const LogOptions options{4 << 20, kTestLogId};
     fill_sixteen_segments(memory, options);
     CountingStorage storage(memory);
     std::string notice;
@@ -345,7 +347,7 @@ TEST(LogRoom, full_disk_is_told_before_anything_is_written_and_passes) {
 
 TEST(LogRoom, full_disk_gets_smaller_segments_until_it_is_really_full) {
     MemStorage storage;
-    const LogOptions options{16 << 20, 64, kTestLogId};
+    const LogOptions options{16 << 20, kTestLogId};
     TestLog log(storage, options);
     ASSERT_TRUE(log.open());
     // The first segment, a whole one, and less than half of another.
@@ -368,19 +370,20 @@ TEST(LogRoom, full_disk_gets_smaller_segments_until_it_is_really_full) {
     EXPECT_EQ(log.read(1).size(), seq + 1);
 }
 
-TEST(LogRoom, limit_of_segments_is_told_before_anything_is_written_and_passes) {
+TEST(LogRoom, limit_of_bytes_is_told_before_anything_is_written_and_passes) {
     MemStorage storage;
-    TestLog log(storage, small_segments(4, 3));
+    storage.limit({4 * 4 * kBlock, 4 * kBlock});
+    TestLog log(storage, small_segments(4));
     ASSERT_TRUE(log.open());
     uint64_t seq = 0;
     while (log->ensure_room(3000)) seq = log.write(3000);
-    EXPECT_EQ(seq, 9u);
-    EXPECT_EQ(log->ensure_room(3000).error().code, ENOSPC);
-    EXPECT_EQ(log->ensure_room(3000).error().message,
-              "the log is at its limit of 3 segments: a snapshot must release some first");
+    EXPECT_EQ(seq, 9u) << "three segments, the fourth's room is reserved";
+    EXPECT_EQ(log->ensure_room(3000).error().code, EDQUOT);
+    EXPECT_TRUE(log->lacks_space());
     ASSERT_TRUE(log->release_before(seq));
     ASSERT_TRUE(log->ensure_room(3000));
     log.write(3000);
+    EXPECT_FALSE(log->lacks_space());
 }
 
 TEST(LogRoom, is_made_in_line_when_nothing_was_prepared) {
@@ -443,9 +446,8 @@ TEST(Log, failed_write_is_final) {
 TEST(Log, nonsense_options_are_refused) {
     MemStorage storage;
     std::string notice;
-    EXPECT_FALSE(open_log(storage, &notice, {kBlock, 64, 1}));
-    EXPECT_FALSE(open_log(storage, &notice, {3 * kBlock + 1, 64, 1}));
-    EXPECT_FALSE(open_log(storage, &notice, {2 * kBlock, 1, 1}));
+    EXPECT_FALSE(open_log(storage, &notice, {kBlock, 1}));
+    EXPECT_FALSE(open_log(storage, &notice, {3 * kBlock + 1, 1}));
 }
 
 TEST(Log, larger_segments_than_before_may_be_configured) {

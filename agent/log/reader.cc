@@ -154,24 +154,28 @@ Status read_segments(Storage& storage, uint64_t log_id, std::vector<SegmentInfo>
     return {};
 }
 
+Result<std::optional<int64_t>> first_time(Storage& storage, uint64_t log_id,
+                                          std::vector<SegmentInfo>& segments, size_t i,
+                                          uint64_t last) {
+    SegmentInfo& segment = segments[i];
+    if (!segment.first_time_ns && segment.first_seq <= last) {
+        TRY_STATUS(read_segments(storage, log_id, segments, segment.first_seq, segment.first_seq,
+                                 [&](const Record& record) {
+                                     segment.first_time_ns = record.time_ns;
+                                     return false;
+                                 }));
+    }
+    return segment.first_time_ns;
+}
+
 Result<uint64_t> find_time(Storage& storage, uint64_t log_id, std::vector<SegmentInfo>& segments,
                            uint64_t last, int64_t time_ns) {
-    const auto first_time = [&](SegmentInfo& segment) -> Result<int64_t> {
-        if (!segment.first_time_ns) {
-            TRY_STATUS(read_segments(storage, log_id, segments, segment.first_seq,
-                                     segment.first_seq, [&](const Record& record) {
-                                         segment.first_time_ns = record.time_ns;
-                                         return false;
-                                     }));
-        }
-        return *segment.first_time_ns;
-    };
     // Invariant: what begins before `low` is older than the time, what begins at `high` is not.
     size_t low = 0, high = segments.size();
     while (high > 0 && segments[high - 1].first_seq > last) --high;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        if (TRY(first_time(segments[middle])) < time_ns) low = middle + 1;
+        if (*TRY(first_time(storage, log_id, segments, middle, last)) < time_ns) low = middle + 1;
         else high = middle;
     }
     const uint64_t next = low < segments.size() ? segments[low].first_seq : last + 1;

@@ -33,6 +33,12 @@ Result<bool> read_batch(Bytes batch, const BatchHeader& header, const Place& pla
 Status read_segments(Storage& storage, uint64_t log_id, std::vector<SegmentInfo>& segments,
                      uint64_t first, uint64_t last, const EachRecord& each);
 
+/// Time of the first record of `segments[i]`; nothing if that record is newer than `last`.
+/// Remembers it.
+Result<std::optional<int64_t>> first_time(Storage& storage, uint64_t log_id,
+                                          std::vector<SegmentInfo>& segments, size_t i,
+                                          uint64_t last);
+
 /// The seq of a record that is not older than `time_ns` and whose predecessor, if there is one, is;
 /// last + 1 if there is none. By binary search over the segments' first records, so one segment is
 /// read. Where the clock was set back several records fit this, and any of them may be the answer.

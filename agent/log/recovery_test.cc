@@ -233,7 +233,7 @@ TEST_F(LogDamage, message_names_segment_position_and_what_to_do) {
     EXPECT_EQ(
         refusal_of(storage),
         "log segment-0000000000000002 at byte 4096: the checksum of the batch does not match; "
-        "nothing was changed. It may hold acknowledged events: restore the file "
+        "the file was left as it is. It may hold acknowledged events: restore the file "
         "from a copy, or move the whole log directory aside to begin with an empty log");
 }
 

@@ -14,7 +14,6 @@ namespace noded::log {
 namespace {
 
 constexpr size_t kChunk = 4 << 20;
-constexpr size_t kSnapshotsKept = 2;
 
 std::string snapshot_name(uint64_t seq) { return numbered_name(kSnapshotPrefix, seq); }
 
@@ -184,13 +183,6 @@ private:
     uint32_t crc_ = 0;
 };
 
-Status remove_older(Storage& storage) {
-    const auto seqs = TRY(list_snapshots(storage));
-    for (size_t i = kSnapshotsKept; i < seqs.size(); ++i)
-        TRY_STATUS(storage.remove(snapshot_name(seqs[i])));
-    return {};
-}
-
 /// What a crash or a full disk left behind.
 Status remove_unfinished(Storage& storage) {
     for (const std::string& name : TRY(storage.list())) {
@@ -232,6 +224,14 @@ Result<Snapshot> load_snapshot(Storage& storage, uint64_t seq) {
     return snapshot;
 }
 
+static Status write_file(Storage& storage, const std::string& name, uint64_t seq,
+                         std::span<const SnapshotSection> sections) {
+    const auto file = TRY(storage.create_zeroed(name, 0));
+    SnapshotWriter writer(*file);
+    for (const SnapshotSection& section : sections) TRY_STATUS(writer.write_section(section));
+    return writer.finish(seq, sections.size());
+}
+
 Status write_snapshot(Storage& storage, uint64_t seq, std::span<const SnapshotSection> sections) {
     for (const SnapshotSection& section : sections) {
         if (section.name.size() > limits::plugin_name_bytes_max ||
@@ -244,14 +244,12 @@ Status write_snapshot(Storage& storage, uint64_t seq, std::span<const SnapshotSe
     const std::string name = snapshot_name(seq);
     const std::string unfinished = name + kUnfinishedSuffix;
     TRY_STATUS(remove_unfinished(storage));
-    {
-        const auto file = TRY(storage.create_zeroed(unfinished, 0));
-        SnapshotWriter writer(*file);
-        for (const SnapshotSection& section : sections) TRY_STATUS(writer.write_section(section));
-        TRY_STATUS(writer.finish(seq, sections.size()));
+    const Status written = write_file(storage, unfinished, seq, sections);
+    if (!written) {
+        (void)storage.remove(unfinished);   // its space is needed; the next snapshot tries again
+        return written;
     }
-    TRY_STATUS(storage.rename(unfinished, name));
-    return remove_older(storage);
+    return storage.rename(unfinished, name);
 }
 
 Result<std::optional<Snapshot>> load_newest_snapshot(Storage& storage, std::string* notice) {

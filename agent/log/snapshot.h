@@ -29,8 +29,8 @@ struct Snapshot {
     const Section* find(std::string_view name) const;
 };
 
-/// Writes the state after `seq`, which must be durable in the log; durable when it returns. Then
-/// only the two newest are kept.
+/// Writes the state after `seq`, which must be durable in the log; durable when it returns.
+/// A failure leaves nothing.
 Status write_snapshot(Storage& storage, uint64_t seq, std::span<const SnapshotSection> sections);
 
 /// Seqs of the snapshots that are there, valid or not, newest first.

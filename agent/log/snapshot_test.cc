@@ -55,12 +55,14 @@ TEST(LogSnapshot, of_nothing_is_one_and_none_is_none) {
     EXPECT_TRUE(snapshot->sections.empty());
 }
 
-TEST(LogSnapshot, the_newest_two_are_kept) {
+TEST(LogSnapshot, that_finds_no_room_leaves_nothing) {
     MemStorage storage;
-    for (uint64_t seq = 10; seq <= 300; seq += 10) ASSERT_TRUE(write(storage, seq, 100));
-    EXPECT_EQ(*storage.list(), (std::vector<std::string>{numbered_name(kSnapshotPrefix, 290),
-                                                         numbered_name(kSnapshotPrefix, 300)}));
-    expect_loaded(storage, 300, 100);
+    ASSERT_TRUE(write(storage, 10, 100));
+    storage.limit({7 * 4096});
+    const auto before = *storage.list();
+    EXPECT_EQ(write(storage, 20, 100'000).error().code, EDQUOT);
+    EXPECT_EQ(*storage.list(), before);
+    expect_loaded(storage, 10, 100);
 }
 
 TEST(LogSnapshot, written_again_at_the_same_seq_replaces_it) {

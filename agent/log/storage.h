@@ -2,10 +2,14 @@
 // reactor (storage_file.h); the one in memory (storage_mem.h) loses, tears and flips what it is
 // told to.
 //
+// What all files take together is bounded: beyond it making or growing one is EDQUOT, as beyond the
+// disk it is ENOSPC.
+//
 // All reads and writes are block-aligned (limits::log_block_bytes) in address, offset and size,
 // because the real files are opened with O_DIRECT where the filesystem accepts it.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -35,6 +39,28 @@ public:
                              Bytes data) = 0;  ///< blocking and durable; may grow the file
 };
 
+struct FileSize {
+    std::string name;
+    uint64_t bytes = 0;   ///< what it takes on the disk
+};
+
+/// What all files together may take.
+struct Space {
+    uint64_t bytes_max = UINT64_MAX;
+    /// So much of it is left by files made as zeros (segments) to those that grow (snapshots):
+    /// only a snapshot leads out of a log that is full.
+    uint64_t reserve = 0;
+};
+
+/// Neither the disk nor the storage's own limit has room.
+inline bool is_lack_of_space(const Error& error) {
+    return error.code == ENOSPC || error.code == EDQUOT;
+}
+
+/// A folder of the directory; the names of its files begin with it and a slash. It is made by
+/// the first file in it.
+inline constexpr char kArchiveFolder[] = "archive";
+
 /// Names that end like this are files in the making: whoever makes files removes those it finds at
 /// start.
 inline constexpr char kUnfinishedSuffix[] = ".unfinished";
@@ -43,6 +69,9 @@ class Storage {
 public:
     virtual ~Storage() = default;
     virtual Result<std::vector<std::string>> list() = 0;
+    virtual Result<std::vector<FileSize>> sizes() = 0;
+    /// Holds from now on for files made or grown through this object.
+    virtual void limit(const Space& space) = 0;
     virtual Result<std::unique_ptr<File>> open(const std::string& name) = 0;
     /// A file of `bytes` zeros, really written (an overwrite then needs no metadata commit);
     /// durable with its name, which appears only when the file is complete. EEXIST if the name is

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <functional>
 
 #include "agent/base/check.h"
 #include "agent/base/fd.h"
@@ -40,9 +42,73 @@ int write_fully(int fd, Bytes data, uint64_t offset) {
     return 0;
 }
 
-/// Makes the file `bytes` zeros, really written and durable; 0 or an errno.
-int zero_fill(int fd, uint64_t bytes) {
+/// The directory and what its files may take; shared with the work on the offload lane.
+struct Directory {
+    explicit Directory(Fd opened) : fd(std::move(opened)) {}
+    int get() const { return fd.get(); }
+
+    const Fd fd;
+    std::atomic<uint64_t> bytes_max = UINT64_MAX;
+    std::atomic<uint64_t> reserve = 0;
+};
+
+using TellFile = std::function<void(const std::string& name, const struct stat& info)>;
+
+/// Told each file of the folder `folder` below the directory; 0 or an errno.
+int each_file_in(int directory, const char* folder, const std::string& prefix,
+                 const TellFile& tell) {
+    // A descriptor of its own, because reading a directory moves the position.
+    const int fd = openat(directory, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return errno;
+    DIR* stream = fdopendir(fd);
+    CHECK(stream != nullptr);
+    errno = 0;
+    while (const dirent* found = readdir(stream)) {
+        struct stat info;
+        if (found->d_name[0] != '.' && fstatat(fd, found->d_name, &info, 0) == 0 &&
+            S_ISREG(info.st_mode)) {
+            tell(prefix + found->d_name, info);
+        }
+        errno = 0;
+    }
+    const int error = errno;
+    closedir(stream);
+    return error;
+}
+
+int each_file(int directory, const TellFile& tell) {
+    if (const int error = each_file_in(directory, ".", "", tell); error != 0) return error;
+    const int error = each_file_in(directory, kArchiveFolder, kArchiveFolder + std::string("/"),
+                                   tell);
+    return error == ENOENT ? 0 : error;
+}
+
+uint64_t bytes_of(const struct stat& info) {
+    return std::max<uint64_t>(static_cast<uint64_t>(info.st_size),
+                              static_cast<uint64_t>(info.st_blocks) * kSector);
+}
+
+/// Makes the file longer within `space`; 0 or an errno. Its size is claimed before it is compared,
+/// so that of two that claim at once, in threads or processes, never both get the last of it.
+int claim(const Directory& directory, uint64_t reserve, int fd, uint64_t bytes) {
+    struct stat before;
+    if (fstat(fd, &before) != 0) return errno;
     if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) return errno;
+    const uint64_t bytes_max = directory.bytes_max;
+    if (static_cast<uint64_t>(before.st_size) >= bytes || bytes_max == UINT64_MAX) return 0;
+    uint64_t used = 0;
+    const int error =
+        each_file(directory.get(), [&](const std::string&, const struct stat& info) {
+            used += bytes_of(info);
+        });
+    if (error == 0 && used + reserve <= bytes_max) return 0;
+    if (ftruncate(fd, before.st_size) != 0) return errno;
+    return error != 0 ? error : EDQUOT;
+}
+
+/// Makes the file `bytes` zeros, really written and durable; 0 or an errno.
+int zero_fill(const Directory& directory, int fd, uint64_t bytes) {
+    if (const int error = claim(directory, directory.reserve, fd, bytes); error != 0) return error;
     if (bytes == 0) return fdatasync(fd) == 0 ? 0 : errno;
     // First the space, so that a full disk is known before a byte is written.
     if (fallocate(fd, 0, 0, static_cast<off_t>(bytes)) != 0 && errno != EOPNOTSUPP) return errno;
@@ -55,24 +121,54 @@ int zero_fill(int fd, uint64_t bytes) {
     return fdatasync(fd) == 0 ? 0 : errno;
 }
 
+/// Makes the names in the folder of `name` durable; 0 or an errno.
+int sync_names_of(int directory, const std::string& name) {
+    if (fsync(directory) != 0) return errno;
+    const size_t slash = name.rfind('/');
+    if (slash == std::string::npos) return 0;
+    const Fd folder(openat(directory, name.substr(0, slash).c_str(),
+                           O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return folder.valid() && fsync(folder.get()) == 0 ? 0 : errno;
+}
+
 /// A complete file under its name, or nothing; 0 or an errno. `draft` is the name until then.
-int make_zeroed(int directory, const std::string& name, uint64_t bytes, const std::string& draft) {
-    const Fd file(open_direct(directory, draft, O_RDWR | O_CREAT));
-    int error = file.valid() ? zero_fill(file.get(), bytes) : errno;
-    if (error == 0 &&
-        renameat2(directory, draft.c_str(), directory, name.c_str(), RENAME_NOREPLACE) != 0) {
+int make_zeroed(const Directory& directory, const std::string& name, uint64_t bytes,
+                const std::string& draft) {
+    const int at = directory.get();
+    if (const size_t slash = draft.rfind('/');
+        slash != std::string::npos && mkdirat(at, draft.substr(0, slash).c_str(), 0700) != 0 &&
+        errno != EEXIST) {
+        return errno;
+    }
+    const Fd file(open_direct(at, draft, O_RDWR | O_CREAT));
+    int error = file.valid() ? zero_fill(directory, file.get(), bytes) : errno;
+    if (error == 0 && renameat2(at, draft.c_str(), at, name.c_str(), RENAME_NOREPLACE) != 0) {
         error = errno;
     }
-    if (error != 0) unlinkat(directory, draft.c_str(), 0);
+    if (error != 0) unlinkat(at, draft.c_str(), 0);
     // Also for EEXIST: who gave that name just now, on another thread, may not have got here yet.
-    if ((error == 0 || error == EEXIST) && fsync(directory) != 0) return errno;
-    return error;
+    if (error != 0 && error != EEXIST) return error;
+    const int synced = sync_names_of(at, name);
+    return error != 0 && synced == 0 ? error : synced;
+}
+
+/// The sentence for an errno of the functions above.
+std::unexpected<Error> failed(const Directory& directory, int error, const std::string& doing) {
+    if (error != EDQUOT) return fail_errno(error, doing);
+    return std::unexpected(
+        Error{EDQUOT, doing + ": log, snapshots and archive are at their limit of " +
+                          std::to_string(directory.bytes_max) + " bytes (logBytesMax)"});
 }
 
 class FileOnDisk final : public File, private reactor::Completion {
 public:
-    FileOnDisk(reactor::Reactor* reactor, std::string path, Fd fd, uint64_t size)
-        : reactor_(reactor), path_(std::move(path)), fd_(std::move(fd)), size_(size) {}
+    FileOnDisk(reactor::Reactor* reactor, std::shared_ptr<const Directory> directory,
+               std::string path, Fd fd, uint64_t size)
+        : reactor_(reactor),
+          directory_(std::move(directory)),
+          path_(std::move(path)),
+          fd_(std::move(fd)),
+          size_(size) {}
 
     uint64_t size() const override { return size_; }
 
@@ -105,10 +201,14 @@ public:
 
     Status write_now(uint64_t offset, Bytes data) override {
         if (reactor_ == nullptr) return fail_errno(EROFS, "write " + path_);
-        int error = write_fully(fd_.get(), data, offset);
+        const uint64_t end = offset + data.size();
+        int error = end <= size_ ? 0 : claim(*directory_, 0, fd_.get(), end);
+        if (error == 0) error = write_fully(fd_.get(), data, offset);
         if (error == 0 && fdatasync(fd_.get()) != 0) error = errno;
-        if (error != 0)
-            return fail_errno(error, "write " + path_ + " at byte " + std::to_string(offset));
+        if (error != 0) {
+            return failed(*directory_, error,
+                          "write " + path_ + " at byte " + std::to_string(offset));
+        }
         size_ = std::max(size_, offset + data.size());
         return {};
     }
@@ -131,6 +231,7 @@ private:
     }
 
     reactor::Reactor* reactor_;
+    std::shared_ptr<const Directory> directory_;
     std::string path_;
     Fd fd_;
     uint64_t size_;
@@ -141,10 +242,15 @@ private:
 
 class FileStorage final : public Storage, private reactor::Completion {
 public:
-    FileStorage(reactor::Reactor* reactor, std::string path, std::shared_ptr<const Fd> directory)
+    FileStorage(reactor::Reactor* reactor, std::string path, std::shared_ptr<Directory> directory)
         : reactor_(reactor), path_(std::move(path)), directory_(std::move(directory)) {}
 
     Result<std::vector<std::string>> list() override;
+    Result<std::vector<FileSize>> sizes() override;
+    void limit(const Space& space) override {
+        directory_->bytes_max = space.bytes_max;
+        directory_->reserve = space.reserve;
+    }
     Result<std::unique_ptr<File>> open(const std::string& name) override;
     Result<std::unique_ptr<File>> create_zeroed(const std::string& name, uint64_t bytes) override;
     Status rename(const std::string& from, const std::string& to) override;
@@ -154,32 +260,29 @@ public:
 
 private:
     void complete(int32_t result, bool more) override;
-    Status sync_names(const std::string& doing);
     std::string path_of(const std::string& name) const { return path_ + "/" + name; }
 
     reactor::Reactor* reactor_;
     std::string path_;
-    std::shared_ptr<const Fd> directory_;  ///< shared with the work on the offload lane
+    std::shared_ptr<Directory> directory_;
     std::string preparing_;
     WriteDone* prepared_ = nullptr;
 };
 
 Result<std::vector<std::string>> FileStorage::list() {
-    // A descriptor of its own, because reading a directory moves the position.
-    const int fd = openat(directory_->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return fail_errno(errno, "list " + path_);
-    DIR* stream = fdopendir(fd);
-    CHECK(stream != nullptr);
     std::vector<std::string> names;
-    errno = 0;
-    while (const dirent* found = readdir(stream)) {
-        if (found->d_name[0] != '.') names.emplace_back(found->d_name);
-        errno = 0;
-    }
-    const int error = errno;
-    closedir(stream);
-    if (error != 0) return fail_errno(error, "list " + path_);
+    for (FileSize& file : TRY(sizes())) names.push_back(std::move(file.name));
     return names;
+}
+
+Result<std::vector<FileSize>> FileStorage::sizes() {
+    std::vector<FileSize> sizes;
+    const int error =
+        each_file(directory_->get(), [&](const std::string& name, const struct stat& info) {
+            sizes.push_back({name, bytes_of(info)});
+        });
+    if (error != 0) return fail_errno(error, "list " + path_);
+    return sizes;
 }
 
 Result<std::unique_ptr<File>> FileStorage::open(const std::string& name) {
@@ -187,7 +290,7 @@ Result<std::unique_ptr<File>> FileStorage::open(const std::string& name) {
     if (!fd.valid()) return fail_errno(errno, "open " + path_of(name));
     struct stat info;
     if (fstat(fd.get(), &info) != 0) return fail_errno(errno, "stat " + path_of(name));
-    return std::make_unique<FileOnDisk>(reactor_, path_of(name), std::move(fd),
+    return std::make_unique<FileOnDisk>(reactor_, directory_, path_of(name), std::move(fd),
                                         static_cast<uint64_t>(info.st_size));
 }
 
@@ -195,14 +298,9 @@ Result<std::unique_ptr<File>> FileStorage::create_zeroed(const std::string& name
     if (reactor_ == nullptr) return fail_errno(EROFS, "create " + path_of(name));
     // Not the draft of prepare_zeroed, which may be at work on the same name.
     const int error =
-        make_zeroed(directory_->get(), name, bytes, name + ".now" + kUnfinishedSuffix);
-    if (error != 0) return fail_errno(error, "create " + path_of(name));
+        make_zeroed(*directory_, name, bytes, name + ".now" + kUnfinishedSuffix);
+    if (error != 0) return failed(*directory_, error, "create " + path_of(name));
     return open(name);
-}
-
-Status FileStorage::sync_names(const std::string& doing) {
-    if (fsync(directory_->get()) != 0) return fail_errno(errno, doing);
-    return {};
 }
 
 Status FileStorage::rename(const std::string& from, const std::string& to) {
@@ -211,14 +309,18 @@ Status FileStorage::rename(const std::string& from, const std::string& to) {
     if (renameat(directory_->get(), from.c_str(), directory_->get(), to.c_str()) != 0) {
         return fail_errno(errno, doing);
     }
-    return sync_names(doing);
+    if (const int error = sync_names_of(directory_->get(), to); error != 0)
+        return fail_errno(error, doing);
+    return {};
 }
 
 Status FileStorage::remove(const std::string& name) {
     const std::string doing = "remove " + path_of(name);
     if (reactor_ == nullptr) return fail_errno(EROFS, doing);
     if (unlinkat(directory_->get(), name.c_str(), 0) != 0) return fail_errno(errno, doing);
-    return sync_names(doing);
+    if (const int error = sync_names_of(directory_->get(), name); error != 0)
+        return fail_errno(error, doing);
+    return {};
 }
 
 bool FileStorage::prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
@@ -227,7 +329,7 @@ bool FileStorage::prepare_zeroed(const std::string& name, uint64_t bytes, const 
     CHECK_MSG(prepared_ == nullptr, "one preparation at a time");
     const std::string draft = reuse.empty() ? name + kUnfinishedSuffix : reuse;
     auto work = [directory = directory_, name, bytes, draft]() -> int32_t {
-        return -make_zeroed(directory->get(), name, bytes, draft);
+        return -make_zeroed(*directory, name, bytes, draft);
     };
     if (!reactor_->offload(std::move(work), *this)) return false;
     preparing_ = name;
@@ -238,7 +340,7 @@ bool FileStorage::prepare_zeroed(const std::string& name, uint64_t bytes, const 
 void FileStorage::complete(int32_t result, bool more) {
     CHECK(prepared_ != nullptr && !more);
     Status status;
-    if (result != 0) status = fail_errno(-result, "prepare " + path_of(preparing_));
+    if (result != 0) status = failed(*directory_, -result, "prepare " + path_of(preparing_));
     std::exchange(prepared_, nullptr)->written(std::move(status));
 }
 
@@ -248,8 +350,8 @@ enum class Lock { none, exclusive };
 Result<std::unique_ptr<Storage>> open_directory(reactor::Reactor* reactor,
                                                 const std::string& directory, Lock lock) {
     auto fd =
-        std::make_shared<const Fd>(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd->valid()) return fail_errno(errno, "open " + directory);
+        std::make_shared<Directory>(Fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+    if (!fd->fd.valid()) return fail_errno(errno, "open " + directory);
     if (lock == Lock::exclusive && !lock_exclusive(fd->get())) {
         return fail_errno(errno, "lock " + directory + ", which another process has open");
     }

@@ -42,8 +42,8 @@ public:
         storage_.change();
         const uint64_t end = offset + data.size();
         if (end > content_->size()) {
-            if (storage_.used() + end - content_->size() > storage_.capacity_)
-                return fail_errno(ENOSPC, "write");
+            if (const int lack = storage_.lack_of_space(end - content_->size(), 0); lack != 0)
+                return fail_errno(lack, "write");
             content_->resize(end);
         }
         memcpy(content_->data() + offset, data.data(), data.size());
@@ -69,6 +69,19 @@ uint64_t MemStorage::used() const {
     return sum;
 }
 
+/// 0 if `bytes` more have room, beside `reserve` of the storage's own limit.
+int MemStorage::lack_of_space(uint64_t bytes, uint64_t reserve) const {
+    if (bytes > capacity_ || used() > capacity_ - bytes) return ENOSPC;
+    if (bytes > 0 && bytes + reserve + used() > space_.bytes_max) return EDQUOT;
+    return 0;
+}
+
+Result<std::vector<FileSize>> MemStorage::sizes() {
+    std::vector<FileSize> sizes;
+    for (const auto& [name, content] : files_) sizes.push_back({name, content->size()});
+    return sizes;
+}
+
 Result<std::vector<std::string>> MemStorage::list() {
     std::vector<std::string> names;
     for (const auto& [name, content] : files_) names.push_back(name);
@@ -83,8 +96,8 @@ Result<std::unique_ptr<File>> MemStorage::open(const std::string& name) {
 
 Status MemStorage::make(const std::string& name, uint64_t bytes) {
     if (exists(name)) return fail_errno(EEXIST, "create " + name);
-    if (bytes > capacity_ || used() > capacity_ - bytes)
-        return fail_errno(ENOSPC, "create " + name);
+    if (const int lack = lack_of_space(bytes, space_.reserve); lack != 0)
+        return fail_errno(lack, "create " + name);
     files_[name] = std::make_shared<Buffer>(bytes);
     return {};
 }

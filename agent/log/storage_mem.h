@@ -19,6 +19,8 @@ public:
     ~MemStorage() override;
 
     Result<std::vector<std::string>> list() override;
+    Result<std::vector<FileSize>> sizes() override;
+    void limit(const Space& space) override { space_ = space; }
     Result<std::unique_ptr<File>> open(const std::string& name) override;
     Result<std::unique_ptr<File>> create_zeroed(const std::string& name, uint64_t bytes) override;
     Status rename(const std::string& from, const std::string& to) override;
@@ -47,7 +49,7 @@ public:
 
     /// The next write_durable fails with this errno, once.
     void fail_next_write(int error_number) { next_write_error_ = error_number; }
-    /// All files together; making or growing one beyond that is ENOSPC.
+    /// Of the disk; making or growing a file beyond that is ENOSPC.
     void set_capacity(uint64_t bytes) { capacity_ = bytes; }
     /// No lane is free for prepare_zeroed, so that segments are made in line.
     void refuse_preparations(bool refuse) { refuse_preparations_ = refuse; }
@@ -75,6 +77,7 @@ private:
     };
 
     uint64_t used() const;
+    int lack_of_space(uint64_t bytes, uint64_t reserve) const;
     void change() const {
         if (before_change_) before_change_();
     }
@@ -84,6 +87,7 @@ private:
     std::map<std::string, std::shared_ptr<Buffer>> files_;
     std::deque<Pending> pending_;
     uint64_t capacity_ = UINT64_MAX;
+    Space space_;
     int next_write_error_ = 0;
     uint64_t misdirect_by_ = 0;
     std::function<void()> before_change_;

@@ -16,8 +16,8 @@ namespace noded::log {
 
 constexpr uint64_t kTestLogId = 0x1122334455667788;
 
-inline LogOptions small_segments(uint64_t blocks, size_t segments_max = 64) {
-    return {blocks * kBlock, segments_max, kTestLogId};
+inline LogOptions small_segments(uint64_t blocks) {
+    return {blocks * kBlock, kTestLogId};
 }
 
 /// A payload that differs from event to event, `bytes` long.

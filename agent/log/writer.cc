@@ -37,9 +37,7 @@ LogWriter::LogWriter(Storage& storage, const LogOptions& options, Recovered reco
       recycled_(recovered.recycled),
       next_seq_(recovered.next_seq),
       durable_seq_(recovered.next_seq - 1),
-      batches_{BatchBuffer(batch_bytes_max_), BatchBuffer(batch_bytes_max_)} {
-    segments_.reserve(options.segments_max + 1);
-}
+      batches_{BatchBuffer(batch_bytes_max_), BatchBuffer(batch_bytes_max_)} {}
 
 Status LogWriter::start() {
     if (log_id_ == 0) log_id_ = options_.new_log_id != 0 ? options_.new_log_id : TRY(mint_log_id());
@@ -146,7 +144,7 @@ void LogWriter::written(Status status) {
 }
 
 void LogWriter::prepare_next() {
-    if (preparing_ != 0 || next_ != nullptr || segments_.size() >= options_.segments_max) return;
+    if (preparing_ != 0 || next_ != nullptr) return;
     const bool started = storage_.prepare_zeroed(segment_name(next_id()), options_.segment_bytes,
                                                  recycled_ ? kRecycledName : "", preparation_);
     if (!started) return;
@@ -160,7 +158,9 @@ void LogWriter::prepared(Status status) {
     CHECK(preparing_ != 0);
     const uint64_t id = std::exchange(preparing_, 0);
     // make_next_now may have taken it already, between its getting the name and this.
-    if (!status || id != next_id() || next_ != nullptr) return;
+    if (id != next_id() || next_ != nullptr) return;
+    lacks_space_ = !status && is_lack_of_space(status.error());
+    if (!status) return;
     if (auto file = storage_.open(segment_name(id))) next_ = std::move(*file);
 }
 
@@ -174,15 +174,17 @@ Status LogWriter::make_next_now(uint64_t batch_bytes) {
                                                  std::to_string(next_->size()) +
                                                  " bytes that it had room for is too small"});
     }
-    if (segments_.size() >= options_.segments_max) {
-        return std::unexpected(Error{ENOSPC, "the log is at its limit of " +
-                                                 std::to_string(options_.segments_max) +
-                                                 " segments: a snapshot must release some first"});
-    }
-    const uint64_t smallest = std::max<uint64_t>(needed, limits::log_segment_bytes_min);
+    if (std::exchange(recycled_, false)) TRY_STATUS(storage_.remove(kRecycledName));
+    const Status made =
+        make_next_by_halves(std::max<uint64_t>(needed, limits::log_segment_bytes_min));
+    lacks_space_ = !made && is_lack_of_space(made.error());
+    return made;
+}
+
+Status LogWriter::make_next_by_halves(uint64_t smallest) {
     Status made = make_next(options_.segment_bytes);
     for (uint64_t bytes = options_.segment_bytes / 2 / kBlock * kBlock;
-         !made && made.error().code == ENOSPC && bytes >= smallest;
+         !made && is_lack_of_space(made.error()) && bytes >= smallest;
          bytes = bytes / 2 / kBlock * kBlock) {
         made = make_next(bytes);
     }
@@ -207,6 +209,20 @@ Result<uint64_t> LogWriter::seq_at(int64_t time_ns) {
     return find_time(storage_, log_id_, segments_, durable_seq_, time_ns);
 }
 
+std::vector<KeptSegment> LogWriter::kept(bool with_times) {
+    std::vector<KeptSegment> kept;
+    for (size_t i = 0; i < segments_.size(); ++i) {
+        const bool sealed = i + 1 < segments_.size();
+        kept.push_back({segments_[i].id, segments_[i].first_seq,
+                        sealed ? segments_[i + 1].first_seq - 1 : 0, segments_[i].bytes, false, 0});
+        if (!sealed || !with_times) continue;
+        // Of the next one's first record, which is no older and can be found without reading all.
+        const auto time = first_time(storage_, log_id_, segments_, i + 1, durable_seq_);
+        if (time) kept.back().newest_ns = time->value_or(0);
+    }
+    return kept;
+}
+
 Status LogWriter::release_before(uint64_t first) {
     while (segments_.size() > 1 && segments_[1].first_seq <= first) {
         // A slow preparation of a segment that was made in line meanwhile must find the name taken.
@@ -228,10 +244,9 @@ Status LogWriter::release_before(uint64_t first) {
 
 Result<std::unique_ptr<Log>> open_log(Storage& storage, std::string* notice,
                                       const LogOptions& options) {
-    if (options.segment_bytes % kBlock != 0 || options.segment_bytes < 2 * kBlock ||
-        options.segments_max < 2) {
+    if (options.segment_bytes % kBlock != 0 || options.segment_bytes < 2 * kBlock) {
         return fail("a log needs segments of at least " + std::to_string(2 * kBlock) +
-                    " bytes in steps of " + std::to_string(kBlock) + ", and at least two of them");
+                    " bytes in steps of " + std::to_string(kBlock));
     }
     auto recovered = TRY(recover(storage, Repair::yes, notice));
     auto writer = std::make_unique<LogWriter>(storage, options, std::move(recovered));

@@ -30,7 +30,9 @@ public:
     bool sync_under_way() const override { return done_ != nullptr; }
     Status read(uint64_t first, const EachRecord& each) override;
     Result<uint64_t> seq_at(int64_t time_ns) override;
-    bool nearly_full() const override { return segments_.size() * 4 >= options_.segments_max * 3; }
+    std::vector<KeptSegment> kept(bool with_times) override;
+    uint64_t newest_segment() const override { return next_id() - 1; }
+    bool lacks_space() const override { return lacks_space_; }
     Status release_before(uint64_t first) override;
 
 private:
@@ -49,6 +51,7 @@ private:
     void prepare_next();
     Status make_next_now(uint64_t batch_bytes);
     Status make_next(uint64_t segment_bytes);
+    Status make_next_by_halves(uint64_t smallest);
     Bytes seal_for_next(uint64_t bytes);
     BatchBuffer& filling() { return batches_[filling_]; }
     const BatchBuffer& filling() const { return batches_[filling_]; }
@@ -72,6 +75,7 @@ private:
     size_t filling_ = 0;
     SyncDone* done_ = nullptr;
     bool failed_ = false;
+    bool lacks_space_ = false;   ///< the last attempt to make a segment found no room
     Preparation preparation_{*this};
 };
 

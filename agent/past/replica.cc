@@ -59,6 +59,7 @@ Status read_back(log::Storage& storage, uint64_t seq,
 Result<uint64_t> fold_and_write(reactor::UringReactor& reactor, const Config& config,
                                 const ReplicaArguments& arguments) {
     const auto storage = TRY(log::open_file_storage_beside(reactor, config.state_dir + "/log"));
+    storage->limit({config.log_bytes_max});
     std::string notice;
     auto snapshot = TRY(log::load_newest_snapshot(*storage, &notice));
     const auto log = TRY(log::open_log_beside(*storage, arguments.seq));

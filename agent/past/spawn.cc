@@ -70,7 +70,8 @@ Status SnapshotReplica::start(uint64_t seq, const std::string& plugins) {
     const std::vector<std::string> arguments = {
         "noded", kReplicaVerb, std::to_string(seq), std::to_string(getpid()), plugins,
         "--state-dir", config_.state_dir, "--runtime-dir", config_.runtime_dir, "--plugin-dir",
-        config_.plugin_dir, "--libexec-dir", config_.libexec_dir};
+        config_.plugin_dir, "--libexec-dir", config_.libexec_dir, "--log-bytes-max",
+        std::to_string(config_.log_bytes_max)};
     if (const int error = spawn(arguments, input.get(), pid_); error != 0) {
         pid_ = 0;
         return fail_errno(error, "start a replica");

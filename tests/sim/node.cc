@@ -101,7 +101,9 @@ public:
         return log_.read(first, each);
     }
     Result<uint64_t> seq_at(int64_t time_ns) override { return log_.seq_at(time_ns); }
-    bool nearly_full() const override { return log_.nearly_full(); }
+    std::vector<log::KeptSegment> kept(bool with_times) override { return log_.kept(with_times); }
+    uint64_t newest_segment() const override { return log_.newest_segment(); }
+    bool lacks_space() const override { return log_.lacks_space(); }
     Status release_before(uint64_t first) override { return log_.release_before(first); }
 
 private:
@@ -194,7 +196,6 @@ Status SimNode::recover() {
     std::string notice;
     log::LogOptions options;
     options.segment_bytes = options_.segment_bytes;
-    options.segments_max = 12;
     options.new_log_id = crc32c(as_bytes(name_)) | 1;
     auto log = TRY(log::open_log(storage, &notice, options));
     auto snapshot = TRY(log::load_newest_snapshot(storage, &notice));

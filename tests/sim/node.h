@@ -32,8 +32,8 @@ struct NodeOptions {
     uint64_t segment_bytes = 1200 << 10;
     SnapshotOptions snapshots{.every_events = 200,
                               .bytes_per_event = 1 << 20,
-                              .under_pressure_events = 100,
-                              .events_kept_min = 400};
+                              .retention = {.bytes_max = 5 * (1200 << 10),
+                                            .segment_bytes = 1200 << 10}};
     Broken broken = Broken::nothing;
 };
 

@@ -42,8 +42,6 @@ public:
     bool sync_under_way() const override { return false; }
     Status read(uint64_t, const log::EachRecord&) override { return fail("read it beside"); }
     Result<uint64_t> seq_at(int64_t) override { return fail("no time is asked for in a replay"); }
-    bool nearly_full() const override { return false; }
-    Status release_before(uint64_t) override { return fail("this log is only read"); }
 
 private:
     const Ends ends_;
