@@ -39,7 +39,6 @@ constexpr size_t events_per_command_max = 64;
 /// payloads of one command's events together
 constexpr size_t command_events_bytes_max = (1 << 20) - (16 << 10);
 constexpr size_t command_ids_remembered_max = 65536;    ///< a retry of an older id is decided anew
-constexpr size_t proposals_queued_max = 65536;
 
 // Reactor.
 constexpr unsigned ring_entries = 1024;
@@ -59,6 +58,8 @@ constexpr size_t plugins_max = 64;
 constexpr size_t plugin_types_max = 256;
 constexpr size_t plugin_timers_max = 65536;
 constexpr size_t plugin_fds_max = 65536;
+/// that wait for the log, which takes none while the disk is full; more stop the plugin
+constexpr size_t plugin_proposals_queued_max = 65536;
 constexpr size_t plugin_snapshot_bytes_max = 256 << 20;
 constexpr size_t plugin_name_bytes_max = 64;
 constexpr uint64_t plugin_undeclared_events_max = 16;   ///< so many refused proposals stop a plugin

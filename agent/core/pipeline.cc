@@ -11,14 +11,11 @@ namespace noded::core {
 
 void Pipeline::submit(Command command, ReplyTo to) {
     const bool is_client = command.origin == Command::Origin::client;
-    const size_t queued_max =
-        is_client ? limits::commands_queued_max : limits::proposals_queued_max;
-    if (is_client && queue_.size() >= queued_max) {
+    if (is_client && queue_.size() >= limits::commands_queued_max) {
         Reply refused;
         refused.rejection = {kRejectBusy, "the node has too many commands waiting; try again"};
         return to(refused);
     }
-    CHECK_MSG(queue_.size() < queued_max, "plugins propose faster than the log takes it");
     queue_.push_back({std::move(command), std::move(to)});
 }
 

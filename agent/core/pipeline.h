@@ -25,7 +25,7 @@ public:
         : domain_(domain), log_(log), publisher_(publisher), core_(domain) {}
 
     /// Queues a command. `to` is told once: from the reactor's turn, or at once when the queue is
-    /// full.
+    /// full. Proposals are always taken; the host bounds how many of each plugin wait.
     void submit(Command command, ReplyTo to);
 
     /// Runs `answer` when all that is folded now is durable: at once, or after the sync under way

@@ -44,12 +44,15 @@ struct MemoryLog final : log::Log {
     uint64_t durable_seq() const override { return seqs; }
     void append(const log::Record&) override { ++seqs; }
     bool fits(size_t, size_t) const override { return true; }
-    Status ensure_room(size_t, size_t) override { return {}; }
+    Status ensure_room(size_t, size_t) override {
+        return full ? Status(fail_errno(ENOSPC, "make room in the log")) : Status();
+    }
     void sync(log::SyncDone& done) override { done.synced({}, seqs); }
     bool sync_under_way() const override { return false; }
     Status read(uint64_t, const log::EachRecord&) override { return {}; }
     Result<uint64_t> seq_at(int64_t) override { return 1; }
     uint64_t seqs = 0;
+    bool full = false;
 };
 
 struct NoTopics final : TopicSink, core::Publisher {
@@ -65,6 +68,8 @@ struct Behaviour {
     const noded_host* host = nullptr;
     bool call_host_in_decide = false;
     bool propose_foreign_in_react = false;
+    size_t propose_when_called = 0;
+    size_t refused = 0;
     int folds = 0;
     int reacts = 0;
     int fired = 0;
@@ -93,7 +98,11 @@ void react(void*, const noded_event*) noexcept {
     }
 }
 void fire(void*, void*) noexcept { ++behaviour.fired; }
-void call(void*, const noded_call* call) noexcept { behaviour.token = call->token; }
+void call(void*, const noded_call* call) noexcept {
+    behaviour.token = call->token;
+    for (size_t i = 0; i < behaviour.propose_when_called; ++i)
+        if (events()->propose(behaviour.host, kEvent, {}, 1, nullptr) != 0) ++behaviour.refused;
+}
 const char* const kMethods[] = {"ask"};
 const noded_plugin_rpc kRpc = {sizeof kRpc, 1, 0, kMethods, call, nullptr};
 
@@ -179,6 +188,34 @@ TEST_F(Contract, undeclared_events_are_refused_and_too_many_stop_the_plugin) {
     const core::Reply after = command();
     EXPECT_FALSE(after.accepted);
     EXPECT_NE(after.rejection.message.find("plugin doer is stopped"), std::string::npos);
+}
+
+TEST_F(Contract, proposals_wait_on_a_full_disk_and_too_many_stop_the_plugin) {
+    log.full = true;
+    behaviour.propose_when_called = limits::plugin_proposals_queued_max;
+    host.call("doer", 0, {}, {}, Fd(), [](CallResult) {});
+    pipeline.turn_end();
+    EXPECT_EQ(behaviour.refused, 0u);
+    EXPECT_EQ(host.instances()[0]->status, Instance::Status::loaded);
+    behaviour.propose_when_called = 2;
+    host.call("doer", 0, {}, {}, Fd(), [](CallResult) {});
+    EXPECT_EQ(behaviour.refused, 2u);
+    EXPECT_EQ(host.instances()[0]->status, Instance::Status::stopped);
+    EXPECT_NE(host.instances()[0]->reason.find("65536 of its proposals wait for the log"),
+              std::string::npos);
+    EXPECT_FALSE(command().accepted);
+}
+
+TEST_F(Contract, proposals_that_waited_are_decided_when_there_is_room) {
+    log.full = true;
+    behaviour.propose_when_called = 100;
+    host.call("doer", 0, {}, {}, Fd(), [](CallResult) {});
+    pipeline.turn_end();
+    EXPECT_EQ(log.seqs, 0u);
+    log.full = false;
+    pipeline.turn_end();
+    EXPECT_EQ(log.seqs, 100u);
+    EXPECT_EQ(host.instances()[0]->proposals_queued, 0u);
 }
 
 TEST_F(Contract, a_host_call_in_pure_aborts_and_names_the_plugin) {

@@ -65,7 +65,16 @@ int Host::propose(Instance& from, core::Command command) {
         }
         return -1;
     }
-    submit(std::move(command));
+    if (from.proposals_queued >= limits::plugin_proposals_queued_max) {
+        stop_plugin(from, std::to_string(from.proposals_queued) +
+                              " of its proposals wait for the log already; restart noded when "
+                              "there is room, and it finds out anew what happened");
+        return -1;
+    }
+    ++from.proposals_queued;
+    CHECK(pipeline_ != nullptr);
+    pipeline_->submit(std::move(command), [&from](const core::Reply&) { --from.proposals_queued; });
+    reactor_.run_again();
     return 0;
 }
 

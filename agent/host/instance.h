@@ -57,6 +57,7 @@ struct Instance {
     uint64_t folded_seq = 0;
     uint64_t snapshot_seq = 0;
     uint64_t undeclared_events = 0;
+    size_t proposals_queued = 0;
     bool reconciled = false;
 
     std::string state_dir;

@@ -33,8 +33,8 @@ struct noded_ext_events {
      * origin PROPOSAL and
      * type = the event's. `cause_seq` and `command_id` link it to the event that caused the effect;
      * for something that merely happened pass 0 and the id of the command at the root of the thing,
-     * or NULL. Copies. Returns 0, or -1 when the event is not declared: refused, counted, and too
-     * many stop the plugin. */
+     * or NULL. Copies. Returns 0, or -1 when the event is not declared (refused, counted, and too
+     * many stop the plugin) or so many wait for a full disk that the plugin is stopped. */
     int (*propose)(const struct noded_host*, uint64_t type, struct noded_bytes payload,
                    uint64_t cause_seq, const uint8_t* command_id) NODED_NOEXCEPT;
     /* [reactor] Sends a command of any plugin, as a client would. `id` is 32 bytes, NULL to
