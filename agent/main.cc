@@ -303,6 +303,7 @@ Status run(const Config& config) {
     node.reactor_description = reactor->description();
     node.started_ns = reactor->clock().realtime_ns();
     node.snapshot_seq = [&] { return snapshots.newest_seq(); };
+    node.log_report = [&] { return snapshots.keeper().report(); };
     node.stop = [&] {
         snapshots.write();
         host.stop();

@@ -69,6 +69,11 @@ struct Info {
   clients @12 :UInt32;
   reactor @13 :Text;        # how the ring was set up
   publishEndpoint @14 :Text;
+  oldestNs @15 :Int64;      # time of the event oldestSeq, 0 if there is none
+  logBytes @16 :UInt64;     # what segments, snapshots and archive take
+  logBytesMax @17 :UInt64;
+  archiveBytes @18 :UInt64;
+  snapshots @19 :UInt32;    # so many are kept
 }
 
 struct Command {

@@ -100,7 +100,8 @@ Status Keeper::take(const Release& step, const std::vector<KeptSegment>& segment
 
 Result<KeeperReport> Keeper::report() {
     const Files files = TRY(list_files());
-    return KeeperReport{files.bytes, files.archive_bytes, files.snapshots.size()};
+    return KeeperReport{files.bytes, options_.bytes_max, files.archive_bytes,
+                        files.snapshots.size()};
 }
 
 }  // namespace noded::log

@@ -27,6 +27,7 @@ uint64_t snapshot_reserve(uint64_t bytes_max, uint64_t newest_bytes);
 /// What operators ask for.
 struct KeeperReport {
     uint64_t bytes = 0;   ///< of all files
+    uint64_t bytes_max = 0;
     uint64_t archive_bytes = 0;
     size_t snapshots = 0;
 };

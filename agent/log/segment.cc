@@ -118,9 +118,8 @@ bool open_batch(std::span<uint8_t> batch, const BatchHeader& header) {
 std::unexpected<Error> damage(uint64_t segment_id, uint64_t position, const std::string& why) {
     return fail("log " + segment_name(segment_id) + " at byte " + std::to_string(position) + ": " +
                 why +
-                "; the file was left as it is. It may hold acknowledged events: restore the file from a "
-                "copy, or move "
-                "the whole log directory aside to begin with an empty log");
+                "; the file was left as it is. It may hold acknowledged events: restore the file "
+                "from a copy, or move the whole log directory aside to begin with an empty log");
 }
 
 }  // namespace noded::log

@@ -349,8 +349,8 @@ enum class Lock { none, exclusive };
 
 Result<std::unique_ptr<Storage>> open_directory(reactor::Reactor* reactor,
                                                 const std::string& directory, Lock lock) {
-    auto fd =
-        std::make_shared<Directory>(Fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+    auto fd = std::make_shared<Directory>(
+        Fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
     if (!fd->fd.valid()) return fail_errno(errno, "open " + directory);
     if (lock == Lock::exclusive && !lock_exclusive(fd->get())) {
         return fail_errno(errno, "lock " + directory + ", which another process has open");

@@ -63,6 +63,21 @@ kj::Promise<void> NodeService::version(VersionContext context) {
     return kj::READY_NOW;
 }
 
+/// When the history begins; 0 if it is empty or its beginning cannot be read.
+static int64_t time_of_oldest(Node& node) {
+    const uint64_t oldest = node.log.oldest_seq();
+    if (node.oldest_ns_of == oldest) return node.oldest_ns;
+    int64_t time_ns = 0;
+    if (oldest <= node.log.durable_seq()) {
+        (void)node.log.read(oldest, [&](const core::Event& event) {
+            time_ns = event.time_ns;
+            return false;
+        });
+    }
+    if (time_ns != 0) node.oldest_ns_of = oldest;
+    return node.oldest_ns = time_ns;
+}
+
 kj::Promise<void> NodeService::info(InfoContext context) {
     auto info = context.getResults().initInfo();
     const host::Paths& paths = node_.host.paths();
@@ -83,6 +98,13 @@ kj::Promise<void> NodeService::info(InfoContext context) {
     info.setClients(static_cast<uint32_t>(node_.clients()));
     info.setReactor(node_.reactor_description.c_str());
     info.setPublishEndpoint(node_.outbox.endpoint().c_str());
+    info.setOldestNs(time_of_oldest(node_));
+    if (const auto report = node_.log_report()) {
+        info.setLogBytes(report->bytes);
+        info.setLogBytesMax(report->bytes_max);
+        info.setArchiveBytes(report->archive_bytes);
+        info.setSnapshots(static_cast<uint32_t>(report->snapshots));
+    }
     return kj::READY_NOW;
 }
 

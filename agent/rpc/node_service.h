@@ -11,6 +11,7 @@
 
 #include "agent/core/pipeline.h"
 #include "agent/host/host.h"
+#include "agent/log/keeper.h"
 #include "agent/log/log.h"
 #include "agent/pub/outbox.h"
 #include "agent/reactor/reactor.h"
@@ -30,7 +31,12 @@ struct Node {
     std::string reactor_description = {};
     int64_t started_ns = 0;
     std::function<uint64_t()> snapshot_seq = {};   ///< of the newest snapshot, 0 if there is none
+    /// what log, snapshots and archive take
+    std::function<Result<log::KeeperReport>()> log_report = {};
     std::function<size_t()> clients = {};
+    /// time of the oldest event, once somebody asked; that it is of this one
+    int64_t oldest_ns = 0;
+    uint64_t oldest_ns_of = 0;
     /// writes the snapshot and stops the plugins; once, at the end
     std::function<void()> stop = {};
 };

@@ -48,10 +48,12 @@ Result<Bound> parse_bound(const char* option, const std::string& text) {
 
 class EventsReader {
 public:
-    EventsReader(Invocation& call, const EventsOptions& options, EventFilter filter, Bound until)
+    EventsReader(Invocation& call, const EventsOptions& options, EventFilter filter, Bound since,
+                 Bound until)
         : session_(call.session),
           options_(options),
           filter_(std::move(filter)),
+          since_(since),
           until_(until),
           schemas_(call.session) {}
 
@@ -78,7 +80,7 @@ public:
             }
             if (!response) return std::unexpected(response.error());
             const auto page = response->getPage();
-            warn_of_gap(seq, page.getOldest());
+            tell_beginning(seq, page);
             for (const auto event : page.getEvents()) {
                 if (!done_) take(event);
             }
@@ -100,11 +102,18 @@ private:
         return static_cast<uint32_t>(std::clamp<int64_t>(left_ms, 1, kWaitMs));
     }
 
-    /// The log is bounded: who asks for what is gone is told so.
-    void warn_of_gap(uint64_t asked, uint64_t oldest) {
-        if (asked == 0 || asked >= oldest) return;
-        out_.add(STDERR_FILENO, "Warning: events before seq " + std::to_string(oldest) +
-                                    " are no longer in the log\n");
+    /// The log is bounded: who asks for what is gone is told where the history begins.
+    void tell_beginning(uint64_t seq, const schema::EventPage::Reader& page) {
+        const Bound asked = std::exchange(since_, {});   // a time is of the first page alone
+        const uint64_t oldest = page.getOldest();
+        if (oldest <= 1 || seq > oldest || page.getEvents().size() == 0) return;
+        const int64_t oldest_ns = page.getEvents()[0].getTimeNs();
+        const bool by_time = asked.time_ns && *asked.time_ns < oldest_ns;
+        const bool by_seq = seq < oldest && (seq != 0 || asked.seq);
+        if (!by_time && !by_seq) return;
+        out_.add(STDERR_FILENO, "Warning: the history begins with seq " + std::to_string(oldest) +
+                                    " at " + rfc3339_short(oldest_ns) +
+                                    "; what was before is no longer kept\n");
     }
 
     void take(const schema::Event::Reader& event) {
@@ -132,6 +141,7 @@ private:
     Session& session_;
     const EventsOptions& options_;
     EventFilter filter_;
+    Bound since_;
     Bound until_;
     PluginSchemas schemas_;
     Output out_;
@@ -170,7 +180,8 @@ int events(Invocation& call) {
     }
     const Bound since = OR_FAIL(call, parse_bound("--since", options.since));
     const Bound until = OR_FAIL(call, parse_bound("--until", options.until));
-    EventsReader reader(call, options, OR_FAIL(call, EventFilter::parse(options.filters)), until);
+    EventsReader reader(call, options, OR_FAIL(call, EventFilter::parse(options.filters)), since,
+                        until);
     OR_FAIL_STATUS(call, reader.learn_containers());
     const uint64_t seq = OR_FAIL(call, first_seq(call.session, since));
     OR_FAIL_STATUS(call, reader.run(seq));

@@ -45,9 +45,14 @@ Json document_of(const schema::Info::Reader& info, const Counts& counts) {
         {"RuntimeDir", info.getRuntimeDir().cStr()},
         {"PluginDir", info.getPluginDir().cStr()},
         {"StartedAt", rfc3339_short(info.getStartedNs())},
+        {"LogBytes", info.getLogBytes()},
+        {"LogBytesMax", info.getLogBytesMax()},
+        {"ArchiveBytes", info.getArchiveBytes()},
         {"OldestSeq", info.getOldestSeq()},
+        {"OldestAt", info.getOldestNs() != 0 ? rfc3339_short(info.getOldestNs()) : ""},
         {"DurableSeq", info.getDurableSeq()},
         {"SnapshotSeq", info.getSnapshotSeq()},
+        {"Snapshots", info.getSnapshots()},
         {"Clients", info.getClients()},
         {"Reactor", info.getReactor().cStr()},
         {"PublishEndpoint", info.getPublishEndpoint().cStr()},
@@ -60,7 +65,8 @@ std::string text_of(const Json& document) {
     for (const auto& item : document.items()) {
         const Json& value = item.value();
         std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-        if (item.key() == "MemTotal") text = human_size(value.get<uint64_t>());
+        if (item.key() == "MemTotal" || item.key().find("Bytes") != std::string::npos)
+            text = human_size(value.get<uint64_t>());
         out += " " + item.key() + ": " + text + "\n";
     }
     return out;
