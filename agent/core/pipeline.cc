@@ -1,6 +1,7 @@
 // The path of every command on one screen: turn_end and synced, in the order of the words.
 #include "agent/core/pipeline.h"
 
+#include <cerrno>
 #include <string>
 #include <utility>
 
@@ -76,8 +77,11 @@ void Pipeline::refuse_for_lack_of_room(Queued next, const Error& error,
     // What already happened must not be forgotten: a proposal waits until there is room again.
     if (next.command.origin == Command::Origin::proposal) return waiting.push_back(std::move(next));
     Reply refused;
-    refused.rejection = {kRejectLimit, "the node takes no commands now: " + error.message +
-                                           "; free disk space in the state directory"};
+    const char* const remedy =
+        error.code == EDQUOT
+            ? "; that passes when a snapshot lets old events go, otherwise raise logBytesMax"
+            : "; free disk space in the state directory";
+    refused.rejection = {kRejectLimit, "the node takes no commands now: " + error.message + remedy};
     if (next.to) batch_.answers.push_back({std::move(next.to), std::move(refused)});
 }
 

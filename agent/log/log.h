@@ -74,9 +74,9 @@ public:
     /// Asks, before a command is decided, whether `records` records with together `payload_bytes`
     /// of payload, added to the open batch, will find their place on disk. ENOSPC: the disk is
     /// full; EDQUOT: the storage is at its limit; EMSGSIZE: more than one batch ever holds. In all
-    /// these cases nothing was written and the log works on: refuse the command. Ask when they fit; if
-    /// they do not, sync first and ask again. Costs nothing while the next segment is ready;
-    /// otherwise it makes one in line (some 30 ms), on a nearly full disk a smaller one.
+    /// these cases nothing was written and the log works on: refuse the command. Ask when they
+    /// fit; if they do not, sync first and ask again. Costs nothing while the next segment is
+    /// ready; otherwise it makes one in line (some 30 ms), on a nearly full disk a smaller one.
     virtual Status ensure_room(size_t payload_bytes, size_t records = 1) = 0;
 
     /// Starts the write of the open batch. CHECKs that it is not empty and that no sync is under

@@ -19,7 +19,7 @@ namespace {
 
 using fuzz::Input;
 
-constexpr LogOptions kOptions{4 * kBlock, 8, 0x1122334455667788};
+constexpr LogOptions kOptions{4 * kBlock, 0x1122334455667788};
 constexpr int kStepsMax = 64;
 
 class Machine final : SyncDone {

@@ -120,7 +120,8 @@ protected:
         EXPECT_EQ(expected, info("DurableSeq") + 1);
         const std::string begins = "the history begins with seq " + std::to_string(oldest) + " at ";
         EXPECT_EQ(says(events.err, begins), oldest > 1) << events.err;
-        const Ran verified = run_program({built("tools/logdump/logdump"), "verify", node_.state_dir()});
+        const Ran verified =
+            run_program({built("tools/logdump/logdump"), "verify", node_.state_dir()});
         EXPECT_EQ(verified.exit_code, 0) << verified.out << verified.err;
     }
 
