@@ -11,6 +11,7 @@ namespace {
 constexpr uint64_t kEvents = 10'000'000;
 /// About one segment of events: so much is released at a time.
 constexpr uint64_t kReleased = limits::log_segment_bytes / kEventBytes;
+constexpr uint64_t kKept = 48 * kReleased;
 
 class Stream final : log::SyncDone {
 public:
@@ -44,7 +45,7 @@ private:
     }
     void synced(Status status, uint64_t) override {
         CHECK_MSG(status.has_value(), status ? "" : status.error().message.c_str());
-        if (log_.nearly_full()) {
+        if (log_.durable_seq() - log_.oldest_seq() >= kKept) {
             const Status released = log_.release_before(log_.oldest_seq() + kReleased);
             CHECK_MSG(released.has_value(), released ? "" : released.error().message.c_str());
         }
