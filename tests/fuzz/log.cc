@@ -58,12 +58,11 @@ private:
             CHECK(!opened.error().message.empty());
             return;
         }
-        CHECK_MSG(seen.has_value(), seen ? "" : seen.error().message.c_str());
         log_ = std::move(*opened);
         storage_.run();
         if (!damaged_) CHECK(log_->next_seq() > durable_);
         durable_ = log_->next_seq() - 1;
-        check_whole(log_->oldest_seq());
+        CHECK(check_whole(log_->oldest_seq()) == seen.has_value());
     }
     void close() {
         storage_.run();
@@ -141,12 +140,31 @@ private:
         memcpy(&header, from.data(), sizeof header);
         if (header.magic == kBatchMagic && header.batch_bytes > sizeof header &&
             header.batch_bytes <= from.size()) {
+            put_records_right(from.first(header.batch_bytes), header);
             const auto body = from.subspan(sizeof header, header.batch_bytes - sizeof header);
             header.body_crc = crc32c(body);
             memcpy(from.data(), &header, sizeof header);
         }
         const uint32_t crc = crc32c(from.first(kHeaderCrcBytes));
         memcpy(from.data() + kHeaderCrcBytes, &crc, sizeof crc);
+    }
+    /// Record after record, as far as their sizes lead; the mask is put on again.
+    static void put_records_right(std::span<uint8_t> batch, const BatchHeader& header) {
+        if (batch.size() % kBlock != 0) return;
+        apply_mask(batch, header.mask);
+        size_t at = sizeof header;
+        for (uint32_t i = 0; i < header.records && at + sizeof(RecordHeader) <= batch.size(); ++i) {
+            RecordHeader record;
+            memcpy(&record, batch.data() + at, sizeof record);
+            const size_t bytes = sizeof record + record.payload_bytes;
+            if (bytes > batch.size() - at) break;
+            const Bytes payload = batch.subspan(at + sizeof record, record.payload_bytes);
+            const size_t before_crc = offsetof(RecordHeader, crc);
+            const uint32_t crc = crc32c(payload, crc32c(batch.subspan(at, before_crc)));
+            memcpy(batch.data() + at + before_crc, &crc, sizeof crc);
+            at += bytes;
+        }
+        apply_mask(batch, header.mask);
     }
     void resize_file() {
         close();
@@ -175,7 +193,8 @@ private:
         if (span > 0) check_whole(log_->oldest_seq() + input_.number() % span);
     }
 
-    void check_whole(uint64_t first) {
+    /// False if a damaged part was read: sealed segments are judged only then.
+    bool check_whole(uint64_t first) {
         first = std::max(first, log_->oldest_seq());
         uint64_t next = first;
         const Status status = log_->read(first, [&](const Record& record) {
@@ -184,8 +203,13 @@ private:
             ++next;
             return true;
         });
-        CHECK_MSG(status.has_value(), status ? "" : status.error().message.c_str());
+        if (!status) {
+            CHECK_MSG(damaged_, status.error().message.c_str());
+            CHECK(!status.error().message.empty());
+            return false;
+        }
         CHECK(next > durable_ || first > durable_);
+        return true;
     }
 
     Input input_;

@@ -1,6 +1,7 @@
 // See event_line.h.
 #include "tools/nodectl/event_line.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "tools/nodectl/units.h"
@@ -29,7 +30,10 @@ std::string shown(const Json& value, bool truncate) {
     std::string text = value.is_string() ? value.get<std::string>() : to_line(value);
     if (truncate && is_id(text)) return short_id(text);
     if (truncate && text.size() > kValueWidth) text = text.substr(0, kValueWidth) + "…";
-    const bool plain = !text.empty() && text.find_first_of(" \t\n\"=") == std::string::npos;
+    // A line stays one line, and nothing in it moves the cursor of a terminal.
+    const bool plain = !text.empty() && std::ranges::none_of(text, [](unsigned char c) {
+        return c <= ' ' || c == 0x7F || c == '"' || c == '=';
+    });
     return plain || !value.is_string() ? text : to_line(Json(text));
 }
 
@@ -49,7 +53,7 @@ void append_members(std::string& line, const Json& object, bool truncate) {
         if (value.is_structured() && !texts) {
             // What a user looks for in a spec.
             const std::string image = text_of(value, "imageName");
-            if (!image.empty()) line += " image=" + image;
+            if (!image.empty()) line += " image=" + shown(Json(image), truncate);
             continue;
         }
         line += " " + item.key() + "=" + shown(value, truncate);

@@ -14,7 +14,7 @@ Result<Json> find_plugin(const capnp::List<schema::Plugin>::Reader& plugins,
         if (name == plugin.getId().cStr()) return plugin_json(plugin);
     }
     for (const auto plugin : plugins) {
-        if (name == plugin_row(plugin).fields["ID"] || name == plugin.getFile().cStr())
+        if (plugin_row(plugin).fields["ID"] == name || name == plugin.getFile().cStr())
             return plugin_json(plugin);
     }
     return fail("No such plugin: " + name);

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "tools/nodectl/detach_keys.h"
+#include "tools/nodectl/event_line.h"
 #include "tools/nodectl/filters.h"
 #include "tools/nodectl/rows.h"
 #include "tools/nodectl/table.h"
@@ -53,6 +54,8 @@ TEST(Units, times_are_read_as_rfc3339_or_as_a_duration_ago) {
     EXPECT_EQ(parse_time("2023-11-14T23:13:20.000000001+01:00", 0), 1'700'000'000'000'000'001);
     EXPECT_EQ(parse_time("2023-11-14T22:13:20", 0), 1'700'000'000'000'000'000);
     EXPECT_EQ(parse_time("1970-01-02", 0), 86'400 * kSecondNs);
+    EXPECT_EQ(parse_time("1012-01-01T00:00:00Z", 0), std::nullopt);
+    EXPECT_EQ(parse_time("2300-01-01T00:00:00Z", 0), std::nullopt);
     EXPECT_EQ(parse_time("10m", 1'000 * kSecondNs), 400 * kSecondNs);
     EXPECT_EQ(parse_time("1h30m", 10'000 * kSecondNs), 4'600 * kSecondNs);
     EXPECT_EQ(parse_time("1.5s", 2 * kSecondNs), kSecondNs / 2);
@@ -172,6 +175,15 @@ TEST(Rows, a_table_has_the_headers_of_its_fields) {
     EXPECT_EQ(*render_rows(rows, "json", "", headers), "{\"ID\":\"3f\",\"Names\":\"web\"}\n");
     EXPECT_EQ(*render_rows(rows, "{{.Names}}:{{.Label \"tier\"}}", "", headers), "web:front\n");
     EXPECT_FALSE(render_rows(rows, "{{.Foo}}", "", headers));
+}
+
+TEST(EventLine, stays_one_line_whatever_a_user_wrote_into_it) {
+    ShownEvent event;
+    event.name = "ContainerRequested";
+    event.payload = {{"name", "a\x1b[2Jb"}, {"spec", {{"imageName", "two\nlines"}}}};
+    const std::string line = event_line(event, true);
+    EXPECT_NE(line.find(" name=\"a\\u001b[2Jb\""), std::string::npos) << line;
+    EXPECT_NE(line.find(" image=\"two\\nlines\""), std::string::npos) << line;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 
 namespace noded::nodectl {
@@ -167,6 +168,9 @@ std::optional<int64_t> zone_offset(std::string_view text) {
     return text[0] == '-' ? -offset : offset;
 }
 
+/// From 1684 to 2255: what fits nanoseconds in 64 bits, with room for a fraction and a zone.
+constexpr int64_t kSecondsMax = 9'000'000'000;
+
 std::optional<int64_t> parse_rfc3339(const std::string& text) {
     for (const char* format : {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"}) {
         tm parts{};
@@ -184,6 +188,7 @@ std::optional<int64_t> parse_rfc3339(const std::string& text) {
             if (!offset) return std::nullopt;
             seconds = timegm(&parts) - *offset;
         }
+        if (std::abs(seconds) > kSecondsMax) return std::nullopt;
         return seconds * kSecondNs + *fraction;
     }
     return std::nullopt;
@@ -199,7 +204,7 @@ std::optional<int64_t> parse_time(std::string_view text, int64_t now) {
 std::optional<int64_t> parse_unix_time(std::string_view text) {
     const size_t dot = text.find('.');
     const auto seconds = parse_number(text.substr(0, dot));
-    if (!seconds || *seconds > 9'000'000'000) return std::nullopt;
+    if (!seconds || *seconds > kSecondsMax) return std::nullopt;
     std::string_view rest = dot == std::string_view::npos ? std::string_view{} : text.substr(dot);
     const auto fraction = take_fraction(rest);
     if (!fraction || !rest.empty()) return std::nullopt;
