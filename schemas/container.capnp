@@ -28,6 +28,7 @@ struct ContainerSpec {
   ttyColumns @17 :UInt16;
   stdinOnce @18 :Bool;      # close stdin when the first attached client leaves it
   options @19 :HostOptions;
+  restart @20 :RestartPolicy;
 }
 
 struct Label {
@@ -58,7 +59,18 @@ struct ResolvedSpec {
   command @18 :List(Text);
   stdinOnce @19 :Bool;
   options @20 :HostOptions;
+  restart @21 :RestartPolicy;
 }
+
+struct RestartPolicy {
+  # Whether a run that ended is followed by another one. Absent is "no".
+  kind @0 :RestartKind;
+  retriesMax @1 :UInt32;          # of onFailure; 0: no limit
+  delayMs @2 :UInt32;             # before the first restart, then doubled; 0: 100
+  delayMaxMs @3 :UInt32;          # what doubling ends at; 0: 60,000
+}
+
+enum RestartKind { no @0; onFailure @1; always @2; unlessStopped @3; }
 
 struct Resources {
   # Limits of a container. 0 and empty mean that none was asked for.
@@ -174,6 +186,33 @@ struct ExecContainer @0xf2b7a6d1c0e4a007 {
   ttyColumns @9 :UInt16;
 }
 
+struct PauseContainer @0xf2b7a6d1c0e4a030 {
+  container @0 :Text;
+}
+
+struct UnpauseContainer @0xf2b7a6d1c0e4a031 {
+  container @0 :Text;
+}
+
+struct RenameContainer @0xf2b7a6d1c0e4a032 {
+  container @0 :Text;
+  name @1 :Text;
+}
+
+struct RestartContainer @0xf2b7a6d1c0e4a033 {
+  # StopContainer and then StartContainer; one that does not run is only started.
+  container @0 :Text;
+  timeoutSeconds @1 :Int32 = -1;
+  signal @2 :Text;
+}
+
+struct UpdateContainer @0xf2b7a6d1c0e4a034 {
+  # What is 0 or empty stays as it is. Of a running container the limits change at once.
+  container @0 :Text;
+  resources @1 :Resources;
+  restart @2 :RestartPolicy;      # absent: stays
+}
+
 # ---------------------------------------------------------------- events
 
 struct ContainerRequested @0xf2b7a6d1c0e4a011 {
@@ -219,6 +258,7 @@ struct ContainerStopRequested @0xf2b7a6d1c0e4a017 {
   run @1 :UInt32;
   signal @2 :UInt32;
   timeoutSeconds @3 :Int32; # then SIGKILL
+  restart @4 :Bool;         # ContainerRestartScheduled follows the end of this run
 }
 
 struct ContainerKillRequested @0xf2b7a6d1c0e4a018 {
@@ -266,6 +306,74 @@ struct ExecFailed @0xf2b7a6d1c0e4a01d {
   message @3 :Text;
 }
 
+struct ContainerRestartScheduled @0xf2b7a6d1c0e4a040 {
+  # Run `run` is over and will be followed by another one; ContainerStartRequested ends the waiting.
+  id @0 :Text;
+  run @1 :UInt32;
+  dueNs @2 :Int64;          # real time of the next start
+  delayMs @3 :UInt32;
+  count @4 :UInt32;         # restarts by policy since somebody started it
+}
+
+struct ContainerPauseRequested @0xf2b7a6d1c0e4a041 {
+  # Intent; ContainerPaused or ContainerPauseFailed is its outcome, unless the run ends before.
+  id @0 :Text;
+  run @1 :UInt32;
+}
+
+struct ContainerPaused @0xf2b7a6d1c0e4a042 {
+  id @0 :Text;
+  run @1 :UInt32;
+}
+
+struct ContainerUnpauseRequested @0xf2b7a6d1c0e4a043 {
+  # Intent, likewise.
+  id @0 :Text;
+  run @1 :UInt32;
+}
+
+struct ContainerUnpaused @0xf2b7a6d1c0e4a044 {
+  id @0 :Text;
+  run @1 :UInt32;
+}
+
+struct ContainerPauseFailed @0xf2b7a6d1c0e4a045 {
+  # Of a pause, after which the container runs on, or of the end of one.
+  id @0 :Text;
+  run @1 :UInt32;
+  message @2 :Text;
+}
+
+struct ContainerRenamed @0xf2b7a6d1c0e4a046 {
+  id @0 :Text;
+  oldName @1 :Text;
+  name @2 :Text;
+}
+
+struct ContainerUpdateRequested @0xf2b7a6d1c0e4a047 {
+  # Intent, of a running container; ContainerUpdated or ContainerUpdateFailed is its outcome.
+  id @0 :Text;
+  resources @1 :Resources;  # all of them, as they shall be
+  restart @2 :RestartPolicy;
+}
+
+struct ContainerUpdated @0xf2b7a6d1c0e4a048 {
+  id @0 :Text;
+  resources @1 :Resources;
+  restart @2 :RestartPolicy;
+}
+
+struct ContainerUpdateFailed @0xf2b7a6d1c0e4a049 {
+  id @0 :Text;
+  message @1 :Text;
+}
+
+struct HostObserved @0xf2b7a6d1c0e4a04a {
+  # What noded found when it started, if it is not what it was.
+  bootId @0 :Text;          # of the kernel
+  cpus @1 :UInt32;          # that are online
+}
+
 # ---------------------------------------------------------------- calls
 
 interface Container @0xf2b7a6d1c0e4a020 {
@@ -290,11 +398,12 @@ interface Container @0xf2b7a6d1c0e4a020 {
   logFile @8 (container :Text) -> (running :Bool, tty :Bool);
   # Gives the folder of the log (Node.callWithStream), format in plugins/container/shim/LOG.md.
 
-  enum Until { started @0; exited @1; removed @2; }
+  # The last three: what was asked for last has its outcome.
+  enum Until { started @0; exited @1; removed @2; paused @3; unpaused @4; updated @5; }
 
   struct WaitResult {
     exitCode @0 :UInt32;
-    error @1 :Text;         # of a start that failed, or why the wait can not end
+    error @1 :Text;         # of what failed, or why the wait can not end
     startFailed @2 :Bool;
   }
 }
@@ -306,6 +415,7 @@ enum Phase {
   running @3;
   exited @4;
   removing @5;
+  restarting @6;            # between two runs
 }
 
 struct ContainerState {
@@ -329,6 +439,9 @@ struct ContainerState {
   work @17 :Text;
   createdSeq @18 :UInt64;
   pidStartTime @19 :UInt64; # see ContainerStarted
+  paused @20 :Bool;
+  restartCount @21 :UInt32; # by policy, since somebody started it
+  nextStartNs @22 :Int64;   # of a restarting one
 }
 
 struct Process {
@@ -349,6 +462,7 @@ struct ContainerSnapshot {
   # All that the plugin folded.
   containers @0 :List(ContainerRecord);   # by id
   images @1 :List(ImageRecord);           # by id
+  host @2 :HostObserved;
 }
 
 struct ContainerRecord {
@@ -366,6 +480,25 @@ struct ContainerRecord {
   removalCommand @11 :Data;
   execs @12 :List(ExecRecord);
   killRequested @13 :Bool;    # SIGKILL, of this run
+  freeze @14 :Freeze;         # asked for, without outcome
+  freezeSeq @15 :UInt64;      # of its event
+  freezeCommand @16 :Data;
+  restartAfterExit @17 :Bool; # asked for during this run
+  stoppedByUser @18 :Bool;
+  restartDelayMs @19 :UInt32; # of the newest restart by policy
+  restartSeq @20 :UInt64;     # of the newest ContainerRestartScheduled
+  restartCommand @21 :Data;
+  restartedByPolicy @22 :Bool;  # this run
+  update @23 :UpdateRecord;   # asked for, without outcome
+}
+
+enum Freeze { none @0; pause @1; unpause @2; }
+
+struct UpdateRecord {
+  resources @0 :Resources;
+  restart @1 :RestartPolicy;
+  seq @2 :UInt64;
+  command @3 :Data;
 }
 
 struct ExecRecord {

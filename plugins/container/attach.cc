@@ -38,6 +38,10 @@ void Effects::attach(uint64_t token, const std::string& reference, uint32_t flag
     const Phase phase = found ? (*found)->phase : Phase::REQUESTED;
     if (found && (*found)->spec.stdin_once && (flags & attach_stdin) != 0)
         flags |= attach_stdin_once;
+    if (found && (*found)->freezes())
+        return host_.refuse(token, NODED_REJECT_CONFLICT,
+                            "Container " + reference +
+                                " is paused, unpause the container before attach.");
     if (phase == Phase::EXITED || phase == Phase::REMOVING)
         return host_.refuse(token, NODED_REJECT_CONFLICT,
                             "You cannot attach to a stopped container, start it first");

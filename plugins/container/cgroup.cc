@@ -245,6 +245,32 @@ bool Cgroups::kill(std::string_view id) const {
     return !pids.empty();
 }
 
+/// v2 where it is there, beside v1 too: what is frozen in v2 can still be killed.
+Status Cgroups::freeze(std::string_view id, bool frozen) const {
+    for (const Hierarchy& hierarchy : hierarchies_) {
+        if (!hierarchy.name.empty()) continue;
+        const auto written =
+            sys_->write_file(folder(hierarchy, id) + "/cgroup.freeze", frozen ? "1" : "0");
+        if (written || written.error().code != ENOENT) return written;
+    }
+    for (const Hierarchy& hierarchy : hierarchies_)
+        if (has_controller(hierarchy, "freezer"))
+            return sys_->write_file(folder(hierarchy, id) + "/freezer.state",
+                                    frozen ? "FROZEN" : "THAWED");
+    return fail("this host has no freezer in a cgroup hierarchy that noded may use");
+}
+
+bool Cgroups::frozen(std::string_view id) const {
+    for (const Hierarchy& hierarchy : hierarchies_) {
+        if (!hierarchy.name.empty() && !has_controller(hierarchy, "freezer")) continue;
+        const auto v2 = sys_->read_file(folder(hierarchy, id) + "/cgroup.events");
+        if (v2 && v2->find("frozen 1") != std::string::npos) return true;
+        const auto v1 = sys_->read_file(folder(hierarchy, id) + "/freezer.state");
+        if (v1 && v1->starts_with("FRO")) return true;
+    }
+    return false;
+}
+
 bool Cgroups::oom_killed(std::string_view id) const {
     for (const Hierarchy& hierarchy : hierarchies_) {
         for (const char* file : {"/memory.oom_control", "/memory.events"}) {

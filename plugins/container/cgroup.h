@@ -61,6 +61,11 @@ public:
     void make_spare() const;
     /// Removes them; an error if processes are still in one.
     Status remove(std::string_view id) const;
+    /// Stops or lets go on all that is in there; it takes a moment, see frozen.
+    Status freeze(std::string_view id, bool frozen) const;
+    bool frozen(std::string_view id) const;
+    /// Other limits for one that runs: what differs is written.
+    Status update(std::string_view id, const Resources& now, const Resources& wanted) const;
     /// SIGKILL to all that is in there. True if there was something.
     bool kill(std::string_view id) const;
     std::vector<uint32_t> processes(std::string_view id) const;

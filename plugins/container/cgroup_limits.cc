@@ -45,9 +45,12 @@ Status Cgroups::set(std::string_view id, const std::string& controller, const st
 
 /// v1 wants memory before memory and swap; v2 counts swap alone.
 Status Cgroups::limit_memory(std::string_view id, const Resources& asked) const {
-    if (asked.memory_bytes > 0)
-        TRY_STATUS(set(id, "memory", "memory.limit_in_bytes", "memory.max",
-                       std::to_string(asked.memory_bytes)));
+    const auto set_memory = [&] {
+        return set(id, "memory", "memory.limit_in_bytes", "memory.max",
+                   std::to_string(asked.memory_bytes));
+    };
+    Status memory;
+    if (asked.memory_bytes > 0) memory = set_memory();
     const int64_t both =
         asked.memory_swap_bytes != 0 ? asked.memory_swap_bytes : 2 * asked.memory_bytes;
     if (both != 0) {
@@ -58,6 +61,8 @@ Status Cgroups::limit_memory(std::string_view id, const Resources& asked) const 
         TRY_STATUS(set(id, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max",
                        v1 ? std::to_string(both) : swap, asked.memory_swap_bytes == 0));
     }
+    // More than memory and swap had together before: now there is room for it.
+    if (!memory) TRY_STATUS(set_memory());
     if (asked.memory_reservation_bytes > 0)
         TRY_STATUS(set(id, "memory", "memory.soft_limit_in_bytes", "memory.low",
                        std::to_string(asked.memory_reservation_bytes)));
@@ -120,11 +125,39 @@ Status Cgroups::limit(std::string_view id, const Resources& asked) const {
     TRY_STATUS(limit_memory(id, asked));
     TRY_STATUS(limit_cpu(id, asked));
     TRY_STATUS(limit_io(id, asked));
-    if (asked.pids_limit > 0)
-        TRY_STATUS(set(id, "pids", "pids.max", "pids.max", std::to_string(asked.pids_limit)));
+    if (asked.pids_limit != 0)
+        TRY_STATUS(set(id, "pids", "pids.max", "pids.max",
+                       asked.pids_limit > 0 ? std::to_string(asked.pids_limit) : "max",
+                       asked.pids_limit < 0));
     if (!asked.wants_cpuset()) return {};
     TRY_STATUS(limit_cpuset(id, "CPUs", "cpuset.cpus", asked.cpuset_cpus));
     return limit_cpuset(id, "memory nodes", "cpuset.mems", asked.cpuset_mems);
+}
+
+/// Memory and swap go together, and so do quota and period.
+Status Cgroups::update(std::string_view id, const Resources& now, const Resources& wanted) const {
+    const bool v1_cpuset = std::ranges::any_of(
+        hierarchies_, [](const Hierarchy& at) { return at.name == "cpuset"; });
+    if (v1_cpuset && wanted.wants_cpuset() && !now.wants_cpuset())
+        return fail("it was started without a CPU set and cannot be given one while it runs: stop "
+                    "it first");
+    Resources changed = wanted;
+    if (now.memory_bytes == wanted.memory_bytes &&
+        now.memory_swap_bytes == wanted.memory_swap_bytes)
+        changed.memory_bytes = changed.memory_swap_bytes = 0;
+    if (now.nano_cpus == wanted.nano_cpus && now.cpu_quota_us == wanted.cpu_quota_us &&
+        now.cpu_period_us == wanted.cpu_period_us)
+        changed.nano_cpus = changed.cpu_quota_us = changed.cpu_period_us = 0;
+    if (now.memory_reservation_bytes == wanted.memory_reservation_bytes)
+        changed.memory_reservation_bytes = 0;
+    if (now.cpu_shares == wanted.cpu_shares) changed.cpu_shares = 0;
+    if (now.pids_limit == wanted.pids_limit) changed.pids_limit = 0;
+    if (now.blkio_weight == wanted.blkio_weight) changed.blkio_weight = 0;
+    if (now.cpuset_cpus == wanted.cpuset_cpus && now.cpuset_mems == wanted.cpuset_mems)
+        changed.cpuset_cpus = changed.cpuset_mems = {};
+    changed.rates.clear();
+    changed.oom_kill_disable = false;
+    return limit(id, changed);
 }
 
 /// A v1 group has no CPUs and no memory until both are written: what was not asked for is all.

@@ -17,6 +17,8 @@ using sdk::Message;
 using sdk::Reading;
 using sdk::text;
 
+constexpr int kSigKill = 9;
+
 CommandId id_of(const noded_command& command) {
     CommandId id;
     memcpy(id.bytes.data(), command.id, id.bytes.size());
@@ -83,6 +85,15 @@ Result<std::string> choose_name(const State& state, const CommandId& id, const s
             "that name."});
 }
 
+/// Docker's sentence; a node that did not count its CPUs lets the kernel decide.
+Status check_cpus(const State& state, const Resources& asked) {
+    const int64_t cpus = state.host.cpus;
+    if (cpus == 0 || asked.nano_cpus <= cpus * 1'000'000'000) return {};
+    const std::string count = std::to_string(cpus);
+    return fail("Range of CPUs is from 0.01 to " + count + ".00, as there are only " + count +
+                " CPUs available");
+}
+
 /// Emits ContainerRequested and returns true, or rejects.
 bool request_container(const State& state, const noded_command& command, Decision& decision,
                        schema::ContainerSpec::Reader asked) {
@@ -100,6 +111,8 @@ bool request_container(const State& state, const noded_command& command, Decisio
     if (!name) return reject(decision, name.error()), false;
     const auto spec = resolve(asked, *image, id);
     if (!spec) return reject(decision, spec.error()), false;
+    if (const auto fits = check_cpus(state, spec->options.resources); !fits)
+        return reject(decision, fits.error()), false;
     if (state.by_id.size() >= limits::containers_max) {
         decision.reject(NODED_REJECT_LIMIT, "this node has " +
                                                 std::to_string(limits::containers_max) +
@@ -127,19 +140,28 @@ void run_container(const State& state, const noded_command& command, Decision& d
 
 // ---------------------------------------------------------------- start, stop, kill, remove
 
+/// One that is not live, or a rejection.
+void start_again(const Container& container, Decision& decision) {
+    if (container.phase == Phase::REMOVING)
+        return decision.reject(
+            NODED_REJECT_CONFLICT,
+            "container " + container.name + " is marked for removal and cannot be started");
+    if (!container.rootfs.error.empty())
+        return decision.reject(NODED_REJECT_CONFLICT,
+                               "container " + container.name +
+                                   " has no root file system: " + container.rootfs.error);
+    emit_start(container.id, container.run + 1, decision);
+}
+
 void start_container(const State& state, const noded_command& command, Decision& decision) {
     Reading<schema::StartContainer> in(command.payload);
     const Container* container = find(state, decision, in->getContainer());
-    if (container == nullptr || container->live()) return;
-    if (container->phase == Phase::REMOVING)
-        return decision.reject(
-            NODED_REJECT_CONFLICT,
-            "container " + container->name + " is marked for removal and cannot be started");
-    if (!container->rootfs.error.empty())
+    if (container == nullptr) return;
+    if (container->freezes())
         return decision.reject(NODED_REJECT_CONFLICT,
-                               "container " + container->name +
-                                   " has no root file system: " + container->rootfs.error);
-    emit_start(container->id, container->run + 1, decision);
+                               "cannot start a paused container, try unpause instead");
+    if (container->live()) return;
+    start_again(*container, decision);
 }
 
 /// What the command says, else what the container says, else ten seconds.
@@ -149,26 +171,60 @@ int32_t stop_timeout(int32_t asked, const Container& container) {
     return limits::stop_timeout_seconds_default;
 }
 
+/// What a stop and a restart say alike.
+template <typename Command>
+Result<StopRequest> stop_request(const Container& container, Command in) {
+    const std::string asked = to_string(in.getSignal());
+    StopRequest stop;
+    stop.signal = uint32_t(asked.empty() ? container.spec.stop_signal : TRY(parse_signal(asked)));
+    const int32_t timeout = in.getTimeoutSeconds();
+    if (timeout < -1 || timeout > limits::stop_timeout_seconds_max)
+        return fail("the stop timeout must be between -1 and " +
+                    std::to_string(limits::stop_timeout_seconds_max) + " seconds");
+    stop.timeout_seconds = stop_timeout(timeout, container);
+    return stop;
+}
+
+/// Processes that are frozen take no signal: what shall end a container ends its pause first.
+void emit_unpause(const Container& container, Decision& decision) {
+    if (!container.freezes()) return;
+    Message<schema::ContainerUnpauseRequested> event;
+    event->setId(text(container.id));
+    event->setRun(container.run);
+    decision.emit(event);
+}
+
+void emit_stop(const Container& container, const StopRequest& stop, bool restart,
+               Decision& decision) {
+    Message<schema::ContainerStopRequested> event;
+    event->setId(text(container.id));
+    event->setRun(container.run);
+    event->setSignal(stop.signal);
+    event->setTimeoutSeconds(stop.timeout_seconds);
+    event->setRestart(restart);
+    decision.emit(event);
+    emit_unpause(container, decision);
+}
+
+/// Of one that waits for its next run, the waiting ends.
 void stop_container(const State& state, const noded_command& command, Decision& decision) {
     Reading<schema::StopContainer> in(command.payload);
     const Container* container = find(state, decision, in->getContainer());
     if (container == nullptr) return;
-    const std::string asked = to_string(in->getSignal());
-    const auto signal =
-        asked.empty() ? Result<int>(container->spec.stop_signal) : parse_signal(asked);
-    if (!signal) return reject(decision, signal.error());
-    const int32_t timeout = in->getTimeoutSeconds();
-    if (timeout < -1 || timeout > limits::stop_timeout_seconds_max)
-        return decision.reject(NODED_REJECT_INVALID,
-                               "the stop timeout must be between -1 and " +
-                                   std::to_string(limits::stop_timeout_seconds_max) + " seconds");
-    if (!container->live()) return;
-    Message<schema::ContainerStopRequested> event;
-    event->setId(text(container->id));
-    event->setRun(container->run);
-    event->setSignal(uint32_t(*signal));
-    event->setTimeoutSeconds(stop_timeout(timeout, *container));
-    decision.emit(event);
+    const auto stop = stop_request(*container, *in);
+    if (!stop) return reject(decision, stop.error());
+    if (!container->live() && container->phase != Phase::RESTARTING) return;
+    emit_stop(*container, *stop, false, decision);
+}
+
+void restart_container(const State& state, const noded_command& command, Decision& decision) {
+    Reading<schema::RestartContainer> in(command.payload);
+    const Container* container = find(state, decision, in->getContainer());
+    if (container == nullptr) return;
+    const auto stop = stop_request(*container, *in);
+    if (!stop) return reject(decision, stop.error());
+    if (!container->live()) return start_again(*container, decision);
+    emit_stop(*container, *stop, true, decision);
 }
 
 void emit_kill(const Container& container, int signal, bool remove, Decision& decision) {
@@ -185,12 +241,16 @@ void kill_container(const State& state, const noded_command& command, Decision& 
     const Container* container = find(state, decision, in->getContainer());
     if (container == nullptr) return;
     const std::string asked = to_string(in->getSignal());
-    const auto signal = asked.empty() ? Result<int>(9) : parse_signal(asked);
+    const auto signal = asked.empty() ? Result<int>(kSigKill) : parse_signal(asked);
     if (!signal) return reject(decision, signal.error());
+    const bool ends = *signal == kSigKill || *signal == container->spec.stop_signal;
+    if (container->phase == Phase::RESTARTING && ends)
+        return emit_stop(*container, {uint32_t(*signal), 0, 0}, false, decision);
     if (container->phase != Phase::RUNNING)
         return decision.reject(NODED_REJECT_CONFLICT,
                                "Container " + to_string(in->getContainer()) + " is not running");
     emit_kill(*container, *signal, false, decision);
+    if (ends) emit_unpause(*container, decision);
 }
 
 void remove_container(const State& state, const noded_command& command, Decision& decision) {
@@ -200,13 +260,118 @@ void remove_container(const State& state, const noded_command& command, Decision
     if (container->phase == Phase::REMOVING)
         return decision.reject(NODED_REJECT_CONFLICT, "removal of container " + container->name +
                                                           " is already in progress");
-    if (!container->live()) return emit_removal(container->id, decision);
+    const bool waits = container->phase == Phase::RESTARTING;
+    if (!container->live() && !waits) return emit_removal(container->id, decision);
+    const bool paused = container->freezes();
     if (!in->getForce())
         return decision.reject(
             NODED_REJECT_CONFLICT,
-            "You cannot remove a running container " + container->id +
-                ". Stop the container before attempting removal or force remove");
-    emit_kill(*container, 9, true, decision);
+            std::string("You cannot remove a ") +
+                (waits    ? "restarting"
+                 : paused ? "paused"
+                          : "running") +
+                " container " + container->id + (paused ? ". Unpause and then stop" : ". Stop") +
+                " the container before attempting removal or force remove");
+    if (waits) return emit_removal(container->id, decision);
+    emit_kill(*container, kSigKill, true, decision);
+    emit_unpause(*container, decision);
+}
+
+// ---------------------------------------------------------------- pause, rename, update
+
+/// Why a container can not be paused, executed in and so on; docker's sentences.
+Status check_running(const Container& container) {
+    if (container.phase == Phase::RESTARTING)
+        return fail("Container " + container.id +
+                    " is restarting, wait until the container is running");
+    if (container.phase != Phase::RUNNING)
+        return fail("Container " + container.id + " is not running");
+    return {};
+}
+
+void pause_container(const State& state, const noded_command& command, Decision& decision) {
+    Reading<schema::PauseContainer> in(command.payload);
+    const Container* container = find(state, decision, in->getContainer());
+    if (container == nullptr) return;
+    if (const auto fits = check_running(*container); !fits)
+        return reject(decision, fits.error(), NODED_REJECT_CONFLICT);
+    if (container->freezes())
+        return decision.reject(NODED_REJECT_CONFLICT,
+                               "Container " + container->id + " is already paused");
+    Message<schema::ContainerPauseRequested> event;
+    event->setId(text(container->id));
+    event->setRun(container->run);
+    decision.emit(event);
+}
+
+void unpause_container(const State& state, const noded_command& command, Decision& decision) {
+    Reading<schema::UnpauseContainer> in(command.payload);
+    const Container* container = find(state, decision, in->getContainer());
+    if (container == nullptr) return;
+    if (!container->freezes())
+        return decision.reject(NODED_REJECT_CONFLICT,
+                               "Container " + container->id + " is not paused");
+    emit_unpause(*container, decision);
+}
+
+void rename_container(const State& state, const noded_command& command, Decision& decision) {
+    Reading<schema::RenameContainer> in(command.payload);
+    const Container* container = find(state, decision, in->getContainer());
+    if (container == nullptr) return;
+    const std::string asked = to_string(in->getName());
+    if (asked.empty())
+        return decision.reject(NODED_REJECT_INVALID, "Neither old nor new names may be empty");
+    if (asked == container->name || asked == "/" + container->name)
+        return decision.reject(NODED_REJECT_INVALID,
+                               "Renaming a container with the same name as its current name");
+    const auto name = choose_name(state, id_of(command), asked);
+    if (!name) return reject(decision, name.error());
+    if (container->phase == Phase::REMOVING)
+        return decision.reject(NODED_REJECT_CONFLICT, "container " + container->name +
+                                                          " is being removed");
+    Message<schema::ContainerRenamed> event;
+    event->setId(text(container->id));
+    event->setOldName(text(container->name));
+    event->setName(text(*name));
+    decision.emit(event);
+}
+
+template <typename Event>
+void emit_update(const Container& container, const Resources& resources,
+                 const RestartPolicy& restart, Decision& decision) {
+    Message<Event> event;
+    event->setId(text(container.id));
+    resources.write(event->initResources());
+    restart.write(event->initRestart());
+    decision.emit(event);
+}
+
+/// The limits of a container that does not run have nothing but the log to go into.
+void update_container(const State& state, const noded_command& command, Decision& decision) {
+    Reading<schema::UpdateContainer> in(command.payload);
+    const Container* container = find(state, decision, in->getContainer());
+    if (container == nullptr) return;
+    const auto busy = [&](const char* why) {
+        decision.reject(NODED_REJECT_CONFLICT, "Cannot update container " + container->id + why);
+    };
+    if (container->phase == Phase::REMOVING)
+        return busy(": Container is marked for removal and cannot be \"update\".");
+    if (container->phase == Phase::STARTING) return busy(": it is being started");
+    if (container->update.cause.seq != 0) return busy(": another update is under way");
+    const RestartPolicy restart =
+        in->hasRestart() ? RestartPolicy::read(in->getRestart()) : container->spec.restart;
+    const auto merged =
+        container->spec.options.resources.updated(Resources::read(in->getResources()));
+    if (!merged) return reject(decision, merged.error());
+    for (const Status& fits : {merged->check(), check_cpus(state, *merged), restart.check()})
+        if (!fits) return reject(decision, fits.error());
+    if (container->spec.auto_remove && restart.kind != schema::RestartKind::NO)
+        return busy(": Restart policy cannot be updated because AutoRemove is enabled for the "
+                    "container");
+    if (container->phase == Phase::RUNNING)
+        return emit_update<schema::ContainerUpdateRequested>(*container, *merged, restart,
+                                                             decision);
+    emit_update<schema::ContainerUpdated>(*container, *merged, restart, decision);
 }
 
 // ---------------------------------------------------------------- exec
@@ -255,9 +420,15 @@ void exec_container(const State& state, const noded_command& command, Decision& 
     if (const std::string dir = to_string(in->getWorkingDir()); !dir.empty())
         if (const auto valid = check_working_dir(dir); !valid)
             return reject(decision, valid.error());
+    if (container->phase == Phase::RESTARTING)
+        return reject(decision, check_running(*container).error(), NODED_REJECT_CONFLICT);
     if (container->phase != Phase::RUNNING)
         return decision.reject(NODED_REJECT_CONFLICT,
                                "container " + container->name + " is not running");
+    if (container->freezes())
+        return decision.reject(NODED_REJECT_CONFLICT,
+                               "Container " + to_string(in->getContainer()) +
+                                   " is paused, unpause the container before exec");
     if (container->execs_running() >= limits::execs_running_max)
         return decision.reject(NODED_REJECT_LIMIT, "container " + container->name + " executes " +
                                                        std::to_string(limits::execs_running_max) +
@@ -277,9 +448,24 @@ const Container* fitting(const State& state, Reader in, Phase phase) {
     return fits ? container : nullptr;
 }
 
-void remove_if_wanted(const Container& container, Decision& decision) {
-    if (container.spec.auto_remove || container.remove_after_exit)
-        emit_removal(container.id, decision);
+void emit_restart(const Container& container, int64_t now_ns, uint32_t delay_ms, uint32_t count,
+                  Decision& decision) {
+    Message<schema::ContainerRestartScheduled> event;
+    event->setId(text(container.id));
+    event->setRun(container.run);
+    event->setDueNs(now_ns + int64_t(delay_ms) * 1'000'000);
+    event->setDelayMs(delay_ms);
+    event->setCount(count);
+    decision.emit(event);
+}
+
+/// What comes after a run: the end of the container, another run, or nothing.
+void after_run(const Container& container, const RunEnd& end, int64_t now_ns, Decision& decision) {
+    if (container.remove_after_exit) return emit_removal(container.id, decision);
+    if (container.restart_after_exit) return emit_restart(container, now_ns, 0, 0, decision);
+    if (container.spec.auto_remove) return emit_removal(container.id, decision);
+    if (const auto delay_ms = restart_delay_ms(container.spec.restart, end))
+        emit_restart(container, now_ns, *delay_ms, container.restart_count + 1, decision);
 }
 
 void container_started(const State& state, const noded_command& proposal, Decision& decision) {
@@ -292,7 +478,15 @@ void container_start_failed(const State& state, const noded_command& proposal, D
     const Container* container = fitting(state, *in, Phase::STARTING);
     if (container == nullptr) return;
     decision.emit_proposed(proposal);
-    remove_if_wanted(*container, decision);
+    if (container->spec.auto_remove || container->remove_after_exit)
+        return emit_removal(container->id, decision);
+    // The first start tells its failure to who asked for it; a later one is tried again.
+    const RunEnd end{in->getExitCode(), 0, container->restart_count, container->restart_delay_ms,
+                     container->stopped_by_user};
+    const auto delay_ms = restart_delay_ms(container->spec.restart, end);
+    if (container->restarted_by_policy && delay_ms)
+        emit_restart(*container, proposal.time_ns, *delay_ms, container->restart_count + 1,
+                     decision);
 }
 
 /// The end of a container is the end of what was executed in it.
@@ -309,7 +503,50 @@ void container_exited(const State& state, const noded_command& proposal, Decisio
         decision.emit(event);
     }
     decision.emit_proposed(proposal);
-    remove_if_wanted(*container, decision);
+    const RunEnd end{in->getExitCode(), in->getExitedNs() - container->started_ns,
+                     container->restart_count,
+                     container->restarted_by_policy ? container->restart_delay_ms : 0,
+                     container->stopped_by_user};
+    after_run(*container, end, proposal.time_ns, decision);
+}
+
+/// Its time has come.
+void start_requested(const State& state, const noded_command& proposal, Decision& decision) {
+    Reading<schema::ContainerStartRequested> in(proposal.payload);
+    const Container* container = state.get(to_string(in->getId()));
+    if (container != nullptr && container->phase == Phase::RESTARTING &&
+        in->getRun() == container->run + 1)
+        decision.emit_proposed(proposal);
+}
+
+/// Only a new boot of the machine proposes it: what is always to run was stopped before.
+void restart_scheduled(const State& state, const noded_command& proposal, Decision& decision) {
+    Reading<schema::ContainerRestartScheduled> in(proposal.payload);
+    const Container* container = fitting(state, *in, Phase::EXITED);
+    if (container != nullptr && container->spec.restart.kind == schema::RestartKind::ALWAYS)
+        decision.emit_proposed(proposal);
+}
+
+template <typename Event>
+void freeze_ended(const State& state, const noded_command& proposal, schema::Freeze asked,
+                  Decision& decision) {
+    Reading<Event> in(proposal.payload);
+    const Container* container = fitting(state, *in, Phase::RUNNING);
+    if (container != nullptr && container->freeze == asked) decision.emit_proposed(proposal);
+}
+
+void pause_failed(const State& state, const noded_command& proposal, Decision& decision) {
+    Reading<schema::ContainerPauseFailed> in(proposal.payload);
+    const Container* container = fitting(state, *in, Phase::RUNNING);
+    if (container != nullptr && container->freeze != schema::Freeze::NONE)
+        decision.emit_proposed(proposal);
+}
+
+template <typename Event>
+void update_ended(const State& state, const noded_command& proposal, Decision& decision) {
+    Reading<Event> in(proposal.payload);
+    const Container* container = state.get(to_string(in->getId()));
+    if (container != nullptr && container->update.cause.seq != 0) decision.emit_proposed(proposal);
 }
 
 void container_removed(const State& state, const noded_command& proposal, Decision& decision) {
@@ -339,6 +576,22 @@ void decide_proposal(const State& state, const noded_command& proposal, Decision
             return exec_ended<schema::ExecExited>(state, proposal, decision);
         case ProposalType::exec_failed:
             return exec_ended<schema::ExecFailed>(state, proposal, decision);
+        case ProposalType::container_paused:
+            return freeze_ended<schema::ContainerPaused>(state, proposal, schema::Freeze::PAUSE,
+                                                         decision);
+        case ProposalType::container_unpaused:
+            return freeze_ended<schema::ContainerUnpaused>(state, proposal,
+                                                           schema::Freeze::UNPAUSE, decision);
+        case ProposalType::container_pause_failed: return pause_failed(state, proposal, decision);
+        case ProposalType::container_updated:
+            return update_ended<schema::ContainerUpdated>(state, proposal, decision);
+        case ProposalType::container_update_failed:
+            return update_ended<schema::ContainerUpdateFailed>(state, proposal, decision);
+        case ProposalType::container_start_requested:
+            return start_requested(state, proposal, decision);
+        case ProposalType::container_restart_scheduled:
+            return restart_scheduled(state, proposal, decision);
+        case ProposalType::host_observed: return decision.emit_proposed(proposal);
     }
     CHECK_MSG(false, "an event was proposed that is no outcome");
 }
@@ -352,6 +605,11 @@ void decide_request(const State& state, const noded_command& command, Decision& 
         case CommandType::kill_container: return kill_container(state, command, decision);
         case CommandType::remove_container: return remove_container(state, command, decision);
         case CommandType::exec_container: return exec_container(state, command, decision);
+        case CommandType::pause_container: return pause_container(state, command, decision);
+        case CommandType::unpause_container: return unpause_container(state, command, decision);
+        case CommandType::rename_container: return rename_container(state, command, decision);
+        case CommandType::restart_container: return restart_container(state, command, decision);
+        case CommandType::update_container: return update_container(state, command, decision);
     }
     CHECK_MSG(false, "a command came that the descriptor does not name");
 }

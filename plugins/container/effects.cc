@@ -74,7 +74,8 @@ void Effects::drop_live(const std::string& id) {
     Live* live = find_live(id);
     if (live == nullptr) return;
     for (uint64_t* timer :
-         {&live->start_timer, &live->stop_timer, &live->park_timer, &live->adopt_timer})
+         {&live->start_timer, &live->stop_timer, &live->park_timer, &live->adopt_timer,
+          &live->restart_timer, &live->freeze_timer})
         cancel(*timer);
     for (const Waiter& waiter : live->waiters) call_homes_.erase(waiter.token);
     if (live->link) live->link->stop();

@@ -5,9 +5,9 @@
 // by react, or by reconcile after replay, never from the state, which may be ahead of the disk.
 // Outcomes are proposed; decide drops those that no longer fit, so proposing twice is harmless.
 //
-// The functions stand in one file per effect: launch.cc, attach.cc, exec.cc, stop.cc, cleanup.cc,
-// wait.cc, top.cc, reconcile.cc; react.cc and rpc.cc dispatch to them. Everything runs on the
-// reactor.
+// The functions stand in one file per effect: launch.cc, attach.cc, exec.cc, stop.cc, freeze.cc,
+// update.cc, again.cc, cleanup.cc, wait.cc, top.cc, reconcile.cc; react.cc and rpc.cc dispatch to
+// them. Everything runs on the reactor.
 #pragma once
 
 #include <deque>
@@ -63,6 +63,10 @@ struct Live {
     StopRequest stop;          ///< of this run
     bool kill_wanted = false;  ///< SIGKILL, of this run
     Ended end;                 ///< of the newest run
+    bool restart_wanted = false;  ///< a restart follows this run
+    sdk::Cause restart;           ///< of the wait for the next run
+    schema::Freeze freeze = schema::Freeze::NONE;  ///< asked for, without outcome
+    sdk::Cause freeze_cause;
 
     std::unique_ptr<ShimLink> link;
     uint32_t launched = 0;     ///< the run that the link's shim serves
@@ -80,6 +84,8 @@ struct Live {
     uint64_t stop_timer = 0;
     uint64_t park_timer = 0;
     uint64_t adopt_timer = 0;
+    uint64_t restart_timer = 0;
+    uint64_t freeze_timer = 0;
 
     std::vector<Stream> streams;  ///< to be attached when it starts
     std::vector<Waiter> waiters;
@@ -188,6 +194,25 @@ private:
     // stop.cc
     void send_signal(Live& live, uint32_t signal);
     void apply_stop(Live& live);
+
+    // freeze.cc
+    void freeze_requested(const std::string& id, schema::Freeze asked, const sdk::Cause& cause);
+    void apply_freeze(Live& live);
+    void look_at_freeze(Live& live, int64_t again_ns, int64_t deadline_ns);
+    void propose_freeze(Live& live);
+    void propose_pause_failed(Live& live, const std::string& message);
+    void freeze_ended(const std::string& id, Until until, const std::string& failure);
+
+    // update.cc
+    void update_requested(const noded_event& event);
+    void apply_update(const Live& live, const Update& update);
+    void update_ended(const std::string& id, const std::string& failure);
+
+    // again.cc
+    void restart_scheduled(const noded_event& event);
+    void wait_for_restart(Live& live, int64_t due_ns, uint32_t delay_ms, const sdk::Cause& cause);
+    HostFacts look_at_host() const;
+    void observe_host();
 
     // cleanup.cc
     void advance(Live& live);

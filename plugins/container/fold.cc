@@ -37,6 +37,11 @@ void container_start_requested(State& state, const noded_event& event) {
     Container* container = state.get(to_string(in->getId()));
     CHECK(container != nullptr && !container->live());
     CHECK(in->getRun() == container->run + 1);
+    container->restarted_by_policy =
+        container->phase == Phase::RESTARTING && container->restart_count > 0;
+    if (!container->restarted_by_policy) container->restart_count = 0;
+    container->stopped_by_user = false;
+    container->restart_after_exit = false;
     container->phase = Phase::STARTING;
     container->run = in->getRun();
     container->error.clear();
@@ -45,6 +50,12 @@ void container_start_requested(State& state, const noded_event& event) {
     container->stop = {};
     container->kill_requested = false;
     container->start = sdk::Cause::of(event);
+}
+
+void install(Container& container, const Update& update) {
+    container.spec.options.resources = update.resources;
+    container.spec.restart = update.restart;
+    container.update = {};
 }
 
 void container_started(State& state, const noded_event& event) {
@@ -75,6 +86,10 @@ void container_exited(State& state, const noded_event& event) {
     Container* container = state.get(to_string(in->getId()));
     CHECK(container != nullptr && container->phase == Phase::RUNNING);
     container->phase = Phase::EXITED;
+    container->paused = false;
+    container->freeze = schema::Freeze::NONE;
+    // What was asked for is for the runs to come.
+    if (container->update.cause.seq != 0) install(*container, container->update);
     container->exit_code = in->getExitCode();
     container->oom_killed = in->getOomKilled();
     container->finished_ns = in->getExitedNs();
@@ -88,6 +103,9 @@ void container_stop_requested(State& state, const noded_event& event) {
     Container* container = state.get(to_string(in->getId()));
     CHECK(container != nullptr);
     container->stop = {in->getSignal(), in->getTimeoutSeconds(), event.time_ns};
+    container->restart_after_exit = in->getRestart();
+    container->stopped_by_user = !in->getRestart();
+    if (container->phase == Phase::RESTARTING) container->phase = Phase::EXITED;
 }
 
 void container_kill_requested(State& state, const noded_event& event) {
@@ -96,7 +114,81 @@ void container_kill_requested(State& state, const noded_event& event) {
     CHECK(container != nullptr);
     if (in->getRun() != container->run) return;
     if (in->getSignal() == kSigKill) container->kill_requested = true;
+    if (in->getSignal() == kSigKill || int(in->getSignal()) == container->spec.stop_signal)
+        container->stopped_by_user = true;
     if (in->getRemove()) container->remove_after_exit = true;
+}
+
+void container_restart_scheduled(State& state, const noded_event& event) {
+    Reading<schema::ContainerRestartScheduled> in(event.payload);
+    Container* container = state.get(to_string(in->getId()));
+    CHECK(container != nullptr && !container->live());
+    container->phase = Phase::RESTARTING;
+    container->restart_count = in->getCount();
+    container->restart_delay_ms = in->getDelayMs();
+    container->next_start_ns = in->getDueNs();
+    container->restart = sdk::Cause::of(event);
+}
+
+template <typename Event>
+void freeze_requested(State& state, const noded_event& event, schema::Freeze asked) {
+    Reading<Event> in(event.payload);
+    Container* container = state.get(to_string(in->getId()));
+    CHECK(container != nullptr && container->phase == Phase::RUNNING);
+    container->freeze = asked;
+    container->freeze_cause = sdk::Cause::of(event);
+}
+
+template <typename Event>
+void freeze_ended(State& state, const noded_event& event, bool paused) {
+    Reading<Event> in(event.payload);
+    Container* container = state.get(to_string(in->getId()));
+    CHECK(container != nullptr && container->phase == Phase::RUNNING);
+    container->paused = paused;
+    container->freeze = schema::Freeze::NONE;
+}
+
+void container_pause_failed(State& state, const noded_event& event) {
+    Reading<schema::ContainerPauseFailed> in(event.payload);
+    Container* container = state.get(to_string(in->getId()));
+    CHECK(container != nullptr);
+    container->freeze = schema::Freeze::NONE;
+}
+
+void container_renamed(State& state, const noded_event& event) {
+    Reading<schema::ContainerRenamed> in(event.payload);
+    Container* container = state.get(to_string(in->getId()));
+    CHECK(container != nullptr && state.by_name.erase(container->name) == 1);
+    container->name = to_string(in->getName());
+    CHECK(state.by_name.emplace(container->name, container->id).second);
+}
+
+void container_update_requested(State& state, const noded_event& event) {
+    Reading<schema::ContainerUpdateRequested> in(event.payload);
+    Container* container = state.get(to_string(in->getId()));
+    CHECK(container != nullptr);
+    container->update = {Resources::read(in->getResources()),
+                         RestartPolicy::read(in->getRestart()), sdk::Cause::of(event)};
+}
+
+void container_updated(State& state, const noded_event& event) {
+    Reading<schema::ContainerUpdated> in(event.payload);
+    Container* container = state.get(to_string(in->getId()));
+    CHECK(container != nullptr);
+    install(*container, {Resources::read(in->getResources()),
+                         RestartPolicy::read(in->getRestart()), {}});
+}
+
+void container_update_failed(State& state, const noded_event& event) {
+    Reading<schema::ContainerUpdateFailed> in(event.payload);
+    Container* container = state.get(to_string(in->getId()));
+    CHECK(container != nullptr);
+    container->update = {};
+}
+
+void host_observed(State& state, const noded_event& event) {
+    Reading<schema::HostObserved> in(event.payload);
+    state.host = {to_string(in->getBootId()), in->getCpus()};
 }
 
 void container_removal_requested(State& state, const noded_event& event) {
@@ -226,6 +318,25 @@ void fold(State& state, const noded_event& event) {
         case EventType::exec_requested: return exec_requested(state, event);
         case EventType::exec_exited: return exec_exited(state, event);
         case EventType::exec_failed: return exec_failed(state, event);
+        case EventType::container_restart_scheduled:
+            return container_restart_scheduled(state, event);
+        case EventType::container_pause_requested:
+            return freeze_requested<schema::ContainerPauseRequested>(state, event,
+                                                                     schema::Freeze::PAUSE);
+        case EventType::container_paused:
+            return freeze_ended<schema::ContainerPaused>(state, event, true);
+        case EventType::container_unpause_requested:
+            return freeze_requested<schema::ContainerUnpauseRequested>(state, event,
+                                                                       schema::Freeze::UNPAUSE);
+        case EventType::container_unpaused:
+            return freeze_ended<schema::ContainerUnpaused>(state, event, false);
+        case EventType::container_pause_failed: return container_pause_failed(state, event);
+        case EventType::container_renamed: return container_renamed(state, event);
+        case EventType::container_update_requested:
+            return container_update_requested(state, event);
+        case EventType::container_updated: return container_updated(state, event);
+        case EventType::container_update_failed: return container_update_failed(state, event);
+        case EventType::host_observed: return host_observed(state, event);
         case EventType::image_added: return image_added(state, event);
         case EventType::image_tagged: return image_tagged(state, event);
         case EventType::image_untagged: return image_untagged(state, event);

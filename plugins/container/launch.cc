@@ -136,6 +136,10 @@ Status Effects::launch_now(Live& live, const Container& container) {
     for (const Mount& mount : container.spec.options.mounts)
         if (mount.make_source && !sys_->exists(mount.source))
             TRY_STATUS(sys_->make_folders(mount.source));
+    // Overlayfs refuses a volatile upper folder that was used before, since a crash of the machine
+    // may have torn it; a container that is restarted with --rm has not seen one.
+    if (container.spec.auto_remove && live.start_wanted > 1)
+        TRY_STATUS(sys_->remove_tree(container.rootfs.work + "/work/incompat"));
     // From here on reconcile takes it that a shim may have been told to start.
     TRY(sys_->make_folder(run_folder(live, live.start_wanted)));
     const Buffer spec = TRY(launch_encode(TRY(launch_spec(live, container))));

@@ -33,6 +33,12 @@ constexpr int64_t log_file_bytes_default = 10'000'000;
 constexpr int64_t log_file_bytes_max = int64_t{1} << 40;
 constexpr int32_t log_files_default = 5;
 constexpr int32_t log_files_max = 128;  ///< as many as a shim keeps count of
+/// before the first restart by policy, then twice as long each time
+constexpr uint32_t restart_delay_ms_first = 100;
+constexpr uint32_t restart_delay_ms_longest = 60'000;
+constexpr uint32_t restart_delay_ms_max = 24 * 3600 * 1000;  ///< that may be asked for
+/// a run that lasts so long begins the waiting anew
+constexpr int64_t restart_reset_ns = 10'000'000'000;
 
 // All of them.
 constexpr size_t containers_max = 4096;
@@ -54,6 +60,8 @@ constexpr int64_t start_deadline_ns = 60'000'000'000;
 /// a shim that says nothing for so long is taken for dead
 constexpr int64_t reconcile_deadline_ns = 5'000'000'000;
 constexpr int32_t stop_timeout_seconds_default = 10;
+/// processes that do not freeze in that time are let go on
+constexpr int64_t freeze_deadline_ns = 10'000'000'000;
 
 // The host takes events of at most 1 MiB, and at most 64 of them from one decision.
 static_assert(

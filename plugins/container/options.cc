@@ -285,6 +285,37 @@ Status Resources::check() const {
     return check_rates(*this);
 }
 
+/// What memory and swap are together when only the memory was named stays as it was.
+Result<Resources> Resources::updated(const Resources& more) const {
+    Resources out = *this;
+    const auto put = [](auto& to, const auto& from) {
+        if (from != std::remove_reference_t<decltype(from)>{}) to = from;
+    };
+    if (more.nano_cpus > 0 && (cpu_quota_us != 0 || cpu_period_us != 0))
+        return fail("Conflicting options: NanoCPUs cannot be updated as CPU Period or Quota has "
+                    "already been set");
+    if ((more.cpu_quota_us != 0 || more.cpu_period_us != 0) && nano_cpus > 0)
+        return fail("Conflicting options: CPU Period or Quota cannot be updated as NanoCPUs has "
+                    "already been set");
+    if (memory_bytes > 0 && out.memory_swap_bytes == 0) out.memory_swap_bytes = 2 * memory_bytes;
+    put(out.memory_bytes, more.memory_bytes);
+    put(out.memory_swap_bytes, more.memory_swap_bytes);
+    if (out.memory_swap_bytes > 0 && more.memory_swap_bytes == 0 &&
+        out.memory_bytes > out.memory_swap_bytes)
+        return fail("Memory limit should be smaller than already set memoryswap limit, update the "
+                    "memoryswap at the same time");
+    put(out.memory_reservation_bytes, more.memory_reservation_bytes);
+    put(out.nano_cpus, more.nano_cpus);
+    put(out.cpu_shares, more.cpu_shares);
+    put(out.cpu_quota_us, more.cpu_quota_us);
+    put(out.cpu_period_us, more.cpu_period_us);
+    put(out.cpuset_cpus, more.cpuset_cpus);
+    put(out.cpuset_mems, more.cpuset_mems);
+    put(out.pids_limit, more.pids_limit);
+    put(out.blkio_weight, more.blkio_weight);
+    return out;
+}
+
 // ---------------------------------------------------------------- all of them
 
 Options Options::read(schema::HostOptions::Reader in) {

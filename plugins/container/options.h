@@ -46,6 +46,8 @@ struct Resources {
     void write(schema::Resources::Builder out) const;
     /// A sentence in docker's words.
     Status check() const;
+    /// With what is not 0 or empty in `more`; an error names what contradicts.
+    Result<Resources> updated(const Resources& more) const;
     bool operator==(const Resources&) const = default;
 };
 

@@ -20,6 +20,11 @@ constexpr noded_type kCommands[] = {
     type_of<schema::KillContainer>("KillContainer"),
     type_of<schema::RemoveContainer>("RemoveContainer"),
     type_of<schema::ExecContainer>("ExecContainer"),
+    type_of<schema::PauseContainer>("PauseContainer"),
+    type_of<schema::UnpauseContainer>("UnpauseContainer"),
+    type_of<schema::RenameContainer>("RenameContainer"),
+    type_of<schema::RestartContainer>("RestartContainer"),
+    type_of<schema::UpdateContainer>("UpdateContainer"),
 };
 
 constexpr noded_type kEvents[] = {
@@ -35,6 +40,17 @@ constexpr noded_type kEvents[] = {
     type_of<schema::ExecRequested>("ExecRequested"),
     type_of<schema::ExecExited>("ExecExited"),
     type_of<schema::ExecFailed>("ExecFailed"),
+    type_of<schema::ContainerRestartScheduled>("ContainerRestartScheduled"),
+    type_of<schema::ContainerPauseRequested>("ContainerPauseRequested"),
+    type_of<schema::ContainerPaused>("ContainerPaused"),
+    type_of<schema::ContainerUnpauseRequested>("ContainerUnpauseRequested"),
+    type_of<schema::ContainerUnpaused>("ContainerUnpaused"),
+    type_of<schema::ContainerPauseFailed>("ContainerPauseFailed"),
+    type_of<schema::ContainerRenamed>("ContainerRenamed"),
+    type_of<schema::ContainerUpdateRequested>("ContainerUpdateRequested"),
+    type_of<schema::ContainerUpdated>("ContainerUpdated"),
+    type_of<schema::ContainerUpdateFailed>("ContainerUpdateFailed"),
+    type_of<schema::HostObserved>("HostObserved"),
 };
 
 constexpr noded_type kFolds[] = {
@@ -50,6 +66,17 @@ constexpr noded_type kFolds[] = {
     type_of<schema::ExecRequested>("ExecRequested"),
     type_of<schema::ExecExited>("ExecExited"),
     type_of<schema::ExecFailed>("ExecFailed"),
+    type_of<schema::ContainerRestartScheduled>("ContainerRestartScheduled"),
+    type_of<schema::ContainerPauseRequested>("ContainerPauseRequested"),
+    type_of<schema::ContainerPaused>("ContainerPaused"),
+    type_of<schema::ContainerUnpauseRequested>("ContainerUnpauseRequested"),
+    type_of<schema::ContainerUnpaused>("ContainerUnpaused"),
+    type_of<schema::ContainerPauseFailed>("ContainerPauseFailed"),
+    type_of<schema::ContainerRenamed>("ContainerRenamed"),
+    type_of<schema::ContainerUpdateRequested>("ContainerUpdateRequested"),
+    type_of<schema::ContainerUpdated>("ContainerUpdated"),
+    type_of<schema::ContainerUpdateFailed>("ContainerUpdateFailed"),
+    type_of<schema::HostObserved>("HostObserved"),
     type_of<schema::ImageAdded>("ImageAdded"),
     type_of<schema::ImageTagged>("ImageTagged"),
     type_of<schema::ImageUntagged>("ImageUntagged"),

@@ -11,6 +11,22 @@ namespace noded::container {
 
 using sdk::Reading;
 
+using schema::Freeze;
+
+namespace {
+
+template <typename Event>
+std::string id_in(const noded_event& event) {
+    return to_string(Reading<Event>(event.payload)->getId());
+}
+
+template <typename Event>
+std::string message_in(const noded_event& event) {
+    return to_string(Reading<Event>(event.payload)->getMessage());
+}
+
+}  // namespace
+
 void Effects::container_requested(const noded_event& event) {
     Reading<schema::ContainerRequested> in(event.payload);
     Live& live = live_of(to_string(in->getId()));
@@ -27,7 +43,9 @@ void Effects::start_requested(const noded_event& event) {
     live.start = sdk::Cause::of(event);
     live.stop = {};
     live.kill_wanted = false;
+    live.restart_wanted = false;
     live.end = {};
+    cancel(live.restart_timer);
     live.start_timer = after(limits::start_deadline_ns, [this, id = live.id] {
         Live* late = find_live(id);
         if (late == nullptr || late->start_wanted == 0) return;
@@ -91,11 +109,16 @@ void Effects::exited(const noded_event& event) {
     Reading<schema::ContainerExited> in(event.payload);
     Live& live = live_of(to_string(in->getId()));
     cancel(live.stop_timer);
+    cancel(live.freeze_timer);
+    live.freeze = schema::Freeze::NONE;
     live.running = false;
     live.over = true;
     live.end = {in->getExitCode(), {}, false};
     live.streams.clear();  // nobody will serve them
-    answer_waiters(live, {Until::STARTED, Until::EXITED}, live.end);
+    answer_waiters(live, {Until::EXITED, Until::UNPAUSED, Until::UPDATED}, live.end);
+    answer_waiters(live, {Until::PAUSED}, {125, "Container " + live.id + " is not running", true});
+    // Who asked for a restart waits for the run that follows.
+    if (!live.restart_wanted) answer_waiters(live, {Until::STARTED}, live.end);
     advance(live);
 }
 
@@ -104,7 +127,12 @@ void Effects::stop_requested(const noded_event& event) {
     Live* live = find_live(to_string(in->getId()));
     if (live == nullptr || live->run != in->getRun()) return;
     live->stop = {in->getSignal(), in->getTimeoutSeconds(), event.time_ns};
-    if (live->running) apply_stop(*live);
+    live->restart_wanted = in->getRestart();
+    if (live->running) return apply_stop(*live);
+    if (live->start_wanted != 0) return;
+    // It waited for its next run.
+    cancel(live->restart_timer);
+    answer_waiters(*live, {Until::STARTED, Until::EXITED}, live->end);
 }
 
 /// A container that is removed by force before it was launched need not be started first.
@@ -122,6 +150,7 @@ void Effects::removal_requested(const noded_event& event) {
     Reading<schema::ContainerRemovalRequested> in(event.payload);
     Live& live = live_of(to_string(in->getId()));
     live.removing = true;
+    cancel(live.restart_timer);
     live.removal = sdk::Cause::of(event);
     live.streams.clear();
     Ended never = live.end;
@@ -176,9 +205,33 @@ void Effects::react(const noded_event& event) {
         case EventType::exec_requested: return exec_requested(event);
         case EventType::exec_exited: return exec_exited(event);
         case EventType::exec_failed: return exec_failed(event);
+        case EventType::container_restart_scheduled: return restart_scheduled(event);
+        case EventType::container_update_requested: return update_requested(event);
+        case EventType::container_pause_requested:
+            return freeze_requested(id_in<schema::ContainerPauseRequested>(event), Freeze::PAUSE,
+                                    sdk::Cause::of(event));
+        case EventType::container_unpause_requested:
+            return freeze_requested(id_in<schema::ContainerUnpauseRequested>(event),
+                                    Freeze::UNPAUSE, sdk::Cause::of(event));
+        case EventType::container_paused:
+            return freeze_ended(id_in<schema::ContainerPaused>(event), Until::PAUSED, {});
+        case EventType::container_unpaused:
+            return freeze_ended(id_in<schema::ContainerUnpaused>(event), Until::UNPAUSED, {});
+        case EventType::container_pause_failed:
+            freeze_ended(id_in<schema::ContainerPauseFailed>(event), Until::PAUSED,
+                         message_in<schema::ContainerPauseFailed>(event));
+            return freeze_ended(id_in<schema::ContainerPauseFailed>(event), Until::UNPAUSED,
+                                message_in<schema::ContainerPauseFailed>(event));
+        case EventType::container_updated:
+            return update_ended(id_in<schema::ContainerUpdated>(event), {});
+        case EventType::container_update_failed:
+            return update_ended(id_in<schema::ContainerUpdateFailed>(event),
+                                message_in<schema::ContainerUpdateFailed>(event));
         case EventType::rootfs_prepared: return rootfs_prepared(event);
         case EventType::rootfs_prepare_failed: return rootfs_prepare_failed(event);
         case EventType::rootfs_removed: return;
+        case EventType::container_renamed:
+        case EventType::host_observed: return;
         case EventType::image_added:
         case EventType::image_tagged:
         case EventType::image_untagged:

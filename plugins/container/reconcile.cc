@@ -36,6 +36,9 @@ Live& Effects::live_from(const Container& container) {
     live.removal = container.removal;
     live.stop = container.stop;
     live.kill_wanted = container.kill_requested;
+    live.restart_wanted = container.live() && container.restart_after_exit;
+    live.freeze = container.freeze;
+    live.freeze_cause = container.freeze_cause;
     live.end = {container.exit_code, container.error, !container.error.empty()};
     return live;
 }
@@ -60,7 +63,11 @@ void Effects::reconcile() {
         Live& live = live_from(container);
         live.traces = sys_->exists(runtime_folder(live)) || std::ranges::binary_search(grouped, id);
         reconcile_container(live, container);
+        if (container.phase == Phase::RESTARTING)
+            wait_for_restart(live, container.next_start_ns, container.restart_delay_ms,
+                             container.restart);
     }
+    observe_host();
     remove_strays();
     empty_trash();
     refill_later();
@@ -159,6 +166,8 @@ void Effects::adopt_running(Live& live, const StartedReply& started,
     if (live.stop.signal != 0) apply_stop(live);
     const Container* container = state_.get(live.id);
     CHECK(container != nullptr);
+    if (live.freeze != schema::Freeze::NONE) apply_freeze(live);
+    if (container->update.cause.seq != 0) apply_update(live, container->update);
     reconcile_execs(*container, execs);
 }
 

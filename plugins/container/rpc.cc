@@ -73,7 +73,7 @@ void Effects::log_file(uint64_t token, const std::string& reference) {
         folder = sys_->open_read(path);
     if (!folder) return host_.refuse(token, NODED_REJECT_CONFLICT, folder.error().message);
     Message<schema::Container::LogFileResults> results;
-    results->setRunning(container->live());
+    results->setRunning(container->live() || container->phase == Phase::RESTARTING);
     results->setTty(container->spec.tty);
     host_.respond(token, results, folder->release());
 }

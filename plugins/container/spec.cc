@@ -42,6 +42,7 @@ Spec Spec::read(schema::ResolvedSpec::Reader in) {
     spec.entrypoint = to_strings(in.getEntrypoint());
     spec.command = to_strings(in.getCommand());
     spec.options = Options::read(in.getOptions());
+    spec.restart = RestartPolicy::read(in.getRestart());
     return spec;
 }
 
@@ -68,6 +69,7 @@ void Spec::write(schema::ResolvedSpec::Builder out) const {
     write_strings(command, [&](unsigned n) { return out.initCommand(n); });
     // Most containers have none: their events stay as short as they were.
     if (options != Options()) options.write(out.initOptions());
+    if (restart != RestartPolicy()) restart.write(out.initRestart());
 }
 
 void Spec::write_labels(schema::ResolvedSpec::Builder out) const {
@@ -206,6 +208,9 @@ Status check(const Spec& spec) {
     TRY_STATUS(check_text(spec.hostname, limits::hostname_bytes_max, "the hostname"));
     TRY_STATUS(check_working_dir(spec.working_dir));
     TRY_STATUS(spec.options.check());
+    TRY_STATUS(spec.restart.check());
+    if (spec.auto_remove && spec.restart.kind != schema::RestartKind::NO)
+        return fail("can't create 'AutoRemove' container with restart policy");
     if (spec.network != "none" && spec.network != "host")
         return fail("network " + spec.network +
                     " not found: this node knows \"none\" and \"host\"");
@@ -241,6 +246,7 @@ Result<Spec> resolve(schema::ContainerSpec::Reader asked, const Image& image, st
     spec.tty_columns = asked.getTtyColumns();
     spec.stop_timeout_seconds = asked.getStopTimeoutSeconds();
     spec.options = Options::read(asked.getOptions());
+    spec.restart = RestartPolicy::read(asked.getRestart());
     if (spec.options.uts_mode == "host" && asked.getHostname().size() > 0)
         return fail("conflicting options: hostname and the UTS mode");
     std::string signal = to_string(asked.getStopSignal());

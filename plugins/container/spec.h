@@ -13,6 +13,7 @@
 #include "agent/base/result.h"
 #include "plugins/container/image_view.h"
 #include "plugins/container/options.h"
+#include "plugins/container/restart.h"
 #include "schemas/container.capnp.h"
 
 namespace noded::container {
@@ -39,6 +40,7 @@ struct Spec {
     std::vector<std::string> entrypoint;
     std::vector<std::string> command;
     Options options;
+    RestartPolicy restart;
 
     static Spec read(schema::ResolvedSpec::Reader reader);
     void write(schema::ResolvedSpec::Builder builder) const;

@@ -80,6 +80,9 @@ void write_container(const Container& from, schema::ContainerState::Builder out)
     out.setUpper(text(from.rootfs.upper));
     out.setWork(text(from.rootfs.work));
     out.setCreatedSeq(from.created_seq);
+    out.setPaused(from.paused);
+    out.setRestartCount(from.restart_count);
+    if (from.phase == Phase::RESTARTING) out.setNextStartNs(from.next_start_ns);
 }
 
 size_t summary_bytes(const Container& container) {
@@ -101,6 +104,7 @@ void write_summary(const Container& from, schema::ContainerState::Builder out) {
     out.setFinishedNs(from.finished_ns);
     out.setExitCode(from.exit_code);
     out.setCreatedSeq(from.created_seq);
+    out.setPaused(from.paused);
 }
 
 namespace {
@@ -112,6 +116,13 @@ sdk::Cause read_cause(uint64_t seq, capnp::Data::Reader id) {
     cause.seq = seq;
     if (id.size() == sizeof cause.command_id) memcpy(cause.command_id, id.begin(), id.size());
     return cause;
+}
+
+void save_update(const Update& from, schema::UpdateRecord::Builder out) {
+    from.resources.write(out.initResources());
+    from.restart.write(out.initRestart());
+    out.setSeq(from.cause.seq);
+    out.setCommand(data(from.cause.command_id));
 }
 
 void save_container(const Container& from, schema::ContainerRecord::Builder out) {
@@ -127,6 +138,16 @@ void save_container(const Container& from, schema::ContainerRecord::Builder out)
     out.setStopRequestedNs(from.stop.requested_ns);
     out.setRemovalSeq(from.removal.seq);
     out.setRemovalCommand(data(from.removal.command_id));
+    out.setFreeze(from.freeze);
+    out.setFreezeSeq(from.freeze_cause.seq);
+    out.setFreezeCommand(data(from.freeze_cause.command_id));
+    out.setRestartAfterExit(from.restart_after_exit);
+    out.setStoppedByUser(from.stopped_by_user);
+    out.setRestartedByPolicy(from.restarted_by_policy);
+    out.setRestartDelayMs(from.restart_delay_ms);
+    out.setRestartSeq(from.restart.seq);
+    out.setRestartCommand(data(from.restart.command_id));
+    if (from.update.cause.seq != 0) save_update(from.update, out.initUpdate());
     auto execs = out.initExecs(unsigned(from.execs.size()));
     for (unsigned i = 0; i < from.execs.size(); ++i) {
         const Exec& exec = from.execs[i];
@@ -157,6 +178,9 @@ void load_present(schema::ContainerState::Reader in, Container& out) {
     out.rootfs.upper = to_string(in.getUpper());
     out.rootfs.work = to_string(in.getWork());
     out.created_seq = in.getCreatedSeq();
+    out.paused = in.getPaused();
+    out.restart_count = in.getRestartCount();
+    out.next_start_ns = in.getNextStartNs();
 }
 
 Container load_container(schema::ContainerRecord::Reader in) {
@@ -169,6 +193,16 @@ Container load_container(schema::ContainerRecord::Reader in) {
     out.start = read_cause(in.getStartSeq(), in.getStartCommand());
     out.removal = read_cause(in.getRemovalSeq(), in.getRemovalCommand());
     out.stop = {in.getStopSignal(), in.getStopTimeoutSeconds(), in.getStopRequestedNs()};
+    out.freeze = in.getFreeze();
+    out.freeze_cause = read_cause(in.getFreezeSeq(), in.getFreezeCommand());
+    out.restart_after_exit = in.getRestartAfterExit();
+    out.stopped_by_user = in.getStoppedByUser();
+    out.restarted_by_policy = in.getRestartedByPolicy();
+    out.restart_delay_ms = in.getRestartDelayMs();
+    out.restart = read_cause(in.getRestartSeq(), in.getRestartCommand());
+    out.update = {Resources::read(in.getUpdate().getResources()),
+                  RestartPolicy::read(in.getUpdate().getRestart()),
+                  read_cause(in.getUpdate().getSeq(), in.getUpdate().getCommand())};
     for (auto exec : in.getExecs())
         out.execs.push_back({to_string(exec.getExecId()), exec.getSeq(), exec.getDone(),
                              exec.getExitCode(), to_string(exec.getError())});
@@ -181,6 +215,8 @@ void State::save(schema::ContainerSnapshot::Builder out) const {
     auto containers = out.initContainers(unsigned(by_id.size()));
     unsigned i = 0;
     for (const auto& [id, container] : by_id) save_container(container, containers[i++]);
+    out.initHost().setBootId(text(host.boot_id));
+    out.getHost().setCpus(host.cpus);
     auto list = out.initImages(unsigned(images.by_id().size()));
     i = 0;
     for (const auto& [id, image] : images.by_id()) {
@@ -197,6 +233,7 @@ void State::load(schema::ContainerSnapshot::Reader in) {
     by_name.clear();
     container_by_exec.clear();
     images.clear();
+    host = {to_string(in.getHost().getBootId()), in.getHost().getCpus()};
     for (auto record : in.getContainers()) {
         Container container = load_container(record);
         by_name.emplace(container.name, container.id);

@@ -48,6 +48,20 @@ struct StopRequest {
     int64_t requested_ns = 0;
 };
 
+/// New limits of a running container that were asked for and have no outcome yet.
+struct Update {
+    Resources resources;
+    RestartPolicy restart;
+    sdk::Cause cause;  ///< seq 0: none
+};
+
+/// What noded found of the host when it started last.
+struct HostFacts {
+    std::string boot_id;
+    uint32_t cpus = 0;  ///< online; 0: not known
+    bool operator==(const HostFacts&) const = default;
+};
+
 struct Container {
     std::string id;
     std::string name;
@@ -70,9 +84,23 @@ struct Container {
     StopRequest stop;
     bool kill_requested = false;     ///< SIGKILL, during this run
     bool remove_after_exit = false;  ///< by force
+    bool restart_after_exit = false;  ///< asked for during this run
+    bool stopped_by_user = false;     ///< since its newest start by somebody
+    bool restarted_by_policy = false;  ///< this run
+    uint32_t restart_count = 0;        ///< by policy, since somebody started it
+    uint32_t restart_delay_ms = 0;     ///< of the newest of them
+    int64_t next_start_ns = 0;         ///< in phase restarting
+    sdk::Cause restart;                ///< the ContainerRestartScheduled, in phase restarting
+    bool paused = false;
+    schema::Freeze freeze = schema::Freeze::NONE;  ///< asked for, without outcome
+    sdk::Cause freeze_cause;
+    Update update;
     std::vector<Exec> execs;         ///< oldest first
 
     bool live() const { return phase == Phase::STARTING || phase == Phase::RUNNING; }
+    bool freezes() const {
+        return freeze == schema::Freeze::PAUSE || (paused && freeze == schema::Freeze::NONE);
+    }
     const Exec* find_exec(std::string_view exec_id) const;
     Exec* find_exec(std::string_view exec_id);
     size_t execs_running() const;
@@ -83,6 +111,7 @@ struct State {
     std::map<std::string, std::string, std::less<>> by_name;
     std::unordered_map<std::string, std::string> container_by_exec;
     Images images;
+    HostFacts host;
 
     /// By id, name, or a prefix of an id that fits one container only. The error is docker's
     /// sentence; its code is a noded_rejection.

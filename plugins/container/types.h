@@ -18,6 +18,11 @@ enum class CommandType : uint64_t {
     kill_container = capnp::typeId<schema::KillContainer>(),
     remove_container = capnp::typeId<schema::RemoveContainer>(),
     exec_container = capnp::typeId<schema::ExecContainer>(),
+    pause_container = capnp::typeId<schema::PauseContainer>(),
+    unpause_container = capnp::typeId<schema::UnpauseContainer>(),
+    rename_container = capnp::typeId<schema::RenameContainer>(),
+    restart_container = capnp::typeId<schema::RestartContainer>(),
+    update_container = capnp::typeId<schema::UpdateContainer>(),
 };
 
 /// Events that are outcomes of effects: they come as proposals first.
@@ -28,6 +33,15 @@ enum class ProposalType : uint64_t {
     container_removed = capnp::typeId<schema::ContainerRemoved>(),
     exec_exited = capnp::typeId<schema::ExecExited>(),
     exec_failed = capnp::typeId<schema::ExecFailed>(),
+    container_paused = capnp::typeId<schema::ContainerPaused>(),
+    container_unpaused = capnp::typeId<schema::ContainerUnpaused>(),
+    container_pause_failed = capnp::typeId<schema::ContainerPauseFailed>(),
+    container_updated = capnp::typeId<schema::ContainerUpdated>(),
+    container_update_failed = capnp::typeId<schema::ContainerUpdateFailed>(),
+    // Not outcomes, but what follows when a time comes or the host was looked at.
+    container_start_requested = capnp::typeId<schema::ContainerStartRequested>(),
+    container_restart_scheduled = capnp::typeId<schema::ContainerRestartScheduled>(),
+    host_observed = capnp::typeId<schema::HostObserved>(),
 };
 
 enum class EventType : uint64_t {
@@ -43,6 +57,17 @@ enum class EventType : uint64_t {
     exec_requested = capnp::typeId<schema::ExecRequested>(),
     exec_exited = capnp::typeId<schema::ExecExited>(),
     exec_failed = capnp::typeId<schema::ExecFailed>(),
+    container_restart_scheduled = capnp::typeId<schema::ContainerRestartScheduled>(),
+    container_pause_requested = capnp::typeId<schema::ContainerPauseRequested>(),
+    container_paused = capnp::typeId<schema::ContainerPaused>(),
+    container_unpause_requested = capnp::typeId<schema::ContainerUnpauseRequested>(),
+    container_unpaused = capnp::typeId<schema::ContainerUnpaused>(),
+    container_pause_failed = capnp::typeId<schema::ContainerPauseFailed>(),
+    container_renamed = capnp::typeId<schema::ContainerRenamed>(),
+    container_update_requested = capnp::typeId<schema::ContainerUpdateRequested>(),
+    container_updated = capnp::typeId<schema::ContainerUpdated>(),
+    container_update_failed = capnp::typeId<schema::ContainerUpdateFailed>(),
+    host_observed = capnp::typeId<schema::HostObserved>(),
     // Storage's.
     image_added = capnp::typeId<schema::ImageAdded>(),
     image_tagged = capnp::typeId<schema::ImageTagged>(),

@@ -20,15 +20,24 @@ std::optional<Ended> known_end(const Container& container, Until until) {
     const Ended end{container.exit_code, container.error, failed};
     switch (until) {
         case Until::STARTED:
-            if (container.phase == Phase::RUNNING) return Ended{};
+            if (container.phase == Phase::RUNNING && !container.restart_after_exit)
+                return Ended{};
             break;
         case Until::EXITED: break;
-        case Until::REMOVED: return std::nullopt;
+        case Until::REMOVED:
+        case Until::UPDATED: return std::nullopt;
+        case Until::PAUSED:
+            if (container.paused) return Ended{};
+            break;
+        case Until::UNPAUSED:
+            if (!container.paused && container.freeze == schema::Freeze::NONE) return Ended{};
+            break;
     }
     switch (container.phase) {
         case Phase::REQUESTED:
         case Phase::STARTING:
-        case Phase::RUNNING: return std::nullopt;
+        case Phase::RUNNING:
+        case Phase::RESTARTING: return std::nullopt;
         case Phase::CREATED: return failed ? std::optional(end) : std::nullopt;
         case Phase::EXITED: return end;
         case Phase::REMOVING:

@@ -92,8 +92,11 @@ void History::judge(const log::Record& event) {
             intent("create/" + id_in<ContainerRequested>(event));
             return intent("rootfs/" + id_in<ContainerRequested>(event));
         case capnp::typeId<ContainerStartRequested>():
-            intent("start-command/" + event.command_id.hex());
-            outcome("start-command/" + event.command_id.hex());
+            // One that follows a run has that run's command at its root.
+            if (event.cause_seq == 0) {
+                intent("start-command/" + event.command_id.hex());
+                outcome("start-command/" + event.command_id.hex());
+            }
             return intent("start/" + run_in<ContainerStartRequested>(event));
         case capnp::typeId<ContainerStarted>():
             outcome("start/" + run_in<ContainerStarted>(event));
@@ -106,6 +109,15 @@ void History::judge(const log::Record& event) {
         case capnp::typeId<ContainerKillRequested>():
             intent("signal-command/" + event.command_id.hex());
             return outcome("signal-command/" + event.command_id.hex());
+        case capnp::typeId<ContainerPauseRequested>():
+            intents_["freeze/" + id_in<ContainerPauseRequested>(event)] = true;
+            return;
+        case capnp::typeId<ContainerUnpauseRequested>():
+            intents_["thaw/" + id_in<ContainerUnpauseRequested>(event)] = true;
+            return;
+        case capnp::typeId<ContainerUpdateRequested>():
+            intent("update/" + event.command_id.hex());
+            return outcome("update/" + event.command_id.hex());
         case capnp::typeId<ContainerRemovalRequested>():
             intent("remove/" + id_in<ContainerRemovalRequested>(event));
             return intent("remove-rootfs/" + id_in<ContainerRemovalRequested>(event));

@@ -111,6 +111,11 @@ Result<std::string> Kernel::read_file(const std::string& path) {
 }
 
 Status Kernel::write_file(const std::string& path, std::string_view text) {
+    if (path.ends_with("/cgroup.freeze")) {
+        const std::string id = last_part(parent_of(path));
+        check_effect((text == "1" ? "freeze/" : "thaw/") + id, "a freeze of " + id);
+        if (Shim* shim = by_container(path)) shim->frozen = text == "1";
+    }
     if (!path.ends_with("/cgroup.kill")) return FakeSys::write_file(path, text);
     if (Shim* shim = by_container(path)) end_container(*shim, 137);
     return {};
@@ -161,7 +166,8 @@ void Kernel::take(Shim& shim, FakeShim& end, ShimPacket packet) {
             memcpy(&request, packet.payload.data(), size);
             end.say_result(packet.header.tag, 0);
             // Half of the containers do not care for anything but SIGKILL.
-            const bool obeys = request.signal == 9 || shim.child % 2 == 0;
+            const bool obeys =
+                request.signal == 9 || (shim.child % 2 == 0 && !shim.frozen);
             if (shim.child != 0 && obeys) end_container(shim, int32_t(128 + request.signal));
             return;
         }
@@ -214,9 +220,14 @@ void Kernel::start(Shim& shim) {
     const int64_t life = kind < 0.6 ? world_.random.between(1'000, 20'000'000)
                                     : world_.random.between(20'000'000, 40'000'000'000);
     if (kind > 0.9) return;   // a service: it runs until it is stopped
-    world_.after(life, [this, number = shim.number] {
+    live_on(shim.number, life);
+}
+
+void Kernel::live_on(uint64_t number, int64_t for_ns) {
+    world_.after(for_ns, [this, number] {
         Shim* at = find(number);
         if (at == nullptr || at->child == 0) return;
+        if (at->frozen) return live_on(number, 1'000'000'000);
         if (happens(faults_.shim_killed)) return die(*at);
         end_container(*at, happens(faults_.oom_kill) ? 137 : int32_t(world_.random.below(3)));
     });
@@ -263,7 +274,14 @@ void Kernel::die(Shim& shim) {
     shim.ends.clear();
 }
 
+/// What tells noded that it is on a machine that was started anew.
+void Kernel::boot() {
+    files["/proc/sys/kernel/random/boot_id"] = "boot-" + std::to_string(++boots_) + "\n";
+    files["/sys/devices/system/cpu/online"] = "0-3\n";
+}
+
 void Kernel::power_failure() {
+    boot();
     for (const auto& shim : shims_) {
         shim->child = 0;
         die(*shim);

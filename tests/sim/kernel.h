@@ -31,7 +31,9 @@ struct KernelFaults {
 class Kernel final : public container::FakeSys {
 public:
     Kernel(World& world, History& history, const KernelFaults& faults)
-        : world_(world), history_(history), faults_(faults) {}
+        : world_(world), history_(history), faults_(faults) {
+        boot();
+    }
 
     storage::FakeDisk disk;
 
@@ -65,6 +67,7 @@ private:
         ShimState state = ShimState::waiting;
         uint32_t child = 0;         ///< pid of the container while it lives
         uint64_t child_started = 0;
+        bool frozen = false;        ///< its child does nothing and dies of SIGKILL alone
         int32_t code = 0;
         std::vector<ExecReply> execs;
         std::string run() const;
@@ -72,6 +75,8 @@ private:
     void take(Shim& shim, container::FakeShim& end, container::ShimPacket packet);
     void launch(Shim& shim, const container::ShimPacket& packet);
     void execute(Shim& shim, container::FakeShim& end, const container::ShimPacket& packet);
+    void boot();
+    void live_on(uint64_t shim, int64_t for_ns);
     void start(Shim& shim);
     void end_container(Shim& shim, int32_t code);
     void die(Shim& shim);
@@ -89,6 +94,7 @@ private:
     uint32_t last_pid_ = 5000;
     uint32_t connected_pid_ = 0;
     uint64_t numbers_ = 0;
+    uint32_t boots_ = 0;
 };
 
 /// Makes storage's Sys over the kernel's disk, with its effects checked.

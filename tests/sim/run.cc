@@ -35,7 +35,9 @@ Result<Workload> read_workload(const std::string& path) {
         {"spawn_failure", &out.node.kernel.spawn_failure}};
     const std::map<std::string, uint32_t*> verbs = {
         {"create", &out.create}, {"run", &out.run}, {"start", &out.start}, {"stop", &out.stop},
-        {"kill", &out.kill_verb}, {"remove", &out.remove}, {"exec", &out.exec}, {"tag", &out.tag}};
+        {"kill", &out.kill_verb}, {"remove", &out.remove}, {"exec", &out.exec}, {"tag", &out.tag},
+        {"pause", &out.pause}, {"unpause", &out.unpause}, {"restart", &out.restart},
+        {"update", &out.update}};
     for (const auto& [key, value] : json.items()) {
         if (key == "nodes") out.nodes = value;
         else if (key == "commands") out.commands = value;
@@ -192,7 +194,8 @@ private:
     void next_command(SimNode& node) {
         const uint32_t weights[] = {workload_.create, workload_.run, workload_.start,
                                     workload_.stop, workload_.kill_verb, workload_.remove,
-                                    workload_.exec, workload_.tag};
+                                    workload_.exec, workload_.tag, workload_.pause,
+                                    workload_.unpause, workload_.restart, workload_.update};
         uint64_t sum = 0;
         for (const uint32_t weight : weights) sum += weight;
         uint64_t drawn = world_.random.below(sum);
@@ -215,7 +218,17 @@ private:
                 return on_container<schema::ExecContainer>(node, [](auto to) {
                     to.initArgv(1).set(0, "true");
                 });
-            default: return tag(node);
+            case 7: return tag(node);
+            case 8: return on_container<schema::PauseContainer>(node, [](auto) {});
+            case 9: return on_container<schema::UnpauseContainer>(node, [](auto) {});
+            case 10:
+                return on_container<schema::RestartContainer>(node, [this](auto to) {
+                    to.setTimeoutSeconds(int32_t(world_.random.between(0, 5)));
+                });
+            default:
+                return on_container<schema::UpdateContainer>(node, [this](auto to) {
+                    to.initResources().setPidsLimit(int64_t(world_.random.below(3)));
+                });
         }
     }
 
@@ -226,6 +239,10 @@ private:
         spec.setImage("box:1");
         spec.initCommand(1).set(0, "sh");
         spec.setAutoRemove(world_.random.chance(0.3));
+        if (!spec.getAutoRemove() && world_.random.chance(0.4)) {
+            spec.initRestart().setKind(schema::RestartKind::ON_FAILURE);
+            spec.getRestart().setRetriesMax(3);
+        }
         const std::string padding(world_.random.below(4) * world_.random.below(8'000), 'x');
         auto label = spec.initLabels(1)[0];
         label.setKey("padding");

@@ -17,6 +17,7 @@ struct Workload {
     double duplicate = 0, lost = 0;   ///< messages between client and node
     double kill = 0, power = 0, power_within_change = 0, clock_jump = 0, disk_full = 0, bit_rot = 0;
     uint32_t create = 0, run = 0, start = 0, stop = 0, kill_verb = 0, remove = 0, exec = 0, tag = 0;
+    uint32_t pause = 0, unpause = 0, restart = 0, update = 0;
     NodeOptions node;
 };
 

@@ -67,13 +67,26 @@ Error start_failure(const schema::Container::WaitResult::Reader& result) {
     return {code, result.getError().cStr()};
 }
 
+Status wait_started(Session& session, const std::string& name, Submitted submitted) {
+    TRY_STATUS(session.wait_accepted(std::move(submitted)));
+    // Only now: before the start was decided the wait would be answered by the run before.
+    const auto waited = TRY(session.wait(send_wait(session, name, Until::STARTED)));
+    if (waited.getResult().getStartFailed())
+        return std::unexpected(start_failure(waited.getResult()));
+    print(name + "\n");
+    return {};
+}
+
 int Batch::finish(Invocation& call) {
     int status = 0;
     for (One& one : all) {
         auto done = call.session.wait_caused(std::move(*one.submitted));
         if (done && done->last != 0 && one.waited) {
-            if (auto result = call.session.wait(kj::mv(*one.waited)); !result)
+            const auto result = call.session.wait(kj::mv(*one.waited));
+            if (!result)
                 done = std::unexpected(result.error());
+            else if (one.may_fail && result->getResult().getStartFailed())
+                done = std::unexpected(Error{0, result->getResult().getError().cStr()});
         }
         if (done) {
             print(one.name + "\n");

@@ -44,14 +44,18 @@ Result<capnp::Response<schema::Container::InspectResults>> inspect_one(
 /// A start that failed, for the user; the code is 125 to 127.
 Error start_failure(const schema::Container::WaitResult::Reader& result);
 
+/// Waits for the run that a command asked for, and prints the name.
+Status wait_started(Session& session, const std::string& name, Submitted submitted);
+
 /// One command per argument, all sent before the first is waited for, and a wait for its outcome
-/// where there is one. Each name is printed when it is done; a failure is said and does not stop
-/// the others.
+/// where there is one, which may be that it failed. Each name is printed when it is done; a failure
+/// is said and does not stop the others.
 struct Batch {
     struct One {
         std::string name;
         std::optional<Submitted> submitted;
         std::optional<Waited> waited;
+        bool may_fail = false;  ///< the outcome tells whether it went well
     };
     std::vector<One> all;
 

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "tools/nodectl/restart_policy.h"
 #include "tools/nodectl/table.h"
 #include "tools/nodectl/units.h"
 
@@ -47,12 +48,13 @@ std::string signal_name(int signal) {
 
 }  // namespace
 
-const char* state_name(schema::Phase phase) {
-    switch (phase) {
+const char* state_name(const schema::ContainerState::Reader& state) {
+    switch (state.getPhase()) {
         case schema::Phase::REQUESTED:
         case schema::Phase::CREATED:
         case schema::Phase::STARTING: return "created";
-        case schema::Phase::RUNNING: return "running";
+        case schema::Phase::RUNNING: return state.getPaused() ? "paused" : "running";
+        case schema::Phase::RESTARTING: return "restarting";
         case schema::Phase::EXITED: return "exited";
         case schema::Phase::REMOVING: return "removing";
     }
@@ -67,7 +69,11 @@ std::string status_text(const schema::ContainerState::Reader& state, int64_t now
         case schema::Phase::REQUESTED:
         case schema::Phase::CREATED:
         case schema::Phase::STARTING: return "Created";
-        case schema::Phase::RUNNING: return "Up " + ago(state.getStartedNs());
+        case schema::Phase::RUNNING:
+            return "Up " + ago(state.getStartedNs()) + (state.getPaused() ? " (Paused)" : "");
+        case schema::Phase::RESTARTING:
+            return "Restarting (" + std::to_string(state.getExitCode()) + ") " +
+                   ago(state.getFinishedNs()) + " ago";
         case schema::Phase::EXITED:
             return "Exited (" + std::to_string(state.getExitCode()) + ") " +
                    ago(state.getFinishedNs()) + " ago";
@@ -110,7 +116,7 @@ Row container_row(const schema::ContainerState::Reader& state, bool truncate, in
         {"Ports", ""},
         {"RunningFor", human_duration((now_ns - state.getCreatedNs()) / kSecondNs) + " ago"},
         {"Size", "0B"},
-        {"State", state_name(state.getPhase())},
+        {"State", state_name(state)},
         {"Status", status_text(state, now_ns)},
     };
     row.methods["Label"] = std::move(labels);
@@ -121,11 +127,13 @@ namespace {
 
 Json state_json(const schema::ContainerState::Reader& state) {
     const bool running = state.getPhase() == schema::Phase::RUNNING;
-    return {
-        {"Status", state_name(state.getPhase())},
-        {"Running", running},
-        {"Paused", false},
-        {"Restarting", false},
+    // As in docker it counts as running between two runs.
+    const bool restarting = state.getPhase() == schema::Phase::RESTARTING;
+    Json out = {
+        {"Status", state_name(state)},
+        {"Running", running || restarting},
+        {"Paused", state.getPaused()},
+        {"Restarting", restarting},
         {"OOMKilled", state.getOomKilled()},
         {"Dead", false},
         {"Pid", running ? state.getPid() : 0},
@@ -134,6 +142,16 @@ Json state_json(const schema::ContainerState::Reader& state) {
         {"StartedAt", time_or_zero(state.getStartedNs())},
         {"FinishedAt", time_or_zero(running ? 0 : state.getFinishedNs())},
     };
+    if (restarting) out["NextStartAt"] = time_or_zero(state.getNextStartNs());
+    return out;
+}
+
+Json restart_json(const schema::RestartPolicy::Reader& policy) {
+    Json out = {{"Name", restart_name(policy.getKind())},
+                {"MaximumRetryCount", policy.getRetriesMax()}};
+    if (policy.getDelayMs() != 0) out["DelayMs"] = policy.getDelayMs();
+    if (policy.getDelayMaxMs() != 0) out["DelayMaxMs"] = policy.getDelayMaxMs();
+    return out;
 }
 
 Json config_json(const schema::ResolvedSpec::Reader& spec) {
@@ -248,7 +266,7 @@ Json host_config_json(const schema::ResolvedSpec::Reader& spec) {
     Json out = {
         {"NetworkMode", spec.getNetwork().cStr()},
         {"AutoRemove", spec.getAutoRemove()},
-        {"RestartPolicy", {{"Name", "no"}, {"MaximumRetryCount", 0}}},
+        {"RestartPolicy", restart_json(spec.getRestart())},
         {"Privileged", false},
         {"CapAdd", texts_or_null(options.getCapAdd())},
         {"CapDrop", texts_or_null(options.getCapDrop())},
@@ -297,7 +315,7 @@ Json container_json(const schema::ContainerState::Reader& state) {
         {"Image", spec.getImageId().cStr()},
         {"LogPath", state.getLogPath().cStr()},
         {"Name", std::string("/") + state.getName().cStr()},
-        {"RestartCount", 0},
+        {"RestartCount", state.getRestartCount()},
         {"Driver", "overlay2"},
         {"Platform", "linux"},
         {"ExecIDs", texts_or_null(state.getExecIds())},

@@ -10,8 +10,8 @@
 
 namespace noded::nodectl {
 
-/// "created", "running", "exited", "removing".
-const char* state_name(schema::Phase phase);
+/// "created", "running", "paused", "restarting", "exited", "removing".
+const char* state_name(const schema::ContainerState::Reader& state);
 
 /// "Up 3 minutes", "Exited (0) 2 seconds ago", "Created".
 std::string status_text(const schema::ContainerState::Reader& state, int64_t now_ns);

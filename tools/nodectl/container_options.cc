@@ -31,6 +31,13 @@ std::vector<Option> ContainerOptions::table(std::vector<Option> more) {
         {0, "network", &network, "string",
          "Network of the container: none or host (default \"none\")"},
         {0, "net", &network, "string", nullptr},
+        {0, "restart", &restart.policy, "string",
+         "Restart policy to apply when a container exits: no, on-failure[:max-retries], always, "
+         "unless-stopped (default \"no\")"},
+        {0, "restart-delay", &restart.delay, "duration",
+         "Wait before the first restart, then twice as long each time (default 100ms)"},
+        {0, "restart-delay-max", &restart.delay_max, "duration",
+         "Longest wait before a restart (default 1m0s)"},
         {0, "rm", &auto_remove, "", "Automatically remove the container when it exits"},
         {0, "stop-signal", &stop_signal, "string", "Signal to stop the container"},
         {0, "stop-timeout", &stop_timeout, "int", "Timeout (in seconds) to stop a container"},
@@ -126,6 +133,9 @@ Status ContainerOptions::fill(schema::ContainerSpec::Builder spec,
     spec.setUser(user);
     TRY_STATUS(fill_labels(spec));
     TRY_STATUS(host.fill(spec));
+    if (restart.any()) TRY_STATUS(restart.fill(spec.initRestart()));
+    if (auto_remove && spec.getRestart().getKind() != schema::RestartKind::NO)
+        return fail("Conflicting options: --restart and --rm");
     spec.setHostname(hostname);
     spec.setTty(tty);
     spec.setOpenStdin(interactive);

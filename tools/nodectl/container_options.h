@@ -8,6 +8,7 @@
 #include "schemas/container.capnp.h"
 #include "tools/nodectl/host_options.h"
 #include "tools/nodectl/options.h"
+#include "tools/nodectl/restart_policy.h"
 
 namespace noded::nodectl {
 
@@ -29,6 +30,7 @@ struct ContainerOptions {
     std::string cid_file;
     std::vector<std::string> label_files;
     HostOptions host;
+    RestartText restart;
 
     /// The table for parse(), with `more` behind it.
     std::vector<Option> table(std::vector<Option> more);

@@ -99,6 +99,17 @@ std::vector<Option> HostOptions::table() {
     };
 }
 
+std::vector<Option> HostOptions::update_table() {
+    constexpr std::string_view kNames[] = {
+        "blkio-weight", "cpu-period", "cpu-quota", "cpu-shares", "cpus", "cpuset-cpus",
+        "cpuset-mems", "memory", "memory-reservation", "memory-swap", "pids-limit"};
+    std::vector<Option> options = table();
+    std::erase_if(options, [&](const Option& at) {
+        return std::ranges::find(kNames, std::string_view(at.name)) == std::end(kNames);
+    });
+    return options;
+}
+
 Result<int64_t> parse_bytes(const std::string& text, int kilo) {
     double number = 0;
     const char* end = text.data() + text.size();

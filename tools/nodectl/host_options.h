@@ -47,12 +47,14 @@ struct HostOptions {
     std::vector<std::string> log_opts;
 
     std::vector<Option> table();
+    /// Those that a container can be given while it runs.
+    std::vector<Option> update_table();
+    bool any() const;
     /// Sets the spec's options only if one was given.
     Status fill(schema::ContainerSpec::Builder spec) const;
+    Status fill_resources(schema::Resources::Builder out) const;
 
 private:
-    bool any() const;
-    Status fill_resources(schema::Resources::Builder out) const;
     Status fill_rates(schema::Resources::Builder out) const;
     Status fill_rights(schema::HostOptions::Builder out) const;
     Status fill_devices(schema::HostOptions::Builder out) const;

@@ -79,7 +79,7 @@ bool matches(const State& state, const Filters& filters) {
         return name == wanted || fits(wanted, name) || fits(wanted, "/" + name);
     };
     const auto is_in = [&](const std::string& wanted) {
-        return wanted == state_name(state.getPhase());
+        return wanted == state_name(state);
     };
     const auto is_on = [&](const std::string& wanted) {
         return wanted == state.getSpec().getNetwork().cStr();
@@ -136,7 +136,9 @@ Result<std::vector<State>> select(std::vector<State> states, const PsOptions& op
     const bool all = options.all || last > 0 || filters.has("status") || filters.has("exited");
     std::vector<State> chosen;
     for (const State& state : states) {
-        if (!all && state.getPhase() != schema::Phase::RUNNING) continue;
+        const bool running = state.getPhase() == schema::Phase::RUNNING ||
+                             state.getPhase() == schema::Phase::RESTARTING;
+        if (!all && !running) continue;
         if (state.getCreatedSeq() >= before || state.getCreatedSeq() <= since) continue;
         if (!matches(state, filters)) continue;
         chosen.push_back(state);

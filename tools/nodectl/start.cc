@@ -14,16 +14,6 @@ Submitted send_start(Session& session, const std::string& container) {
     return session.submit(mint_command_id(), command);
 }
 
-Status start_one(Session& session, const std::string& name, Submitted submitted) {
-    TRY_STATUS(session.wait_accepted(std::move(submitted)));
-    // Only now: before the start was decided the wait would be answered by the run before.
-    const auto waited = TRY(session.wait(send_wait(session, name, Until::STARTED)));
-    if (waited.getResult().getStartFailed())
-        return std::unexpected(start_failure(waited.getResult()));
-    print(name + "\n");
-    return {};
-}
-
 int start_attached(Invocation& call, bool interactive, bool sig_proxy, RelayOptions relay) {
     const auto inspected = OR_FAIL(call, inspect_one(call.session, call.arguments[0]));
     const auto state = inspected.getState();
@@ -79,7 +69,8 @@ int start(Invocation& call) {
         submitted.push_back(send_start(call.session, name));
     int status = 0;
     for (size_t i = 0; i < submitted.size(); i++) {
-        const Status started = start_one(call.session, call.arguments[i], std::move(submitted[i]));
+        const Status started =
+            wait_started(call.session, call.arguments[i], std::move(submitted[i]));
         if (!started) status = call.failed(started.error());
     }
     return status;

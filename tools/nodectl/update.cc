@@ -1,0 +1,31 @@
+// nodectl update: other limits or another restart policy for containers. Returns when running ones
+// have them.
+#include "tools/nodectl/container_call.h"
+#include "tools/nodectl/host_options.h"
+#include "tools/nodectl/restart_policy.h"
+
+namespace noded::nodectl {
+
+int update(Invocation& call) {
+    HostOptions host;
+    RestartText restart;
+    std::vector<Option> options = host.update_table();
+    options.push_back({0, "restart", &restart.policy, "string",
+                       "Restart policy to apply when a container exits"});
+    if (const auto status = call.parse(options, {.min = 1})) return *status;
+    if (!host.any() && !restart.any())
+        return call.failed({0, "You must provide one or more flags when using this command."});
+    Batch batch;
+    for (const std::string& name : call.arguments) {
+        Payload<schema::UpdateContainer> command;
+        command.root.setContainer(name);
+        OR_FAIL_STATUS(call, host.fill_resources(command.root.initResources()));
+        if (restart.any()) OR_FAIL_STATUS(call, restart.fill(command.root.initRestart()));
+        auto waited = send_wait(call.session, name, Until::UPDATED);
+        batch.all.push_back({name, call.session.submit(mint_command_id(), command),
+                             std::move(waited), true});
+    }
+    return batch.finish(call);
+}
+
+}  // namespace noded::nodectl
