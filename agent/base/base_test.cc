@@ -23,6 +23,16 @@ TEST(Crc32c, of_two_parts_equals_that_of_the_whole) {
     }
 }
 
+TEST(Crc32c, of_long_data_equals_that_of_its_bytes_one_by_one) {
+    std::vector<uint8_t> data(5000);
+    for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<uint8_t>(i * i >> 3);
+    uint32_t by_byte = 0;
+    for (size_t size = 0; size < data.size(); ++size) {
+        EXPECT_EQ(crc32c(Bytes(data).first(size)), by_byte) << size << " bytes";
+        by_byte = crc32c(Bytes(data).subspan(size, 1), by_byte);
+    }
+}
+
 TEST(Hex, survives_the_round_trip_and_refuses_what_is_not_hex) {
     CommandId id;
     for (size_t i = 0; i < id.bytes.size(); ++i) id.bytes[i] = static_cast<uint8_t>(i * 7);

@@ -22,15 +22,15 @@ size_t encode_record(const Record& record, std::span<uint8_t> into) {
     CHECK(record.payload.size() <= limits::log_payload_bytes_max);
     CHECK_MSG(record.payload.size() % kWordSize == 0, "a payload is a whole number of words");
     CHECK(into.size() >= record_bytes(record.payload.size()));
-    RecordHeader header{};
+    // In its place from the start: a copy of what was just written would wait for the stores.
+    auto& header = *reinterpret_cast<RecordHeader*>(into.data());
     header.seq = record.seq;
     header.time_ns = record.time_ns;
     header.type = record.type;
     header.cause_seq = record.cause_seq;
     memcpy(header.command_id, record.command_id.bytes.data(), sizeof header.command_id);
     header.payload_bytes = static_cast<uint32_t>(record.payload.size());
-    header.crc = record_crc(reinterpret_cast<const uint8_t*>(&header), record.payload);
-    memcpy(into.data(), &header, sizeof header);
+    header.crc = record_crc(into.data(), record.payload);
     if (!record.payload.empty()) {
         memcpy(into.data() + sizeof header, record.payload.data(), record.payload.size());
     }

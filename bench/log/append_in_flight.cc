@@ -1,5 +1,5 @@
-// The log alone, 256-byte events, 1,000 in flight: each time a sync completed the next one starts
-// with all that was appended meanwhile, and as many are appended as became durable. Old segments
+// The log alone, 256-byte events, 1,000 in flight: each time a sync completed, as many are appended
+// as became durable and the next sync starts with all of them, as the pipeline does it. Old segments
 // are released on the way, as snapshots have it, so that the disk's space is used again.
 #include <cstdio>
 
@@ -20,17 +20,15 @@ public:
     }
 
     void start() {
-        fill(kInFlight / 2);
+        fill();
         sync();
-        fill(kInFlight);
     }
     bool done() const { return log_.durable_seq() == last_; }
     uint64_t syncs() const { return syncs_; }
 
 private:
-    /// Appends until `in_flight` events wait for their sync.
-    void fill(uint64_t in_flight) {
-        const uint64_t until = std::min(last_, log_.durable_seq() + in_flight);
+    void fill() {
+        const uint64_t until = std::min(last_, log_.durable_seq() + kInFlight);
         const Bytes bytes(reinterpret_cast<const uint8_t*>(payload_), kPayloadBytes);
         while (log_.next_seq() <= until) {
             CHECK(log_.fits(kPayloadBytes));
@@ -51,8 +49,8 @@ private:
         }
         const Status room = log_.ensure_room(0, 0);
         CHECK_MSG(room.has_value(), room ? "" : room.error().message.c_str());
+        fill();
         sync();
-        fill(kInFlight);
     }
 
     log::Log& log_;
