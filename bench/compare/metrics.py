@@ -9,6 +9,7 @@ import time
 from typing import Callable, NamedTuple
 
 import log_metrics
+import node_metrics
 import sides
 from lines import Line, times_better
 
@@ -100,6 +101,7 @@ class Metric(NamedTuple):
 
 TIMER = "//bench/compare:spawn_timer"
 LOG = ("//bench/log:log_bench",)
+NODE = ("//bench/node:node_bench", "//bench/node:objects.so")
 ALL = {
     "run-none": Metric(run_none, True, (TIMER,)),
     "exec": Metric(exec_true, True, (TIMER,)),
@@ -107,5 +109,9 @@ ALL = {
     "rpc": Metric(rpc, False, ("//bench/rpc:rpc_bench",)),
     "durable-append": Metric(log_metrics.durable_append, False, LOG),
     "log-append": Metric(log_metrics.log_append, False, LOG),
+    "durable-append-1000": Metric(node_metrics.durable_append_1000, True, LOG + NODE),
     "replay": Metric(log_metrics.replay, False, LOG),
+    "restart": Metric(node_metrics.restart, True, NODE),
+    "snapshot-pause": Metric(node_metrics.snapshot_pause, True, NODE),
+    "pipeline": Metric(node_metrics.pipeline, True, NODE),
 }

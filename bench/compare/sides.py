@@ -15,11 +15,14 @@ import time
 
 IMAGE = "compare"
 CGROUP_PREFIX = "noded-compare-"
+# Below the comparison's folder: the state directories of our nodes.
 NODE_STATE = "noded"
+NODE_STATES = (NODE_STATE, "node-restart", "node-pause",
+               *(f"node-{outstanding}-{number}" for outstanding in (1, 64) for number in range(3)))
 # By path: another docker may stand before Debian's 20.10 in PATH.
 DOCKER, DOCKERD = "/usr/bin/docker", "/usr/sbin/dockerd"
 START_SECONDS_MAX = 60
-PEER_PROGRAMS = (DOCKER, DOCKERD, "runc", "containerd", "tini", "fio")
+PEER_PROGRAMS = (DOCKER, DOCKERD, "runc", "containerd", "tini", "fio", "etcd", "redis-server")
 
 
 class Unmeasured(Exception):
@@ -57,9 +60,12 @@ def crc32c(data):
 def remove_cgroups(work):
     """What the sides leave behind: empty groups below names that only a comparison uses. noded
     names its own after its state directory, and keeps a spare one there."""
-    node = f"{crc32c(os.fsencode(work / NODE_STATE)):08x}"
     cgroups = pathlib.Path("/sys/fs/cgroup")
-    for top in [*cgroups.glob(f"**/{CGROUP_PREFIX}*"), *cgroups.glob(f"**/noded/{node}*")]:
+    tops = list(cgroups.glob(f"**/{CGROUP_PREFIX}*"))
+    for name in NODE_STATES:
+        node = f"{crc32c(os.fsencode(work / name)):08x}"
+        tops += cgroups.glob(f"**/noded/{node}*")
+    for top in tops:
         for folder, _, _ in os.walk(top, topdown=False):
             try:
                 os.rmdir(folder)

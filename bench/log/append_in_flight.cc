@@ -1,6 +1,6 @@
-// The log alone, 256-byte events, 1,000 in flight: each time a sync completed, as many are appended
-// as became durable and the next sync starts with all of them, as the pipeline does it. Old segments
-// are released on the way, as snapshots have it, so that the disk's space is used again.
+// The log alone, 256-byte events, 1,000 in flight: each time a sync completed, as many are
+// appended as became durable, and the next sync starts with all of them, as the pipeline does it.
+// Old segments are released on the way, as snapshots have it: the disk's space is used again.
 #include <cstdio>
 
 #include "bench/log/harness.h"
