@@ -20,8 +20,7 @@ constexpr double kBeforeUs = 0.5e6, kAfterUs = 0.5e6, kLongestUs = 40e6;
 class OpenLoop {
 public:
     OpenLoop(schema::Node::Client node, kj::Timer& timer, const Arguments& arguments)
-        : node_(std::move(node)), timer_(timer), objects_(arguments.objects),
-          next_(arguments.objects) {}
+        : node_(std::move(node)), timer_(timer), objects_(arguments.objects) {}
 
     /// Sends from one end of a snapshot to the other, and a little before and after.
     kj::Promise<void> run(uint64_t snapshot_before) {
@@ -60,10 +59,10 @@ private:
         });
     }
     kj::Promise<void> change(double due) {
-        // Numbers of objects come again, ids of commands do not.
-        const uint64_t at = next_ % (objects_ - kEventsPerPut);
-        next_ += kEventsPerPut;
-        return put(node_, at, kEventsPerPut, next_).then([this, due](uint64_t) {
+        // Numbers of objects come again, ids of commands do not, nor in the next run.
+        const uint64_t id = first_id_ + puts_;
+        const uint64_t at = puts_++ * kEventsPerPut % (objects_ - kEventsPerPut);
+        return put(node_, at, kEventsPerPut, id).then([this, due](uint64_t) {
             put_max_us_ = std::max(put_max_us_, now_us() - due);
         });
     }
@@ -71,7 +70,8 @@ private:
     schema::Node::Client node_;
     kj::Timer& timer_;
     const uint64_t objects_;
-    uint64_t next_;
+    const uint64_t first_id_ = static_cast<uint64_t>(now_us() * 1000);
+    uint64_t puts_ = 0;
     uint64_t snapshot_before_ = 0;
     double begin_us_ = 0, taken_us_ = 0;
     double read_max_us_ = 0, put_max_us_ = 0;
