@@ -17,7 +17,7 @@ constexpr uint64_t kEventsPerPut = 32;
 constexpr int kIdlePolls = 30;   // of 100 ms each
 constexpr double kBeforeUs = 0.5e6, kAfterUs = 0.5e6, kLongestUs = 40e6;
 
-class OpenLoop {
+class OpenLoop final : private kj::TaskSet::ErrorHandler {
 public:
     OpenLoop(schema::Node::Client node, kj::Timer& timer, const Arguments& arguments)
         : node_(std::move(node)), timer_(timer), objects_(arguments.objects) {}
@@ -26,8 +26,9 @@ public:
     kj::Promise<void> run(uint64_t snapshot_before) {
         snapshot_before_ = snapshot_before;
         begin_us_ = now_us() + 1000;
-        return tick(0);
+        return tick(0).then([this] { return sent_.onEmpty(); });
     }
+    const std::string& trouble() const { return trouble_; }
     bool taken() const { return taken_us_ != 0; }
     void print() const {
         printf("{\"read_max_us\":%.0f,\"put_max_us\":%.0f,\"calls\":%zu,\"seconds\":%.2f}\n",
@@ -45,10 +46,10 @@ private:
                 .then([this, number] { return tick(number); });
         }
         ++calls_;
-        auto sent = number % 2 == 0 ? read(due) : change(due);
-        auto later = kj::evalLater([this, number] { return tick(number + 1); });
-        return kj::joinPromises(kj::arr(kj::mv(sent), kj::mv(later)));
+        sent_.add(number % 2 == 0 ? read(due) : change(due));
+        return kj::evalLater([this, number] { return tick(number + 1); });
     }
+    void taskFailed(kj::Exception&& error) override { trouble_ = error.getDescription().cStr(); }
     kj::Promise<void> read(double due) {
         return node_.infoRequest().send().then([this, due](auto&& response) {
             const double now = now_us();
@@ -76,6 +77,8 @@ private:
     double begin_us_ = 0, taken_us_ = 0;
     double read_max_us_ = 0, put_max_us_ = 0;
     size_t calls_ = 0;
+    std::string trouble_;
+    kj::TaskSet sent_{*this};
 };
 
 /// Seq of the newest snapshot, once no other has come for a while.
@@ -100,6 +103,7 @@ Status snapshot_pause(const Arguments& arguments) {
     const uint64_t before = TRY(wait_idle(*client, node));
     OpenLoop loop(node, client->event_port().getTimer(), arguments);
     TRY_STATUS(client->wait(loop.run(before)));
+    if (!loop.trouble().empty()) return fail(loop.trouble());
     if (!loop.taken()) return fail("no snapshot was taken");
     loop.print();
     return {};
