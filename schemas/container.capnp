@@ -29,6 +29,7 @@ struct ContainerSpec {
   stdinOnce @18 :Bool;      # close stdin when the first attached client leaves it
   options @19 :HostOptions;
   restart @20 :RestartPolicy;
+  health @21 :HealthCheck;  # what is not said is taken from the image
 }
 
 struct Label {
@@ -60,6 +61,7 @@ struct ResolvedSpec {
   stdinOnce @19 :Bool;
   options @20 :HostOptions;
   restart @21 :RestartPolicy;
+  health @22 :HealthCheck;
 }
 
 struct RestartPolicy {
@@ -69,6 +71,19 @@ struct RestartPolicy {
   delayMs @2 :UInt32;             # before the first restart, then doubled; 0: 100
   delayMaxMs @3 :UInt32;          # what doubling ends at; 0: 60,000
 }
+
+struct HealthCheck {
+  test @0 :List(Text);            # "CMD", arguments…; "CMD-SHELL", a line; or "NONE"
+  intervalMs @1 :UInt32;          # between two probes; 0: 30 s
+  timeoutMs @2 :UInt32;           # of a probe; 0: 30 s
+  startPeriodMs @3 :UInt32;       # in which failures do not count
+  startIntervalMs @4 :UInt32;     # between two probes in that time; 0: 5 s
+  retries @5 :UInt32;             # failures in a row that make it unhealthy; 0: 3
+  action @6 :HealthAction;        # when it becomes unhealthy
+}
+
+enum HealthAction { none @0; kill @1; restart @2; stop @3; }
+enum HealthStatus { none @0; starting @1; healthy @2; unhealthy @3; }
 
 enum RestartKind { no @0; onFailure @1; always @2; unlessStopped @3; }
 
@@ -117,6 +132,11 @@ struct HostOptions {
   cgroupnsMode @15 :Text;
   logFileBytes @16 :Int64;        # of one file of the log; 0: 10 MB
   logFiles @17 :Int32;            # how many of them are kept; 0: 5
+  seccompProfile @18 :Text;       # docker's JSON; empty: the default one
+  groupAdd @19 :List(Text);       # names or numbers
+  domainname @20 :Text;
+  privileged @21 :Bool;           # every right and every device of the host
+  deviceRules @22 :List(Text);    # "c 13:* rwm"
 }
 
 struct Ulimit {
@@ -259,6 +279,7 @@ struct ContainerStopRequested @0xf2b7a6d1c0e4a017 {
   signal @2 :UInt32;
   timeoutSeconds @3 :Int32; # then SIGKILL
   restart @4 :Bool;         # ContainerRestartScheduled follows the end of this run
+  unhealthy @5 :Bool;       # nobody asked for it but the health check
 }
 
 struct ContainerKillRequested @0xf2b7a6d1c0e4a018 {
@@ -266,6 +287,7 @@ struct ContainerKillRequested @0xf2b7a6d1c0e4a018 {
   run @1 :UInt32;
   signal @2 :UInt32;
   remove @3 :Bool;          # ContainerRemovalRequested follows the end of this run
+  unhealthy @4 :Bool;       # nobody asked for it but the health check
 }
 
 struct ContainerRemovalRequested @0xf2b7a6d1c0e4a019 {
@@ -368,6 +390,15 @@ struct ContainerUpdateFailed @0xf2b7a6d1c0e4a049 {
   message @1 :Text;
 }
 
+struct ContainerHealthChanged @0xf2b7a6d1c0e4a04b {
+  id @0 :Text;
+  run @1 :UInt32;
+  status @2 :HealthStatus;
+  failingStreak @3 :UInt32;
+  exitCode @4 :Int32;       # of the probe that decided; -1: it did not end by itself
+  output @5 :Text;          # and what it said, cut
+}
+
 struct HostObserved @0xf2b7a6d1c0e4a04a {
   # What noded found when it started, if it is not what it was.
   bootId @0 :Text;          # of the kernel
@@ -442,6 +473,20 @@ struct ContainerState {
   paused @20 :Bool;
   restartCount @21 :UInt32; # by policy, since somebody started it
   nextStartNs @22 :Int64;   # of a restarting one
+  health @23 :HealthState;
+}
+
+struct HealthState {
+  status @0 :HealthStatus;
+  failingStreak @1 :UInt32;
+  log @2 :List(Probe);      # the newest few, oldest first
+
+  struct Probe {
+    startNs @0 :Int64;
+    endNs @1 :Int64;
+    exitCode @2 :Int32;
+    output @3 :Text;
+  }
 }
 
 struct Process {

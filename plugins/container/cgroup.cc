@@ -199,6 +199,16 @@ Status Cgroups::allow(std::string_view id, const std::vector<Device>& devices) c
     return {};
 }
 
+/// v2 restricts no devices: what a rule would allow is allowed.
+Status Cgroups::allow_rules(std::string_view id, const std::vector<std::string>& rules) const {
+    for (const Hierarchy& hierarchy : of({.cpuset = false, .devices = true})) {
+        if (!has_controller(hierarchy, "devices")) continue;
+        for (const std::string& rule : rules)
+            TRY_STATUS(sys_->write_file(folder(hierarchy, id) + "/devices.allow", rule));
+    }
+    return {};
+}
+
 bool Cgroups::restricts_devices() const {
     return std::ranges::any_of(hierarchies_, [](const Hierarchy& hierarchy) {
         return has_controller(hierarchy, "devices");

@@ -55,6 +55,8 @@ public:
     Status limit(std::string_view id, const Resources& resources) const;
     /// Its devices beyond the harmless ones; created with Wanted::devices.
     Status allow(std::string_view id, const std::vector<Device>& devices) const;
+    /// Further rules as the kernel writes them, "a" for all devices; likewise.
+    Status allow_rules(std::string_view id, const std::vector<std::string>& rules) const;
     /// A v1 devices hierarchy keeps containers to the harmless devices.
     bool restricts_devices() const;
     /// Makes ahead what the next create needs, as far as it can be.

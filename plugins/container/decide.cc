@@ -195,13 +195,14 @@ void emit_unpause(const Container& container, Decision& decision) {
 }
 
 void emit_stop(const Container& container, const StopRequest& stop, bool restart,
-               Decision& decision) {
+               Decision& decision, bool unhealthy = false) {
     Message<schema::ContainerStopRequested> event;
     event->setId(text(container.id));
     event->setRun(container.run);
     event->setSignal(stop.signal);
     event->setTimeoutSeconds(stop.timeout_seconds);
     event->setRestart(restart);
+    event->setUnhealthy(unhealthy);
     decision.emit(event);
     emit_unpause(container, decision);
 }
@@ -227,12 +228,14 @@ void restart_container(const State& state, const noded_command& command, Decisio
     emit_stop(*container, *stop, true, decision);
 }
 
-void emit_kill(const Container& container, int signal, bool remove, Decision& decision) {
+void emit_kill(const Container& container, int signal, bool remove, Decision& decision,
+               bool unhealthy = false) {
     Message<schema::ContainerKillRequested> event;
     event->setId(text(container.id));
     event->setRun(container.run);
     event->setSignal(uint32_t(signal));
     event->setRemove(remove);
+    event->setUnhealthy(unhealthy);
     decision.emit(event);
 }
 
@@ -542,6 +545,24 @@ void pause_failed(const State& state, const noded_command& proposal, Decision& d
         decision.emit_proposed(proposal);
 }
 
+/// With what an unhealthy container brings upon itself.
+void health_changed(const State& state, const noded_command& proposal, Decision& decision) {
+    Reading<schema::ContainerHealthChanged> in(proposal.payload);
+    const Container* container = fitting(state, *in, Phase::RUNNING);
+    if (container == nullptr || container->health.status == in->getStatus()) return;
+    decision.emit_proposed(proposal);
+    if (in->getStatus() != HealthStatus::UNHEALTHY) return;
+    const StopRequest stop{uint32_t(container->spec.stop_signal), stop_timeout(-1, *container), 0};
+    switch (container->spec.health.action) {
+        case schema::HealthAction::NONE: return;
+        case schema::HealthAction::KILL:
+            return emit_kill(*container, kSigKill, false, decision, true);
+        case schema::HealthAction::RESTART:
+            return emit_stop(*container, stop, true, decision, true);
+        case schema::HealthAction::STOP: return emit_stop(*container, stop, false, decision, true);
+    }
+}
+
 template <typename Event>
 void update_ended(const State& state, const noded_command& proposal, Decision& decision) {
     Reading<Event> in(proposal.payload);
@@ -592,6 +613,8 @@ void decide_proposal(const State& state, const noded_command& proposal, Decision
         case ProposalType::container_restart_scheduled:
             return restart_scheduled(state, proposal, decision);
         case ProposalType::host_observed: return decision.emit_proposed(proposal);
+        case ProposalType::container_health_changed:
+            return health_changed(state, proposal, decision);
     }
     CHECK_MSG(false, "an event was proposed that is no outcome");
 }

@@ -77,6 +77,7 @@ void Effects::drop_live(const std::string& id) {
          {&live->start_timer, &live->stop_timer, &live->park_timer, &live->adopt_timer,
           &live->restart_timer, &live->freeze_timer})
         cancel(*timer);
+    forget_health(*live);
     for (const Waiter& waiter : live->waiters) call_homes_.erase(waiter.token);
     if (live->link) live->link->stop();
     if (live->link) reap_when_ended(live->link->take_pidfd());
@@ -316,8 +317,10 @@ void Effects::shim_closed(ShimLink& link) {
 }
 
 void Effects::stop() {
-    for (auto& [id, live] : lives_)
+    for (auto& [id, live] : lives_) {
+        forget_health(*live);
         if (live->link) live->link->stop();
+    }
     if (idle_) idle_->stop();
     idle_.reset();
     for (auto& [key, timer] : timers_) host_.stop_timer(timer.handle);

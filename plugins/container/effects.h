@@ -6,8 +6,8 @@
 // Outcomes are proposed; decide drops those that no longer fit, so proposing twice is harmless.
 //
 // The functions stand in one file per effect: launch.cc, attach.cc, exec.cc, stop.cc, freeze.cc,
-// update.cc, again.cc, cleanup.cc, wait.cc, top.cc, reconcile.cc; react.cc and rpc.cc dispatch to
-// them. Everything runs on the reactor.
+// update.cc, again.cc, health.cc, cleanup.cc, wait.cc, top.cc, reconcile.cc; react.cc and rpc.cc
+// dispatch to them. Everything runs on the reactor.
 #pragma once
 
 #include <deque>
@@ -46,6 +46,30 @@ struct Ended {
 struct Waiter {
     uint64_t token = 0;
     Until until{};
+};
+
+class Effects;
+
+/// Of a container with a health check, while it runs. An argument of callbacks: it does not move.
+struct Probes {
+    struct Result {
+        int64_t begin_ns = 0;
+        int64_t end_ns = 0;
+        int32_t exit_code = 0;
+        std::string output;
+    };
+    Effects* owner = nullptr;
+    std::string id;
+    int64_t started_ns = 0;  ///< the run
+    Health health;           ///< with single failures, which are no events
+    std::deque<Result> results;
+    uint64_t timer = 0;   ///< of the next probe, or of the end of the present one's time
+    std::string exec_id;  ///< of the present one; empty for none
+    int64_t begin_ns = 0;
+    Fd socket;
+    uint64_t watch = 0;
+    Buffer input;        ///< frames that have not come whole
+    std::string output;  ///< of the present one
 };
 
 struct Live {
@@ -87,6 +111,7 @@ struct Live {
     uint64_t restart_timer = 0;
     uint64_t freeze_timer = 0;
 
+    std::unique_ptr<Probes> probes;  ///< of its health; none without a check, or without a run
     std::vector<Stream> streams;  ///< to be attached when it starts
     std::vector<Waiter> waiters;
     /// tag of a request to the shim → call that waits for its result
@@ -207,6 +232,20 @@ private:
     void update_requested(const noded_event& event);
     void apply_update(const Live& live, const Update& update);
     void update_ended(const std::string& id, const std::string& failure);
+
+    // health.cc
+    void watch_health(Live& live, int64_t started_ns, Health health);
+    void forget_health(Live& live);
+    void probe_later(Live& live);
+    void probe(Live& live);
+    Status send_probe(Live& live, const Container& container);
+    static void probe_readable(void* self, void* argument, uint32_t events) noexcept;
+    bool take_frames(Probes& probes);
+    void probe_timed_out(Live& live);
+    void end_probe(Probes& probes);
+    void probe_ended(Live& live, int32_t code, const std::string& why);
+    void propose_health(Live& live, int32_t code, const std::string& output);
+    void fill_health(const Container& container, schema::ContainerState::Builder out) const;
 
     // again.cc
     void restart_scheduled(const noded_event& event);

@@ -67,6 +67,8 @@ void container_started(State& state, const noded_event& event) {
     container->shim_pid = in->getShimPid();
     container->pid_start_time = in->getPidStartTime();
     container->started_ns = event.time_ns;
+    container->health = {};
+    if (container->spec.health.enabled()) container->health.status = HealthStatus::STARTING;
     container->finished_ns = 0;
 }
 
@@ -114,8 +116,10 @@ void container_kill_requested(State& state, const noded_event& event) {
     CHECK(container != nullptr);
     if (in->getRun() != container->run) return;
     if (in->getSignal() == kSigKill) container->kill_requested = true;
-    if (in->getSignal() == kSigKill || int(in->getSignal()) == container->spec.stop_signal)
-        container->stopped_by_user = true;
+    // What the health check kills, the restart policy may start again.
+    const bool ends =
+        in->getSignal() == kSigKill || int(in->getSignal()) == container->spec.stop_signal;
+    if (ends && !in->getUnhealthy()) container->stopped_by_user = true;
     if (in->getRemove()) container->remove_after_exit = true;
 }
 
@@ -184,6 +188,13 @@ void container_update_failed(State& state, const noded_event& event) {
     Container* container = state.get(to_string(in->getId()));
     CHECK(container != nullptr);
     container->update = {};
+}
+
+void container_health_changed(State& state, const noded_event& event) {
+    Reading<schema::ContainerHealthChanged> in(event.payload);
+    Container* container = state.get(to_string(in->getId()));
+    CHECK(container != nullptr);
+    container->health = {in->getStatus(), in->getFailingStreak()};
 }
 
 void host_observed(State& state, const noded_event& event) {
@@ -337,6 +348,7 @@ void fold(State& state, const noded_event& event) {
         case EventType::container_updated: return container_updated(state, event);
         case EventType::container_update_failed: return container_update_failed(state, event);
         case EventType::host_observed: return host_observed(state, event);
+        case EventType::container_health_changed: return container_health_changed(state, event);
         case EventType::image_added: return image_added(state, event);
         case EventType::image_tagged: return image_tagged(state, event);
         case EventType::image_untagged: return image_untagged(state, event);

@@ -53,6 +53,25 @@ bool is_hex(std::string_view text) {
     return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+/// Go's nanoseconds; what is no sensible time is the default.
+uint32_t milliseconds_of(const Json& value) {
+    const int64_t ns = value.is_number_integer() ? value.get<int64_t>() : 0;
+    return ns < 1'000'000 ? 0 : uint32_t(std::min<int64_t>(ns / 1'000'000, UINT32_MAX));
+}
+
+HealthCheck health_of(const Json& value) {
+    HealthCheck out;
+    out.test = strings_of(member(value, "Test"));
+    out.interval_ms = milliseconds_of(member(value, "Interval"));
+    out.timeout_ms = milliseconds_of(member(value, "Timeout"));
+    out.start_period_ms = milliseconds_of(member(value, "StartPeriod"));
+    out.start_interval_ms = milliseconds_of(member(value, "StartInterval"));
+    const Json& retries = member(value, "Retries");
+    if (retries.is_number_unsigned())
+        out.retries = uint32_t(std::min<uint64_t>(retries.get<uint64_t>(), UINT32_MAX));
+    return out;
+}
+
 }  // namespace
 
 ImageConfig ImageConfig::parse(const std::string& text) {
@@ -65,6 +84,7 @@ ImageConfig ImageConfig::parse(const std::string& text) {
     out.working_dir = string_of(member(config, "WorkingDir"));
     out.user = string_of(member(config, "User"));
     out.stop_signal = string_of(member(config, "StopSignal"));
+    out.health = health_of(member(config, "Healthcheck"));
     const Json& labels = member(config, "Labels");
     if (labels.is_object())
         for (const auto& [key, value] : labels.items())

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/base/result.h"
+#include "plugins/container/health_check.h"
 
 namespace noded::container {
 
@@ -21,6 +22,7 @@ struct ImageConfig {
     std::string user;
     std::string stop_signal;
     std::vector<std::pair<std::string, std::string>> labels;
+    HealthCheck health;
 
     /// Of the wrong type or not there: taken as empty, since storage checked what it imported.
     static ImageConfig parse(const std::string& json);

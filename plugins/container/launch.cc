@@ -11,6 +11,7 @@
 #include "agent/base/check.h"
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
+#include "plugins/container/shim/seccomp_json.h"
 #include "plugins/container/shim/seccomp_profile.h"
 
 namespace noded::container {
@@ -20,7 +21,7 @@ namespace {
 constexpr int64_t kRefillDelayNs = 1'000'000;
 
 Wanted wanted_of(const Options& options) {
-    return {.cpuset = options.resources.wants_cpuset(), .devices = !options.devices.empty()};
+    return {.cpuset = options.resources.wants_cpuset(), .devices = options.wants_devices()};
 }
 
 uint32_t namespaces_of(const Spec& spec) {
@@ -52,6 +53,9 @@ void add_options(const Options& options, LaunchSpec& spec) {
     spec.oom_score_adj = options.oom_score_adj;
     spec.read_only_rootfs = options.read_only;
     spec.no_new_privs = options.no_new_privileges;
+    spec.writable_kernel = options.privileged;
+    spec.groups = options.group_add;
+    spec.domainname = options.domainname;
     if (options.shm_bytes > 0) spec.shm_bytes = uint64_t(options.shm_bytes);
     for (const Ulimit& limit : options.ulimits) spec.rlimits.push_back(rlimit_of(limit));
     for (const Mount& mount : options.mounts)
@@ -63,6 +67,14 @@ void add_options(const Options& options, LaunchSpec& spec) {
         std::ranges::replace(path, '.', '/');
         spec.sysctls.push_back({std::move(path), value});
     }
+}
+
+/// Those that were asked for by name stand already.
+void add_host_devices(Sys& sys, LaunchSpec& spec) {
+    for (const std::string& path : sys.host_devices())
+        if (std::ranges::find(spec.mounts, path, &LaunchMount::target) == spec.mounts.end() &&
+            spec.mounts.size() < launch::mounts_max)
+            spec.mounts.push_back({"bind", path, path, "nosuid,noexec"});
 }
 
 }  // namespace
@@ -126,7 +138,9 @@ Status Effects::make_places(Live& live) {
     const Options& options = container->spec.options;
     TRY_STATUS(cgroups_->create(live.id, wanted_of(options)));
     if (options.resources.any()) TRY_STATUS(cgroups_->limit(live.id, options.resources));
-    if (!options.devices.empty()) TRY_STATUS(cgroups_->allow(live.id, options.devices));
+    if (options.wants_devices()) TRY_STATUS(cgroups_->allow(live.id, options.devices));
+    TRY_STATUS(cgroups_->allow_rules(live.id, options.device_rules));
+    if (options.privileged) TRY_STATUS(cgroups_->allow_rules(live.id, {"a"}));
     live.places = true;
     return {};
 }
@@ -175,6 +189,10 @@ Status Effects::send_spec(ShimLink& link, ControlType type, uint64_t tag, const 
 /// The filter allows what the capabilities would allow, so other capabilities need another one.
 Result<Buffer> Effects::seccomp_of(const Options& options) {
     if (options.seccomp_unconfined) return Buffer();
+    if (!options.seccomp_profile.empty())
+        return seccomp_compile(TRY(seccomp_parse(options.seccomp_profile)),
+                               capabilities_of(options), capability_number);
+    if (options.privileged) return Buffer();
     const uint64_t capabilities = capabilities_of(options);
     if (capabilities != default_capabilities()) return seccomp_default_bpf(capabilities);
     TRY_STATUS(compile_seccomp());
@@ -201,11 +219,15 @@ Result<LaunchSpec> Effects::launch_spec(const Live& live, const Container& conta
     spec.hostname = from.hostname;
     spec.capabilities = capabilities_of(from.options);
     spec.seccomp = TRY(seccomp_of(from.options));
-    spec.masked_paths = default_masked_paths();
-    spec.read_only_paths = default_read_only_paths();
+    if (!from.options.privileged) {
+        spec.masked_paths = default_masked_paths();
+        spec.read_only_paths = default_read_only_paths();
+    } else {
+        add_host_devices(*sys_, spec);
+    }
     spec.namespaces = namespaces_of(from);
     add_options(from.options, spec);
-    if (!cgroups_->restricts_devices()) {
+    if (!cgroups_->restricts_devices() && !from.options.privileged) {
         // cgroup v2 has no device list: nothing but /dev may hold devices then.
         spec.nodev_rootfs = true;
         spec.capabilities &= ~(uint64_t{1} << CAP_MKNOD);

@@ -28,11 +28,18 @@ constexpr size_t cpuset_bytes_max = 256;
 constexpr size_t device_rates_max = 32;
 constexpr size_t mounts_max = 48;  ///< with devices; a launch spec takes a few more
 constexpr size_t sysctls_max = 32;
+constexpr size_t seccomp_profile_bytes_max = 128 << 10;
+constexpr size_t groups_added_max = 32;
+constexpr size_t device_rules_max = 64;
 /// The log: files of so many bytes at most, the newest so many of them.
 constexpr int64_t log_file_bytes_default = 10'000'000;
 constexpr int64_t log_file_bytes_max = int64_t{1} << 40;
 constexpr int32_t log_files_default = 5;
 constexpr int32_t log_files_max = 128;  ///< as many as a shim keeps count of
+constexpr size_t health_test_bytes_max = 16 << 10;
+constexpr uint32_t health_time_ms_max = 24 * 3600 * 1000;
+constexpr size_t health_output_bytes_max = 4096;  ///< kept of a probe
+constexpr size_t health_results_max = 5;          ///< kept of a container
 /// before the first restart by policy, then twice as long each time
 constexpr uint32_t restart_delay_ms_first = 100;
 constexpr uint32_t restart_delay_ms_longest = 60'000;

@@ -4,10 +4,12 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <bit>
 #include <iterator>
 
 #include "plugins/container/limits.h"
 #include "plugins/container/shim/launch_encode.h"
+#include "plugins/container/shim/seccomp_json.h"
 #include "plugins/container/spec.h"
 #include "plugins/sdk/message.h"
 
@@ -191,7 +193,41 @@ Status check_ulimits(const Options& options) {
     return {};
 }
 
+/// "c 13:* rwm", as docker's and the kernel's devices.rst.
+bool is_device_rule(std::string_view rule) {
+    const auto is_number = [](std::string_view text) {
+        return text == "*" ||
+               (!text.empty() && text.size() < 10 &&
+                text.find_first_not_of("0123456789") == std::string_view::npos);
+    };
+    const size_t colon = rule.find(':');
+    const size_t space = rule.rfind(' ');
+    if (rule.size() < 7 || colon == std::string_view::npos || space < colon) return false;
+    const std::string_view rights = rule.substr(space + 1);
+    return std::string_view("abc").find(rule[0]) != std::string_view::npos && rule[1] == ' ' &&
+           is_number(rule.substr(2, colon - 2)) &&
+           is_number(rule.substr(colon + 1, space - colon - 1)) && !rights.empty() &&
+           rights.size() <= 3 && rights.find_first_not_of("rwm") == std::string_view::npos;
+}
+
+Status check_lists(const Options& options) {
+    if (options.device_rules.size() > limits::device_rules_max)
+        return fail("too many device cgroup rules");
+    for (const std::string& rule : options.device_rules)
+        if (!is_device_rule(rule)) return fail("invalid device cgroup format '" + rule + "'");
+    TRY_STATUS(check_strings(options.group_add, limits::groups_added_max, limits::user_bytes_max,
+                             "the list of groups"));
+    for (const std::string& group : options.group_add)
+        if (group.empty()) return fail("a group to add has no name");
+    TRY_STATUS(check_text(options.domainname, limits::hostname_bytes_max, "the domain name"));
+    TRY_STATUS(check_text(options.seccomp_profile, limits::seccomp_profile_bytes_max,
+                          "the seccomp profile"));
+    if (!options.seccomp_profile.empty()) TRY(seccomp_parse(options.seccomp_profile));
+    return {};
+}
+
 Status check_rights(const Options& options) {
+    TRY_STATUS(check_lists(options));
     for (const auto* list : {&options.cap_add, &options.cap_drop})
         for (const std::string& name : *list)
             if (capability_bits(name) == 0)
@@ -228,8 +264,15 @@ uint64_t capability_bits(std::string name) {
     return uint64_t{1} << (found - kCapabilities);
 }
 
+std::optional<uint32_t> capability_number(const std::string& name) {
+    const uint64_t bits = capability_bits(name);
+    if (!std::has_single_bit(bits)) return std::nullopt;
+    return uint32_t(std::countr_zero(bits));
+}
+
 /// As docker: with ALL on the one side, the other side says the exceptions.
 uint64_t capabilities_of(const Options& options) {
+    if (options.privileged) return kAllCapabilities;
     uint64_t add = 0;
     uint64_t drop = 0;
     for (const std::string& name : options.cap_add) add |= capability_bits(name);
@@ -344,6 +387,11 @@ Options Options::read(schema::HostOptions::Reader in) {
     out.pid_mode = to_string(in.getPidMode());
     out.uts_mode = to_string(in.getUtsMode());
     out.cgroupns_mode = to_string(in.getCgroupnsMode());
+    out.seccomp_profile = to_string(in.getSeccompProfile());
+    out.group_add = to_strings(in.getGroupAdd());
+    out.domainname = to_string(in.getDomainname());
+    out.privileged = in.getPrivileged();
+    out.device_rules = to_strings(in.getDeviceRules());
     out.log_file_bytes = in.getLogFileBytes();
     out.log_files = in.getLogFiles();
     return out;
@@ -354,6 +402,8 @@ namespace {
 void write_lists(const Options& from, schema::HostOptions::Builder out) {
     write_strings(from.cap_add, [&](unsigned n) { return out.initCapAdd(n); });
     write_strings(from.cap_drop, [&](unsigned n) { return out.initCapDrop(n); });
+    write_strings(from.group_add, [&](unsigned n) { return out.initGroupAdd(n); });
+    write_strings(from.device_rules, [&](unsigned n) { return out.initDeviceRules(n); });
     auto ulimits = out.initUlimits(unsigned(from.ulimits.size()));
     for (unsigned i = 0; i < from.ulimits.size(); ++i) {
         ulimits[i].setName(text(from.ulimits[i].name));
@@ -409,6 +459,9 @@ void Options::write(schema::HostOptions::Builder out) const {
     out.setPidMode(text(pid_mode));
     out.setUtsMode(text(uts_mode));
     out.setCgroupnsMode(text(cgroupns_mode));
+    out.setSeccompProfile(text(seccomp_profile));
+    out.setDomainname(text(domainname));
+    out.setPrivileged(privileged);
     out.setLogFileBytes(log_file_bytes);
     out.setLogFiles(log_files);
     write_lists(*this, out);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -91,6 +92,16 @@ struct Options {
     std::string pid_mode;
     std::string uts_mode;
     std::string cgroupns_mode;
+    std::string seccomp_profile;  ///< docker's JSON; empty: the default one
+    std::vector<std::string> group_add;
+    std::string domainname;
+    bool privileged = false;
+    std::vector<std::string> device_rules;  ///< "c 13:* rwm"
+
+    /// A list of devices of its own instead of the one of all containers.
+    bool wants_devices() const {
+        return privileged || !devices.empty() || !device_rules.empty();
+    }
     int64_t log_file_bytes = 0;
     int32_t log_files = 0;
 
@@ -106,6 +117,8 @@ struct Options {
 int rlimit_number(const std::string& name);
 /// "CAP_NET_ADMIN" or "net_admin" as a bit, "ALL" as all of them; 0 if there is no such capability.
 uint64_t capability_bits(std::string name);
+/// The number of one capability.
+std::optional<uint32_t> capability_number(const std::string& name);
 /// Of a container with these options.
 uint64_t capabilities_of(const Options& options);
 

@@ -51,6 +51,7 @@ constexpr noded_type kEvents[] = {
     type_of<schema::ContainerUpdated>("ContainerUpdated"),
     type_of<schema::ContainerUpdateFailed>("ContainerUpdateFailed"),
     type_of<schema::HostObserved>("HostObserved"),
+    type_of<schema::ContainerHealthChanged>("ContainerHealthChanged"),
 };
 
 constexpr noded_type kFolds[] = {
@@ -77,6 +78,7 @@ constexpr noded_type kFolds[] = {
     type_of<schema::ContainerUpdated>("ContainerUpdated"),
     type_of<schema::ContainerUpdateFailed>("ContainerUpdateFailed"),
     type_of<schema::HostObserved>("HostObserved"),
+    type_of<schema::ContainerHealthChanged>("ContainerHealthChanged"),
     type_of<schema::ImageAdded>("ImageAdded"),
     type_of<schema::ImageTagged>("ImageTagged"),
     type_of<schema::ImageUntagged>("ImageUntagged"),

@@ -85,6 +85,7 @@ void Effects::started(const noded_event& event) {
     cancel(live.start_timer);
     live.start_wanted = 0;
     live.running = true;
+    watch_health(live, event.time_ns, {});
     attach_parked(live);
     answer_waiters(live, {Until::STARTED}, {});
     if (live.kill_wanted) send_signal(live, 9);
@@ -110,6 +111,7 @@ void Effects::exited(const noded_event& event) {
     Live& live = live_of(to_string(in->getId()));
     cancel(live.stop_timer);
     cancel(live.freeze_timer);
+    forget_health(live);
     live.freeze = schema::Freeze::NONE;
     live.running = false;
     live.over = true;
@@ -231,6 +233,7 @@ void Effects::react(const noded_event& event) {
         case EventType::rootfs_prepare_failed: return rootfs_prepare_failed(event);
         case EventType::rootfs_removed: return;
         case EventType::container_renamed:
+        case EventType::container_health_changed:
         case EventType::host_observed: return;
         case EventType::image_added:
         case EventType::image_tagged:

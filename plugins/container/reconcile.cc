@@ -167,6 +167,7 @@ void Effects::adopt_running(Live& live, const StartedReply& started,
     const Container* container = state_.get(live.id);
     CHECK(container != nullptr);
     if (live.freeze != schema::Freeze::NONE) apply_freeze(live);
+    watch_health(live, container->started_ns, container->health);
     if (container->update.cause.seq != 0) apply_update(live, container->update);
     reconcile_execs(*container, execs);
 }

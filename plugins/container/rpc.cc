@@ -37,6 +37,7 @@ const Container* Effects::find_or_refuse(uint64_t token, const std::string& refe
 void Effects::fill(const Container& container, schema::ContainerState::Builder out) const {
     write_container(container, out);
     out.setLogPath(text(state_folder(container.id)));
+    fill_health(container, out);
 }
 
 void Effects::list(uint64_t token, const std::string& after) {

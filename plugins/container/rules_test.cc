@@ -195,5 +195,41 @@ TEST(Capabilities, all_on_one_side_leaves_the_exceptions_to_the_other) {
     EXPECT_EQ(capability_bits("FLY"), 0u);
 }
 
+TEST(RestartPolicy, waits_double_up_to_the_longest_and_begin_anew_after_a_run_that_lasted) {
+    const RestartPolicy policy{schema::RestartKind::ALWAYS, 0, 0, 0};
+    EXPECT_EQ(restart_delay_ms(policy, {.exit_code = 1}), 100u);
+    EXPECT_EQ(restart_delay_ms(policy, {.restarts = 1, .last_delay_ms = 100}), 200u);
+    EXPECT_EQ(restart_delay_ms(policy, {.restarts = 9, .last_delay_ms = 51'200}), 60'000u);
+    EXPECT_EQ(restart_delay_ms(policy, {.restarts = 9, .last_delay_ms = 60'000}), 60'000u);
+    EXPECT_EQ(restart_delay_ms(policy, {.lasted_ns = 10'000'000'000, .last_delay_ms = 60'000}),
+              100u);
+    EXPECT_EQ(restart_delay_ms(policy, {.stopped_by_user = true}), std::nullopt);
+}
+
+TEST(RestartPolicy, on_failure_tries_so_often_and_never_after_success) {
+    const RestartPolicy policy{schema::RestartKind::ON_FAILURE, 2, 10, 15};
+    EXPECT_EQ(restart_delay_ms(policy, {.exit_code = 0}), std::nullopt);
+    EXPECT_EQ(restart_delay_ms(policy, {.exit_code = 1, .restarts = 1, .last_delay_ms = 10}), 15u);
+    EXPECT_EQ(restart_delay_ms(policy, {.exit_code = 1, .restarts = 2}), std::nullopt);
+}
+
+TEST(HealthCheck, so_many_failures_in_a_row_make_unhealthy_and_one_success_heals) {
+    const HealthCheck check{.test = {"CMD", "x"}, .retries = 2};
+    Health health{HealthStatus::STARTING, 0};
+    health = judge(check, health, false, 0);
+    EXPECT_EQ(health, (Health{HealthStatus::STARTING, 1}));
+    health = judge(check, health, false, 0);
+    EXPECT_EQ(health, (Health{HealthStatus::UNHEALTHY, 2}));
+    EXPECT_EQ(judge(check, health, true, 0), (Health{HealthStatus::HEALTHY, 0}));
+}
+
+TEST(HealthCheck, failures_of_the_start_period_do_not_count_until_it_was_healthy_once) {
+    const HealthCheck check{.test = {"CMD", "x"}, .start_period_ms = 1000, .retries = 1};
+    const Health starting{HealthStatus::STARTING, 0};
+    EXPECT_EQ(judge(check, starting, false, 999'999'999), starting);
+    EXPECT_EQ(judge(check, starting, false, 1'000'000'000).status, HealthStatus::UNHEALTHY);
+    EXPECT_EQ(judge(check, {HealthStatus::HEALTHY, 0}, false, 1).status, HealthStatus::UNHEALTHY);
+}
+
 }  // namespace
 }  // namespace noded::container

@@ -43,6 +43,7 @@ Spec Spec::read(schema::ResolvedSpec::Reader in) {
     spec.command = to_strings(in.getCommand());
     spec.options = Options::read(in.getOptions());
     spec.restart = RestartPolicy::read(in.getRestart());
+    spec.health = HealthCheck::read(in.getHealth());
     return spec;
 }
 
@@ -70,6 +71,7 @@ void Spec::write(schema::ResolvedSpec::Builder out) const {
     // Most containers have none: their events stay as short as they were.
     if (options != Options()) options.write(out.initOptions());
     if (restart != RestartPolicy()) restart.write(out.initRestart());
+    if (health != HealthCheck()) health.write(out.initHealth());
 }
 
 void Spec::write_labels(schema::ResolvedSpec::Builder out) const {
@@ -209,6 +211,7 @@ Status check(const Spec& spec) {
     TRY_STATUS(check_working_dir(spec.working_dir));
     TRY_STATUS(spec.options.check());
     TRY_STATUS(spec.restart.check());
+    TRY_STATUS(spec.health.check());
     if (spec.auto_remove && spec.restart.kind != schema::RestartKind::NO)
         return fail("can't create 'AutoRemove' container with restart policy");
     if (spec.network != "none" && spec.network != "host")
@@ -247,6 +250,9 @@ Result<Spec> resolve(schema::ContainerSpec::Reader asked, const Image& image, st
     spec.stop_timeout_seconds = asked.getStopTimeoutSeconds();
     spec.options = Options::read(asked.getOptions());
     spec.restart = RestartPolicy::read(asked.getRestart());
+    spec.health = HealthCheck::read(asked.getHealth());
+    TRY_STATUS(spec.health.check());
+    spec.health = spec.health.over(image.config.health);
     if (spec.options.uts_mode == "host" && asked.getHostname().size() > 0)
         return fail("conflicting options: hostname and the UTS mode");
     std::string signal = to_string(asked.getStopSignal());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/base/result.h"
+#include "plugins/container/health_check.h"
 #include "plugins/container/image_view.h"
 #include "plugins/container/options.h"
 #include "plugins/container/restart.h"
@@ -41,6 +42,7 @@ struct Spec {
     std::vector<std::string> command;
     Options options;
     RestartPolicy restart;
+    HealthCheck health;
 
     static Spec read(schema::ResolvedSpec::Reader reader);
     void write(schema::ResolvedSpec::Builder builder) const;

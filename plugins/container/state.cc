@@ -81,6 +81,10 @@ void write_container(const Container& from, schema::ContainerState::Builder out)
     out.setWork(text(from.rootfs.work));
     out.setCreatedSeq(from.created_seq);
     out.setPaused(from.paused);
+    if (from.health != Health()) {
+        out.initHealth().setStatus(from.health.status);
+        out.getHealth().setFailingStreak(from.health.failing_streak);
+    }
     out.setRestartCount(from.restart_count);
     if (from.phase == Phase::RESTARTING) out.setNextStartNs(from.next_start_ns);
 }
@@ -105,6 +109,7 @@ void write_summary(const Container& from, schema::ContainerState::Builder out) {
     out.setExitCode(from.exit_code);
     out.setCreatedSeq(from.created_seq);
     out.setPaused(from.paused);
+    if (from.health != Health()) out.initHealth().setStatus(from.health.status);
 }
 
 namespace {
@@ -179,6 +184,7 @@ void load_present(schema::ContainerState::Reader in, Container& out) {
     out.rootfs.work = to_string(in.getWork());
     out.created_seq = in.getCreatedSeq();
     out.paused = in.getPaused();
+    out.health = {in.getHealth().getStatus(), in.getHealth().getFailingStreak()};
     out.restart_count = in.getRestartCount();
     out.next_start_ns = in.getNextStartNs();
 }

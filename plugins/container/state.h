@@ -95,6 +95,7 @@ struct Container {
     schema::Freeze freeze = schema::Freeze::NONE;  ///< asked for, without outcome
     sdk::Cause freeze_cause;
     Update update;
+    Health health;  ///< of this run
     std::vector<Exec> execs;         ///< oldest first
 
     bool live() const { return phase == Phase::STARTING || phase == Phase::RUNNING; }

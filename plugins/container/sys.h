@@ -58,6 +58,8 @@ public:
     /// An anonymous file with this content.
     virtual Result<Fd> make_memfd(Bytes content) = 0;
     virtual Result<DeviceNumber> device_number(const std::string& path) = 0;
+    /// Paths of the device nodes in /dev, but for terminals and those that every container has.
+    virtual std::vector<std::string> host_devices() = 0;
     virtual Status kill_process(uint32_t pid, int signal) = 0;
 };
 

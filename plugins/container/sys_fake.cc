@@ -249,6 +249,12 @@ Result<DeviceNumber> FakeSys::device_number(const std::string& path) {
     return found->second;
 }
 
+std::vector<std::string> FakeSys::host_devices() {
+    std::vector<std::string> paths;
+    for (const auto& [path, number] : devices) paths.push_back(path);
+    return paths;
+}
+
 Status FakeSys::kill_process(uint32_t pid, int signal) {
     killed.emplace_back(pid, signal);
     return {};

@@ -90,6 +90,7 @@ public:
     Result<Fd> open_read(const std::string& path) override;
     Result<Fd> make_memfd(Bytes content) override;
     Result<DeviceNumber> device_number(const std::string& path) override;
+    std::vector<std::string> host_devices() override;
     Status kill_process(uint32_t pid, int signal) override;
 
     uint32_t reaped = 0;

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -43,6 +44,7 @@ public:
     Result<Fd> open_read(const std::string& path) override;
     Result<Fd> make_memfd(Bytes content) override;
     Result<DeviceNumber> device_number(const std::string& path) override;
+    std::vector<std::string> host_devices() override;
     Status kill_process(uint32_t pid, int signal) override;
 };
 
@@ -153,6 +155,39 @@ Result<Fd> LinuxSys::make_memfd(Bytes content) {
         done += size_t(wrote);
     }
     return file;
+}
+
+namespace {
+
+constexpr size_t kHostDevicesMax = 256;
+
+/// What every container has of its own, and terminals of the host.
+bool is_own_device(const std::string& path) {
+    constexpr std::string_view kOwn[] = {"null", "zero", "full", "random", "urandom", "tty",
+                                         "console", "ptmx"};
+    constexpr std::string_view kFolders[] = {"pts/", "shm/", "mqueue/"};
+    const std::string_view name = std::string_view(path).substr(5);
+    return std::ranges::count(kOwn, name) > 0 ||
+           std::ranges::any_of(kFolders, [&](auto folder) { return name.starts_with(folder); });
+}
+
+}  // namespace
+
+std::vector<std::string> LinuxSys::host_devices() {
+    namespace fs = std::filesystem;
+    std::vector<std::string> paths;
+    std::error_code error;
+    fs::recursive_directory_iterator at("/dev", fs::directory_options::skip_permission_denied,
+                                        error);
+    for (; !error && at != fs::recursive_directory_iterator() && paths.size() < kHostDevicesMax;
+         at.increment(error)) {
+        std::error_code ignored;
+        const fs::file_status status = at->symlink_status(ignored);
+        const bool device = fs::is_character_file(status) || fs::is_block_file(status);
+        if (device && !is_own_device(at->path())) paths.push_back(at->path());
+    }
+    std::ranges::sort(paths);
+    return paths;
 }
 
 Status LinuxSys::kill_process(uint32_t pid, int signal) {

@@ -42,6 +42,7 @@ enum class ProposalType : uint64_t {
     container_start_requested = capnp::typeId<schema::ContainerStartRequested>(),
     container_restart_scheduled = capnp::typeId<schema::ContainerRestartScheduled>(),
     host_observed = capnp::typeId<schema::HostObserved>(),
+    container_health_changed = capnp::typeId<schema::ContainerHealthChanged>(),
 };
 
 enum class EventType : uint64_t {
@@ -68,6 +69,7 @@ enum class EventType : uint64_t {
     container_updated = capnp::typeId<schema::ContainerUpdated>(),
     container_update_failed = capnp::typeId<schema::ContainerUpdateFailed>(),
     host_observed = capnp::typeId<schema::HostObserved>(),
+    container_health_changed = capnp::typeId<schema::ContainerHealthChanged>(),
     // Storage's.
     image_added = capnp::typeId<schema::ImageAdded>(),
     image_tagged = capnp::typeId<schema::ImageTagged>(),

@@ -175,5 +175,57 @@ TEST_F(LifecycleTest, policies_that_cannot_be_are_refused_in_dockers_words) {
               std::string::npos);
 }
 
+TEST_F(LifecycleTest, health_follows_the_check_and_only_changes_are_events) {
+    node->ok({"run", "-d", "--name", "hh", "--health-cmd", "echo looked; test -e /ok",
+              "--health-interval", "50ms", "--health-retries", "2", "busybox", "sleep", "1000"});
+    EXPECT_NE(node->ok({"ps"}).find("(health: starting)"), std::string::npos);
+    EXPECT_TRUE(becomes("{{.State.Health.Status}}", "hh", "unhealthy"));
+    EXPECT_NE(node->ok({"ps"}).find("(unhealthy)"), std::string::npos);
+    node->ok({"exec", "hh", "touch", "/ok"});
+    EXPECT_TRUE(becomes("{{.State.Health.Status}} {{.State.Health.FailingStreak}}", "hh",
+                        "healthy 0"));
+    EXPECT_TRUE(eventually([&] {
+        return inspected("{{len .State.Health.Log}} {{(index .State.Health.Log 4).ExitCode}} "
+                         "{{(index .State.Health.Log 4).Output}}", "hh") == "5 0 looked";
+    }));
+    node->kill();
+    node->start();
+    EXPECT_EQ(inspected("{{.State.Health.Status}}", "hh"), "healthy");
+    EXPECT_EQ(node->ok({"ps", "-q", "--filter", "health=healthy"}).size(), 12u);
+    node->ok({"exec", "hh", "rm", "/ok"});
+    EXPECT_TRUE(becomes("{{.State.Health.Status}}", "hh", "unhealthy"));
+    const std::string events = node->ok({"events", "--since", "1h", "--until", "0s", "--filter",
+                                         "container=hh", "--filter",
+                                         "type=ContainerHealthChanged"});
+    EXPECT_EQ(std::count(events.begin(), events.end(), '\n'), 2) << events;
+}
+
+TEST_F(LifecycleTest, what_is_unhealthy_is_killed_restarted_or_stopped_as_asked_for) {
+    for (const char* action : {"kill", "restart", "stop"})
+        node->ok({"run", "-d", "--name", action, "--health-cmd", "false", "--health-interval",
+                  "50ms", "--health-retries", "1", "--health-on-failure", action, "--stop-timeout",
+                  "0", "busybox", "sleep", "1000"});
+    EXPECT_TRUE(becomes("{{.State.Status}} {{.State.ExitCode}}", "kill", "exited 137"));
+    EXPECT_TRUE(becomes("{{.State.Status}}", "stop", "exited"));
+    EXPECT_TRUE(eventually([&] {
+        return node->ok({"events", "--since", "1h", "--until", "0s", "--filter",
+                         "container=restart", "--filter", "type=ContainerStarted"})
+                   .find("run=2") != std::string::npos;
+    }));
+}
+
+TEST_F(LifecycleTest, a_probe_that_takes_too_long_has_failed) {
+    node->ok({"run", "-d", "--name", "slow", "--health-cmd", "sleep 100", "--health-interval",
+              "20ms", "--health-timeout", "100ms", "--health-retries", "1", "busybox", "sleep",
+              "1000"});
+    EXPECT_TRUE(becomes("{{.State.Health.Status}}", "slow", "unhealthy"));
+    EXPECT_EQ(inspected("{{(index .State.Health.Log 0).ExitCode}} "
+                        "{{(index .State.Health.Log 0).Output}}", "slow"),
+              "-1 Health check exceeded timeout (100ms)");
+    const Ran ran = node->nodectl({"run", "--no-healthcheck", "--health-cmd", "x", "busybox"});
+    EXPECT_NE(ran.err.find("--no-healthcheck conflicts with --health-* options"),
+              std::string::npos);
+}
+
 }  // namespace
 }  // namespace noded::test

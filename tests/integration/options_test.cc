@@ -126,5 +126,54 @@ TEST_F(OptionsTest, what_cannot_be_is_refused_with_a_sentence_and_125) {
         << ran.err;
 }
 
+TEST_F(OptionsTest, a_seccomp_profile_of_the_users_is_obeyed_and_a_malformed_one_refused) {
+    const std::string file = node->dir() + "/profile.json";
+    const auto run = [&](const std::string& profile) {
+        std::ofstream(file) << profile;
+        return node->nodectl({"run", "--rm", "--security-opt", "seccomp=" + file, "busybox",
+                              "mkdir", "/x"});
+    };
+    const Ran denied = run(R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["mkdir", "mkdirat", "of_another_machine"], "action": "SCMP_ACT_ERRNO",
+         "errnoRet": 1, "excludes": {"caps": ["CAP_SYS_ADMIN"]}}]})");
+    EXPECT_EQ(denied.exit_code, 1);
+    EXPECT_NE(denied.err.find("Operation not permitted"), std::string::npos) << denied.err;
+    EXPECT_EQ(run(R"({"defaultAction": "SCMP_ACT_ALLOW"})").exit_code, 0);
+    for (const char* wrong :
+         {"{", "[]", R"({"defaultAction": "ALLOW"})",
+          R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"action": "SCMP_ACT_LOG"}]})"}) {
+        const Ran refused = run(wrong);
+        EXPECT_EQ(refused.exit_code, 125) << wrong;
+        EXPECT_NE(refused.err.find("Decoding seccomp profile failed"), std::string::npos)
+            << refused.err;
+    }
+}
+
+TEST_F(OptionsTest, groups_domain_name_and_device_rules_are_those_that_were_asked_for) {
+    EXPECT_EQ(node->ok({"run", "--rm", "--group-add", "2000", "busybox", "id", "-G"}), "0 2000");
+    const Ran nobody =
+        node->nodectl({"run", "--rm", "--group-add", "no-such", "busybox", "id", "-G"});
+    EXPECT_NE(nobody.err.find("unable to find group no-such"), std::string::npos) << nobody.err;
+    EXPECT_EQ(node->ok({"run", "--rm", "--domainname", "example.org", "busybox", "cat",
+                        "/proc/sys/kernel/domainname"}),
+              "example.org");
+    EXPECT_EQ(node->nodectl({"run", "--rm", "--device-cgroup-rule", "c 13:* rw", "busybox",
+                             "true"}).exit_code, 0);
+    const Ran rule =
+        node->nodectl({"run", "--rm", "--device-cgroup-rule", "13 rw", "busybox", "true"});
+    EXPECT_NE(rule.err.find("invalid device cgroup format '13 rw'"), std::string::npos);
+}
+
+TEST_F(OptionsTest, a_privileged_container_may_mount_and_sees_the_devices_of_the_host) {
+    EXPECT_NE(node->nodectl({"run", "--rm", "busybox", "mount", "-t", "tmpfs", "t", "/tmp"})
+                  .exit_code, 0);
+    EXPECT_EQ(node->ok({"run", "--rm", "--privileged", "busybox", "sh", "-c",
+                        "mount -t tmpfs t /tmp && test -w /proc/sys/kernel && echo may"}),
+              "may");
+    EXPECT_EQ(node->ok({"run", "--rm", "--privileged", "busybox", "sh", "-c",
+                        "test -e /dev/kmsg && grep -q ' /sys sysfs rw' /proc/mounts && echo has"}),
+              "has");
+}
+
 }  // namespace
 }  // namespace noded::test

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "tools/nodectl/health_options.h"
 #include "tools/nodectl/restart_policy.h"
 #include "tools/nodectl/table.h"
 #include "tools/nodectl/units.h"
@@ -61,6 +62,14 @@ const char* state_name(const schema::ContainerState::Reader& state) {
     return "unknown";
 }
 
+/// Docker's, behind the time.
+static std::string health_text(const schema::ContainerState::Reader& state) {
+    const auto status = state.getHealth().getStatus();
+    if (status == schema::HealthStatus::NONE) return "";
+    const std::string name = health_name(status);
+    return status == schema::HealthStatus::STARTING ? " (health: starting)" : " (" + name + ")";
+}
+
 std::string status_text(const schema::ContainerState::Reader& state, int64_t now_ns) {
     const auto ago = [&](int64_t time_ns) {
         return human_duration((now_ns - time_ns) / kSecondNs);
@@ -70,7 +79,8 @@ std::string status_text(const schema::ContainerState::Reader& state, int64_t now
         case schema::Phase::CREATED:
         case schema::Phase::STARTING: return "Created";
         case schema::Phase::RUNNING:
-            return "Up " + ago(state.getStartedNs()) + (state.getPaused() ? " (Paused)" : "");
+            return "Up " + ago(state.getStartedNs()) +
+                   (state.getPaused() ? " (Paused)" : health_text(state));
         case schema::Phase::RESTARTING:
             return "Restarting (" + std::to_string(state.getExitCode()) + ") " +
                    ago(state.getFinishedNs()) + " ago";
@@ -142,6 +152,7 @@ Json state_json(const schema::ContainerState::Reader& state) {
         {"StartedAt", time_or_zero(state.getStartedNs())},
         {"FinishedAt", time_or_zero(running ? 0 : state.getFinishedNs())},
     };
+    if (state.hasHealth()) out["Health"] = health_json(state.getHealth());
     if (restarting) out["NextStartAt"] = time_or_zero(state.getNextStartNs());
     return out;
 }
@@ -158,9 +169,9 @@ Json config_json(const schema::ResolvedSpec::Reader& spec) {
     Json labels = Json::object();
     for (const auto label : spec.getLabels())
         labels[label.getKey().cStr()] = label.getValue().cStr();
-    return {
+    Json out = {
         {"Hostname", spec.getHostname().cStr()},
-        {"Domainname", ""},
+        {"Domainname", spec.getOptions().getDomainname().cStr()},
         {"User", spec.getUser().cStr()},
         {"Tty", spec.getTty()},
         {"OpenStdin", spec.getOpenStdin()},
@@ -175,6 +186,8 @@ Json config_json(const schema::ResolvedSpec::Reader& spec) {
         {"StopTimeout",
          spec.getStopTimeoutSeconds() < 0 ? Json(nullptr) : Json(spec.getStopTimeoutSeconds())},
     };
+    if (spec.hasHealth()) out["Healthcheck"] = health_check_json(spec.getHealth());
+    return out;
 }
 
 Json rates_json(const schema::Resources::Reader& resources, schema::RateKind kind) {
@@ -210,6 +223,8 @@ Json security_json(const schema::HostOptions::Reader& options) {
     Json list = Json::array();
     if (options.getNoNewPrivileges()) list.push_back("no-new-privileges");
     if (options.getSeccompUnconfined()) list.push_back("seccomp=unconfined");
+    if (options.getSeccompProfile().size() > 0)
+        list.push_back(std::string("seccomp=") + options.getSeccompProfile().cStr());
     return list.empty() ? Json(nullptr) : list;
 }
 
@@ -267,7 +282,9 @@ Json host_config_json(const schema::ResolvedSpec::Reader& spec) {
         {"NetworkMode", spec.getNetwork().cStr()},
         {"AutoRemove", spec.getAutoRemove()},
         {"RestartPolicy", restart_json(spec.getRestart())},
-        {"Privileged", false},
+        {"Privileged", options.getPrivileged()},
+        {"GroupAdd", texts_or_null(options.getGroupAdd())},
+        {"DeviceCgroupRules", texts_or_null(options.getDeviceRules())},
         {"CapAdd", texts_or_null(options.getCapAdd())},
         {"CapDrop", texts_or_null(options.getCapDrop())},
         {"OomScoreAdj", options.getOomScoreAdj()},

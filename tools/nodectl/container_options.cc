@@ -46,6 +46,8 @@ std::vector<Option> ContainerOptions::table(std::vector<Option> more) {
         {'w', "workdir", &working_dir, "string", "Working directory inside the container"},
     };
     options.insert(options.end(), more.begin(), more.end());
+    const std::vector<Option> of_health = health.table();
+    options.insert(options.end(), of_health.begin(), of_health.end());
     const std::vector<Option> of_host = host.table();
     options.insert(options.end(), of_host.begin(), of_host.end());
     std::ranges::stable_sort(options, {},
@@ -116,8 +118,23 @@ Status ContainerOptions::fill_labels(schema::ContainerSpec::Builder spec) const 
     return {};
 }
 
+Status ContainerOptions::read_profile() {
+    for (const std::string& option : host.security_opt) {
+        const std::string file = HostOptions::seccomp_file(option);
+        if (file.empty()) continue;
+        auto text = read_file(file);
+        if (!text)
+            return fail("opening seccomp profile (" + file + ") failed: " + text.error().message);
+        host.seccomp_profile = std::move(*text);
+        if (host.seccomp_profile.empty())
+            return fail("opening seccomp profile (" + file + ") failed: the file is empty");
+    }
+    return {};
+}
+
 Status ContainerOptions::fill(schema::ContainerSpec::Builder spec,
-                              const std::vector<std::string>& positional) const {
+                              const std::vector<std::string>& positional) {
+    TRY_STATUS(read_profile());
     const std::vector<std::string> variables = TRY(collect_env(env, env_files));
     const std::vector<std::string> command(positional.begin() + 1, positional.end());
     TRY_STATUS(check_stop_seconds(stop_timeout, "--stop-timeout"));
@@ -133,6 +150,7 @@ Status ContainerOptions::fill(schema::ContainerSpec::Builder spec,
     spec.setUser(user);
     TRY_STATUS(fill_labels(spec));
     TRY_STATUS(host.fill(spec));
+    if (health.any()) TRY_STATUS(health.fill(spec.initHealth()));
     if (restart.any()) TRY_STATUS(restart.fill(spec.initRestart()));
     if (auto_remove && spec.getRestart().getKind() != schema::RestartKind::NO)
         return fail("Conflicting options: --restart and --rm");

@@ -6,6 +6,7 @@
 
 #include "agent/base/result.h"
 #include "schemas/container.capnp.h"
+#include "tools/nodectl/health_options.h"
 #include "tools/nodectl/host_options.h"
 #include "tools/nodectl/options.h"
 #include "tools/nodectl/restart_policy.h"
@@ -31,14 +32,16 @@ struct ContainerOptions {
     std::vector<std::string> label_files;
     HostOptions host;
     RestartText restart;
+    HealthOptions health;
 
     /// The table for parse(), with `more` behind it.
     std::vector<Option> table(std::vector<Option> more);
 
     /// `positional`: the image, then the command.
-    Status fill(schema::ContainerSpec::Builder spec,
-                const std::vector<std::string>& positional) const;
+    Status fill(schema::ContainerSpec::Builder spec, const std::vector<std::string>& positional);
 
+    /// Reads what --security-opt names into `host`.
+    Status read_profile();
     Status fill_labels(schema::ContainerSpec::Builder spec) const;
     /// Before the command is sent: the file must not exist yet.
     Status check_cid_file() const;

@@ -71,11 +71,15 @@ std::vector<Option> HostOptions::table() {
         {0, "cpuset-cpus", &cpuset_cpus, "string", "CPUs in which to allow execution (0-3, 0,1)"},
         {0, "cpuset-mems", &cpuset_mems, "string", "MEMs in which to allow execution (0-3, 0,1)"},
         {0, "device", &devices, "list", "Add a host device: HOST[:CONTAINER[:rwm]]"},
+        {0, "device-cgroup-rule", &device_rules, "list",
+         "Add a rule to the cgroup allowed devices list"},
         {0, "device-read-bps", &device_read_bps, "list", "Limit reads: DEVICE:BYTES per second"},
         {0, "device-read-iops", &device_read_iops, "list", "Limit reads: DEVICE:COUNT per second"},
         {0, "device-write-bps", &device_write_bps, "list", "Limit writes: DEVICE:BYTES per second"},
         {0, "device-write-iops", &device_write_iops, "list",
          "Limit writes: DEVICE:COUNT per second"},
+        {0, "domainname", &domainname, "string", "Container NIS domain name"},
+        {0, "group-add", &groups, "list", "Add additional groups to join"},
         {0, "ipc", &ipc, "string", "IPC namespace: private (default) or host"},
         {0, "log-opt", &log_opts, "list",
          "Log options: max-size=BYTES of a file (10m), max-file=COUNT of them (5)"},
@@ -87,9 +91,10 @@ std::vector<Option> HostOptions::table() {
         {0, "oom-score-adj", &oom_score_adj, "int", "The host's OOM preference (-1000 to 1000)"},
         {0, "pid", &pid, "string", "PID namespace: private (default) or host"},
         {0, "pids-limit", &pids_limit, "int", "Limit the number of processes; -1 for unlimited"},
+        {0, "privileged", &privileged, "", "Give extended privileges to this container"},
         {0, "read-only", &read_only, "", "Mount the root file system read-only"},
         {0, "security-opt", &security_opt, "list",
-         "Security options: seccomp=unconfined, no-new-privileges"},
+         "Security options: seccomp=FILE|unconfined, no-new-privileges"},
         {0, "shm-size", &shm_size, "bytes", "Size of /dev/shm"},
         {0, "sysctl", &sysctls, "list", "Sysctl options: NAME=VALUE"},
         {0, "tmpfs", &tmpfs, "list", "Mount a tmpfs directory: PATH[:OPTIONS]"},
@@ -108,6 +113,14 @@ std::vector<Option> HostOptions::update_table() {
         return std::ranges::find(kNames, std::string_view(at.name)) == std::end(kNames);
     });
     return options;
+}
+
+std::string HostOptions::seccomp_file(const std::string& option) {
+    constexpr std::string_view kKeys[] = {"seccomp=", "seccomp:"};
+    for (const std::string_view key : kKeys)
+        if (option.starts_with(key) && option.substr(key.size()) != "unconfined")
+            return option.substr(key.size());
+    return "";
 }
 
 Result<int64_t> parse_bytes(const std::string& text, int kilo) {
@@ -189,13 +202,13 @@ bool HostOptions::any() const {
                       !ulimits.empty() || !devices.empty() || !cap_add.empty() ||
                       !cap_drop.empty() || !security_opt.empty() || !tmpfs.empty() ||
                       !volumes.empty() || !mounts.empty() || !sysctls.empty() ||
-                      !log_opts.empty();
+                      !log_opts.empty() || !groups.empty() || !device_rules.empty();
     const bool text = !memory.empty() || !memory_reservation.empty() || !memory_swap.empty() ||
                       !cpus.empty() || !cpuset_cpus.empty() || !cpuset_mems.empty() ||
                       !shm_size.empty() || !ipc.empty() || !pid.empty() || !uts.empty() ||
-                      !cgroupns.empty();
-    return list || text || oom_kill_disable || read_only || oom_score_adj || cpu_shares ||
-           cpu_quota || cpu_period || pids_limit || blkio_weight;
+                      !cgroupns.empty() || !domainname.empty();
+    return list || text || privileged || oom_kill_disable || read_only || oom_score_adj ||
+           cpu_shares || cpu_quota || cpu_period || pids_limit || blkio_weight;
 }
 
 Status HostOptions::fill_rates(schema::Resources::Builder out) const {
@@ -256,9 +269,12 @@ Status HostOptions::fill_rights(schema::HostOptions::Builder out) const {
             out.setNoNewPrivileges(true);
         else if (option == "seccomp=unconfined" || option == "seccomp:unconfined")
             out.setSeccompUnconfined(true);
+        else if (!seccomp_file(option).empty() && !seccomp_profile.empty())
+            continue;
         else if (option != "no-new-privileges=false")
             return fail("invalid --security-opt: \"" + option +
-                        "\": this node knows seccomp=unconfined and no-new-privileges");
+                        "\": this node knows seccomp=FILE, seccomp=unconfined and "
+                        "no-new-privileges");
     }
     auto list = out.initUlimits(static_cast<unsigned>(ulimits.size()));
     for (unsigned i = 0; i < ulimits.size(); i++) {
@@ -351,6 +367,11 @@ Status HostOptions::fill(schema::ContainerSpec::Builder spec) const {
                     ", range for oom score adj is [-1000, 1000]");
     out.setOomScoreAdj(static_cast<int32_t>(score));
     out.setReadOnly(read_only);
+    out.setPrivileged(privileged);
+    out.setDomainname(domainname);
+    out.setSeccompProfile(seccomp_profile);
+    put_texts(groups, [&](unsigned n) { return out.initGroupAdd(n); });
+    put_texts(device_rules, [&](unsigned n) { return out.initDeviceRules(n); });
     out.setShmBytes(TRY(bytes_of(shm_size, "shm-size")));
     out.setIpcMode(ipc);
     out.setPidMode(pid);

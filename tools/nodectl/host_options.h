@@ -44,11 +44,18 @@ struct HostOptions {
     std::string pid;
     std::string uts;
     std::string cgroupns;
+    std::string seccomp_profile;  ///< what the file of --security-opt seccomp=FILE has
+    std::vector<std::string> groups;
+    std::string domainname;
+    bool privileged = false;
+    std::vector<std::string> device_rules;
     std::vector<std::string> log_opts;
 
     std::vector<Option> table();
     /// Those that a container can be given while it runs.
     std::vector<Option> update_table();
+    /// The file that a --security-opt names; empty: none.
+    static std::string seccomp_file(const std::string& option);
     bool any() const;
     /// Sets the spec's options only if one was given.
     Status fill(schema::ContainerSpec::Builder spec) const;

@@ -7,6 +7,7 @@
 #include "tools/nodectl/container_call.h"
 #include "tools/nodectl/container_json.h"
 #include "tools/nodectl/filters.h"
+#include "tools/nodectl/health_options.h"
 #include "tools/nodectl/image_json.h"
 #include "tools/nodectl/units.h"
 #include "tools/nodectl/verb.h"
@@ -88,6 +89,9 @@ bool matches(const State& state, const Filters& filters) {
     const auto ended_with = [&](const std::string& wanted) {
         return exited && wanted == std::to_string(state.getExitCode());
     };
+    const auto feels = [&](const std::string& wanted) {
+        return wanted == health_name(state.getHealth().getStatus());
+    };
     const auto labelled = [&](const std::string& wanted) {
         return container_has_label(state, wanted);
     };
@@ -101,7 +105,7 @@ bool matches(const State& state, const Filters& filters) {
            filters.any("status", is_in) && filters.any("network", is_on) &&
            filters.any("ancestor", is_of) && filters.any("exited", ended_with) &&
            filters.all("label", labelled) && filters.any("volume", has_volume) &&
-           filters.any("health", [](const std::string& wanted) { return wanted == "none"; }) &&
+           filters.any("health", feels) &&
            filters.any("is-task", is_no_task) && filters.any("publish", never) &&
            filters.any("expose", never);
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -59,6 +60,23 @@ void set_hostname(Start& start) {
     if (name == nullptr || (start.container->namespaces & CLONE_NEWUTS) == 0) return;
     const long result = sys(SYS_sethostname, name, strlen(name));
     if (result < 0) give_up(start, 125, "set the host name to", name, result);
+}
+
+void set_domainname(Start& start) {
+    const char* name = start.container->domainname;
+    if (name == nullptr || (start.container->namespaces & CLONE_NEWUTS) == 0) return;
+    const long result = sys(SYS_setdomainname, name, strlen(name));
+    if (result < 0) give_up(start, 125, "set the domain name to", name, result);
+}
+
+/// All mounts below /sys, which enter_rootfs has made; /sys itself is a real folder.
+void open_kernel(Start& start) {
+    if (!start.container->has(launch::flag_writable_kernel)) return;
+    mount_attr writable = {};
+    writable.attr_clr = MOUNT_ATTR_RDONLY;
+    const long result = sys(SYS_mount_setattr, AT_FDCWD, "/sys", AT_RECURSIVE, &writable,
+                            sizeof writable);
+    if (result < 0) give_up(start, 125, "make writable", "/sys", result);
 }
 
 void set_sysctls(Start& start) {
@@ -135,6 +153,8 @@ void container_child(void* argument) {
     enter_rootfs(start);
     keep_streams(start);
     set_hostname(start);
+    set_domainname(start);
+    open_kernel(start);
     set_sysctls(start);  // before /proc/sys becomes read-only
     hide_paths(start);
     become_process(start);

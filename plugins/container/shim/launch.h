@@ -62,6 +62,8 @@ enum class Tag : uint16_t {
     sysctl = 27,         ///< texts*: path below /proc/sys ("net/ipv4/ip_forward"), value
     shm_bytes = 28,      ///< u64: size of /dev/shm
     log_limits = 29,     ///< LogLimits: how large the log may become
+    group = 30,          ///< text*: a supplementary group by name or number
+    domainname = 31,     ///< text: of the UTS namespace
 };
 
 enum Flag : uint32_t {
@@ -72,8 +74,9 @@ enum Flag : uint32_t {
     /// overlayfs "volatile": nothing of the upper folder is synced, not even when it is unmounted
     flag_volatile_rootfs = 16,
     flag_nodev_rootfs = 32,  ///< device nodes in the rootfs open nothing
+    flag_writable_kernel = 64,  ///< /sys and the cgroups can be written to
 };
-constexpr uint32_t flags_known = 63;
+constexpr uint32_t flags_known = 127;
 
 struct Rlimit {
     uint32_t resource;  ///< RLIMIT_*
@@ -105,13 +108,15 @@ constexpr size_t arguments_max = 4096;
 constexpr size_t environment_max = 4096;
 constexpr size_t hidden_paths_max = 64;  ///< masked and read-only, each
 constexpr size_t rlimits_max = 16;
-constexpr size_t mounts_max = 64;
+constexpr size_t mounts_max = 384;  ///< with all devices of a host
 constexpr size_t cgroups_max = 16;
 constexpr size_t sysctls_max = 32;
 constexpr uint32_t log_segments_max = 128;  ///< as many as a shim keeps count of
 constexpr uint64_t log_segment_bytes_max = uint64_t{1} << 40;
 constexpr size_t seccomp_bytes_max = 4096 * 8;  ///< BPF_MAXINSNS instructions
 constexpr size_t hostname_bytes_max = 64;
+constexpr size_t groups_added_max = 32;
+constexpr size_t group_bytes_max = 256;
 constexpr size_t groups_max = 256;  ///< supplementary groups of one user
 
 }  // namespace noded::launch

@@ -93,6 +93,8 @@ bool take(Tag tag, const Value& value, Launch* out) {
         case Tag::oom_score_adj: return value.fixed(&out->oom_score_adj);
         case Tag::sysctl: return value.pair(out->sysctls, &out->sysctl_count, sysctls_max);
         case Tag::shm_bytes: return value.fixed(&out->shm_bytes);
+        case Tag::group: return value.append(&out->groups, groups_added_max, group_bytes_max);
+        case Tag::domainname: return value.text(&out->domainname, hostname_bytes_max);
         case Tag::log_limits:
             return value.fixed(&out->log_limits) && out->log_limits.segments >= 1 &&
                    out->log_limits.segments <= log_segments_max &&

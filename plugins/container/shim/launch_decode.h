@@ -36,6 +36,7 @@ struct Launch {
     const char* work = nullptr;
     const char* rootfs = nullptr;
     const char* hostname = nullptr;
+    const char* domainname = nullptr;
     const char* cwd = "/";
     const char* user = "";
     const char* netns = nullptr;
@@ -61,6 +62,7 @@ struct Launch {
     Pair sysctls[sysctls_max];  ///< path, value
     TextList<hidden_paths_max> masked;
     TextList<hidden_paths_max> read_only;
+    TextList<groups_added_max> groups;
     Mount mounts[mounts_max];
     TextList<lowers_max> lowers;
     TextList<arguments_max> arguments;

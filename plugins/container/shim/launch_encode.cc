@@ -125,6 +125,7 @@ void encode_rootfs(Encoder& to, const LaunchSpec& spec) {
             spec.masked_paths);
     to.list(Tag::read_only, "a read-only path", launch::hidden_paths_max, launch::path_bytes_max,
             spec.read_only_paths);
+    to.list(Tag::group, "a group", launch::groups_added_max, launch::group_bytes_max, spec.groups);
     to.value(Tag::shm_bytes, spec.shm_bytes);
 }
 
@@ -157,10 +158,12 @@ Result<Buffer> launch_encode(const LaunchSpec& spec) {
                    flags_of(spec) | (spec.no_new_privs ? launch::flag_no_new_privs : 0u) |
                        (spec.read_only_rootfs ? launch::flag_read_only_rootfs : 0u) |
                        (spec.volatile_rootfs ? launch::flag_volatile_rootfs : 0u) |
-                       (spec.nodev_rootfs ? launch::flag_nodev_rootfs : 0u));
+                       (spec.nodev_rootfs ? launch::flag_nodev_rootfs : 0u) |
+                       (spec.writable_kernel ? launch::flag_writable_kernel : 0u));
     encode_rootfs(to, spec);
     encode_confinement(to, spec);
     to.optional(Tag::hostname, "the host name", launch::hostname_bytes_max, spec.hostname);
+    to.optional(Tag::domainname, "the domain name", launch::hostname_bytes_max, spec.domainname);
     to.absolute(Tag::log, "the folder of the log", spec.log_folder);
     to.value(Tag::log_limits, spec.log_limits);
     to.absolute(Tag::runtime, "the runtime folder", spec.runtime_dir);

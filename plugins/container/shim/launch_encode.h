@@ -61,6 +61,9 @@ struct LaunchSpec : ProcessSpec {
     bool volatile_rootfs = false;
     /// Device nodes in the rootfs open nothing; those of /dev do.
     bool nodev_rootfs = false;
+    bool writable_kernel = false;  ///< /sys and the cgroups
+    std::vector<std::string> groups;  ///< supplementary, by name or number
+    std::string domainname;
     std::vector<std::string> masked_paths;
     std::vector<std::string> read_only_paths;
     std::vector<launch::Rlimit> rlimits;

@@ -151,6 +151,15 @@ void find_groups(Start& start, std::string_view wanted, std::string_view name, U
     give_up(start, 125, sentence.view());
 }
 
+/// Those that the container is given beyond what its files say.
+void add_groups(Start& start, User* out) {
+    for (uint32_t i = 0; i < start.container->groups.count; ++i) {
+        User one;
+        find_groups(start, start.container->groups.items[i], "", &one);
+        if (out->group_count < launch::groups_max) out->groups[out->group_count++] = one.gid;
+    }
+}
+
 }  // namespace
 
 void resolve_user(Start& start, User* out) {
@@ -160,6 +169,7 @@ void resolve_user(Start& start, User* out) {
     out->home.add("/");
     find_account(start, user, out, &name);
     find_groups(start, group, name.view(), out);
+    add_groups(start, out);
 }
 
 }  // namespace noded::shim
