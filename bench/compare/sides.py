@@ -59,11 +59,11 @@ def crc32c(data):
 
 def remove_cgroups(work):
     """What the sides leave behind: empty groups below names that only a comparison uses. noded
-    names its own after its state directory, and keeps a spare one there."""
+    names its own after the state directory of its plugin container, and keeps a spare one there."""
     cgroups = pathlib.Path("/sys/fs/cgroup")
     tops = list(cgroups.glob(f"**/{CGROUP_PREFIX}*"))
     for name in NODE_STATES:
-        node = f"{crc32c(os.fsencode(work / name)):08x}"
+        node = f"{crc32c(os.fsencode(work / name / 'plugins/container')):08x}"
         tops += cgroups.glob(f"**/noded/{node}*")
     for top in tops:
         for folder, _, _ in os.walk(top, topdown=False):
