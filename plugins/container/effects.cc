@@ -167,9 +167,13 @@ void Effects::propose_exited(Live& live, const ExitReply& exit, bool lost) {
 
 namespace {
 
-sdk::Cause exec_cause(const std::string& exec_id) {
+/// The outcome of an exec is caused by its request, whose command's id is the exec's.
+sdk::Cause exec_cause(const State& state, const LiveExec& exec) {
     sdk::Cause cause;
-    const CommandId id = root_command(exec_id);
+    const Container* container = state.get(exec.container_id);
+    const Exec* requested = container != nullptr ? container->find_exec(exec.id) : nullptr;
+    if (requested != nullptr) cause.seq = requested->seq;
+    const CommandId id = root_command(exec.id);
     memcpy(cause.command_id, id.bytes.data(), id.bytes.size());
     return cause;
 }
@@ -181,7 +185,7 @@ void Effects::propose_exec_exited(const LiveExec& exec, uint32_t code) {
     event->setExecId(text(exec.id));
     event->setContainerId(text(exec.container_id));
     event->setExitCode(code);
-    host_.propose(event, exec_cause(exec.id));
+    host_.propose(event, exec_cause(state_, exec));
 }
 
 void Effects::propose_exec_failed(const LiveExec& exec, uint32_t code, const std::string& message) {
@@ -190,7 +194,7 @@ void Effects::propose_exec_failed(const LiveExec& exec, uint32_t code, const std
     event->setContainerId(text(exec.container_id));
     event->setExitCode(code);
     event->setMessage(text(message));
-    host_.propose(event, exec_cause(exec.id));
+    host_.propose(event, exec_cause(state_, exec));
 }
 
 // ---------------------------------------------------------------- children

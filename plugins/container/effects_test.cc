@@ -455,6 +455,7 @@ TEST_F(ContainerEffects, an_exec_takes_its_stream_and_tells_its_end) {
     ASSERT_NE(host.answer(ended), nullptr);
     EXPECT_EQ(Reading<Interface::WaitExecResults>(host.answer(ended)->bytes())->getExitCode(), 4u);
     EXPECT_NE(host.answer(wait_exec(false)), nullptr) << "a late wait is answered from the state";
+    EXPECT_EQ(host.last<schema::ExecExited>()->cause_seq, host.last<schema::ExecRequested>()->seq);
 }
 
 TEST_F(ContainerEffects, the_end_of_a_container_ends_its_execs) {

@@ -56,8 +56,12 @@ public:
         if (disk_.full) return fail_errno(ENOSPC, "create rootfs/" + container);
         if (disk_.spares > 0 && !disk_.rootfs.contains(container)) --disk_.spares;
         disk_.rootfs[container] = layers;
-        return image::RootfsDirs{std::vector<std::string>(layers.rbegin(), layers.rend()),
-                                 "rootfs/" + container + "/upper", "rootfs/" + container + "/work"};
+        image::RootfsDirs dirs{{},
+                               "/rootfs/" + container + "/upper",
+                               "/rootfs/" + container + "/work"};
+        for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer)
+            dirs.lower.push_back("/layers/" + layer->substr(layer->find(':') + 1));
+        return dirs;
     }
 
     bool low_on_spares() override { return disk_.spares < 2; }

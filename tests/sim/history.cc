@@ -1,6 +1,8 @@
 // Checkers over durable events, see history.h.
 #include "tests/sim/history.h"
 
+#include <algorithm>
+
 #include "plugins/sdk/message.h"
 #include "schemas/container.capnp.h"
 #include "schemas/storage.capnp.h"
@@ -161,6 +163,11 @@ void History::published(const log::Record& event) {
     if (events_[event.seq - 1].hash != hash_of(event))
         fail("publication " + std::to_string(event.seq) + " is not what the log has");
     last_published_ = event.seq;
+}
+
+size_t History::count(std::string_view prefix) const {
+    return size_t(std::ranges::count_if(
+        intents_, [&](const auto& entry) { return entry.first.starts_with(prefix); }));
 }
 
 void History::check_outcomes(const std::function<bool(const std::string&)>& is_running) const {

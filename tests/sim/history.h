@@ -36,6 +36,9 @@ public:
     /// The log no longer reaches back to what the subscriber had.
     void skip_publications(uint64_t to) { last_published_ = to; }
 
+    /// How many intents begin with this.
+    size_t count(std::string_view prefix) const;
+
     /// At rest every intent has its outcome; `is_running` knows which containers may still run.
     void check_outcomes(const std::function<bool(const std::string& run)>& is_running) const;
 

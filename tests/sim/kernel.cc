@@ -323,7 +323,7 @@ void Kernel::check_at_rest() const {
             world_.fail("the folder " + path + " belongs to no container");
     }
     for (const auto& [id, layers] : disk.rootfs)
-        if (!history_.is_open("create/" + id))
+        if (!history_.is_open("create/" + id) && !left_until_start.contains(id))
             world_.fail("the rootfs of " + id + " belongs to no container");
 }
 
@@ -336,14 +336,19 @@ public:
     explicit StorageSys(Kernel& kernel)
         : kernel_(kernel), fake_(storage::make_fake_sys(kernel.disk)) {}
 
-    Status open() override { return fake_->open(); }
+    Status open() override {
+        kernel_.left_until_start.clear();
+        return fake_->open();
+    }
     Result<std::vector<image::ImportedImage>> import(storage::ImportJob& job) override {
+        if (kernel_.storage_fails()) return fail_errno(EIO, "write a layer");
         return fake_->import(job);
     }
     Result<size_t> sweep(const storage::Keep& keep) override { return fake_->sweep(keep); }
     Result<image::RootfsDirs> prepare_rootfs(
         const std::string& container, const std::vector<std::string>& layers) override {
         kernel_.check_effect("rootfs/" + container, "a rootfs of " + container);
+        if (kernel_.storage_fails()) return fail_errno(EIO, "create the rootfs of " + container);
         return fake_->prepare_rootfs(container, layers);
     }
     bool low_on_spares() override { return fake_->low_on_spares(); }
@@ -351,6 +356,10 @@ public:
     Status detach_rootfs(const std::string& container) override {
         if (kernel_.disk.rootfs.contains(container))
             kernel_.check_effect("remove/" + container, "the end of the rootfs of " + container);
+        if (kernel_.storage_fails()) {
+            kernel_.left_until_start.insert(container);
+            return fail_errno(EIO, "remove the rootfs of " + container);
+        }
         return fake_->detach_rootfs(container);
     }
     void delete_detached() override { fake_->delete_detached(); }

@@ -26,6 +26,7 @@ struct KernelFaults {
     double pid_reuse = 0;
     double mount_busy = 0;     ///< a removal of a folder is EBUSY
     double spawn_failure = 0;
+    double storage_error = 0;  ///< what storage does to its disk is EIO
 };
 
 class Kernel final : public container::FakeSys {
@@ -36,11 +37,14 @@ public:
     }
 
     storage::FakeDisk disk;
+    /// Containers whose rootfs could not be removed: the next start of noded does it.
+    std::set<std::string> left_until_start;
 
     /// Takes what was sent to the shims and lets them act; true if something happened.
     bool step();
     /// Everything that is not on disk is gone.
     void power_failure();
+    bool storage_fails() { return happens(faults_.storage_error); }
     bool is_running(const std::string& id_and_run) const;
     std::vector<std::string> running() const;   ///< "ID/RUN"
     void check_at_rest() const;

@@ -281,7 +281,10 @@ void SimNode::advance() {
             active = kernel.step();
         }
         if (!up()) return;
-        if (storage_due_ns_ <= world_.now_ns) sync_next();
+        if (storage_due_ns_ <= world_.now_ns) {
+            active = true;
+            sync_next();
+        }
         if (running_->reactor.next_ns() > world_.now_ns) return;
         active = true;
         running_->reactor.turn();

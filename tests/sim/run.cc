@@ -32,7 +32,8 @@ Result<Workload> read_workload(const std::string& path) {
         {"slow_start", &out.node.kernel.slow_start}, {"oom_kill", &out.node.kernel.oom_kill},
         {"shim_killed", &out.node.kernel.shim_killed}, {"pid_reuse", &out.node.kernel.pid_reuse},
         {"mount_busy", &out.node.kernel.mount_busy},
-        {"spawn_failure", &out.node.kernel.spawn_failure}};
+        {"spawn_failure", &out.node.kernel.spawn_failure},
+        {"storage_error", &out.node.kernel.storage_error}};
     const std::map<std::string, uint32_t*> verbs = {
         {"create", &out.create}, {"run", &out.run}, {"start", &out.start}, {"stop", &out.stop},
         {"kill", &out.kill_verb}, {"remove", &out.remove}, {"exec", &out.exec}, {"tag", &out.tag},
@@ -172,7 +173,10 @@ private:
                                    std::to_string(seq) + ", which is not durable");
         if (sent.first_seq != 0 &&
             (sent.first_seq != reply.first_seq || sent.last_seq != reply.last_seq))
-            world_.fail("command " + id + " was acknowledged twice, differently");
+            world_.fail("command " + id + " was acknowledged twice, differently: at seq " +
+                        std::to_string(sent.first_seq) + " to " + std::to_string(sent.last_seq) +
+                        ", then " + std::to_string(reply.first_seq) + " to " +
+                        std::to_string(reply.last_seq));
         sent.first_seq = reply.first_seq;
         sent.last_seq = reply.last_seq;
     }
@@ -305,6 +309,8 @@ private:
         for (const auto& node : nodes_) {
             out.hash = out.hash * 31 + node->disk_hash();
             out.events += node->history.last_seq();
+            out.runs += node->history.count("run/");
+            out.execs += node->history.count("exec/");
             out.restarts += node->restarts;
             out.refused += node->refusal.empty() ? 0 : 1;
         }

@@ -27,6 +27,8 @@ struct Outcome {
     std::string failure;   ///< empty: all checkers agree
     uint64_t hash = 0;     ///< of all logs and disks
     uint64_t events = 0;
+    uint64_t runs = 0;     ///< of containers that started
+    uint64_t execs = 0;
     uint64_t restarts = 0;
     uint64_t refused = 0;  ///< damaged logs that were refused
 };

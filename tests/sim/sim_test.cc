@@ -32,17 +32,37 @@ class Seeds : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(Seeds, crashes_lose_nothing_and_all_checkers_agree) {
     const Workload crash = workload("crash.json");
-    uint64_t events = 0;
+    uint64_t events = 0, runs = 0, execs = 0;
     for (uint64_t i = 0; i < kSeedsPerTest; ++i) {
         const uint64_t seed = GetParam() * kSeedsPerTest + i;
         const Outcome outcome = run_said(crash, seed);
         ASSERT_EQ(outcome.failure, "") << "seed " << seed;
         events += outcome.events;
+        runs += outcome.runs;
+        execs += outcome.execs;
     }
     EXPECT_GT(events, 30 * kSeedsPerTest) << "the workload does too little";
+    EXPECT_GT(runs, 5 * kSeedsPerTest);
+    EXPECT_GT(execs, kSeedsPerTest / 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Thousand, Seeds, testing::Range(uint64_t{0}, uint64_t{20}));
+
+TEST(Sim, faults_of_every_kind_lose_nothing) {
+    const Workload faults = workload("faults.json");
+    for (uint64_t seed = 1; seed <= 20; ++seed) EXPECT_EQ(run_said(faults, seed).failure, "");
+}
+
+TEST(Sim, a_damaged_log_is_refused_or_right) {
+    const Workload damage = workload("damage.json");
+    uint64_t refused = 0;
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+        const Outcome outcome = run_said(damage, seed);
+        EXPECT_EQ(outcome.failure, "");
+        refused += outcome.refused;
+    }
+    EXPECT_GT(refused, 0u) << "no damage was found";
+}
 
 TEST(Sim, the_same_seed_gives_the_same_bytes) {
     const Workload crash = workload("crash.json");

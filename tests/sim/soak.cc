@@ -41,10 +41,13 @@ int main(int argc, char** argv) {
             alarm(60);   // a run that does not come to rest has failed too
             const auto outcome = noded::sim::run(workload, seed);
             if (seeds == 1 || !outcome.failure.empty())
-                printf("seed %llu: %s (%llu events, %llu starts, %llu refused, hash %016llx)\n",
+                printf("seed %llu: %s (%llu events, %llu runs, %llu execs, %llu starts of nodes, "
+                       "%llu refused, hash %016llx)\n",
                        static_cast<unsigned long long>(seed),
                        outcome.failure.empty() ? "good" : outcome.failure.c_str(),
                        static_cast<unsigned long long>(outcome.events),
+                       static_cast<unsigned long long>(outcome.runs),
+                       static_cast<unsigned long long>(outcome.execs),
                        static_cast<unsigned long long>(outcome.restarts),
                        static_cast<unsigned long long>(outcome.refused),
                        static_cast<unsigned long long>(outcome.hash));
