@@ -195,7 +195,8 @@ void Kernel::launch(Shim& shim, const ShimPacket& packet) {
     for (const auto& other : shims_)
         if (other.get() != &shim && other->id == shim.id && (other->alive || other->child != 0))
             world_.fail("two shims of container " + shim.id);
-    if (disk.rootfs.count(shim.id) == 0 && history_.is_open("start/" + shim.run()))
+    if (!has_rootfs(shim) && !without_rootfs.contains(shim.id) &&
+        history_.is_open("start/" + shim.run()))
         world_.fail("container " + shim.id + " is launched without its rootfs");
     const int64_t delay = happens(faults_.slow_start) ? world_.random.between(1, 90) * 1'000'000'000
                                                       : world_.random.between(100'000, 3'000'000);
@@ -205,7 +206,7 @@ void Kernel::launch(Shim& shim, const ShimPacket& packet) {
 }
 
 void Kernel::start(Shim& shim) {
-    if (happens(faults_.start_failure)) {
+    if (!has_rootfs(shim) || happens(faults_.start_failure)) {
         shim.state = ShimState::start_failed;
         shim.code = 127;
         put_exit_record(shim.folder, shim.id, shim.state, shim.code, "no such program");
@@ -348,7 +349,11 @@ public:
     Result<image::RootfsDirs> prepare_rootfs(
         const std::string& container, const std::vector<std::string>& layers) override {
         kernel_.check_effect("rootfs/" + container, "a rootfs of " + container);
-        if (kernel_.storage_fails()) return fail_errno(EIO, "create the rootfs of " + container);
+        kernel_.without_rootfs.erase(container);
+        if (kernel_.storage_fails()) {
+            kernel_.without_rootfs.insert(container);
+            return fail_errno(EIO, "create the rootfs of " + container);
+        }
         return fake_->prepare_rootfs(container, layers);
     }
     bool low_on_spares() override { return fake_->low_on_spares(); }

@@ -39,6 +39,8 @@ public:
     storage::FakeDisk disk;
     /// Containers whose rootfs could not be removed: the next start of noded does it.
     std::set<std::string> left_until_start;
+    /// Those whose rootfs could not be made, perhaps after a power failure took the one they had.
+    std::set<std::string> without_rootfs;
 
     /// Takes what was sent to the shims and lets them act; true if something happened.
     bool step();
@@ -87,6 +89,7 @@ private:
     Shim* find(uint64_t number);
     Shim* by_folder(const std::string& folder);
     Shim* by_container(const std::string& path);
+    bool has_rootfs(const Shim& shim) const { return disk.rootfs.contains(shim.id); }
     bool happens(double probability) { return world_.faults && world_.random.chance(probability); }
     uint32_t new_pid();
 
