@@ -100,7 +100,8 @@ void Core::step(const Command& command, ReplyTo to, uint64_t next_seq, Batch& ba
             reply.first_seq = decided.events().front().seq;
             reply.last_seq = decided.events().back().seq;
             // Only what stands in the log is remembered: replay must come to the same memory.
-            remember(command.id, {reply.first_seq, reply.last_seq, command.cause_seq});
+            remember(command.id,
+                     {reply.first_seq, reply.last_seq, command.cause_seq, command.time_ns});
         }
         for (const Event& event : decided.events()) {
             domain_.fold(event);
@@ -111,16 +112,17 @@ void Core::step(const Command& command, ReplyTo to, uint64_t next_seq, Batch& ba
 }
 
 void Core::remember(const Event& event) {
-    remember(event.command_id, {event.seq, event.seq, event.cause_seq});
+    remember(event.command_id, {event.seq, event.seq, event.cause_seq, event.time_ns});
 }
 
 void Core::remember(const CommandId& id, Known known) {
     const auto [at, is_new] = known_.try_emplace(id, known);
     if (!is_new) {
-        // The events of one command follow each other and have one cause; a later one of the same
-        // id is the outcome of an effect, not its decision.
+        // The events of one command follow each other and have one cause and one time; a later one
+        // of the same id is the outcome of an effect, not its decision.
         const bool goes_on = known.first_seq == at->second.last_seq + 1 &&
-                             known.cause_seq == at->second.cause_seq;
+                             known.cause_seq == at->second.cause_seq &&
+                             known.time_ns == at->second.time_ns;
         if (goes_on) at->second.last_seq = known.last_seq;
         return;
     }
@@ -170,7 +172,7 @@ Status Core::load(Bytes bytes) {
         CommandId id;
         memcpy(id.bytes.data(), saved.id, sizeof saved.id);
         // What was decided before a snapshot stands in it whole.
-        remember(id, {saved.first_seq, saved.last_seq, UINT64_MAX});
+        remember(id, {saved.first_seq, saved.last_seq, UINT64_MAX, 0});
     }
     return {};
 }

@@ -68,6 +68,7 @@ private:
         uint64_t first_seq = 0;
         uint64_t last_seq = 0;
         uint64_t cause_seq = 0;
+        int64_t time_ns = 0;
     };
     void remember(const CommandId& id, Known known);
 

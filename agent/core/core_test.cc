@@ -219,6 +219,23 @@ TEST_F(PipelineTest, a_command_that_a_plugin_repeats_is_decided_once_also_after_
     EXPECT_TRUE(batch.events.empty());
 }
 
+TEST(CoreMemory, an_outcome_right_behind_its_decision_is_no_part_of_it) {
+    std::vector<std::string> trace;
+    Adder adder{trace};
+    Core replayed(adder), loaded(adder);
+    Event event{};
+    event.command_id.bytes.fill(7);
+    event.seq = 5;
+    event.time_ns = 100;
+    replayed.remember(event);
+    ASSERT_TRUE(loaded.load(replayed.save()).has_value());
+    event.seq = 6;
+    event.time_ns = 200;
+    replayed.remember(event);
+    loaded.remember(event);
+    EXPECT_EQ(replayed.save(), loaded.save());
+}
+
 TEST_F(PipelineTest, a_full_disk_refuses_commands_and_keeps_proposals_waiting) {
     log.full = true;
     add(1, 1);

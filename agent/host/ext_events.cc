@@ -24,6 +24,26 @@ core::Command command_of(Host& host, core::Command::Origin origin, uint64_t type
     return command;
 }
 
+/// FNV-1a, 64 bits: it has to tell apart, not to resist.
+uint64_t hash(uint64_t from, Bytes bytes) {
+    for (const uint8_t byte : bytes) from = (from ^ byte) * 0x100000001b3;
+    return from;
+}
+
+/// The same plugin's same effect of the same event gives the same id, so that a repeated reaction
+/// is harmless.
+CommandId id_of_reaction(const std::string& plugin, const core::Command& command) {
+    constexpr uint64_t basis = 0xcbf29ce484222325;
+    const uint64_t words[] = {command.cause_seq, command.type,
+                              hash(basis, {reinterpret_cast<const uint8_t*>(plugin.data()),
+                                           plugin.size()}),
+                              hash(basis, command.payload)};
+    CommandId id;
+    static_assert(sizeof words == sizeof id.bytes);
+    memcpy(id.bytes.data(), words, sizeof words);
+    return id;
+}
+
 int propose(const noded_host* face, uint64_t type, noded_bytes payload, uint64_t cause_seq,
             const uint8_t* command_id) noexcept {
     Instance& instance = require(face, "events.propose");
@@ -36,14 +56,10 @@ int submit(const noded_host* face, uint64_t type, noded_bytes payload, uint64_t 
            const uint8_t* id) noexcept {
     Instance& instance = require(face, "events.submit");
     if (payload.size % kWordSize != 0 || payload.size > limits::command_events_bytes_max) return -1;
+    if (id == nullptr && cause_seq == 0) return -1;
     core::Command command = command_of(*instance.host, core::Command::Origin::client, type, payload,
                                        cause_seq, id);
-    if (id == nullptr) {
-        // The same effect of the same event gives the same id, so that a repeated reaction is
-        // harmless.
-        memcpy(command.id.bytes.data(), &cause_seq, sizeof cause_seq);
-        memcpy(command.id.bytes.data() + 8, &type, sizeof type);
-    }
+    if (id == nullptr) command.id = id_of_reaction(instance.description.id, command);
     instance.host->submit(std::move(command));
     return 0;
 }

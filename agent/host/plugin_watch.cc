@@ -14,7 +14,8 @@ namespace noded::host {
 /// A symbolic or hard link is complete when it is there, and nobody closes it.
 static bool is_link(const std::string& path) {
     struct stat status {};
-    return lstat(path.c_str(), &status) == 0 && (S_ISLNK(status.st_mode) || status.st_nlink > 1);
+    if (lstat(path.c_str(), &status) != 0) return false;
+    return S_ISLNK(status.st_mode) || (S_ISREG(status.st_mode) && status.st_nlink > 1);
 }
 
 Status PluginWatch::open(const std::string& directory) {

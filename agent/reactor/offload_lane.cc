@@ -66,10 +66,13 @@ void OffloadLane::start_threads() {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-/// The oldest whose owner has nothing running.
+/// The oldest whose owner has nothing running. The last free thread is for noded's own work alone.
 std::deque<OffloadLane::Work>::iterator OffloadLane::next() {
-    return std::ranges::find_if(queue_, [this](const Work& work) {
-        return std::ranges::find(busy_, work.owner) == busy_.end();
+    const auto plugins = busy_.size() - size_t(std::ranges::count(busy_, nullptr));
+    const bool own_only = plugins + 1 >= limits::offload_threads;
+    return std::ranges::find_if(queue_, [&](const Work& work) {
+        return std::ranges::find(busy_, work.owner) == busy_.end() &&
+               (work.owner == nullptr || !own_only);
     });
 }
 

@@ -37,9 +37,10 @@ struct noded_ext_events {
      * many stop the plugin) or so many wait for a full disk that the plugin is stopped. */
     int (*propose)(const struct noded_host*, uint64_t type, struct noded_bytes payload,
                    uint64_t cause_seq, const uint8_t* command_id) NODED_NOEXCEPT;
-    /* [reactor] Sends a command of any plugin, as a client would. `id` is 32 bytes, NULL to
-     * derive one from
-     * cause_seq and type. */
+    /* [reactor] Sends a command of any plugin, as a client would. A command whose `id` (32 bytes)
+     * was seen before is not decided again. NULL derives one from the calling plugin, cause_seq,
+     * type and payload, which makes a repeated reaction harmless; then cause_seq must not be 0.
+     * Copies. Returns 0, or -1 when the payload or the id cannot be. */
     int (*submit)(const struct noded_host*, uint64_t type, struct noded_bytes payload,
                   uint64_t cause_seq, const uint8_t* id) NODED_NOEXCEPT;
 };

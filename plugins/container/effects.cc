@@ -188,11 +188,12 @@ void Effects::propose_exec_exited(const LiveExec& exec, uint32_t code) {
     host_.propose(event, exec_cause(state_, exec));
 }
 
+/// An exec that cannot start ends with 126 or 127, as docker's: 125 is a run that failed.
 void Effects::propose_exec_failed(const LiveExec& exec, uint32_t code, const std::string& message) {
     Message<schema::ExecFailed> event;
     event->setExecId(text(exec.id));
     event->setContainerId(text(exec.container_id));
-    event->setExitCode(code);
+    event->setExitCode(code == 125 ? 126 : code);
     event->setMessage(text(message));
     host_.propose(event, exec_cause(state_, exec));
 }
@@ -267,9 +268,6 @@ void Effects::shim_exited(Live& live, Bytes payload) {
     if (take(payload, exit)) propose_exited(live, exit, false);
 }
 
-/// An exec that cannot start ends with 126 or 127, as docker's: 125 is a run that failed.
-static uint32_t exec_failure_code(uint32_t code) { return code == 125 ? 126 : code; }
-
 void Effects::shim_exec_said(ControlType type, Bytes payload) {
     ExecReply reply;
     if (!take(payload, reply)) return;
@@ -277,8 +275,7 @@ void Effects::shim_exec_said(ControlType type, Bytes payload) {
     LiveExec* exec = find_exec(reply.exec.text);
     if (exec == nullptr) return;
     if (type == ControlType::exec_failed)
-        return propose_exec_failed(*exec, exec_failure_code(uint32_t(reply.code)),
-                                   sentence(payload));
+        return propose_exec_failed(*exec, uint32_t(reply.code), sentence(payload));
     if (type == ControlType::exec_exited) return propose_exec_exited(*exec, uint32_t(reply.code));
     exec->started = true;
     std::erase_if(exec->waiters, [&](const Waiter& waiter) {

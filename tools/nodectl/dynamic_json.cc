@@ -9,6 +9,7 @@ const capnp::SchemaLoader* PluginSchemas::of(const std::string& plugin) {
     auto request = session_.node().schemaRequest();
     request.setPlugin(plugin);
     const auto response = session_.wait(request.send());
+    if (!response && Session::is_lost(response.error())) return nullptr;
     auto& loader = loaders_[plugin];
     if (response)
         loader = load_schema({response->getSchema().begin(), response->getSchema().size()});

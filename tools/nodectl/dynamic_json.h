@@ -22,6 +22,9 @@ public:
     /// A payload by the type of its struct; null if nobody can say what it is.
     Json decode(const std::string& plugin, uint64_t type, capnp::Data::Reader payload);
 
+    /// After a restart of noded, which may have brought other versions of the plugins.
+    void forget() { loaders_.clear(); }
+
 private:
     Session& session_;
     std::map<std::string, std::unique_ptr<capnp::SchemaLoader>> loaders_;

@@ -76,6 +76,7 @@ public:
             if (!response && options_.follow && Session::is_lost(response.error())) {
                 // The seq says where to go on: without a gap and without a repeat.
                 TRY_STATUS(session_.reconnect());
+                schemas_.forget();
                 continue;
             }
             if (!response) return std::unexpected(response.error());

@@ -68,14 +68,17 @@ int Shim::open_segment(uint64_t base, int flags) {
                                 flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600));
 }
 
-/// Goes on behind the last complete frame of a segment; false if not even one block is whole.
-bool Shim::resume_segment(uint64_t base) {
+/// Goes on behind the last complete frame of a segment: 1. If not even one block is whole: 0. What
+/// cannot be read at all is a negative errno: then nobody knows what the segment has.
+long Shim::resume_segment(uint64_t base) {
     log_.fd = open_segment(base, O_RDWR);
+    if (log_.fd < 0) return log_.fd;
     struct stat info;
-    if (log_.fd < 0 || sys(SYS_fstat, log_.fd, &info) < 0) return false;
+    if (const long known = sys(SYS_fstat, log_.fd, &info); known < 0) return known;
     for (uint64_t at = next_block(static_cast<uint64_t>(info.st_size)); at > 0;) {
         at -= log_block_bytes;
         const long size = sys(SYS_pread64, log_.fd, scratch_, size_t{log_block_bytes}, at);
+        if (size < 0) return size;
         LogBlock block;
         if (size < static_cast<long>(sizeof block)) continue;
         memcpy(&block, scratch_, sizeof block);
@@ -94,9 +97,9 @@ bool Shim::resume_segment(uint64_t base) {
         log_.base = base;
         log_.end = base + at + end;
         sys(SYS_ftruncate, log_.fd, at + end);
-        return true;
+        return 1;
     }
-    return false;
+    return 0;
 }
 
 /// A segment is made only when there is something to write.
@@ -106,15 +109,18 @@ bool Shim::open_log(const char* path, Text<shim_message_bytes_max>* error) {
     log_.segments_max = spec.log_limits.segments;
     log_.folder_fd =
         static_cast<int>(sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (log_.folder_fd < 0) {
+    const auto fail = [&](long reason) {
         error->clear();
-        error->add("open the folder of the log ").add(path).add(": ");
-        error->add(error_name(log_.folder_fd));
+        error->add("open the log in ").add(path).add(": ").add(error_name(reason));
         return false;
-    }
+    };
+    if (log_.folder_fd < 0) return fail(log_.folder_fd);
     log_.fd = -1;
     list_segments();
-    while (log_.count > 0 && !resume_segment(log_.bases[log_.count - 1])) {
+    while (log_.count > 0) {
+        const long resumed = resume_segment(log_.bases[log_.count - 1]);
+        if (resumed > 0) break;
+        if (resumed < 0) return fail(resumed);
         close_fd(log_.fd);
         char name[log_segment_name_bytes + 1];
         log_segment_name(log_.bases[--log_.count], name);

@@ -169,7 +169,7 @@ private:
     void note_segment(uint64_t position);
     void drop_oldest_segment();
     int open_segment(uint64_t base, int flags);
-    bool resume_segment(uint64_t base);
+    long resume_segment(uint64_t base);
     bool begin_segment();
     void hold_log();
     uint32_t segment_of(Client& client);
