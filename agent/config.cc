@@ -57,7 +57,7 @@ struct Setting {
 /// Seconds, or a number with a unit: 90, "90s", "30m", "12h", "7d".
 static bool read_age(const nlohmann::json& value, Config& config) {
     constexpr std::pair<char, int64_t> kUnits[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-    constexpr int64_t kSecondsMax = INT64_MAX / 1'000'000'000 / 86400;
+    constexpr int64_t kSecondsMax = INT64_MAX / 1'000'000'000;
     int64_t count = 0, unit = 0;
     if (value.is_number_unsigned()) {
         count = value.get<int64_t>();
@@ -69,7 +69,7 @@ static bool read_age(const nlohmann::json& value, Config& config) {
             if (error == std::errc() && std::string_view(end) == std::string_view(&letter, 1))
                 unit = seconds;
     }
-    if (unit == 0 || count < 0 || count > kSecondsMax) return false;
+    if (unit == 0 || count < 0 || count > kSecondsMax / unit) return false;
     config.log_age_max_ns = count * unit * 1'000'000'000;
     return true;
 }

@@ -25,6 +25,7 @@ constexpr int64_t log_age_max_min_ns = 60'000'000'000;
 /// How often limits are looked at when nothing else asks for it, and when room is short.
 constexpr int64_t retention_period_ns = 10'000'000'000;
 constexpr int64_t retention_period_short_ns = 100'000'000;
+constexpr size_t retention_steps_max = 8;   ///< per turn: each changes the directory durably
 /// A snapshot is due after so many events; after more of them when the state is large, one per so
 /// many bytes of it, up to so many times more: that bounds what a start replays.
 constexpr uint64_t snapshot_every_events = 1 << 16;

@@ -295,6 +295,7 @@ Status run(const Config& config) {
         log_line(Severity::warning, "noded", watching.error().message);
     }
     TRY_STATUS(past::fold_all(pipeline, host, *log, std::exchange(snapshot, std::nullopt)));
+    snapshots.loaded();
 
     reactor->at_turn_end(turn);
     host.reconcile();

@@ -22,7 +22,6 @@ Snapshots::Snapshots(reactor::Reactor& reactor, log::Storage& storage, log::Log&
       options_(options),
       newest_(newest),
       keeper_(storage, log, reactor.clock(), options.retention) {
-    if (newest_.seq != 0) keeper_.verified(newest_.seq);
     if (options.replica_of == nullptr) return;
     replica_.emplace(reactor, *options.replica_of,
                      [this](Result<uint64_t> bytes) { replica_ended(std::move(bytes)); });
@@ -37,6 +36,16 @@ bool Snapshots::due() const {
     const bool asked_for = keeper_.snapshot_wanted() && durable > newest_.seq &&
                            reactor_.clock().monotonic_ns() >= retry_ns_;
     return since >= every || asked_for;
+}
+
+void Snapshots::loaded() {
+    const auto started_from_it = [this](const auto& instance) {
+        return instance->status != host::Instance::Status::loaded ||
+               instance->snapshot_seq == newest_.seq;
+    };
+    if (newest_.seq == 0) return;
+    if (std::ranges::all_of(host_.instances(), started_from_it)) keeper_.verified(newest_.seq);
+    else newest_.seq = 0;
 }
 
 /// What a plugin knew when it was stopped is in this process alone.
@@ -75,10 +84,7 @@ void Snapshots::replica_ended(Result<uint64_t> bytes) {
     }
     // A plugin that came meanwhile still needs the events that this snapshot covers.
     write_soon_ = plugins_ != past::loaded_plugins(host_) || !replica_can_know();
-    if (write_soon_) {
-        newest_ = {tried_seq_, *bytes};
-        return;
-    }
+    if (write_soon_) return;
     taken({tried_seq_, *bytes});
 }
 

@@ -39,6 +39,9 @@ public:
               core::Pipeline& pipeline, host::Host& host, SnapshotTaken newest,
               const SnapshotOptions& options);
 
+    /// After replay: the newest counts, and lets events go, if every plugin started from it.
+    void loaded();
+
     /// Once per turn: has one written when enough events came since the last one or room is short,
     /// and what it covers released.
     void turn_end();

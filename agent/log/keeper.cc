@@ -74,13 +74,18 @@ RetentionLimits Keeper::limits_now(const Files& files) {
 Status Keeper::look() {
     Files files = TRY(list_files());
     Kept kept;
-    kept.segments = log_.kept(options_.age_max_ns != 0);
+    const RetentionLimits limits = limits_now(files);
+    kept.segments = log_.kept(limits.oldest_ns);
     // A recycled segment is room: the next one is made of it.
     kept.bytes = files.bytes - files.recycled_bytes;
     kept.snapshots = std::move(files.snapshots);
-    const RetentionPlan plan = what_to_release(kept, limits_now(files));
+    const RetentionPlan plan = what_to_release(kept, limits);
     snapshot_wanted_ = plan.snapshot_wanted;
-    for (const Release& step : plan.steps) TRY_STATUS(take(step, kept.segments));
+    size_t steps = 0;
+    for (const Release& step : plan.steps) {
+        if (changed_ = ++steps > limits::retention_steps_max; changed_) break;  // next turn
+        TRY_STATUS(take(step, kept.segments));
+    }
     return {};
 }
 

@@ -98,9 +98,10 @@ public:
 
     // What retention needs (keeper.h). A log that is only read keeps all that it has.
 
-    /// What is there, oldest first; blocking if it is asked `with_times`.
-    virtual std::vector<KeptSegment> kept(bool with_times) {
-        (void)with_times;
+    /// What is there, oldest first. With `oldest_ns` (Unix time) the times of those that end before
+    /// it are told, for which it reads; 0 asks for none.
+    virtual std::vector<KeptSegment> kept(int64_t oldest_ns) {
+        (void)oldest_ns;
         return {};
     }
     /// Id of the newest segment; where it changed, another one was sealed.

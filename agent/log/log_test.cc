@@ -293,6 +293,26 @@ TEST(LogRelease, removes_whole_segments_that_a_snapshot_covers) {
     EXPECT_EQ(log.read(10).size(), 1u);
 }
 
+TEST(LogRelease, the_end_of_the_log_stays_until_what_follows_it_is_durable) {
+    MemStorage storage;
+    TestLog log(storage, small_segments(4));
+    ASSERT_TRUE(log.open());
+    while (log->newest_segment() < 2) log.write(3000);
+    const uint64_t last = log->durable_seq();
+    while (log->newest_segment() < 3) {
+        log.append(3000);
+        log.start_sync();
+        if (log->newest_segment() < 3) storage.run();
+    }
+    EXPECT_EQ(log->kept(0)[1].last_seq, 0u) << "not sealed yet";
+    ASSERT_TRUE(log->release_before(log->durable_seq() + 1));
+    EXPECT_TRUE(storage.exists(segment_name(2)));
+    storage.run();
+    EXPECT_GT(log->kept(0)[0].last_seq, last);
+    ASSERT_TRUE(log->release_before(log->durable_seq() + 1));
+    EXPECT_FALSE(storage.exists(segment_name(2)));
+}
+
 TEST(LogRelease, space_of_released_segments_is_used_again) {
     MemStorage storage;
     TestLog log(storage, small_segments(4));

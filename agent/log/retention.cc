@@ -29,8 +29,9 @@ public:
         for (size_t i = next_; i < kept_.segments.size(); ++i) {
             const KeptSegment& segment = kept_.segments[i];
             const bool sealed = segment.last_seq != 0;
-            if (sealed && segment.last_seq > newest && (to_free_ > 0 || is_old(segment)))
-                plan_.snapshot_wanted = true;
+            const bool frees = to_free_ > 0 && segment.last_seq > newest;
+            const bool ages = is_old(segment) && segment.last_seq > safe;
+            if (sealed && (frees || ages)) plan_.snapshot_wanted = true;
         }
         if (to_free_ > 0) drop_snapshots_but(newest);
         return std::move(plan_);

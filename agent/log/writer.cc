@@ -44,8 +44,8 @@ Status LogWriter::start() {
     if (!segments_.empty()) open_ = TRY(storage_.open(segment_name(segments_.back().id)));
     if (next_found_) {
         next_ = TRY(storage_.open(segment_name(next_id())));
-        if (next_->size() < kBlock + batch_bytes_max_) {
-            // Prepared under other options: too small for a batch of today.
+        if (next_->size() < kBlock + batch_bytes_max_ || next_->size() > options_.segment_bytes) {
+            // Prepared under other options: too small for a batch of today, or more than its share.
             next_.reset();
             TRY_STATUS(storage_.remove(segment_name(next_id())));
         }
@@ -209,21 +209,27 @@ Result<uint64_t> LogWriter::seq_at(int64_t time_ns) {
     return find_time(storage_, log_id_, segments_, durable_seq_, time_ns);
 }
 
-std::vector<KeptSegment> LogWriter::kept(bool with_times) {
+std::vector<KeptSegment> LogWriter::kept(int64_t oldest_ns) {
     std::vector<KeptSegment> kept;
+    bool with_times = oldest_ns != 0;
     for (size_t i = 0; i < segments_.size(); ++i) {
-        const bool sealed = i + 1 < segments_.size();
+        const bool sealed =
+            i + 1 < segments_.size() && segments_[i + 1].first_seq <= durable_seq_;
         kept.push_back({segments_[i].id, segments_[i].first_seq,
                         sealed ? segments_[i + 1].first_seq - 1 : 0, segments_[i].bytes, false, 0});
         if (!sealed || !with_times) continue;
         // Of the next one's first record, which is no older and can be found without reading all.
         const auto time = first_time(storage_, log_id_, segments_, i + 1, durable_seq_);
         if (time) kept.back().newest_ns = time->value_or(0);
+        // Those behind the first one that is young enough are younger; a read each is saved.
+        with_times = time && kept.back().newest_ns < oldest_ns;
     }
     return kept;
 }
 
 Status LogWriter::release_before(uint64_t first) {
+    // Until the one behind it has a record that is durable, a segment is the end of the log.
+    first = std::min(first, durable_seq_);
     while (segments_.size() > 1 && segments_[1].first_seq <= first) {
         // A slow preparation of a segment that was made in line meanwhile must find the name taken.
         if (segments_.front().id == preparing_) break;

@@ -30,9 +30,9 @@ public:
     bool sync_under_way() const override { return done_ != nullptr; }
     Status read(uint64_t first, const EachRecord& each) override;
     Result<uint64_t> seq_at(int64_t time_ns) override;
-    std::vector<KeptSegment> kept(bool with_times) override;
+    std::vector<KeptSegment> kept(int64_t oldest_ns) override;
     uint64_t newest_segment() const override { return next_id() - 1; }
-    bool lacks_space() const override { return lacks_space_; }
+    bool lacks_space() const override { return lacks_space_ && preparing_ == 0; }
     Status release_before(uint64_t first) override;
 
 private:

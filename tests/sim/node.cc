@@ -101,7 +101,7 @@ public:
         return log_.read(first, each);
     }
     Result<uint64_t> seq_at(int64_t time_ns) override { return log_.seq_at(time_ns); }
-    std::vector<log::KeptSegment> kept(bool with_times) override { return log_.kept(with_times); }
+    std::vector<log::KeptSegment> kept(int64_t oldest_ns) override { return log_.kept(oldest_ns); }
     uint64_t newest_segment() const override { return log_.newest_segment(); }
     bool lacks_space() const override { return log_.lacks_space(); }
     Status release_before(uint64_t first) override { return log_.release_before(first); }
@@ -218,7 +218,9 @@ Status SimNode::recover() {
         {options_.broken == Broken::fold ? &broken_table : &container_table, "container"},
         {&storage_table, "storage"}};
     loading = &kernel;
-    return past::fold_all(now.pipeline, now.host, now.log, std::move(snapshot), linked);
+    TRY_STATUS(past::fold_all(now.pipeline, now.host, now.log, std::move(snapshot), linked));
+    now.snapshots.loaded();
+    return {};
 }
 
 void SimNode::start() {

@@ -266,9 +266,18 @@ void Walker::ask_recovery() {
     }
     if (!recovered) return;
     history_.notice = notice;
+    const uint64_t first = recovered->segments.empty() ? 0 : recovered->segments.front().id;
     const uint64_t last = recovered->segments.empty() ? 0 : recovered->segments.back().id;
     // Read before: what lies behind noded's end was torn then, what lies before was not yet there.
     const uint64_t end = history_.segments.empty() ? 0 : history_.segments.back().id;
+    // What was released meanwhile, and the step over it into the oldest that is left.
+    const bool released = !history_.segments.empty() && history_.segments.front().id < first;
+    const size_t missing = std::erase_if(history_.damages, [&](const Damage& damage) {
+        return damage.segment < first || (released && damage.segment == first && damage.batch == 0);
+    });
+    if (missing > 0)
+        history_.notice = "noded let old segments go while they were read: there is a gap before " +
+                          segment_name(first);
     std::erase_if(history_.damages, [&](const Damage& damage) {
         return damage.segment > last || (damage.segment == last && last > end) ||
                (damage.segment == last && damage.batch >= recovered->end_offset);
