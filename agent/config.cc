@@ -27,11 +27,10 @@ containers go on.
   --plugin-dir DIR    *.so in it are loaded, now and when they appear  (../lib/noded/plugins)
   --libexec-dir DIR   where the shim is                                (../libexec/noded)
   --log-level LEVEL   error, warning, info or debug                    (info)
-  --log-bytes-max N   log, snapshots and archive together, in bytes    (4294967296)
+  --log-bytes-max N   log and snapshots together, in bytes             (4294967296)
   --config FILE       JSON object with these settings in camelCase, and socketGroup (a group that
                       may use the socket besides root), logAgeMax (older events go: seconds, or
-                      "30d", "12h"), archive (true: sealed segments are compressed),
-                      logSegmentBytes, snapshotEveryEvents; the command line wins
+                      "30d", "12h"), logSegmentBytes, snapshotEveryEvents; the command line wins
 )";
 
 /// `sub` below the folder above the one that this program is in: bin/noded → lib/noded/plugins.
@@ -166,6 +165,9 @@ static Status check(Config& config) {
     }
     if (config.log_age_max_ns != 0 && config.log_age_max_ns < limits::log_age_max_min_ns) {
         return fail("logAgeMax must be at least a minute, or 0 for no limit");
+    }
+    if (config.archive) {
+        return fail("archive: this version cannot compress sealed segments; remove the setting");
     }
     const uint64_t segment = config.log_segment_bytes;
     if (segment != 0 &&

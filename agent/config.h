@@ -21,7 +21,7 @@ struct Config {
     uint64_t log_segment_bytes = 0;    ///< of the event log; 0 is the built-in default
     uint64_t log_bytes_max = limits::log_bytes_max;   ///< log, snapshots and archive together
     int64_t log_age_max_ns = 0;        ///< 0: events go by the limit of bytes alone
-    bool archive = false;              ///< sealed segments are compressed
+    bool archive = false;              ///< refused: sealed segments cannot be compressed yet
     uint64_t snapshot_every_events = 0;
     bool show_help = false;
     bool show_version = false;

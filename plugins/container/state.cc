@@ -57,18 +57,26 @@ Result<const Container*> State::find(std::string_view reference) const {
     return &first->second;
 }
 
-void write_container(const Container& from, schema::ContainerState::Builder out) {
+/// What a list shows and a snapshot keeps, but for the specification.
+static void write_head(const Container& from, schema::ContainerState::Builder out) {
     out.setId(text(from.id));
     out.setName(text(from.name));
     out.setPhase(from.phase);
-    from.spec.write(out.initSpec());
     out.setCreatedNs(from.created_ns);
     out.setStartedNs(from.started_ns);
     out.setFinishedNs(from.finished_ns);
+    out.setExitCode(from.exit_code);
+    out.setCreatedSeq(from.created_seq);
+    out.setPaused(from.paused);
+    if (from.health != Health()) out.initHealth().setStatus(from.health.status);
+}
+
+void write_container(const Container& from, schema::ContainerState::Builder out) {
+    write_head(from, out);
+    from.spec.write(out.initSpec());
     out.setPid(from.pid);
     out.setShimPid(from.shim_pid);
     out.setPidStartTime(from.pid_start_time);
-    out.setExitCode(from.exit_code);
     out.setOomKilled(from.oom_killed);
     out.setError(text(from.error));
     out.setRun(from.run);
@@ -79,12 +87,7 @@ void write_container(const Container& from, schema::ContainerState::Builder out)
     write_strings(from.rootfs.lowers, [&](unsigned n) { return out.initLowers(n); });
     out.setUpper(text(from.rootfs.upper));
     out.setWork(text(from.rootfs.work));
-    out.setCreatedSeq(from.created_seq);
-    out.setPaused(from.paused);
-    if (from.health != Health()) {
-        out.initHealth().setStatus(from.health.status);
-        out.getHealth().setFailingStreak(from.health.failing_streak);
-    }
+    if (from.health != Health()) out.getHealth().setFailingStreak(from.health.failing_streak);
     out.setRestartCount(from.restart_count);
     if (from.phase == Phase::RESTARTING) out.setNextStartNs(from.next_start_ns);
 }
@@ -99,17 +102,8 @@ size_t summary_bytes(const Container& container) {
 }
 
 void write_summary(const Container& from, schema::ContainerState::Builder out) {
-    out.setId(text(from.id));
-    out.setName(text(from.name));
-    out.setPhase(from.phase);
+    write_head(from, out);
     from.spec.write_summary(out.initSpec());
-    out.setCreatedNs(from.created_ns);
-    out.setStartedNs(from.started_ns);
-    out.setFinishedNs(from.finished_ns);
-    out.setExitCode(from.exit_code);
-    out.setCreatedSeq(from.created_seq);
-    out.setPaused(from.paused);
-    if (from.health != Health()) out.initHealth().setStatus(from.health.status);
 }
 
 namespace {

@@ -171,6 +171,17 @@ std::string system_warning(const PruneOptions& options) {
     return text + "\n";
 }
 
+/// Of the prunes that take images.
+std::optional<int> parse(Invocation& call, PruneOptions& options) {
+    const Option table[] = {
+        {'a', "all", &options.all, "", "Remove all unused images, not just dangling ones"},
+        {0, "filter", &options.filters, "filter",
+         "Provide filter values (until=TIMESTAMP, label=KEY[=VALUE], label!=KEY[=VALUE])"},
+        {'f', "force", &options.force, "", "Do not prompt for confirmation"},
+    };
+    return call.parse(table, {.max = 0});
+}
+
 }  // namespace
 
 int container_prune(Invocation& call) {
@@ -193,13 +204,7 @@ int container_prune(Invocation& call) {
 
 int image_prune(Invocation& call) {
     PruneOptions options;
-    const Option table[] = {
-        {'a', "all", &options.all, "", "Remove all unused images, not just dangling ones"},
-        {0, "filter", &options.filters, "filter",
-         "Provide filter values (until=TIMESTAMP, label=KEY[=VALUE], label!=KEY[=VALUE])"},
-        {'f', "force", &options.force, "", "Do not prompt for confirmation"},
-    };
-    if (const auto status = call.parse(table, {.max = 0})) return *status;
+    if (const auto status = parse(call, options)) return *status;
     const Choice choice = OR_FAIL(call, choice_of(options, kImageKeys));
     for (const std::string& dangling : choice.filters.of("dangling"))
         options.all = options.all || dangling == "false" || dangling == "0";
@@ -214,13 +219,7 @@ int image_prune(Invocation& call) {
 
 int system_prune(Invocation& call) {
     PruneOptions options;
-    const Option table[] = {
-        {'a', "all", &options.all, "", "Remove all unused images, not just dangling ones"},
-        {0, "filter", &options.filters, "filter",
-         "Provide filter values (until=TIMESTAMP, label=KEY[=VALUE], label!=KEY[=VALUE])"},
-        {'f', "force", &options.force, "", "Do not prompt for confirmation"},
-    };
-    if (const auto status = call.parse(table, {.max = 0})) return *status;
+    if (const auto status = parse(call, options)) return *status;
     const Choice choice = OR_FAIL(call, choice_of(options, kKeys));
     if (!options.force && !confirmed(system_warning(options))) return 0;
     const Pruned containers = OR_FAIL(call, prune_containers(call.session, choice));
