@@ -151,7 +151,14 @@ TEST(Crash, kills_at_random_moments_lose_nothing_and_leak_nothing) {
             }
         }
     }
-    const std::string events = node.ok({"events", "-o", "json"});
+    // A start that is under way looks like "created": the last round's may still be.
+    std::string events;
+    eventually([&] {
+        events = node.ok({"events", "-o", "json"});
+        return count_of(events, "\"ContainerStarted\"") +
+                   count_of(events, "\"ContainerStartFailed\"") ==
+               count_of(events, "\"ContainerStartRequested\"");
+    });
     EXPECT_LE(count_of(events, "\"ContainerExited\""),
               count_of(events, "\"ContainerStartRequested\""));
     EXPECT_EQ(
