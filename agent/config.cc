@@ -25,7 +25,7 @@ containers go on.
   --state-dir DIR     log, images, containers; survives a reboot       (/var/lib/noded)
   --runtime-dir DIR   sockets and what a reboot forgets                (/run/noded)
   --plugin-dir DIR    *.so in it are loaded, now and when they appear  (../lib/noded/plugins)
-  --libexec-dir DIR   where the shim is                                (../libexec/noded)
+  --libexec-dir DIR   where shim and files are                         (../libexec/noded)
   --log-level LEVEL   error, warning, info or debug                    (info)
   --log-bytes-max N   log and snapshots together, in bytes             (4294967296)
   --config FILE       JSON object with these settings in camelCase, and socketGroup (a group that

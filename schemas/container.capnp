@@ -428,6 +428,10 @@ interface Container @0xf2b7a6d1c0e4a020 {
   top @7 (container :Text) -> (processes :List(Process));
   logFile @8 (container :Text) -> (running :Bool, tty :Bool);
   # Gives the folder of the log (Node.callWithStream), format in plugins/container/shim/LOG.md.
+  files @9 (container :Text, job :FilesJob) -> (result :FilesResult);
+  # Looks at, reads or writes files of a container, whether it runs or not. All but stat and size
+  # take a descriptor (Node.callWithStream): a pipe, a socket or a file that the bytes go through.
+  # The answer comes when all is done; its error is about the whole job.
 
   # The last three: what was asked for last has its outcome.
   enum Until { started @0; exited @1; removed @2; paused @3; unpaused @4; updated @5; }
@@ -437,6 +441,30 @@ interface Container @0xf2b7a6d1c0e4a020 {
     error @1 :Text;         # of what failed, or why the wait can not end
     startFailed @2 :Bool;
   }
+}
+
+struct FilesJob {
+  verb @0 :FilesVerb;
+  path @1 :Text;            # in the container; links and ".." never lead out of its root
+  follow @2 :Bool;          # stat and read: a link at the end of the path, too
+}
+
+enum FilesVerb {
+  stat @0;
+  read @1;                  # tar of the path out of the descriptor; "PATH/." is what a folder holds
+  write @2;                 # tar from the descriptor into the folder at the path
+  diff @3;                  # changes against the image: "A", "C" or "D", the path, NUL
+  whole @4;                 # tar of the root file system, without what is mounted in it
+  size @5;                  # bytes that the container wrote
+}
+
+struct FilesResult {
+  exists @0 :Bool;          # stat: something is there
+  mode @1 :UInt32;          # st_mode
+  size @2 :UInt64;          # stat and size
+  mtimeNs @3 :Int64;
+  link @4 :Text;            # target of a symbolic link
+  path @5 :Text;            # where the path led, absolute in the container
 }
 
 enum Phase {

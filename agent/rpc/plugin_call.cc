@@ -52,6 +52,7 @@ public:
         capnp::MallocMessageBuilder copy;
         copy.setRoot(context.getParams());
         context.releaseParams();
+        context.allowCancellation();  // a client that is gone waits for nothing
         const auto words = capnp::messageToFlatArray(copy);
         auto promise = call_plugin(host_, plugin_, method, bytes_of(words.asBytes()), caller_, Fd())
                            .then([context](host::CallResult result) mutable {
@@ -116,6 +117,7 @@ kj::Promise<void> NodeService::plugin(PluginContext context) {
 }
 
 kj::Promise<void> NodeService::callWithStream(CallWithStreamContext context) {
+    context.allowCancellation();
     auto give = [this, context](kj::Maybe<int> borrowed) mutable -> kj::Promise<void> {
         const auto params = context.getParams();
         Fd fd;

@@ -3,6 +3,7 @@
 #include "plugins/container/effects.h"
 
 #include <poll.h>
+#include <signal.h>
 
 #include <cstring>
 
@@ -40,7 +41,8 @@ Effects::Effects(const State& state, sdk::Host host, std::shared_ptr<Sys> sys)
       sys_(std::move(sys)),
       runtime_dir_(host.runtime_dir()),
       state_dir_(host.state_dir()),
-      shim_program_(host.libexec_dir() + "/shim") {}
+      shim_program_(host.libexec_dir() + "/shim"),
+      files_program_(host.libexec_dir() + "/files") {}
 
 Live* Effects::find_live(std::string_view id) {
     const auto found = lives_.find(id);
@@ -324,6 +326,11 @@ void Effects::stop() {
     }
     if (idle_) idle_->stop();
     idle_.reset();
+    for (auto& [key, work] : files_) {
+        host_.unwatch(work->watch);
+        (void)sys_->kill_process(work->pid, SIGTERM);
+    }
+    files_.clear();
     for (auto& [key, timer] : timers_) host_.stop_timer(timer.handle);
     timers_.clear();
     for (auto& [key, zombie] : zombies_) host_.unwatch(zombie.watch);

@@ -6,8 +6,8 @@
 // Outcomes are proposed; decide drops those that no longer fit, so proposing twice is harmless.
 //
 // The functions stand in one file per effect: launch.cc, attach.cc, exec.cc, stop.cc, freeze.cc,
-// update.cc, again.cc, health.cc, cleanup.cc, wait.cc, top.cc, reconcile.cc; react.cc and rpc.cc
-// dispatch to them. Everything runs on the reactor.
+// update.cc, again.cc, health.cc, files.cc, cleanup.cc, wait.cc, top.cc, reconcile.cc; react.cc and
+// rpc.cc dispatch to them. Everything runs on the reactor.
 #pragma once
 
 #include <deque>
@@ -127,6 +127,22 @@ struct LiveExec {
     bool from_before = false;  ///< without outcome when noded started
     uint64_t park_timer = 0;
     std::vector<Waiter> waiters;
+};
+
+/// A job on the files of a container, done by a helper process. An argument of callbacks: it does
+/// not move.
+struct FilesWork {
+    Effects* owner = nullptr;
+    uint64_t key = 0;
+    uint64_t token = 0;  ///< 0: nobody waits for it any more
+    std::string container_id;
+    bool sees_mounts = false;  ///< it keeps the container's root mounted, or mounts it itself
+    uint32_t pid = 0;
+    Fd pidfd;
+    Fd outcome;
+    uint64_t watch = 0;
+    std::string text;     ///< of the outcome, as far as it has come
+    std::string cut_off;  ///< why it was ended before it was done
 };
 
 class Effects final : public ShimUser {
@@ -274,6 +290,14 @@ private:
     bool park_unknown_exec(uint64_t token, const std::string& id);
     void remember_end(const std::string& id, const Ended& end);
 
+    // files.cc
+    void files(uint64_t token, const std::string& reference, schema::FilesJob::Reader asked,
+               Fd stream);
+    static void files_readable(void* self, void* argument, uint32_t events) noexcept;
+    void files_done(FilesWork& work);
+    void cut_files_off(const std::string& id, bool all, const std::string& why);
+    void forget_files(uint64_t token);
+
     // top.cc
     void top(uint64_t token, const std::string& reference);
 
@@ -322,6 +346,7 @@ private:
     std::string runtime_dir_;
     std::string state_dir_;
     std::string shim_program_;
+    std::string files_program_;
     std::shared_ptr<const Cgroups> cgroups_;
     Buffer seccomp_;
 
@@ -338,7 +363,8 @@ private:
     uint64_t refill_timer_ = 0;
     std::map<uint64_t, Timer> timers_;
     std::map<uint64_t, Zombie> zombies_;
-    uint64_t keys_ = 0;  ///< of timers and zombies
+    std::map<uint64_t, std::unique_ptr<FilesWork>> files_;
+    uint64_t keys_ = 0;  ///< of timers, zombies and jobs on files
     uint64_t tags_ = 0;  ///< of requests to shims
 };
 

@@ -119,6 +119,7 @@ void Effects::launch(Live& live) {
     CHECK(container != nullptr && live.start_wanted != 0 && !live.link);
     live.over = false;
     live.release_tag = 0;
+    cut_files_off(live.id, false, "was started");
     if (const auto launched = launch_now(live, *container); !launched) {
         if (live.link) live.link->stop();
         if (live.link) reap_when_ended(live.link->take_pidfd());

@@ -61,6 +61,8 @@ constexpr size_t calls_parked_max = 65536;
 /// removed containers whose result a late wait may ask for
 constexpr size_t ends_remembered_max = 1024;
 constexpr size_t processes_listed_max = 4096;
+constexpr size_t files_jobs_max = 64;  ///< at the same time, each is a process
+constexpr size_t files_outcome_bytes_max = 64 << 10;
 /// a call before its command waits so long for it
 constexpr int64_t park_deadline_ns = 60'000'000'000;
 constexpr int64_t start_deadline_ns = 60'000'000'000;

@@ -93,7 +93,7 @@ constexpr const char* kExtensions[] = {NODED_EXT_EVENTS,  NODED_EXT_TIMER, NODED
                                        NODED_EXT_RPC,     nullptr};
 
 constexpr const char* kMethods[] = {"list",     "inspect", "wait", "attach", "attachExec",
-                                    "waitExec", "resize",  "top",  "logFile"};
+                                    "waitExec", "resize",  "top",  "logFile", "files"};
 
 template <size_t N>
 constexpr noded_types types(const noded_type (&list)[N]) {

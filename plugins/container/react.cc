@@ -155,6 +155,7 @@ void Effects::removal_requested(const noded_event& event) {
     cancel(live.restart_timer);
     live.removal = sdk::Cause::of(event);
     live.streams.clear();
+    cut_files_off(live.id, true, "was removed");
     Ended never = live.end;
     if (live.run == 0) never.error = "the container is being removed and was never started";
     answer_waiters(live, {Until::STARTED, Until::EXITED}, never);

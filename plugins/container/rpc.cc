@@ -22,7 +22,8 @@ enum class Method : uint16_t {
     wait_exec,
     resize,
     top,
-    log_file
+    log_file,
+    files
 };
 
 }  // namespace
@@ -119,6 +120,10 @@ void Effects::call(const noded_call& call) {
         case Method::log_file: {
             Reading<schema::Container::LogFileParams> in(call.params);
             return log_file(token, to_string(in->getContainer()));
+        }
+        case Method::files: {
+            Reading<schema::Container::FilesParams> in(call.params);
+            return files(token, to_string(in->getContainer()), in->getJob(), std::move(fd));
         }
     }
     host_.refuse(token, NODED_REJECT_INVALID,

@@ -24,11 +24,21 @@ struct DeviceNumber {
     uint32_t minor = 0;
 };
 
+/// A process with a job on files, see files/job.h.
+struct SpawnedFiles {
+    uint32_t pid = 0;
+    Fd pidfd;
+    Fd outcome;  ///< non-blocking; at its end the outcome is whole, or the process is gone
+};
+
 class Sys {
 public:
     virtual ~Sys() = default;
 
     virtual Result<SpawnedShim> spawn_shim(const std::string& program) = 0;
+    /// `job` is an encoded files::Job, `stream` an invalid descriptor for a job without one.
+    virtual Result<SpawnedFiles> spawn_files(const std::string& program, const std::string& job,
+                                             Fd stream) = 0;
     virtual void reap(int pidfd) = 0;
     /// To the shim that listens in a run's folder.
     virtual Result<Fd> connect_shim(const std::string& folder) = 0;

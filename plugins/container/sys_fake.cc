@@ -168,6 +168,16 @@ Result<SpawnedShim> FakeSys::spawn_shim(const std::string&) {
     return SpawnedShim{std::move(ours), int(pid), std::move(pidfd)};
 }
 
+Result<SpawnedFiles> FakeSys::spawn_files(const std::string&, const std::string& job, Fd stream) {
+    if (!spawn_error.empty()) return fail(spawn_error);
+    auto [outcome, answer] = socket_pair(SOCK_STREAM);
+    auto [pidfd, alive] = socket_pair(SOCK_STREAM);
+    const uint32_t pid = 5000 + uint32_t(files_helpers.size());
+    // What stands for the process ends with the answer.
+    files_helpers.push_back({job, std::move(stream), std::move(answer), pid});
+    return SpawnedFiles{pid, std::move(pidfd), std::move(outcome)};
+}
+
 Result<Fd> FakeSys::connect_shim(const std::string& folder) {
     if (!listening.contains(folder))
         return fail_errno(ECONNREFUSED, "connect to the shim of " + folder);

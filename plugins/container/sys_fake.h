@@ -50,8 +50,17 @@ private:
     uint32_t pid_;
 };
 
+/// A helper with a job on files, played by the test.
+struct FakeFiles {
+    std::string job;
+    Fd stream;
+    Fd outcome;  ///< closed: it has ended
+    uint32_t pid = 0;
+};
+
 class FakeSys : public Sys {
 public:
+    std::vector<FakeFiles> files_helpers;  ///< in the order in which they were spawned
     /// in the order in which they were spawned or connected to
     std::vector<std::unique_ptr<FakeShim>> shims;
     std::set<std::string> listening;  ///< run folders in which a shim still listens
@@ -71,6 +80,8 @@ public:
                          int32_t code, std::string_view sentence = {});
 
     Result<SpawnedShim> spawn_shim(const std::string& program) override;
+    Result<SpawnedFiles> spawn_files(const std::string& program, const std::string& job,
+                                     Fd stream) override;
     void reap(int) override { ++reaped; }
     Result<Fd> connect_shim(const std::string& folder) override;
     uint32_t peer_pid(int) override { return 4321; }

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
+
+#include "plugins/container/files/job.h"
 
 namespace noded::container {
 namespace {
@@ -27,6 +30,8 @@ public:
     Result<SpawnedShim> spawn_shim(const std::string& program) override {
         return noded::spawn_shim(program);
     }
+    Result<SpawnedFiles> spawn_files(const std::string& program, const std::string& job,
+                                     Fd stream) override;
     void reap(int pidfd) override;
     Result<Fd> connect_shim(const std::string& folder) override {
         return noded::connect_shim(folder);
@@ -47,6 +52,64 @@ public:
     std::vector<std::string> host_devices() override;
     Status kill_process(uint32_t pid, int signal) override;
 };
+
+/// Runs in the parent's memory: system calls only. `fds` are above those that they become.
+[[noreturn]] void become_files(int program, const int (&fds)[3], int& error) {
+    char name[] = "noded-files";
+    char* argv[] = {name, nullptr};
+    char* environment[] = {nullptr};
+    bool placed = true;
+    for (int i = 0; i < 3; ++i) {
+        const int place = files::job_fd + i;
+        placed = placed && (fds[i] < 0 || dup2(fds[i], place) == place);
+    }
+    if (placed) syscall(SYS_execveat, program, "", argv, environment, AT_EMPTY_PATH);
+    error = errno;
+    _exit(127);
+}
+
+/// A function of its own: nothing that lives in the caller's registers may be changed by the child.
+[[gnu::noinline]] pid_t fork_files(int program, const int (&fds)[3], int& error) {
+    const pid_t pid = vfork();
+    if (pid == 0) become_files(program, fds, error);
+    return pid;
+}
+
+/// The same descriptor, with a number above those that a helper has.
+Fd above_places(const Fd& fd) {
+    return Fd(fd.valid() ? fcntl(fd.get(), F_DUPFD_CLOEXEC, files::stream_fd + 1) : -1);
+}
+
+Result<SpawnedFiles> LinuxSys::spawn_files(const std::string& path, const std::string& job,
+                                           Fd stream) {
+    const Fd program(open(path.c_str(), O_PATH | O_CLOEXEC));
+    if (!program.valid()) return fail_errno(errno, "open " + path);
+    const Fd text = TRY(make_memfd(as_bytes(job)));
+    lseek(text.get(), 0, SEEK_SET);
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return fail_errno(errno, "make a pipe");
+    SpawnedFiles spawned;
+    spawned.outcome.reset(ends[0]);
+    const Fd answer(ends[1]);
+    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return fail_errno(errno, "set up a pipe");
+    const Fd moved[] = {above_places(text), above_places(answer), above_places(stream)};
+    const Fd moved_program = above_places(program);
+    if (!moved[0].valid() || !moved[1].valid() || !moved_program.valid() ||
+        (stream.valid() && !moved[2].valid()))
+        return fail_errno(errno, "duplicate a descriptor");
+    int error = 0;
+    const pid_t pid =
+        fork_files(moved_program.get(), {moved[0].get(), moved[1].get(), moved[2].get()}, error);
+    if (pid < 0) return fail_errno(errno, "fork a files helper");
+    if (error != 0) {
+        waitpid(pid, nullptr, 0);
+        return fail_errno(error, "execute " + path);
+    }
+    spawned.pid = uint32_t(pid);
+    spawned.pidfd.reset(int(syscall(SYS_pidfd_open, pid, 0)));
+    if (!spawned.pidfd.valid()) return fail_errno(errno, "open a pidfd of the files helper");
+    return spawned;
+}
 
 void LinuxSys::reap(int pidfd) {
     siginfo_t info{};

@@ -169,6 +169,7 @@ void Effects::remember_end(const std::string& id, const Ended& end) {
 }
 
 void Effects::cancelled(uint64_t token) {
+    forget_files(token);
     const auto home = call_homes_.find(token);
     if (home == call_homes_.end()) return;
     const std::string id = home->second;

@@ -170,6 +170,7 @@ TestNode::TestNode() {
                       plugin_dir() + "/" + name + ".so");
     }
     fs::copy_file(built("plugins/container/shim/shim"), dir_ + "/libexec/shim");
+    fs::copy_file(built("plugins/container/files/files"), dir_ + "/libexec/files");
 }
 
 TestNode::~TestNode() {

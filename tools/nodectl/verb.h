@@ -84,9 +84,12 @@ private:
 // The verbs, each in the file of its name.
 int call_plugin(Invocation&);
 int container_prune(Invocation&);
+int cp(Invocation&);
 int create(Invocation&);
+int diff(Invocation&);
 int events(Invocation&);
 int exec(Invocation&);
+int export_container(Invocation&);
 int image_import(Invocation&);
 int image_load(Invocation&);
 int image_prune(Invocation&);

@@ -1,0 +1,193 @@
+// Mounts of view.h. One process makes one view, so one place to mount on is enough: the folder of
+// the upper directory, which is the container's own.
+#include "plugins/container/files/view.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+
+#include "plugins/sdk/tree/extract.h"
+
+namespace noded::files {
+namespace {
+
+constexpr int kOpenPath = O_PATH | O_DIRECTORY | O_CLOEXEC;
+
+struct Overlay {
+    std::vector<std::string> lowers;
+    std::string upper;  ///< empty: read-only
+    std::string work;
+};
+
+/// A mount that is attached nowhere; invalid, with errno, if this kernel cannot do that.
+Fd make_overlay(const Overlay& overlay) {
+    const Fd context(fsopen("overlay", FSOPEN_CLOEXEC));
+    if (!context.valid()) return {};
+    const auto set = [&](const char* key, const std::string& value) {
+        return fsconfig(context.get(), FSCONFIG_SET_STRING, key, value.c_str(), 0) == 0;
+    };
+    for (const std::string& lower : overlay.lowers)
+        if (!set("lowerdir+", lower)) return {};
+    const bool writable = !overlay.upper.empty();
+    if (writable && (!set("upperdir", overlay.upper) || !set("workdir", overlay.work))) return {};
+    if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return {};
+    return Fd(fsmount(context.get(), FSMOUNT_CLOEXEC,
+                      MOUNT_ATTR_NODEV | (writable ? 0 : MOUNT_ATTR_RDONLY)));
+}
+
+std::string escaped(const std::string& path) {
+    std::string out;
+    for (const char c : path) {
+        if (c == ':' || c == ',' || c == '\\') out += '\\';
+        out += c;
+    }
+    return out;
+}
+
+/// For kernels before 6.5.
+Status mount_by_options(const Overlay& overlay, const std::string& folder) {
+    std::string options = "lowerdir=";
+    for (const std::string& lower : overlay.lowers)
+        options += (options.back() == '=' ? "" : ":") + escaped(lower);
+    if (!overlay.upper.empty())
+        options += ",upperdir=" + escaped(overlay.upper) + ",workdir=" + escaped(overlay.work);
+    const unsigned long flags = overlay.upper.empty() ? MS_RDONLY : 0;
+    if (mount("overlay", folder.c_str(), "overlay", flags, options.c_str()) != 0)
+        return fail_errno(errno, "mount overlay on " + folder);
+    return {};
+}
+
+Status leave_mounts_of_host() {
+    if (unshare(CLONE_NEWNS) != 0) return fail_errno(errno, "make a mount namespace");
+    if (mount("none", "/", nullptr, MS_PRIVATE | MS_REC, nullptr) != 0)
+        return fail_errno(errno, "make the mounts private");
+    return {};
+}
+
+Result<Fd> open_folder(const std::string& path) {
+    Fd fd(open(path.c_str(), kOpenPath));
+    if (!fd.valid()) return fail_errno(errno, "open " + path);
+    return fd;
+}
+
+Result<Fd> mount_overlay(const Overlay& overlay, const std::string& folder) {
+    TRY_STATUS(leave_mounts_of_host());
+    const Fd made = make_overlay(overlay);
+    if (made.valid()) {
+        if (move_mount(made.get(), "", AT_FDCWD, folder.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0)
+            return fail_errno(errno, "attach the root file system to " + folder);
+    } else {
+        TRY_STATUS(mount_by_options(overlay, folder));
+    }
+    return open_folder(folder);
+}
+
+std::string folder_of(const Job& job) { return directory_of(job.upper); }
+
+/// What a start would make, too. `folder` is about the last component.
+Result<Fd> make_target(int root, const std::string& path, bool folder) {
+    std::string made;
+    Fd at;
+    std::string rest = clean_path(path);
+    while (rest != "/" && !rest.empty()) {
+        const size_t slash = rest.find('/', 1);
+        const std::string name = rest.substr(1, slash == rest.npos ? slash : slash - 1);
+        rest = slash == rest.npos ? "" : rest.substr(slash);
+        const Fd parent(tree::open_in_root(root, made.empty() ? "/" : made, kOpenPath));
+        made += "/" + name;
+        at.reset(tree::open_in_root(root, made, O_PATH | O_CLOEXEC));
+        if (at.valid()) continue;
+        if (folder || !rest.empty())
+            (void)mkdirat(parent.get(), name.c_str(), 0755);
+        else
+            Fd(openat(parent.get(), name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
+        at.reset(tree::open_in_root(root, made, O_PATH | O_CLOEXEC));
+        if (!at.valid()) return fail_errno(errno, "make " + made + " to mount on");
+    }
+    return at;
+}
+
+Status make_read_only(int mount, const std::string& shown) {
+    mount_attr attributes = {};
+    attributes.attr_set = MOUNT_ATTR_RDONLY;
+    if (mount_setattr(mount, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0)
+        return fail_errno(errno, "make read-only " + shown);
+    return {};
+}
+
+Status attach(int root, const Bind& bind) {
+    const unsigned recursive = bind.recursive ? AT_RECURSIVE : 0;
+    const Fd tree(open_tree(AT_FDCWD, bind.source.c_str(),
+                            OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive));
+    if (!tree.valid()) return fail_errno(errno, "bind " + bind.source);
+    struct stat info {};
+    if (fstat(tree.get(), &info) != 0) return fail_errno(errno, "look at " + bind.source);
+    if (bind.read_only) TRY_STATUS(make_read_only(tree.get(), bind.target));
+    const Fd target = TRY(make_target(root, bind.target, S_ISDIR(info.st_mode)));
+    if (move_mount(tree.get(), "", target.get(), "",
+                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
+        return fail_errno(errno, "mount " + bind.source + " on " + bind.target);
+    return {};
+}
+
+/// Field 22 of /proc/PID/stat. 0 if there is no such process.
+uint64_t start_time(const std::string& process) {
+    const Fd file(open((process + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
+    char text[2048];
+    const ssize_t size = file.valid() ? read(file.get(), text, sizeof text - 1) : -1;
+    if (size <= 0) return 0;
+    std::string_view rest(text, size_t(size));
+    // The name of the command may have anything in it.
+    size_t at = rest.rfind(')');
+    for (int field = 0; field < 20 && at != rest.npos; ++field) at = rest.find(' ', at + 1);
+    return at == rest.npos ? 0 : strtoull(text + at + 1, nullptr, 10);
+}
+
+Result<Fd> open_running(const Job& job) {
+    const std::string process = "/proc/" + std::to_string(job.pid);
+    Fd root(open((process + "/root").c_str(), kOpenPath));
+    // In this order: a pid that was taken over meanwhile shows another time.
+    if (!root.valid() || start_time(process) != job.pid_start_time)
+        return fail("the container stopped before its files could be opened; try again");
+    return root;
+}
+
+}  // namespace
+
+Result<Fd> open_view(const Job& job) {
+    if (job.pid != 0) return open_running(job);
+    // Two overlays that write to one upper directory would not see each other's changes. The lock
+    // is kept until this process ends.
+    const int upper = open(job.upper.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (upper < 0) return fail_errno(errno, "open " + job.upper);
+    while (flock(upper, LOCK_EX) != 0)
+        if (errno != EINTR) return fail_errno(errno, "lock " + job.upper);
+    Fd root = TRY(mount_overlay({job.lowers, job.upper, job.work}, folder_of(job)));
+    for (const Bind& bind : job.binds) TRY_STATUS(attach(root.get(), bind));
+    if (job.read_only) TRY_STATUS(make_read_only(root.get(), "the root file system"));
+    return root;
+}
+
+Result<Fd> open_whole(const Job& job) {
+    if (job.lowers.empty()) return open_folder(job.upper);
+    Overlay overlay;
+    overlay.lowers = job.lowers;
+    overlay.lowers.insert(overlay.lowers.begin(), job.upper);  // so it is only read
+    return mount_overlay(overlay, folder_of(job));
+}
+
+Result<Fd> open_image(const Job& job) {
+    if (job.lowers.empty()) return Fd();
+    // Overlayfs wants two; one alone is what it would show.
+    if (job.lowers.size() == 1) return open_folder(job.lowers[0]);
+    return mount_overlay({job.lowers, {}, {}}, folder_of(job));
+}
+
+}  // namespace noded::files

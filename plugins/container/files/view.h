@@ -1,0 +1,23 @@
+// View: the root of a container's file tree as a descriptor, whether it runs or not.
+//
+// Of a running one it is what its first process sees, with all mounts. Of another one the overlay
+// and the bind mounts are mounted in a mount namespace of this process alone: the host's mount
+// table never has them, and they are gone with the process, however that ends.
+#pragma once
+
+#include <string>
+
+#include "agent/base/fd.h"
+#include "agent/base/result.h"
+#include "plugins/container/files/job.h"
+
+namespace noded::files {
+
+/// With mounts, as for stat, read and write.
+Result<Fd> open_view(const Job& job);
+/// The root file system alone, read-only, with what the container changed.
+Result<Fd> open_whole(const Job& job);
+/// The same as the image has it.
+Result<Fd> open_image(const Job& job);
+
+}  // namespace noded::files

@@ -1,0 +1,40 @@
+// A file or directory, and all below it, as a tar stream. Nothing is followed: every object is
+// opened by its name in its directory without following links, so whatever is changed meanwhile
+// cannot lead elsewhere.
+//
+// Sockets are left out, as in every tar. Of the extended attributes security.capability and user.*
+// are kept. Members of a directory come sorted. Called by the helper of the container plugin, by
+// the storage plugin for layers and by nodectl.
+#pragma once
+
+#include <string>
+
+#include "agent/base/result.h"
+#include "plugins/sdk/tree/tar_writer.h"
+
+namespace noded::tree {
+
+struct WriteOptions {
+    std::string root_name;  ///< path of the first entry: "etc", or "." for a directory's content
+    bool owners = true;     ///< otherwise all belongs to 0:0
+    bool xattrs = true;
+    /// The tree is the upper directory of an overlay: whiteouts and opaque directories become those
+    /// of an OCI layer (".wh.NAME", ".wh..wh..opq"), and the root itself is left out.
+    bool layer = false;
+    /// What the kernel makes up (/proc, /sys, …) is an empty directory.
+    bool skip_kernel_mounts = false;
+};
+
+/// `name` in the directory `dir`; "." for `dir` itself. An error names the place in the archive.
+Status write_tree(TarWriter& out, int dir, const std::string& name, const WriteOptions& options);
+
+/// Names in a directory but "." and "..", sorted. The descriptor must be open for reading.
+Result<std::vector<std::string>> names_in(int dir, const std::string& shown);
+
+/// Whether overlayfs hides what lower layers have below this directory.
+bool is_opaque(int dir);
+
+/// As many descriptors as this process may have: a deep tree takes one for each level.
+void raise_descriptor_limit();
+
+}  // namespace noded::tree
