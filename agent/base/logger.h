@@ -7,7 +7,8 @@
 
 namespace noded {
 
-enum class Severity { error = 3, warning = 4, info = 6, debug = 7 };
+/// `none` is a threshold only: nothing is said.
+enum class Severity { none = 0, error = 3, warning = 4, info = 6, debug = 7 };
 
 /// Lines less severe than this are dropped; info by default.
 void set_log_threshold(Severity least);

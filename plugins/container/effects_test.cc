@@ -530,6 +530,24 @@ TEST_F(ContainerEffects, a_shim_that_is_killed_at_run_time_ends_its_container) {
     EXPECT_TRUE(in->getLost());
 }
 
+/// ContainerStarted waits for a slow disk meanwhile.
+TEST_F(ContainerEffects, a_shim_that_is_killed_before_its_start_is_durable_ends_its_container) {
+    run();
+    prepare_rootfs();
+    shim().take();
+    host.hold_reactions(true);
+    shim().say_started(77);
+    settle();
+    shim().die();
+    settle();
+    host.hold_reactions(false);
+    EXPECT_EQ(host.count<schema::ContainerStartFailed>(), 0u);
+    ASSERT_EQ(host.count<schema::ContainerExited>(), 1u);
+    Reading<schema::ContainerExited> in(host.last<schema::ContainerExited>()->bytes());
+    EXPECT_TRUE(in->getLost());
+    EXPECT_EQ(sys().traces_of(id).size(), 1u);
+}
+
 TEST_F(ContainerEffects, a_start_that_was_not_begun_is_begun_after_a_restart) {
     host.hold_reactions(true);
     run();

@@ -138,7 +138,7 @@ std::map<std::string, uint64_t> commands_in_log(const TestNode& node) {
 
 TEST(Kills, lose_no_acknowledged_command_and_decide_none_twice) {
     const char* given = getenv("NODED_KILLS");
-    const int kills = given != nullptr ? atoi(given) : 100;
+    const int kills = given != nullptr ? atoi(given) : 200;
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(45);
     int made = 0;
     std::mt19937 random(std::random_device{}());

@@ -1,11 +1,17 @@
 // Checkers over durable events, see history.h.
 #include "tests/sim/history.h"
 
-#include <algorithm>
+#include <capnp/any.h>
+#include <capnp/serialize.h>
 
+#include <algorithm>
+#include <cstring>
+
+#include "plugins/container/plugin.h"
 #include "plugins/sdk/message.h"
 #include "schemas/container.capnp.h"
 #include "schemas/storage.capnp.h"
+#include "tests/sim/stranger.h"
 
 namespace noded::sim {
 namespace {
@@ -50,10 +56,34 @@ std::string container_in(const log::Record& event) {
     return sdk::Reading<T>(flat(event))->getContainerId().cStr();
 }
 
+uint64_t first_word(const log::Record& event) {
+    uint64_t word = 0;
+    memcpy(&word, event.payload.data(), std::min(sizeof word, event.payload.size()));
+    return word;
+}
+
+/// For the trace: name and first text, which is the id of what the event is about.
+std::string in_words(const log::Record& event) {
+    std::string name = "event";
+    for (uint32_t i = 0; i < container::descriptor.folds.count; ++i)
+        if (container::descriptor.folds.list[i].id == event.type)
+            name = container::descriptor.folds.list[i].name;
+    std::vector<uint64_t> words(event.payload.size() / sizeof(uint64_t));
+    memcpy(words.data(), event.payload.data(), words.size() * sizeof(uint64_t));
+    const auto* at = reinterpret_cast<const capnp::word*>(words.data());
+    capnp::FlatArrayMessageReader reader(kj::arrayPtr(at, words.size()));
+    if (name == "event" || event.payload.empty()) return name;
+    const auto pointers = reader.getRoot<capnp::AnyStruct>().getPointerSection();
+    if (pointers.size() == 0) return name;
+    return name + " " + pointers[0].getAs<capnp::Text>().cStr();
+}
+
 }  // namespace
 
 void History::durable(const log::Record& event) {
     const uint64_t hash = hash_of(event);
+    if (world_.traced && event.seq > events_.size())
+        world_.tell(node_, std::to_string(event.seq) + " " + in_words(event));
     if (event.seq <= events_.size()) {
         if (events_[event.seq - 1].hash != hash)
             fail("event " + std::to_string(event.seq) + " was durable and has changed");
@@ -114,6 +144,16 @@ void History::judge(const log::Record& event) {
         case capnp::typeId<ContainerPauseRequested>():
             intents_["freeze/" + id_in<ContainerPauseRequested>(event)] = true;
             return;
+        case capnp::typeId<ContainerPaused>():
+            frozen_.insert(run_in<ContainerPaused>(event));
+            return;
+        case capnp::typeId<ContainerUnpaused>():
+            frozen_.erase(run_in<ContainerUnpaused>(event));
+            return;
+        case capnp::typeId<ContainerPauseFailed>():
+            // Of a pause or of its end: what the machine did is not known.
+            unknown_.insert(run_in<ContainerPauseFailed>(event));
+            return;
         case capnp::typeId<ContainerUnpauseRequested>():
             intents_["thaw/" + id_in<ContainerUnpauseRequested>(event)] = true;
             return;
@@ -147,6 +187,9 @@ void History::judge_storage(const log::Record& event) {
             return;
         case capnp::typeId<ImageImportRequested>():
             return intent("import/" + event.command_id.hex());
+        case kExitNoted:
+            intent("note/" + std::to_string(first_word(event)));
+            return outcome("note/" + std::to_string(first_word(event)));
         case capnp::typeId<ImageImported>():
         case capnp::typeId<ImageImportFailed>():
             return outcome("import/" + event.command_id.hex());

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ public:
 
     /// The event is durable: newly, or as a restart found it.
     void durable(const log::Record& event);
+    const std::string& node() const { return node_; }
     uint64_t last_seq() const { return events_.size(); }
 
     /// True if `seq` holds an event of this command.
@@ -35,6 +37,10 @@ public:
     uint64_t last_published() const { return last_published_; }
     /// The log no longer reaches back to what the subscriber had.
     void skip_publications(uint64_t to) { last_published_ = to; }
+
+    /// The run ("ID/RUN") is paused, as far as the log tells.
+    bool is_paused(const std::string& run) const { return frozen_.contains(run); }
+    bool pause_is_known(const std::string& run) const { return !unknown_.contains(run); }
 
     /// How many intents begin with this.
     size_t count(std::string_view prefix) const;
@@ -59,6 +65,7 @@ private:
     const std::string node_;
     std::vector<Seen> events_;
     std::map<std::string, bool> intents_;   ///< true: it has its outcome
+    std::set<std::string> frozen_, unknown_;   ///< runs
     uint64_t last_published_ = 0;
     uint64_t hash_ = 14695981039346656037u;
 };

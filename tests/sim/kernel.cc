@@ -47,7 +47,7 @@ Kernel::Shim* Kernel::by_container(const std::string& path) {
 }
 
 uint32_t Kernel::new_pid() {
-    if (!old_pids_.empty() && happens(faults_.pid_reuse))
+    if (!old_pids_.empty() && happens("pid_reuse", faults_.pid_reuse))
         return old_pids_[world_.random.below(old_pids_.size())];
     return ++last_pid_;
 }
@@ -59,12 +59,14 @@ void Kernel::check_effect(const std::string& intent, const std::string& what) co
 // ------------------------------------------------------------------------------------- the Sys
 
 Result<SpawnedShim> Kernel::spawn_shim(const std::string& program) {
-    if (happens(faults_.spawn_failure)) return fail_errno(EAGAIN, "spawn the shim");
+    if (happens("spawn_failure", faults_.spawn_failure))
+        return fail_errno(EAGAIN, "spawn the shim");
     auto spawned = TRY(FakeSys::spawn_shim(program));
     auto shim = std::make_unique<Shim>();
     shim->number = ++numbers_;
     shim->pid = newest().pid();
     shim->ends.push_back(&newest());
+    tell("shim " + std::to_string(shim->number) + " is spawned");
     shims_.push_back(std::move(shim));
     return spawned;
 }
@@ -87,8 +89,8 @@ Result<bool> Kernel::make_folder(const std::string& path, uint32_t mode) {
 }
 
 Status Kernel::remove_folder(const std::string& path) {
-    const bool busy = folders.contains(path) &&
-                      (by_container(path) != nullptr || happens(faults_.mount_busy));
+    const bool busy =
+        folders.contains(path) && (by_container(path) != nullptr || mount_is_busy());
     if (busy) return fail_errno(EBUSY, "remove the folder " + path);
     return FakeSys::remove_folder(path);
 }
@@ -114,6 +116,7 @@ Status Kernel::write_file(const std::string& path, std::string_view text) {
     if (path.ends_with("/cgroup.freeze")) {
         const std::string id = last_part(parent_of(path));
         check_effect((text == "1" ? "freeze/" : "thaw/") + id, "a freeze of " + id);
+        tell(id + (text == "1" ? " is frozen" : " is thawed"));
         if (Shim* shim = by_container(path)) shim->frozen = text == "1";
     }
     if (!path.ends_with("/cgroup.kill")) return FakeSys::write_file(path, text);
@@ -191,6 +194,7 @@ void Kernel::launch(Shim& shim, const ShimPacket& packet) {
     shim.id = spec->id;
     shim.folder = spec->runtime;
     shim.state = ShimState::starting;
+    tell("shim " + std::to_string(shim.number) + " launches " + shim.run());
     check_effect("start/" + shim.run(), "a launch of " + shim.id);
     for (const auto& other : shims_)
         if (other.get() != &shim && other->id == shim.id && (other->alive || other->child != 0))
@@ -198,17 +202,19 @@ void Kernel::launch(Shim& shim, const ShimPacket& packet) {
     if (!has_rootfs(shim) && !without_rootfs.contains(shim.id) &&
         history_.is_open("start/" + shim.run()))
         world_.fail("container " + shim.id + " is launched without its rootfs");
-    const int64_t delay = happens(faults_.slow_start) ? world_.random.between(1, 90) * 1'000'000'000
-                                                      : world_.random.between(100'000, 3'000'000);
+    const bool slow = happens("slow_start", faults_.slow_start);
+    const int64_t delay = slow ? world_.random.between(1, 90) * 1'000'000'000
+                               : world_.random.between(100'000, 3'000'000);
     world_.after(delay, [this, number = shim.number] {
         if (Shim* at = find(number); at != nullptr && at->state == ShimState::starting) start(*at);
     });
 }
 
 void Kernel::start(Shim& shim) {
-    if (!has_rootfs(shim) || happens(faults_.start_failure)) {
+    if (!has_rootfs(shim) || happens("start_failure", faults_.start_failure)) {
         shim.state = ShimState::start_failed;
         shim.code = 127;
+        tell("start of " + shim.run() + " fails");
         put_exit_record(shim.folder, shim.id, shim.state, shim.code, "no such program");
         for (FakeShim* end : shim.ends) end->say_start_failed(shim.code, "no such program");
         return;
@@ -216,6 +222,7 @@ void Kernel::start(Shim& shim) {
     shim.state = ShimState::running;
     shim.child = new_pid();
     shim.child_started = uint64_t(world_.now_ns / 1000) + 1;
+    tell(shim.run() + " runs as pid " + std::to_string(shim.child));
     for (FakeShim* end : shim.ends) end->say_started(shim.child);
     const double kind = double(world_.random.below(1000)) / 1000;
     const int64_t life = kind < 0.6 ? world_.random.between(1'000, 20'000'000)
@@ -229,14 +236,16 @@ void Kernel::live_on(uint64_t number, int64_t for_ns) {
         Shim* at = find(number);
         if (at == nullptr || at->child == 0) return;
         if (at->frozen) return live_on(number, 1'000'000'000);
-        if (happens(faults_.shim_killed)) return die(*at);
-        end_container(*at, happens(faults_.oom_kill) ? 137 : int32_t(world_.random.below(3)));
+        if (happens("shim_killed", faults_.shim_killed)) return die(*at);
+        const bool oom = happens("oom_kill", faults_.oom_kill);
+        end_container(*at, oom ? 137 : int32_t(world_.random.below(3)));
     });
 }
 
 void Kernel::end_container(Shim& shim, int32_t code) {
     CHECK(shim.child != 0);
     old_pids_.push_back(shim.child);
+    tell(shim.run() + " ends with " + std::to_string(code) + (shim.alive ? "" : ", an orphan"));
     shim.child = 0;
     if (!shim.alive) return;   // an orphan: nobody sees its end
     shim.state = ShimState::exited;
@@ -270,6 +279,7 @@ void Kernel::execute(Shim& shim, FakeShim& end, const ShimPacket& packet) {
 
 /// A container whose shim dies lives on until somebody kills it.
 void Kernel::die(Shim& shim) {
+    tell("shim " + std::to_string(shim.number) + " of " + shim.id + " dies");
     shim.alive = false;
     for (FakeShim* end : shim.ends) end->die();
     shim.ends.clear();
@@ -282,6 +292,7 @@ void Kernel::boot() {
 }
 
 void Kernel::power_failure() {
+    tell("the power fails");
     boot();
     for (const auto& shim : shims_) {
         shim->child = 0;
@@ -318,6 +329,12 @@ void Kernel::check_at_rest() const {
     for (const auto& shim : shims_)
         if (shim->state != ShimState::waiting && !history_.is_open("run/" + shim->run()))
             world_.fail("a shim of " + shim->run() + " is left, whose run is over");
+    for (const auto& shim : shims_) {
+        if (shim->child == 0 || !history_.pause_is_known(shim->run())) continue;
+        if (shim->frozen != history_.is_paused(shim->run()))
+            world_.fail("container " + shim->run() + (shim->frozen ? " is" : " is not") +
+                        " frozen, the log says otherwise");
+    }
     for (const std::string& path : folders) {
         const std::string id = last_part(path);
         if (is_id(id) && !history_.is_open("create/" + id))
@@ -361,9 +378,9 @@ public:
     Status detach_rootfs(const std::string& container) override {
         if (kernel_.disk.rootfs.contains(container))
             kernel_.check_effect("remove/" + container, "the end of the rootfs of " + container);
-        if (kernel_.storage_fails()) {
+        if (kernel_.storage_fails() || kernel_.mount_is_busy()) {
             kernel_.left_until_start.insert(container);
-            return fail_errno(EIO, "remove the rootfs of " + container);
+            return fail_errno(EBUSY, "remove the rootfs of " + container);
         }
         return fake_->detach_rootfs(container);
     }

@@ -27,6 +27,7 @@ struct KernelFaults {
     double mount_busy = 0;     ///< a removal of a folder is EBUSY
     double spawn_failure = 0;
     double storage_error = 0;  ///< what storage does to its disk is EIO
+    double plugin_error = 0;   ///< of the stranger (stranger.h), at each of its occasions
 };
 
 class Kernel final : public container::FakeSys {
@@ -46,7 +47,9 @@ public:
     bool step();
     /// Everything that is not on disk is gone.
     void power_failure();
-    bool storage_fails() { return happens(faults_.storage_error); }
+    bool plugin_errs() { return happens("plugin_error", faults_.plugin_error); }
+    bool mount_is_busy() { return happens("mount_busy", faults_.mount_busy); }
+    bool storage_fails() { return happens("storage_error", faults_.storage_error); }
     bool is_running(const std::string& id_and_run) const;
     std::vector<std::string> running() const;   ///< "ID/RUN"
     void check_at_rest() const;
@@ -90,8 +93,11 @@ private:
     Shim* by_folder(const std::string& folder);
     Shim* by_container(const std::string& path);
     bool has_rootfs(const Shim& shim) const { return disk.rootfs.contains(shim.id); }
-    bool happens(double probability) { return world_.faults && world_.random.chance(probability); }
+    bool happens(const char* fault, double probability) {
+        return world_.occurs(fault, probability);
+    }
     uint32_t new_pid();
+    void tell(const std::string& what) const { world_.tell(history_.node() + "'s kernel", what); }
 
     World& world_;
     History& history_;

@@ -10,6 +10,7 @@
 #include "plugins/container/plugin.h"
 #include "plugins/container/types.h"
 #include "plugins/storage/plugin.h"
+#include "tests/sim/stranger.h"
 
 namespace noded::sim {
 namespace {
@@ -127,12 +128,16 @@ private:
 
 class SimOutbox final : public core::Publisher, public host::TopicSink {
 public:
-    explicit SimOutbox(History& history) : history_(history) {}
-    void publish(const core::Event& event) override { history_.published(event); }
+    explicit SimOutbox(History& history, bool forgets = false)
+        : history_(history), forgets_(forgets) {}
+    void publish(const core::Event& event) override {
+        if (!forgets_ || event.seq % 16 != 0) history_.published(event);
+    }
     void publish_sample(const std::string&, Bytes) override {}
 
 private:
     History& history_;
+    const bool forgets_;   ///< a canary
 };
 
 }  // namespace
@@ -149,7 +154,7 @@ struct SimNode::Running final : reactor::TurnEnd, reactor::Completion {
 
     Running(SimNode& node, std::unique_ptr<log::Log> opened, SnapshotTaken newest)
         : reactor(node.world_, node.realtime_offset_ns),
-          outbox(node.history),
+          outbox(node.history, node.options_.broken == Broken::outbox),
           real_log(std::move(opened)),
           log(*real_log, node.history, node.options_.broken == Broken::gate),
           host(reactor, outbox, paths_of(node.name_)),
@@ -216,8 +221,10 @@ Status SimNode::recover() {
     }));
     const host::LinkedPlugin linked[] = {
         {options_.broken == Broken::fold ? &broken_table : &container_table, "container"},
-        {&storage_table, "storage"}};
+        {&storage_table, "storage"},
+        {&stranger_table(), "stranger"}};
     loading = &kernel;
+    let_stranger_err_with(kernel);
     TRY_STATUS(past::fold_all(now.pipeline, now.host, now.log, std::move(snapshot), linked));
     now.snapshots.loaded();
     return {};
@@ -225,6 +232,7 @@ Status SimNode::recover() {
 
 void SimNode::start() {
     CHECK(!up() && refusal.empty());
+    world_.tell(name_, "starts");
     guarded([this] {
         const Status recovered = recover();
         if (!recovered) {
@@ -254,7 +262,17 @@ void SimNode::catch_up_subscriber() {
 }
 
 void SimNode::crash(bool power) {
-    storage.crash([this](size_t) { return world_.random.chance(0.5); });
+    world_.tell(name_, power ? "ends with the power" : "is killed");
+    const double keeping[] = {0, 0.5, 0.5, 1};
+    const double share = keeping[world_.random.below(4)];
+    size_t kept = 0, lost = 0;
+    storage.crash([&](size_t) {
+        const bool keeps = world_.random.chance(share);
+        ++(keeps ? kept : lost);
+        return keeps;
+    });
+    if (lost > 0) ++world_.occurred[kept > 0 ? "torn_write" : "lost_write"];
+    if (!running_->reactor.offload_is_idle()) ++world_.occurred["crash_within_effect"];
     running_.reset();
     changes_left_.reset();
     storage_due_ns_ = INT64_MAX;
@@ -294,12 +312,11 @@ void SimNode::advance() {
     if (active && kernel_due_ns_ == INT64_MAX)
         kernel_due_ns_ = world_.now_ns + world_.random.between(5'000, 200'000);
     if (!up() || storage.under_way() == 0 || storage_due_ns_ != INT64_MAX) return;
-    const bool slow = world_.faults && world_.random.chance(options_.slow_sync);
+    const bool slow = world_.occurs("slow_sync", options_.slow_sync);
     storage_due_ns_ = world_.now_ns + world_.random.between(20'000, options_.sync_ns_max) +
                       (slow ? world_.random.between(1, 2000) * 1'000'000 : 0);
-    if (!world_.faults) return;
-    if (world_.random.chance(options_.sync_error)) storage.fail_next_write(EIO);
-    if (!damaged && world_.random.chance(options_.misdirected_write)) {
+    if (world_.occurs("sync_error", options_.sync_error)) storage.fail_next_write(EIO);
+    if (!damaged && world_.occurs("misdirected_write", options_.misdirected_write)) {
         damaged = true;
         storage.misdirect_next_write(uint64_t(world_.random.between(1, 200)) * 4096);
     }
@@ -357,8 +374,10 @@ Result<Folded> fold_anew(World& world, log::MemStorage& disk, bool use_snapshot)
     core::Pipeline pipeline(host, *log, outbox);
     host.connect(pipeline, *log);
     const host::LinkedPlugin linked[] = {{&container_table, "container"},
-                                         {&storage_table, "storage"}};
+                                         {&storage_table, "storage"},
+                                         {&stranger_table(), "stranger"}};
     loading = &kernel;
+    let_stranger_err_with(kernel);
     TRY_STATUS(past::fold_all(pipeline, host, *log, std::move(snapshot), linked));
     Folded folded{pipeline.core().save(), TRY(host.save())};
     drop_plugins(host);
@@ -380,15 +399,32 @@ void SimNode::check_refold() {
                                (folded ? sections.error() : folded.error()).message);
         if (folded->core != core)
             world_.fail(name_ + ": the command ids differ from those folded" + from);
-        for (size_t i = 0; i < sections->size(); ++i)
-            if (i >= folded->sections.size() || folded->sections[i].data != (*sections)[i].data)
-                world_.fail(name_ + ": the state of plugin " + (*sections)[i].name +
+        for (const auto& section : *sections) {
+            // One that was refused or stopped folds no more.
+            if (running_->host.find(section.name) == nullptr) continue;
+            const auto same = std::ranges::find(folded->sections, section.name,
+                                                &log::Snapshot::Section::name);
+            if (same == folded->sections.end() || same->data != section.data)
+                world_.fail(name_ + ": the state of plugin " + section.name +
                             " differs from what is folded" + from);
+        }
+    }
+}
+
+/// The stranger may be refused or stopped, with a sentence; the others never are.
+void SimNode::check_plugins() const {
+    for (const auto& instance : running_->host.instances()) {
+        if (instance->loaded()) continue;
+        if (instance->file != "stranger")
+            world_.fail(name_ + ": the plugin " + instance->file + " is not loaded: " +
+                        instance->reason);
+        if (instance->reason.empty()) world_.fail(name_ + ": nothing says why the stranger is out");
     }
 }
 
 void SimNode::check_at_rest() {
     if (!up()) return;
+    check_plugins();
     history.check_outcomes([this](const std::string& run) { return kernel.is_running(run); });
     kernel.check_at_rest();
     if (history.last_published() != history.last_seq())

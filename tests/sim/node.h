@@ -21,7 +21,7 @@ namespace noded::sim {
 struct ProcessEnds {};
 
 /// What a canary breaks on purpose.
-enum class Broken { nothing, fold, gate };
+enum class Broken { nothing, fold, gate, outbox };
 
 struct NodeOptions {
     KernelFaults kernel;
@@ -80,6 +80,7 @@ private:
     Status recover();
     void guarded(const std::function<void()>& run);
     void sync_next();
+    void check_plugins() const;
     void catch_up_subscriber();
 
     World& world_;

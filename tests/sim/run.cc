@@ -13,6 +13,7 @@
 #include "plugins/sdk/message.h"
 #include "schemas/container.capnp.h"
 #include "schemas/storage.capnp.h"
+#include "tests/sim/stranger.h"
 
 namespace noded::sim {
 
@@ -33,12 +34,13 @@ Result<Workload> read_workload(const std::string& path) {
         {"shim_killed", &out.node.kernel.shim_killed}, {"pid_reuse", &out.node.kernel.pid_reuse},
         {"mount_busy", &out.node.kernel.mount_busy},
         {"spawn_failure", &out.node.kernel.spawn_failure},
-        {"storage_error", &out.node.kernel.storage_error}};
+        {"storage_error", &out.node.kernel.storage_error},
+        {"plugin_error", &out.node.kernel.plugin_error}};
     const std::map<std::string, uint32_t*> verbs = {
         {"create", &out.create}, {"run", &out.run}, {"start", &out.start}, {"stop", &out.stop},
         {"kill", &out.kill_verb}, {"remove", &out.remove}, {"exec", &out.exec}, {"tag", &out.tag},
         {"pause", &out.pause}, {"unpause", &out.unpause}, {"restart", &out.restart},
-        {"update", &out.update}};
+        {"update", &out.update}, {"poke", &out.poke}};
     for (const auto& [key, value] : json.items()) {
         if (key == "nodes") out.nodes = value;
         else if (key == "commands") out.commands = value;
@@ -59,13 +61,15 @@ namespace {
 struct Sent {
     core::Command command;
     SimNode* node = nullptr;
+    uint64_t number = 0;   ///< in the order of their first sending
     bool answered = false;
     uint64_t first_seq = 0, last_seq = 0;
 };
 
 class Run {
 public:
-    Run(const Workload& workload, uint64_t seed) : workload_(workload), world_(seed) {
+    Run(const Workload& workload, uint64_t seed, bool traced) : workload_(workload), world_(seed) {
+        world_.traced = traced;
         for (uint32_t i = 0; i < workload.nodes; ++i)
             nodes_.push_back(std::make_unique<SimNode>(world_, "node-" + std::to_string(i + 1),
                                                        workload_.node));
@@ -140,15 +144,16 @@ private:
         auto sent = std::make_shared<Sent>();
         sent->command = std::move(command);
         sent->node = &node;
+        sent->number = ++sent_;
         attempt(sent);
     }
 
     /// Until it is answered: the same id again and again.
     void attempt(const std::shared_ptr<Sent>& sent) {
         if (sent->answered || !sent->node->refusal.empty()) return;
-        const int copies = world_.faults && world_.random.chance(workload_.duplicate) ? 2 : 1;
+        const int copies = world_.occurs("duplicate", workload_.duplicate) ? 2 : 1;
         for (int i = 0; i < copies; ++i) {
-            if (world_.faults && world_.random.chance(workload_.lost)) continue;
+            if (world_.occurs("lost", workload_.lost)) continue;
             world_.after(world_.random.between(10'000, 5'000'000), [this, sent] { deliver(sent); });
         }
         const int64_t patience_ns = world_.random.between(50'000'000, 500'000'000);
@@ -156,9 +161,11 @@ private:
     }
 
     void deliver(const std::shared_ptr<Sent>& sent) {
+        if (sent->number < newest_delivered_) ++world_.occurred["reordered"];
+        newest_delivered_ = std::max(newest_delivered_, sent->number);
         sent->node->submit(sent->command, [this, sent](const core::Reply& reply) {
             answer(*sent, reply);
-            if (world_.faults && world_.random.chance(workload_.lost)) return;
+            if (world_.occurs("lost", workload_.lost)) return;
             const int64_t latency_ns = world_.random.between(10'000, 3'000'000);
             world_.after(latency_ns, [sent] { sent->answered = true; });
         });
@@ -199,7 +206,8 @@ private:
         const uint32_t weights[] = {workload_.create, workload_.run, workload_.start,
                                     workload_.stop, workload_.kill_verb, workload_.remove,
                                     workload_.exec, workload_.tag, workload_.pause,
-                                    workload_.unpause, workload_.restart, workload_.update};
+                                    workload_.unpause, workload_.restart, workload_.update,
+                                    workload_.poke};
         uint64_t sum = 0;
         for (const uint32_t weight : weights) sum += weight;
         uint64_t drawn = world_.random.below(sum);
@@ -229,10 +237,11 @@ private:
                 return on_container<schema::RestartContainer>(node, [this](auto to) {
                     to.setTimeoutSeconds(int32_t(world_.random.between(0, 5)));
                 });
-            default:
+            case 11:
                 return on_container<schema::UpdateContainer>(node, [this](auto to) {
                     to.initResources().setPidsLimit(int64_t(world_.random.below(3)));
                 });
+            default: return poke(node);
         }
     }
 
@@ -271,6 +280,14 @@ private:
         send(node, command(message));
     }
 
+    void poke(SimNode& node) {
+        core::Command out;
+        out.type = kPokeStranger;
+        out.payload = {uint8_t(world_.random.below(2)), 0, 0, 0, 0, 0, 0, 0};
+        for (uint8_t& byte : out.id.bytes) byte = uint8_t(world_.random.next());
+        send(node, std::move(out));
+    }
+
     void plan_faults() {
         for (int64_t at = 0; at < end_ns_; at += 10'000'000)
             world_.after(at + world_.random.between(0, 10'000'000), [this] { faults(any_node()); });
@@ -279,20 +296,20 @@ private:
     void faults(SimNode& node) {
         if (!node.up()) return;
         Random& random = world_.random;
-        if (random.chance(workload_.clock_jump))
+        if (world_.occurs("clock_jump", workload_.clock_jump))
             node.realtime_offset_ns += random.between(-3600, 3600) * 1'000'000'000;
-        if (random.chance(workload_.disk_full)) {
+        if (world_.occurs("disk_full", workload_.disk_full)) {
             node.storage.set_capacity(0);
             world_.after(random.between(10'000'000, 3'000'000'000),
                          [&node] { node.storage.set_capacity(UINT64_MAX); });
         }
-        if (random.chance(workload_.bit_rot)) rot(node);
-        if (random.chance(workload_.power_within_change))
+        if (world_.occurs("bit_rot", workload_.bit_rot)) rot(node);
+        if (world_.occurs("power_within_change", workload_.power_within_change))
             node.fail_power_after(uint32_t(random.below(4)));
-        if (random.chance(workload_.kill + workload_.power)) {
-            if (random.chance(0.2)) node.check_refold();
-            node.crash(random.chance(workload_.power / (workload_.kill + workload_.power)));
-        }
+        const bool kill = world_.occurs("kill", workload_.kill);
+        if (!kill && !world_.occurs("power", workload_.power)) return;
+        if (random.chance(0.2)) node.check_refold();
+        node.crash(!kill);
     }
 
     void rot(SimNode& node) {
@@ -306,6 +323,7 @@ private:
     Outcome outcome() {
         Outcome out;
         out.failure = world_.failure();
+        out.occurred = world_.occurred;
         for (const auto& node : nodes_) {
             out.hash = out.hash * 31 + node->disk_hash();
             out.events += node->history.last_seq();
@@ -322,10 +340,13 @@ private:
     std::vector<std::unique_ptr<SimNode>> nodes_;
     std::map<const SimNode*, std::vector<std::string>> containers_;
     int64_t end_ns_ = 0;
+    uint64_t sent_ = 0, newest_delivered_ = 0;
 };
 
 }  // namespace
 
-Outcome run(const Workload& workload, uint64_t seed) { return Run(workload, seed).all(); }
+Outcome run(const Workload& workload, uint64_t seed, bool traced) {
+    return Run(workload, seed, traced).all();
+}
 
 }  // namespace noded::sim

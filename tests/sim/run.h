@@ -2,6 +2,7 @@
 // through faults to rest, with all checkers.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "agent/base/result.h"
@@ -17,7 +18,7 @@ struct Workload {
     double duplicate = 0, lost = 0;   ///< messages between client and node
     double kill = 0, power = 0, power_within_change = 0, clock_jump = 0, disk_full = 0, bit_rot = 0;
     uint32_t create = 0, run = 0, start = 0, stop = 0, kill_verb = 0, remove = 0, exec = 0, tag = 0;
-    uint32_t pause = 0, unpause = 0, restart = 0, update = 0;
+    uint32_t pause = 0, unpause = 0, restart = 0, update = 0, poke = 0;
     NodeOptions node;
 };
 
@@ -31,8 +32,10 @@ struct Outcome {
     uint64_t execs = 0;
     uint64_t restarts = 0;
     uint64_t refused = 0;  ///< damaged logs that were refused
+    std::map<std::string, uint64_t> occurred;   ///< faults, by name
 };
 
-Outcome run(const Workload& workload, uint64_t seed);
+/// `traced`: every durable event, what the machines do and each fault is told on standard output.
+Outcome run(const Workload& workload, uint64_t seed, bool traced = false);
 
 }  // namespace noded::sim

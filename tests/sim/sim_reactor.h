@@ -31,6 +31,7 @@ public:
     void at_turn_end(reactor::TurnEnd& hook) override { hooks_.push_back(&hook); }
     void run_again() override { wake_ns_ = world_.now_ns; }
 
+    bool offload_is_idle() const { return offloaded_ == 0; }
     /// When the next turn is due, INT64_MAX for never.
     int64_t next_ns() const;
     void turn();

@@ -11,7 +11,7 @@ namespace noded::sim {
 namespace {
 
 Workload workload(const std::string& name) {
-    set_log_threshold(Severity::error);
+    set_log_threshold(Severity::none);
     auto read = read_workload("tests/sim/workloads/" + name);
     EXPECT_TRUE(read) << (read ? "" : read.error().message);
     return *read;
@@ -48,20 +48,34 @@ TEST_P(Seeds, crashes_lose_nothing_and_all_checkers_agree) {
 
 INSTANTIATE_TEST_SUITE_P(Thousand, Seeds, testing::Range(uint64_t{0}, uint64_t{20}));
 
-TEST(Sim, faults_of_every_kind_lose_nothing) {
-    const Workload faults = workload("faults.json");
-    for (uint64_t seed = 1; seed <= 20; ++seed) EXPECT_EQ(run_said(faults, seed).failure, "");
+TEST(Sim, faults_of_every_kind_occur_and_lose_nothing) {
+    std::map<std::string, uint64_t> occurred;
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+        const Outcome outcome = run_said(workload("faults.json"), seed);
+        EXPECT_EQ(outcome.failure, "");
+        for (const auto& [fault, times] : outcome.occurred) occurred[fault] += times;
+    }
+    for (const char* fault :
+         {"kill", "power", "power_within_change", "torn_write", "lost_write", "sync_error",
+          "slow_sync", "disk_full", "clock_jump", "duplicate", "lost", "reordered",
+          "start_failure", "slow_start", "oom_kill", "shim_killed", "pid_reuse", "mount_busy",
+          "spawn_failure", "storage_error", "plugin_error", "crash_within_effect"})
+        EXPECT_GT(occurred[fault], 0u) << fault << " never occurred";
 }
 
 TEST(Sim, a_damaged_log_is_refused_or_right) {
     const Workload damage = workload("damage.json");
-    uint64_t refused = 0;
+    uint64_t refused = 0, rotten = 0, misdirected = 0;
     for (uint64_t seed = 1; seed <= 20; ++seed) {
-        const Outcome outcome = run_said(damage, seed);
+        Outcome outcome = run_said(damage, seed);
         EXPECT_EQ(outcome.failure, "");
         refused += outcome.refused;
+        rotten += outcome.occurred["bit_rot"];
+        misdirected += outcome.occurred["misdirected_write"];
     }
     EXPECT_GT(refused, 0u) << "no damage was found";
+    EXPECT_GT(rotten, 0u);
+    EXPECT_GT(misdirected, 0u);
 }
 
 TEST(Sim, the_same_seed_gives_the_same_bytes) {
@@ -86,6 +100,10 @@ TEST(SimCanary, a_fold_that_depends_on_more_than_the_event_is_caught) {
 
 TEST(SimCanary, an_answer_before_the_sync_is_caught) {
     EXPECT_NE(caught(Broken::gate).find("durable"), std::string::npos);
+}
+
+TEST(SimCanary, a_publication_that_is_forgotten_is_caught) {
+    EXPECT_NE(caught(Broken::outbox).find("publication "), std::string::npos);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // soak: runs seeds for as long as told, each in a process of its own, and prints those that fail.
-//     soak [--seconds N | --seeds N] [--seed S] WORKLOAD...
+//     soak [--seconds N | --seeds N] [--seed S] [--trace] WORKLOAD...
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,11 +15,13 @@
 int main(int argc, char** argv) {
     uint64_t seed = 1, seeds = UINT64_MAX, failed = 0, done = 0;
     time_t seconds = 60;
+    bool traced = false;
     std::vector<noded::sim::Workload> workloads;
     for (int i = 1; i < argc; ++i) {
         const bool more = i + 1 < argc;
         if (more && strcmp(argv[i], "--seconds") == 0) seconds = atol(argv[++i]);
         else if (more && strcmp(argv[i], "--seed") == 0) seed = strtoull(argv[++i], nullptr, 10);
+        else if (strcmp(argv[i], "--trace") == 0) traced = true;
         else if (more && strcmp(argv[i], "--seeds") == 0) seeds = strtoull(argv[++i], nullptr, 10);
         else {
             auto workload = noded::sim::read_workload(argv[i]);
@@ -30,16 +32,18 @@ int main(int argc, char** argv) {
         }
     }
     if (workloads.empty())
-        return fprintf(stderr, "soak [--seconds N] [--seeds N] [--seed S] WORKLOAD...\n"), 2;
-    if (seeds != 1) noded::set_log_threshold(noded::Severity::error);
-    printf("first seed %llu\n", static_cast<unsigned long long>(seed));
+        return fprintf(stderr, "soak [--seconds N | --seeds N] [--seed S] [--trace] WORKLOAD...\n"),
+               2;
+    noded::set_log_threshold(traced ? noded::Severity::info : noded::Severity::none);
+    printf("first seed %llu; repeat: bazel-bin/tests/sim/soak --seed %llu --seeds 1 WORKLOAD\n",
+           static_cast<unsigned long long>(seed), static_cast<unsigned long long>(seed));
     fflush(stdout);
     for (const time_t end = time(nullptr) + seconds; done < seeds && time(nullptr) < end; ++seed) {
         const auto& workload = workloads[seed % workloads.size()];
         const pid_t child = fork();
         if (child == 0) {
             alarm(60);   // a run that does not come to rest has failed too
-            const auto outcome = noded::sim::run(workload, seed);
+            const auto outcome = noded::sim::run(workload, seed, traced);
             if (seeds == 1 || !outcome.failure.empty())
                 printf("seed %llu: %s (%llu events, %llu runs, %llu execs, %llu starts of nodes, "
                        "%llu refused, hash %016llx)\n",

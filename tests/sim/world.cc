@@ -1,6 +1,7 @@
 // Chance and the queue of what is to come, see world.h.
 #include "tests/sim/world.h"
 
+#include <cstdio>
 #include <utility>
 
 #include "agent/base/check.h"
@@ -31,6 +32,10 @@ void World::run_next() {
     const std::function<void()> run = events_.top().run;
     events_.pop();
     run();
+}
+
+void World::trace(const std::string& who, const std::string& what) const {
+    printf("%14.6f %s: %s\n", double(now_ns) / 1e9, who.c_str(), what.c_str());
 }
 
 }  // namespace noded::sim

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <queue>
 #include <string>
 #include <vector>
@@ -35,6 +36,9 @@ public:
     Random random;
     int64_t now_ns = 0;
     bool faults = true;   ///< false: the run is to come to rest
+    /// How often each fault occurred, by its name in the workload.
+    std::map<std::string, uint64_t> occurred;
+    bool traced = false;  ///< what happens is told on standard output
 
     void after(int64_t delay_ns, std::function<void()> run);
     /// INT64_MAX if nothing is to come.
@@ -42,6 +46,17 @@ public:
     /// Runs the first of what is due.
     void run_next();
 
+    /// True if this fault is to occur now: it is counted.
+    bool occurs(const std::string& fault, double probability) {
+        if (!faults || !random.chance(probability)) return false;
+        ++occurred[fault];
+        return true;
+    }
+
+    /// One line of the trace, if there is one: `who` did `what`.
+    void tell(const std::string& who, const std::string& what) const {
+        if (traced) trace(who, what);
+    }
     /// A checker's verdict; the first one counts and ends the run.
     void fail(const std::string& sentence) {
         if (failure_.empty()) failure_ = sentence;
@@ -60,6 +75,8 @@ private:
                    std::tie(at_ns, order, number);
         }
     };
+    void trace(const std::string& who, const std::string& what) const;
+
     std::priority_queue<Event> events_;
     uint64_t numbers_ = 0;
     std::string failure_;
