@@ -165,7 +165,7 @@ TestNode::TestNode() {
         mkdir((dir_ + sub).c_str(), 0755);
     if (mount("tmpfs", runtime_dir().c_str(), "tmpfs", 0, nullptr) != 0) abort();
     mounts_before_ = mounts_below(dir_);
-    for (const char* name : {"container", "storage"}) {
+    for (const char* name : {"container", "stats", "storage"}) {
         fs::copy_file(built("plugins/" + std::string(name) + "/" + name + ".so"),
                       plugin_dir() + "/" + name + ".so");
     }

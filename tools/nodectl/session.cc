@@ -55,6 +55,7 @@ Status Session::reconnect(const std::function<Status()>& meanwhile) {
     constexpr useconds_t pause_us = 100'000;
     container_.reset();
     storage_.reset();
+    stats_.reset();
     node_.reset();
     client_.reset();
     write_all(STDERR_FILENO, "noded is gone: waiting for it to come back\n");
@@ -76,6 +77,11 @@ schema::Container::Client& Session::container() {
 schema::Storage::Client& Session::storage() {
     if (!storage_) storage_.emplace(plugin_interface<schema::Storage>(*node_, "storage"));
     return *storage_;
+}
+
+schema::Stats::Client& Session::stats() {
+    if (!stats_) stats_.emplace(plugin_interface<schema::Stats>(*node_, "stats"));
+    return *stats_;
 }
 
 bool Session::is_lost(const Error& error) { return error.code == ECONNRESET; }

@@ -21,6 +21,7 @@
 #include "ipc/rpc/client.h"
 #include "schemas/container.capnp.h"
 #include "schemas/node.capnp.h"
+#include "schemas/stats.capnp.h"
 #include "schemas/storage.capnp.h"
 
 namespace noded::nodectl {
@@ -69,6 +70,7 @@ public:
     schema::Node::Client& node() { return *node_; }
     schema::Container::Client& container();
     schema::Storage::Client& storage();
+    schema::Stats::Client& stats();
     kj::UnixEventPort& port() { return client_->event_port(); }
 
     /// Waits; an exception, from here or from the other side, becomes an Error.
@@ -116,6 +118,7 @@ private:
     std::optional<schema::Node::Client> node_;
     std::optional<schema::Container::Client> container_;
     std::optional<schema::Storage::Client> storage_;
+    std::optional<schema::Stats::Client> stats_;
 };
 
 /// 32 random bytes.

@@ -1,4 +1,5 @@
 // Tests of what nodectl writes and reads as text: units, tables, filters, detach keys.
+#include <capnp/message.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -8,6 +9,7 @@
 #include "tools/nodectl/event_line.h"
 #include "tools/nodectl/filters.h"
 #include "tools/nodectl/rows.h"
+#include "tools/nodectl/stats_row.h"
 #include "tools/nodectl/table.h"
 #include "tools/nodectl/units.h"
 
@@ -30,6 +32,63 @@ TEST(Units, durations_read_as_dockers) {
     EXPECT_EQ(human_duration(3L * 366 * 24 * 3600), "3 years");
 }
 
+schema::ContainerFigures::Builder figures(capnp::MallocMessageBuilder& message, int64_t time_ns,
+                                          uint64_t cpu_ns) {
+    auto out = message.initRoot<schema::ContainerFigures>();
+    out.setRun(1);
+    out.setMonotonicNs(time_ns);
+    out.initCpu().setTotalNs(cpu_ns);
+    return out;
+}
+
+TEST(Stats, a_row_is_computed_from_two_samples) {
+    capnp::MallocMessageBuilder one, two;
+    auto before = figures(one, 1'000'000'000, 5'000'000'000);
+    auto now = figures(two, 3'000'000'000, 8'000'000'000);
+    now.initMemory().setWorkingSetBytes(1 << 20);
+    now.getMemory().setLimitBytes(4 << 20);
+    now.initPids().setCurrent(3);
+    now.initIo().setWriteBytes(4096);
+    now.initNet().setReceivedBytes(1'500);
+    StatsSubject subject{std::string(64, 'a'), "web", "", now.asReader(), before.asReader()};
+    const Json row = stats_row(subject, 1 << 30, true).fields;
+    EXPECT_EQ(row["ID"], "aaaaaaaaaaaa");
+    EXPECT_EQ(row["Container"], "aaaaaaaaaaaa");
+    EXPECT_EQ(row["CPUPerc"], "150.00%");
+    EXPECT_EQ(row["MemUsage"], "1MiB / 4MiB");
+    EXPECT_EQ(row["MemPerc"], "25.00%");
+    EXPECT_EQ(row["NetIO"], "1.5kB / 0B");
+    EXPECT_EQ(row["BlockIO"], "0B / 4.1kB");
+    EXPECT_EQ(row["PIDs"], "3");
+    now.getMemory().setLimitBytes(0);
+    EXPECT_EQ(stats_row(subject, 1 << 30, false).fields["MemUsage"], "1MiB / 1GiB");
+    EXPECT_EQ(stats_row(subject, 1 << 30, false).fields["ID"], subject.id);
+}
+
+TEST(Stats, no_rate_goes_over_a_restart_or_a_counter_that_was_reset) {
+    capnp::MallocMessageBuilder one, two;
+    auto before = figures(one, 1'000, 5'000);
+    auto now = figures(two, 2'000, 6'000);
+    StatsSubject subject{"a", "web", "", now.asReader(), before.asReader()};
+    EXPECT_DOUBLE_EQ(cpu_percent(subject), 100);
+    now.getCpu().setTotalNs(4'000);
+    EXPECT_EQ(cpu_percent(subject), 0);
+    now.getCpu().setTotalNs(6'000);
+    now.setRun(2);
+    EXPECT_EQ(cpu_percent(subject), 0);
+    subject.before.reset();
+    EXPECT_EQ(cpu_percent(subject), 0);
+}
+
+TEST(Stats, a_container_that_does_not_run_uses_nothing) {
+    const Json row = stats_row({std::string(64, 'a'), "web", "w", {}, {}}, 1 << 30, true).fields;
+    EXPECT_EQ(row["Container"], "w");
+    EXPECT_EQ(row["CPUPerc"], "0.00%");
+    EXPECT_EQ(row["MemUsage"], "0B / 0B");
+    EXPECT_EQ(row["NetIO"], "0B / 0B");
+    EXPECT_EQ(row["PIDs"], "0");
+}
+
 TEST(Units, sizes_are_decimal_with_three_digits) {
     EXPECT_EQ(human_size(0), "0B");
     EXPECT_EQ(human_size(999), "999B");
@@ -37,6 +96,14 @@ TEST(Units, sizes_are_decimal_with_three_digits) {
     EXPECT_EQ(human_size(4'261'502), "4.26MB");
     EXPECT_EQ(human_size(72'800'000), "72.8MB");
     EXPECT_EQ(human_size(1'234'000'000'000), "1.23TB");
+}
+
+TEST(Units, memory_is_binary_with_four_digits) {
+    EXPECT_EQ(binary_size(0), "0B");
+    EXPECT_EQ(binary_size(1023), "1023B");
+    EXPECT_EQ(binary_size(1024), "1KiB");
+    EXPECT_EQ(binary_size(4'259'840), "4.062MiB");
+    EXPECT_EQ(binary_size(25'200'000'000), "23.47GiB");
 }
 
 TEST(Units, times_are_written_in_utc) {

@@ -41,6 +41,19 @@ std::string human_size(uint64_t bytes) {
     return text;
 }
 
+std::string binary_size(uint64_t bytes) {
+    static constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double value = static_cast<double>(bytes);
+    size_t unit = 0;
+    while (value >= 1024 && unit + 1 < std::size(units)) {
+        value /= 1024;
+        unit++;
+    }
+    char text[32];
+    snprintf(text, sizeof text, "%.4g%s", value, units[unit]);
+    return text;
+}
+
 int64_t now_ns() {
     timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);

@@ -19,6 +19,9 @@ std::string human_duration(int64_t seconds);
 /// "4.26MB": decimal units, three significant digits.
 std::string human_size(uint64_t bytes);
 
+/// "4.062MiB": binary units, four significant digits, as docker shows memory.
+std::string binary_size(uint64_t bytes);
+
 /// Real time now, nanoseconds since the epoch.
 int64_t now_ns();
 

@@ -111,6 +111,7 @@ int rm(Invocation&);
 int rmi(Invocation&);
 int run(Invocation&);
 int start(Invocation&);
+int stats(Invocation&);
 int stop(Invocation&);
 int system_prune(Invocation&);
 int tag(Invocation&);

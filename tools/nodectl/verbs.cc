@@ -42,6 +42,8 @@ constexpr Verb kVerbs[] = {
      "Block until containers stop, then print their exit codes", wait_container},
     {"top,container top", "CONTAINER [ps OPTIONS]", "Display the running processes of a container",
      top, kFailed, kFailed, Order::stops_early},
+    {"stats,container stats", "[OPTIONS] [CONTAINER...]",
+     "Display a live stream of what containers use", stats},
     {"port,container port", "CONTAINER [PRIVATE_PORT[/PROTO]]",
      "List port mappings or a specific mapping for the container", port},
     {"container prune", "[OPTIONS]", "Remove all stopped containers", container_prune},

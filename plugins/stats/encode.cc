@@ -1,0 +1,134 @@
+// Samples as clients see them, see encode.h.
+#include "plugins/stats/encode.h"
+
+#include "plugins/sdk/message.h"
+
+namespace noded::stats {
+
+using sdk::text;
+
+namespace {
+
+void write_io(const Io& from, schema::IoFigures::Builder out) {
+    out.setReadBytes(from.read_bytes);
+    out.setWriteBytes(from.write_bytes);
+    out.setReads(from.reads);
+    out.setWrites(from.writes);
+}
+
+void write_net(const Net& from, schema::NetFigures::Builder out) {
+    out.setReceivedBytes(from.received_bytes);
+    out.setReceivedPackets(from.received_packets);
+    out.setReceiveErrors(from.receive_errors);
+    out.setReceiveDrops(from.receive_drops);
+    out.setSentBytes(from.sent_bytes);
+    out.setSentPackets(from.sent_packets);
+    out.setSendErrors(from.send_errors);
+    out.setSendDrops(from.send_drops);
+}
+
+void write_cpu(const Cpu& from, schema::CpuFigures::Builder out) {
+    out.setTotalNs(from.total_ns);
+    out.setUserNs(from.user_ns);
+    out.setSystemNs(from.system_ns);
+    out.setPeriods(from.periods);
+    out.setThrottledPeriods(from.throttled_periods);
+    out.setThrottledNs(from.throttled_ns);
+}
+
+void write_memory(const Memory& from, schema::MemoryFigures::Builder out) {
+    out.setUsageBytes(from.usage);
+    out.setWorkingSetBytes(from.working_set);
+    out.setCacheBytes(from.cache);
+    out.setRssBytes(from.rss);
+    out.setLimitBytes(from.limit);
+    out.setPageFaults(from.page_faults);
+    out.setMajorPageFaults(from.major_page_faults);
+}
+
+void write_pressure(const Pressure& from, schema::PressureFigures::Pressure::Builder out) {
+    out.setSomeUs(from.some_us);
+    out.setFullUs(from.full_us);
+}
+
+void write_pressures(const Pressures& from, schema::PressureFigures::Builder out) {
+    if (from.cpu) write_pressure(*from.cpu, out.initCpu());
+    if (from.memory) write_pressure(*from.memory, out.initMemory());
+    if (from.io) write_pressure(*from.io, out.initIo());
+}
+
+}  // namespace
+
+void write_container(const ContainerFigures& from, schema::ContainerFigures::Builder out) {
+    out.setId(text(from.id));
+    out.setName(text(from.name));
+    out.setImage(text(from.image));
+    out.setRun(from.run);
+    out.setMonotonicNs(from.monotonic_ns);
+    if (from.cpu) write_cpu(*from.cpu, out.initCpu());
+    if (from.memory) write_memory(*from.memory, out.initMemory());
+    if (from.pids) {
+        auto pids = out.initPids();
+        pids.setCurrent(from.pids->current);
+        pids.setLimit(from.pids->limit);
+    }
+    if (from.io) write_io(*from.io, out.initIo());
+    if (from.net) write_net(*from.net, out.initNet());
+    if (from.pressure.any()) write_pressures(from.pressure, out.initPressure());
+}
+
+void write_node(const NodeFigures& from, schema::NodeFigures::Builder out) {
+    out.setCpus(from.cpus);
+    auto cpu = out.initCpu();
+    cpu.setUserNs(from.cpu.user_ns);
+    cpu.setNiceNs(from.cpu.nice_ns);
+    cpu.setSystemNs(from.cpu.system_ns);
+    cpu.setIdleNs(from.cpu.idle_ns);
+    cpu.setIowaitNs(from.cpu.iowait_ns);
+    cpu.setIrqNs(from.cpu.irq_ns);
+    cpu.setSoftirqNs(from.cpu.softirq_ns);
+    cpu.setStealNs(from.cpu.steal_ns);
+    auto memory = out.initMemory();
+    memory.setTotalBytes(from.memory.total);
+    memory.setFreeBytes(from.memory.free);
+    memory.setAvailableBytes(from.memory.available);
+    memory.setBuffersBytes(from.memory.buffers);
+    memory.setCachedBytes(from.memory.cached);
+    memory.setSwapTotalBytes(from.memory.swap_total);
+    memory.setSwapFreeBytes(from.memory.swap_free);
+    out.setLoad1(from.load.one);
+    out.setLoad5(from.load.five);
+    out.setLoad15(from.load.fifteen);
+    out.setContextSwitches(from.context_switches);
+    out.setProcessesCreated(from.processes_created);
+    out.setProcessesRunning(from.processes_running);
+    out.setProcessesBlocked(from.processes_blocked);
+    out.setBootNs(from.boot_ns);
+    if (from.pressure.any()) write_pressures(from.pressure, out.initPressure());
+    auto disks = out.initDisks(unsigned(from.disks.size()));
+    for (unsigned i = 0; i < disks.size(); ++i) {
+        disks[i].setName(text(from.disks[i].name));
+        write_io(from.disks[i].io, disks[i].initIo());
+        disks[i].setBusyMs(from.disks[i].busy_ms);
+    }
+    auto networks = out.initNetworks(unsigned(from.networks.size()));
+    for (unsigned i = 0; i < networks.size(); ++i) {
+        networks[i].setName(text(from.networks[i].name));
+        write_net(from.networks[i].net, networks[i].initNet());
+    }
+}
+
+void write_sample(const Sample& from, const std::function<bool(const ContainerFigures&)>& wanted,
+                  schema::Sample::Builder out) {
+    out.setSeq(from.seq);
+    out.setMonotonicNs(from.monotonic_ns);
+    out.setTimeNs(from.time_ns);
+    write_node(from.node, out.initNode());
+    std::vector<const ContainerFigures*> rows;
+    for (const ContainerFigures& row : from.containers)
+        if (wanted(row)) rows.push_back(&row);
+    auto list = out.initContainers(unsigned(rows.size()));
+    for (unsigned i = 0; i < list.size(); ++i) write_container(*rows[i], list[i]);
+}
+
+}  // namespace noded::stats

@@ -1,0 +1,30 @@
+// Bounds of the stats plugin.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace noded::stats::limits {
+
+/// That are sampled; of more the newest are left out, and a warning says so.
+constexpr size_t containers_max = 8192;
+constexpr size_t containers_asked_max = 8192;      ///< names in one question
+constexpr size_t questions_waiting_max = 1024;     ///< more are refused with BUSY
+constexpr size_t samples_kept = 2;
+constexpr int64_t tick_ns = 1'000'000'000;
+/// The second sample of a first question follows the first so soon: enough for a rate.
+constexpr int64_t first_pair_ns = 250'000'000;
+/// So long samples are taken after the last question.
+constexpr int64_t interest_ns = 10'000'000'000;
+/// A question is answered by samples that are at most this old.
+constexpr int64_t fresh_ns = 2 * tick_ns;
+/// Of the process's descriptors at most this part is kept open between samples.
+constexpr size_t files_open_share = 4;
+constexpr size_t files_open_max = 262'144;
+constexpr size_t file_bytes_max = 256 << 10;       ///< of what is read; the rest is not looked at
+constexpr size_t disks_max = 256;
+constexpr size_t networks_max = 256;
+
+static_assert(first_pair_ns < tick_ns && tick_ns < fresh_ns && fresh_ns < interest_ns);
+
+}  // namespace noded::stats::limits

@@ -1,0 +1,109 @@
+// What one look at the node and its containers found. Filled on the offload lane by collector.cc,
+// then never changed; encode.cc writes it as schemas/stats.capnp, where the units are explained.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace noded::stats {
+
+struct Cpu {
+    uint64_t total_ns = 0, user_ns = 0, system_ns = 0;
+    uint64_t periods = 0, throttled_periods = 0, throttled_ns = 0;
+};
+
+struct Memory {
+    uint64_t usage = 0, working_set = 0, cache = 0, rss = 0;
+    uint64_t limit = 0;  ///< 0: none
+    uint64_t page_faults = 0, major_page_faults = 0;
+};
+
+struct Pids {
+    uint64_t current = 0;
+    uint64_t limit = 0;  ///< 0: none
+};
+
+struct Io {
+    uint64_t read_bytes = 0, write_bytes = 0, reads = 0, writes = 0;
+};
+
+struct Net {
+    uint64_t received_bytes = 0, received_packets = 0, receive_errors = 0, receive_drops = 0;
+    uint64_t sent_bytes = 0, sent_packets = 0, send_errors = 0, send_drops = 0;
+};
+
+struct Pressure {
+    uint64_t some_us = 0, full_us = 0;
+};
+
+struct Pressures {
+    std::optional<Pressure> cpu, memory, io;
+    bool any() const { return cpu || memory || io; }
+};
+
+struct ContainerFigures {
+    std::string id, name, image;
+    uint32_t run = 0;
+    int64_t monotonic_ns = 0;
+    std::optional<Cpu> cpu;
+    std::optional<Memory> memory;
+    std::optional<Pids> pids;
+    std::optional<Io> io;
+    std::optional<Net> net;
+    Pressures pressure;
+};
+
+struct NodeCpu {
+    uint64_t user_ns = 0, nice_ns = 0, system_ns = 0, idle_ns = 0;
+    uint64_t iowait_ns = 0, irq_ns = 0, softirq_ns = 0, steal_ns = 0;
+};
+
+struct NodeMemory {
+    uint64_t total = 0, free = 0, available = 0, buffers = 0, cached = 0;
+    uint64_t swap_total = 0, swap_free = 0;
+};
+
+struct Disk {
+    std::string name;
+    Io io;
+    uint64_t busy_ms = 0;
+};
+
+struct Network {
+    std::string name;
+    Net net;
+};
+
+struct Load {
+    double one = 0, five = 0, fifteen = 0;
+};
+
+struct NodeFigures {
+    uint32_t cpus = 0;
+    NodeCpu cpu;
+    NodeMemory memory;
+    Load load;
+    uint64_t context_switches = 0, processes_created = 0;
+    uint64_t processes_running = 0, processes_blocked = 0;
+    int64_t boot_ns = 0;
+    Pressures pressure;
+    std::vector<Disk> disks;
+    std::vector<Network> networks;
+};
+
+struct Sample {
+    uint64_t seq = 0;
+    int64_t monotonic_ns = 0;
+    int64_t time_ns = 0;
+    NodeFigures node;
+    std::vector<ContainerFigures> containers;
+    std::map<std::string, uint32_t> runs;  ///< of those that have a row, by id
+    /// Beside the figures: how the looking went.
+    int64_t took_ns = 0;
+    size_t open_files = 0;
+};
+
+}  // namespace noded::stats

@@ -1,0 +1,71 @@
+// Sampler: when samples are taken, and who waits for one.
+//
+// Nothing happens while nobody asks. The first question starts a tick; each question keeps it going
+// for limits::interest_ns; then the collector's files are closed again. A sample is taken on the
+// offload lane, one at a time; the newest few are kept, so that questions are answered at once.
+// Everything here runs on the reactor.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "plugins/sdk/host.h"
+#include "plugins/stats/collector.h"
+#include "plugins/stats/state.h"
+
+namespace noded::stats {
+
+/// A call of Stats.read.
+struct Question {
+    uint64_t token = 0;
+    std::set<std::string> containers;  ///< ids or names; all if empty
+    uint64_t after = 0;
+    /// Of a container that has just started there is no pair of samples yet; one that has none
+    /// after this seq will not get one.
+    uint64_t enough_seq = 0;
+
+    bool wants(const std::string& id, const std::string& name) const {
+        return containers.empty() || containers.contains(id) ||
+               (!name.empty() && containers.contains(name));
+    }
+    bool wants_pair() const { return after == 0; }
+};
+
+class Sampler {
+public:
+    Sampler(const sdk::Host& host, const State& state, std::shared_ptr<Collector> collector)
+        : host_(host), state_(state), collector_(std::move(collector)) {}
+
+    /// Answers now or later.
+    void ask(Question question);
+    void forget(uint64_t token);
+    void status(schema::StatsStatus::Builder out) const;
+    void stop();
+
+private:
+    static void on_tick(void* self, void* argument) noexcept;
+
+    bool answerable(const Question& question) const;
+    bool complete(const Question& question) const;
+    void answer(const Question& question);
+    void take();
+    void taken(Sample sample);
+    void schedule();
+    void rest();
+
+    const sdk::Host host_;
+    const State& state_;
+    const std::shared_ptr<Collector> collector_;  ///< belongs to the job that is under way
+    std::deque<std::shared_ptr<const Sample>> samples_;  ///< oldest first
+    std::vector<Question> waiting_;
+    int64_t interest_until_ns_ = 0;
+    uint64_t seq_ = 0;
+    uint64_t timer_ = 0;
+    bool busy_ = false;  ///< a job is under way
+    bool stopped_ = false;
+};
+
+}  // namespace noded::stats

@@ -1,0 +1,65 @@
+// Folded state: who runs, and the snapshot. See state.h.
+#include "plugins/stats/state.h"
+
+#include <algorithm>
+
+#include "plugins/stats/limits.h"
+
+namespace noded::stats {
+
+std::vector<Target> State::targets() const {
+    std::vector<const std::pair<const std::string, Container>*> running;
+    for (const auto& entry : containers)
+        if (entry.second.pid != 0) running.push_back(&entry);
+    std::ranges::sort(running, [](const auto* a, const auto* b) {
+        return a->second.created_seq > b->second.created_seq;
+    });
+    // The oldest are kept when there are too many, so that what is watched stays.
+    if (running.size() > limits::containers_max)
+        running.erase(running.begin(), running.end() - ptrdiff_t(limits::containers_max));
+    std::vector<Target> targets;
+    targets.reserve(running.size());
+    for (const auto* entry : running) {
+        const auto& [id, container] = *entry;
+        targets.push_back({id, container.name, container.image, container.run, container.pid,
+                           container.pid_start_time, container.host_network});
+    }
+    return targets;
+}
+
+size_t State::running() const {
+    return static_cast<size_t>(std::ranges::count_if(
+        containers, [](const auto& entry) { return entry.second.pid != 0; }));
+}
+
+void State::save(schema::StatsSnapshot::Builder out) const {
+    auto list = out.initContainers(unsigned(containers.size()));
+    unsigned at = 0;
+    for (const auto& [id, container] : containers) {
+        auto record = list[at++];
+        record.setId(sdk::text(id));
+        record.setName(sdk::text(container.name));
+        record.setImage(sdk::text(container.image));
+        record.setHostNetwork(container.host_network);
+        record.setCreatedSeq(container.created_seq);
+        record.setRun(container.run);
+        record.setPid(container.pid);
+        record.setPidStartTime(container.pid_start_time);
+    }
+}
+
+void State::load(schema::StatsSnapshot::Reader in) {
+    containers.clear();
+    for (const auto record : in.getContainers()) {
+        Container& container = containers[record.getId().cStr()];
+        container.name = record.getName().cStr();
+        container.image = record.getImage().cStr();
+        container.host_network = record.getHostNetwork();
+        container.created_seq = record.getCreatedSeq();
+        container.run = record.getRun();
+        container.pid = record.getPid();
+        container.pid_start_time = record.getPidStartTime();
+    }
+}
+
+}  // namespace noded::stats

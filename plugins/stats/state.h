@@ -1,0 +1,42 @@
+// What the stats plugin folds: which containers there are, and which process each began with. It
+// emits no events of its own: figures are not history.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "plugins/sdk/plugin.h"
+#include "plugins/stats/collector.h"
+#include "schemas/stats.capnp.h"
+
+namespace noded::stats {
+
+struct Container {
+    std::string name, image;
+    bool host_network = false;
+    uint64_t created_seq = 0;
+    uint32_t run = 0;
+    uint32_t pid = 0;  ///< 0: does not run
+    uint64_t pid_start_time = 0;
+};
+
+struct State {
+    std::map<std::string, Container> containers;  ///< by id
+
+    /// Those that run, newest first.
+    std::vector<Target> targets() const;
+    size_t running() const;
+
+    void save(schema::StatsSnapshot::Builder out) const;
+    void load(schema::StatsSnapshot::Reader in);
+};
+
+/// [pure] [replay] fold.cc. Accepts every event that was ever in a log.
+void fold(State& state, const noded_event& event);
+
+/// [pure] decide.cc. There is nothing to decide.
+void decide(const State& state, const noded_command& command, sdk::Decision& out);
+
+}  // namespace noded::stats

@@ -1,0 +1,349 @@
+// What the stats plugin does over time: who is sampled, when, what becomes of files that vanish.
+#include <gtest/gtest.h>
+
+#include "plugins/sdk/fake_host.h"
+#include "plugins/stats/limits.h"
+#include "plugins/stats/plugin.h"
+#include "plugins/stats/sys_fake.h"
+#include "schemas/container.capnp.h"
+
+namespace noded::stats {
+namespace {
+
+using Calls = schema::Stats;
+
+/// The machine that the next instance sees: a plugin's create has no parameter for it.
+std::shared_ptr<FakeSys> machine;
+
+struct TestStats : StatsPlugin {
+    using StatsPlugin::StatsPlugin;
+    static std::expected<std::unique_ptr<TestStats>, std::string> create(sdk::Host host) {
+        return std::make_unique<TestStats>(host, machine);
+    }
+};
+
+const noded_plugin test_table = sdk::plugin_table<TestStats>(&stats_descriptor);
+
+const std::string kWeb(64, 'a');
+const std::string kDb(64, 'b');
+
+class StatsTest : public testing::TestWithParam<bool> {
+protected:
+    StatsTest() {
+        machine = std::make_shared<FakeSys>();
+        fill_machine(*machine, v2_only());
+        EXPECT_EQ(host.load(&test_table), "");
+        host.know<schema::ContainerStartFailed>();
+    }
+    bool v2_only() const { return GetParam(); }
+
+    void run(const std::string& id, const char* name, uint32_t pid, uint64_t n,
+             const char* network = "none") {
+        fill_container(*machine, v2_only(), id, pid, n);
+        host.inject<schema::ContainerRequested>([&](auto root) {
+            root.setId(id.c_str());
+            root.setName(name);
+            root.initSpec().setImageName("box");
+            root.getSpec().setNetwork(network);
+        });
+        started(id, pid, 1);
+    }
+    void started(const std::string& id, uint32_t pid, uint32_t run) {
+        host.inject<schema::ContainerStarted>([&](auto root) {
+            root.setId(id.c_str());
+            root.setRun(run);
+            root.setPid(pid);
+            root.setPidStartTime(777);
+        });
+    }
+    void exited(const std::string& id) {
+        host.inject<schema::ContainerExited>([&](auto root) { root.setId(id.c_str()); });
+    }
+    uint64_t ask(std::vector<std::string> names = {}, uint64_t after = 0) {
+        return host.call<Calls::ReadParams>("stats", "read", [&](auto params) {
+            auto list = params.initContainers(unsigned(names.size()));
+            for (unsigned i = 0; i < names.size(); ++i) list.set(i, names[i].c_str());
+            params.setAfter(after);
+        });
+    }
+    /// Time passes here and on the machine.
+    void advance_ms(int64_t ms) {
+        for (int64_t i = 0; i < ms; i += 10) {
+            machine->now_ns += 10'000'000;
+            host.advance(10'000'000);
+        }
+    }
+    std::string names_in(schema::Sample::Reader sample) {
+        std::string names;
+        for (const auto row : sample.getContainers()) names += std::string(row.getName()) + " ";
+        return names;
+    }
+    /// The rows of the newest sample of an answer; "?" while there is none.
+    std::string rows(uint64_t token) {
+        const auto* answer = host.answer(token);
+        if (answer == nullptr) return "?";
+        if (answer->refused) return answer->message;
+        sdk::Reading<Calls::ReadResults> results(answer->bytes());
+        const auto samples = results->getSamples();
+        return names_in(samples[samples.size() - 1]);
+    }
+    schema::StatsStatus::Reader status() {
+        const uint64_t token = host.call<Calls::StatusParams>("stats", "status", [](auto) {});
+        status_ = std::make_unique<sdk::Reading<Calls::StatusResults>>(host.answer(token)->bytes());
+        return (*status_)->getStatus();
+    }
+
+    sdk::FakeHost host;
+    std::unique_ptr<sdk::Reading<Calls::StatusResults>> status_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Hierarchies, StatsTest, testing::Values(false, true),
+                         [](const auto& info) { return info.param ? "v2" : "hybrid"; });
+
+TEST_P(StatsTest, a_first_question_is_answered_by_two_samples_of_all_figures) {
+    run(kWeb, "web", 10, 50);
+    const uint64_t token = ask();
+    EXPECT_EQ(rows(token), "?");
+    advance_ms(250);
+    ASSERT_EQ(rows(token), "web ");
+    sdk::Reading<Calls::ReadResults> results(host.answer(token)->bytes());
+    ASSERT_EQ(results->getSamples().size(), 2u);
+    const auto older = results->getSamples()[0], newer = results->getSamples()[1];
+    EXPECT_EQ(newer.getSeq(), older.getSeq() + 1);
+    EXPECT_EQ(newer.getMonotonicNs() - older.getMonotonicNs(), 250'000'000);
+    const auto row = newer.getContainers()[0];
+    EXPECT_EQ(row.getId(), kWeb.c_str());
+    EXPECT_EQ(row.getImage(), "box");
+    EXPECT_EQ(row.getCpu().getTotalNs(), 50'000u);
+    EXPECT_EQ(row.getCpu().getUserNs(), 3'000u);
+    EXPECT_EQ(row.getCpu().getPeriods(), 5u);
+    EXPECT_EQ(row.getCpu().getThrottledNs(), 6'000u);
+    EXPECT_EQ(row.getMemory().getUsageBytes(), 50u);
+    EXPECT_EQ(row.getMemory().getWorkingSetBytes(), 49u);
+    EXPECT_EQ(row.getMemory().getCacheBytes(), 8u);
+    EXPECT_EQ(row.getMemory().getLimitBytes(), 0u);
+    EXPECT_EQ(row.getMemory().getPageFaults(), 3u);
+    EXPECT_EQ(row.getPids().getCurrent(), 2u);
+    EXPECT_EQ(row.getPids().getLimit(), 100u);
+    EXPECT_EQ(row.getIo().getWriteBytes(), 20u);
+    EXPECT_EQ(row.getIo().getReads(), 1u);
+    EXPECT_EQ(row.getNet().getReceivedBytes(), 50u);
+    EXPECT_EQ(row.getNet().getSentPackets(), 4u);
+    EXPECT_EQ(row.getPressure().getIo().getSomeUs(), 5u);
+    const auto node = newer.getNode();
+    EXPECT_EQ(node.getCpus(), 2u);
+    EXPECT_EQ(node.getMemory().getTotalBytes(), 1'024'000u);
+    EXPECT_EQ(node.getDisks().size(), 1u);
+    EXPECT_EQ(node.getNetworks().size(), 2u);
+    EXPECT_EQ(node.getPressure().getCpu().getFullUs(), 7u);
+    EXPECT_EQ(host.snapshot_trouble("stats"), "");
+}
+
+TEST_P(StatsTest, a_later_question_is_answered_at_once_and_files_stay_open) {
+    run(kWeb, "web", 10, 50);
+    ask();
+    advance_ms(300);
+    const size_t opens = machine->opens;
+    EXPECT_GT(machine->open_now, 8u);
+    EXPECT_EQ(rows(ask()), "web ");
+    advance_ms(2500);
+    EXPECT_EQ(rows(ask()), "web ");
+    EXPECT_EQ(machine->opens, opens);
+}
+
+TEST_P(StatsTest, nothing_is_read_before_a_question_and_some_time_after_the_last) {
+    run(kWeb, "web", 10, 50);
+    advance_ms(3000);
+    EXPECT_EQ(machine->reads, 1u) << "the mounts";
+    EXPECT_FALSE(status().getSampling());
+    ask();
+    advance_ms(5000);
+    EXPECT_TRUE(status().getSampling());
+    EXPECT_GT(status().getOpenFiles(), 8u);
+    advance_ms(7000);
+    EXPECT_FALSE(status().getSampling());
+    const size_t reads = machine->reads;
+    advance_ms(5000);
+    EXPECT_EQ(machine->reads, reads);
+    EXPECT_EQ(machine->open_now, 0u);
+    EXPECT_EQ(host.timers(), 0u);
+    // What was kept is too old by now.
+    const uint64_t again = ask();
+    EXPECT_EQ(rows(again), "?");
+    advance_ms(250);
+    EXPECT_EQ(rows(again), "web ");
+}
+
+TEST_P(StatsTest, a_follower_gets_each_sample_once) {
+    run(kWeb, "web", 10, 50);
+    ask();
+    advance_ms(300);
+    uint64_t seq = 2;
+    for (int i = 0; i < 3; ++i) {
+        const uint64_t token = ask({}, seq);
+        EXPECT_EQ(rows(token), "?");
+        advance_ms(1000);
+        ASSERT_EQ(rows(token), "web ");
+        sdk::Reading<Calls::ReadResults> results(host.answer(token)->bytes());
+        ASSERT_EQ(results->getSamples().size(), 1u);
+        EXPECT_EQ(results->getSamples()[0].getSeq(), seq + 1);
+        seq = results->getSamples()[0].getSeq();
+    }
+    // The number of an earlier noded.
+    const uint64_t old = ask({}, 1000);
+    EXPECT_EQ(rows(old), "web ");
+}
+
+TEST_P(StatsTest, rows_come_newest_first_and_by_id_or_name) {
+    run(kWeb, "web", 10, 50);
+    run(kDb, "db", 11, 60);
+    ask();
+    advance_ms(300);
+    EXPECT_EQ(rows(ask()), "db web ");
+    EXPECT_EQ(rows(ask({"web"})), "web ");
+    EXPECT_EQ(rows(ask({kDb})), "db ");
+    EXPECT_EQ(rows(ask({"nobody"})), "");
+    EXPECT_EQ(rows(ask({""})), "");
+    host.inject<schema::ContainerRenamed>([&](auto root) {
+        root.setId(kWeb.c_str());
+        root.setOldName("web");
+        root.setName("www");
+    });
+    advance_ms(1000);
+    EXPECT_EQ(rows(ask({"www"})), "www ");
+}
+
+TEST_P(StatsTest, a_container_that_has_just_started_is_waited_for) {
+    run(kWeb, "web", 10, 50);
+    ask();
+    advance_ms(300);
+    run(kDb, "db", 11, 60);
+    EXPECT_EQ(rows(ask({"web"})), "web ");
+    const uint64_t token = ask({"db"});
+    EXPECT_EQ(rows(token), "?");
+    advance_ms(500);
+    EXPECT_EQ(rows(token), "db ");
+}
+
+TEST_P(StatsTest, cgroups_that_vanish_cost_their_own_row_only) {
+    run(kWeb, "web", 10, 50);
+    run(kDb, "db", 11, 60);
+    ask();
+    advance_ms(300);
+    machine->remove(v2_only() ? "/sys/fs/cgroup/noded/0badcafe/" + kDb : "/cg/");
+    if (!v2_only()) fill_container(*machine, false, kWeb, 10, 70);
+    advance_ms(1000);
+    EXPECT_EQ(rows(ask({"web"})), "web ");
+    const uint64_t all = ask();
+    advance_ms(2000);
+    EXPECT_EQ(rows(all), "web ");
+}
+
+TEST_P(StatsTest, one_file_that_vanishes_costs_its_own_figures_only) {
+    run(kWeb, "web", 10, 50);
+    machine->files.erase("/proc/10/net/dev");
+    for (auto& [path, text] : machine->files)
+        if (path.ends_with("memory.stat") || path.ends_with("memory.usage_in_bytes") ||
+            path.ends_with("memory.current"))
+            text = "";
+    ask();
+    advance_ms(300);
+    sdk::Reading<Calls::ReadResults> results(host.answer(ask())->bytes());
+    const auto row = results->getSamples()[1].getContainers()[0];
+    EXPECT_FALSE(row.hasMemory());
+    EXPECT_FALSE(row.hasNet());
+    EXPECT_TRUE(row.hasCpu());
+    EXPECT_TRUE(row.hasPids());
+}
+
+TEST_P(StatsTest, a_process_with_the_number_of_one_that_ended_is_not_taken_for_it) {
+    run(kWeb, "web", 10, 50);
+    machine->files["/proc/10/stat"] = "10 (sh) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 888 0 0\n";
+    const uint64_t token = ask();
+    advance_ms(1000);
+    EXPECT_EQ(rows(token), "");
+}
+
+TEST_P(StatsTest, an_exit_takes_the_row_away_and_the_next_run_brings_it_back) {
+    run(kWeb, "web", 10, 50);
+    ask();
+    advance_ms(300);
+    exited(kWeb);
+    advance_ms(1000);
+    EXPECT_EQ(rows(ask()), "");
+    EXPECT_LE(machine->open_now, 8u) << "the node's files alone";
+    fill_container(*machine, v2_only(), kWeb, 12, 5);
+    started(kWeb, 12, 2);
+    const uint64_t token = ask();
+    advance_ms(1000);
+    ASSERT_EQ(rows(token), "web ");
+    sdk::Reading<Calls::ReadResults> results(host.answer(token)->bytes());
+    EXPECT_EQ(results->getSamples()[1].getContainers()[0].getRun(), 2u);
+    EXPECT_EQ(results->getSamples()[1].getContainers()[0].getCpu().getTotalNs(), 5'000u);
+    host.inject<schema::ContainerRemoved>([&](auto root) { root.setId(kWeb.c_str()); });
+    EXPECT_EQ(host.snapshot_trouble("stats"), "");
+}
+
+TEST_P(StatsTest, files_are_opened_anew_where_too_few_may_stay_open) {
+    machine->files_allowed = 64;  // of which a quarter may stay open
+    host.restart();
+    run(kWeb, "web", 10, 50);
+    run(kDb, "db", 11, 60);
+    const uint64_t token = ask();
+    advance_ms(300);
+    EXPECT_EQ(rows(token), "db web ");
+    EXPECT_LE(machine->open_now, 16u);
+}
+
+TEST_P(StatsTest, the_network_of_the_node_is_not_a_containers) {
+    run(kWeb, "web", 10, 50, "host");
+    ask();
+    advance_ms(300);
+    sdk::Reading<Calls::ReadResults> results(host.answer(ask())->bytes());
+    EXPECT_FALSE(results->getSamples()[1].getContainers()[0].hasNet());
+}
+
+TEST_P(StatsTest, a_restart_knows_who_runs) {
+    run(kWeb, "web", 10, 50);
+    host.restart_from_snapshot();
+    const uint64_t token = ask();
+    advance_ms(300);
+    EXPECT_EQ(rows(token), "web ");
+}
+
+TEST_P(StatsTest, a_question_whose_client_left_is_forgotten_and_too_many_are_refused) {
+    const uint64_t token = ask();
+    host.cancel(token);
+    advance_ms(300);
+    EXPECT_EQ(host.late_answers(), 0u);
+    for (size_t i = 0; i < limits::questions_waiting_max; ++i) ask({}, 2);
+    EXPECT_NE(rows(ask({}, 2)).find("try again"), std::string::npos);
+}
+
+TEST_P(StatsTest, a_full_lane_delays_a_sample_and_loses_nobody) {
+    run(kWeb, "web", 10, 50);
+    host.fill_offload(true);
+    const uint64_t token = ask();
+    advance_ms(1000);
+    EXPECT_EQ(rows(token), "?");
+    host.fill_offload(false);
+    advance_ms(600);
+    EXPECT_EQ(rows(token), "web ");
+}
+
+TEST_P(StatsTest, a_machine_without_cgroups_says_so_and_still_has_a_node) {
+    machine->files["/proc/self/mountinfo"] = "1 1 0:1 / / rw - ext4 /dev/vda rw\n";
+    host.restart();
+    run(kWeb, "web", 10, 50);
+    const uint64_t token = ask();
+    advance_ms(1000);
+    EXPECT_EQ(rows(token), "");
+    ASSERT_EQ(status().getWarnings().size(), 4u);
+    EXPECT_NE(std::string(status().getWarnings()[1]).find("the controller memory"),
+              std::string::npos);
+    sdk::Reading<Calls::ReadResults> results(host.answer(token)->bytes());
+    EXPECT_EQ(results->getSamples()[1].getNode().getMemory().getFreeBytes(), 300u * 1024);
+}
+
+}  // namespace
+}  // namespace noded::stats

@@ -1,0 +1,173 @@
+@0xb4d51e7a90c63f01;
+# The stats plugin: what containers and the node use.
+#
+# All figures that grow are counters since the container was started (or the node booted), with the
+# time at which they were read: rates are the reader's to compute, between any two samples. A struct
+# that is absent was not there to be read: the kernel has no such controller, or the container ended
+# while it was looked at.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("noded::schema");
+
+interface Stats @0xb4d51e7a90c64020 {
+  read @0 (containers :List(Text), after :UInt64) -> (samples :List(Sample));
+  # The newest samples, oldest first, of the containers named by id or name; all that run if none is
+  # named, none but the node's figures for the single name "". With `after` 0 there are two of them,
+  # so that rates can be computed at once; otherwise the first sample with a greater seq, as soon as
+  # there is one. Samples are taken every second while somebody asks, and ten seconds longer.
+
+  status @1 () -> (status :StatsStatus);
+}
+
+struct StatsStatus {
+  sources @0 :List(Text);         # where the figures come from: "memory /sys/fs/cgroup/memory"
+  warnings @1 :List(Text);        # what this machine lacks, as sentences
+  containers @2 :UInt32;          # that run
+  openFiles @3 :UInt32;           # kept open between samples
+  samples @4 :UInt64;             # taken since the plugin was loaded
+  sampleNs @5 :Int64;             # that the newest one took
+  sampling @6 :Bool;              # somebody asks
+}
+
+struct Sample {
+  seq @0 :UInt64;                 # from 1 since the plugin was loaded, dense
+  monotonicNs @1 :Int64;          # CLOCK_MONOTONIC
+  timeNs @2 :Int64;               # CLOCK_REALTIME
+  node @3 :NodeFigures;
+  containers @4 :List(ContainerFigures);    # newest first
+}
+
+struct ContainerFigures {
+  id @0 :Text;
+  name @1 :Text;
+  image @2 :Text;
+  run @3 :UInt32;
+  monotonicNs @4 :Int64;          # when just this one was read
+  cpu @5 :CpuFigures;
+  memory @6 :MemoryFigures;
+  pids @7 :PidsFigures;
+  io @8 :IoFigures;
+  net @9 :NetFigures;             # of its own namespace, without loopback
+  pressure @10 :PressureFigures;
+}
+
+struct CpuFigures {
+  totalNs @0 :UInt64;
+  userNs @1 :UInt64;
+  systemNs @2 :UInt64;
+  periods @3 :UInt64;             # in which a quota was enforced
+  throttledPeriods @4 :UInt64;
+  throttledNs @5 :UInt64;
+}
+
+struct MemoryFigures {
+  usageBytes @0 :UInt64;          # page cache included
+  workingSetBytes @1 :UInt64;     # without the inactive part of the page cache: docker's MEM USAGE
+  cacheBytes @2 :UInt64;
+  rssBytes @3 :UInt64;
+  limitBytes @4 :UInt64;          # 0: none
+  pageFaults @5 :UInt64;
+  majorPageFaults @6 :UInt64;
+}
+
+struct PidsFigures {
+  current @0 :UInt64;
+  limit @1 :UInt64;               # 0: none
+}
+
+struct IoFigures {
+  readBytes @0 :UInt64;
+  writeBytes @1 :UInt64;
+  reads @2 :UInt64;
+  writes @3 :UInt64;
+}
+
+struct NetFigures {
+  receivedBytes @0 :UInt64;
+  receivedPackets @1 :UInt64;
+  receiveErrors @2 :UInt64;
+  receiveDrops @3 :UInt64;
+  sentBytes @4 :UInt64;
+  sentPackets @5 :UInt64;
+  sendErrors @6 :UInt64;
+  sendDrops @7 :UInt64;
+}
+
+struct PressureFigures {
+  # Pressure stall information, see the kernel's accounting/psi.rst.
+  cpu @0 :Pressure;
+  memory @1 :Pressure;
+  io @2 :Pressure;
+
+  struct Pressure {
+    someUs @0 :UInt64;            # some task waited
+    fullUs @1 :UInt64;            # all of them did
+  }
+}
+
+struct NodeFigures {
+  cpus @0 :UInt32;
+  cpu @1 :NodeCpu;
+  memory @2 :NodeMemory;
+  load1 @3 :Float64;
+  load5 @4 :Float64;
+  load15 @5 :Float64;
+  contextSwitches @6 :UInt64;
+  processesCreated @7 :UInt64;
+  processesRunning @8 :UInt64;
+  processesBlocked @9 :UInt64;
+  pressure @10 :PressureFigures;
+  disks @11 :List(Disk);          # that were ever used
+  networks @12 :List(Network);    # of noded's network namespace
+  bootNs @13 :Int64;              # real time
+
+  struct NodeCpu {
+    userNs @0 :UInt64;
+    niceNs @1 :UInt64;
+    systemNs @2 :UInt64;
+    idleNs @3 :UInt64;
+    iowaitNs @4 :UInt64;
+    irqNs @5 :UInt64;
+    softirqNs @6 :UInt64;
+    stealNs @7 :UInt64;
+  }
+
+  struct NodeMemory {
+    totalBytes @0 :UInt64;
+    freeBytes @1 :UInt64;
+    availableBytes @2 :UInt64;
+    buffersBytes @3 :UInt64;
+    cachedBytes @4 :UInt64;
+    swapTotalBytes @5 :UInt64;
+    swapFreeBytes @6 :UInt64;
+  }
+
+  struct Disk {
+    name @0 :Text;                # "vda1"
+    io @1 :IoFigures;
+    busyMs @2 :UInt64;
+  }
+
+  struct Network {
+    name @0 :Text;                # "eth0"
+    net @1 :NetFigures;
+  }
+}
+
+# ---------------------------------------------------------------- snapshot
+
+struct StatsSnapshot {
+  # All that the plugin folded.
+  containers @0 :List(ContainerRecord);     # by id
+
+  struct ContainerRecord {
+    id @0 :Text;
+    name @1 :Text;
+    image @2 :Text;
+    hostNetwork @3 :Bool;
+    createdSeq @4 :UInt64;
+    run @5 :UInt32;
+    pid @6 :UInt32;               # 0: does not run
+    pidStartTime @7 :UInt64;
+  }
+}

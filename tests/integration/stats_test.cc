@@ -1,0 +1,172 @@
+// What containers use, through the whole path: a real load in a real container, the kernel's
+// counters, the plugin stats, and nodectl stats in docker's columns.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <sstream>
+
+#include "tests/integration/test_node.h"
+
+namespace noded::test {
+namespace {
+
+using Json = nlohmann::json;
+using StatsTest = SharedNodeTest;
+
+bool says(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+    std::istringstream in(text);
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+    return lines;
+}
+
+/// The newest sample's row of a container; null if there is none.
+Json figures(const TestNode& node, const std::string& container) {
+    const Json answer = Json::parse(
+        node.ok({"call", "stats", "read", Json{{"containers", {container}}}.dump()}));
+    const Json& rows = answer["samples"].back()["containers"];
+    return rows.empty() ? Json() : rows[0];
+}
+
+uint64_t number(const Json& value) { return value.get<uint64_t>(); }
+
+TEST_F(StatsTest, a_table_has_dockers_columns_and_one_row_for_each_that_runs) {
+    const std::string id = node->ok({"run", "-d", "--name", "web", "busybox", "sleep", "1000"});
+    node->ok({"create", "--name", "still", "busybox", "true"});
+    const auto lines = lines_of(node->ok({"stats", "--no-stream"}));
+    ASSERT_EQ(lines.size(), 2u);
+    EXPECT_EQ(std::regex_replace(lines[0], std::regex("   *"), "|"),
+              "CONTAINER ID|NAME|CPU %|MEM USAGE / LIMIT|MEM %|NET I/O|BLOCK I/O|PIDS");
+    EXPECT_TRUE(lines[1].starts_with(id.substr(0, 12) + "   web       0.")) << lines[1];
+    EXPECT_TRUE(lines[1].ends_with("   1")) << lines[1];
+    const auto all = lines_of(node->ok({"stats", "--no-stream", "-a", "--format",
+                                        "{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}"}));
+    ASSERT_EQ(all.size(), 2u);
+    EXPECT_EQ(all[0], "still 0.00% 0B / 0B 0");
+    EXPECT_EQ(node->ok({"stats", "--no-stream", "--no-trunc", "--format", "{{.ID}}"}), id);
+    EXPECT_EQ(node->ok({"container", "stats", "--no-stream", "--format",
+                        "{{.Container}} {{.NetIO}} {{.BlockIO}}", "web"}),
+              "web 0B / 0B 0B / 0B");
+    const Json json = Json::parse(node->ok({"stats", "--no-stream", "--format", "json", "web"}));
+    for (const char* key : {"BlockIO", "CPUPerc", "Container", "ID", "MemPerc", "MemUsage", "Name",
+                            "NetIO", "PIDs"})
+        EXPECT_TRUE(json.contains(key)) << key;
+}
+
+TEST_F(StatsTest, what_a_container_does_is_what_its_figures_say) {
+    node->ok({"run", "-d", "--name", "busy", "--memory", "64m", "--pids-limit", "50", "busybox",
+              "sh", "-c",
+              "dd if=/dev/zero of=/dev/shm/fill bs=1M count=20; while :; do :; done"});
+    const auto filled = [&] {
+        const Json row = figures(*node, "busy");
+        return !row.is_null() && number(row["memory"]["usageBytes"]) > (20u << 20);
+    };
+    ASSERT_TRUE(eventually(filled)) << figures(*node, "busy").dump();
+    const Json row = figures(*node, "busy");
+    EXPECT_EQ(number(row["memory"]["limitBytes"]), 64u << 20);
+    EXPECT_LT(number(row["memory"]["workingSetBytes"]), 64u << 20);
+    EXPECT_EQ(number(row["pids"]["limit"]), 50u);
+    EXPECT_GE(number(row["pids"]["current"]), 1u);
+    EXPECT_EQ(row["name"], "busy");
+    EXPECT_EQ(row["image"], "busybox");
+    // A shell that never sleeps uses what it can get of a CPU, on a busy machine, too.
+    const std::string percent =
+        node->ok({"stats", "--no-stream", "--format", "{{.CPUPerc}} {{.MemUsage}}", "busy"});
+    EXPECT_GT(strtod(percent.c_str(), nullptr), 1.0) << percent;
+    EXPECT_TRUE(says(percent, "MiB / 64MiB")) << percent;
+    const uint64_t before = number(figures(*node, "busy")["cpu"]["totalNs"]);
+    EXPECT_TRUE(eventually(
+        [&] { return number(figures(*node, "busy")["cpu"]["totalNs"]) > before; }));
+}
+
+TEST_F(StatsTest, cpu_time_is_the_kernels_own_and_throttling_is_counted) {
+    node->ok({"run", "-d", "--name", "slow", "--cpus", "0.1", "busybox", "sh", "-c",
+              "while :; do :; done"});
+    EXPECT_TRUE(eventually([&] {
+        const Json row = figures(*node, "slow");
+        return !row.is_null() && number(row["cpu"]["throttledPeriods"]) > 0 &&
+               number(row["cpu"]["throttledNs"]) > 0;
+    })) << figures(*node, "slow").dump();
+    node->ok({"kill", "slow"});
+    node->ok({"wait", "slow"});
+    EXPECT_TRUE(eventually([&] { return figures(*node, "slow").is_null(); }));
+}
+
+TEST_F(StatsTest, the_node_has_figures_of_its_own) {
+    const Json answer = Json::parse(node->ok({"call", "stats", "read", R"({"containers": [""]})"}));
+    const Json sample = answer["samples"].back();
+    EXPECT_TRUE(sample["containers"].empty());
+    const Json& of_node = sample["node"];
+    EXPECT_EQ(of_node["cpus"], sysconf(_SC_NPROCESSORS_ONLN));
+    EXPECT_GT(number(of_node["memory"]["totalBytes"]), number(of_node["memory"]["freeBytes"]));
+    EXPECT_GT(number(of_node["cpu"]["userNs"]), 0u);
+    EXPECT_GT(number(of_node["processesCreated"]), 0u);
+    const bool has_loopback = std::ranges::any_of(
+        of_node["networks"], [](const Json& network) { return network["name"] == "lo"; });
+    EXPECT_TRUE(has_loopback);
+    const Json status = Json::parse(node->ok({"call", "stats", "status"}));
+    EXPECT_TRUE(status["status"]["sampling"]);
+    EXPECT_FALSE(status["status"]["sources"].empty());
+}
+
+TEST_F(StatsTest, a_stream_follows_what_starts_and_what_ends) {
+    node->ok({"run", "-d", "--name", "one", "busybox", "sleep", "1000"});
+    Running stream(node->command({"stats", "--format", "<{{.Name}}>"}));
+    ASSERT_TRUE(stream.read_until("\033[2J\033[H<one>\n"));
+    node->ok({"run", "-d", "--name", "two", "busybox", "sleep", "1000"});
+    ASSERT_TRUE(stream.read_until("\033[2J\033[H<two>\n<one>\n")) << stream.out();
+    node->ok({"rm", "-f", "one"});
+    EXPECT_TRUE(stream.read_until("<one>\n\033[2J\033[H<two>\n\033[2J")) << stream.out();
+}
+
+TEST_F(StatsTest, what_can_not_be_shown_is_said) {
+    const Ran none = node->nodectl({"stats", "--no-stream", "nobody"});
+    EXPECT_EQ(none.exit_code, 1);
+    EXPECT_TRUE(says(none.err, "No such container: nobody")) << none.err;
+    const Ran format = node->nodectl({"stats", "--no-stream", "--format", "{{.Nothing}}"});
+    EXPECT_EQ(format.out, "");
+    node->ok({"run", "-d", "--name", "web", "busybox", "sleep", "1000"});
+    EXPECT_EQ(node->nodectl({"stats", "--no-stream", "--format", "{{.Nothing}}"}).exit_code, 1);
+    EXPECT_EQ(node->nodectl({"stats", "--sometimes"}).exit_code, 1);
+    EXPECT_EQ(node->nodectl({"stats", "--help"}).exit_code, 0);
+}
+
+TEST(StatsAcrossRestarts, a_noded_that_was_killed_knows_who_runs_and_a_stream_goes_on) {
+    TestNode node;
+    node.start();
+    node.import_busybox();
+    node.ok({"run", "-d", "--name", "web", "busybox", "sleep", "1000"});
+    Running stream(node.command({"stats", "--format", "<{{.Name}}>"}));
+    ASSERT_TRUE(stream.read_until("<web>"));
+    node.kill();
+    node.start();
+    EXPECT_EQ(node.ok({"stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}"}), "web 1");
+    const size_t seen = stream.out().size();
+    EXPECT_TRUE(eventually([&] {
+        stream.read_until("never", 1);
+        return stream.out().find("<web>", seen) != std::string::npos;
+    }));
+}
+
+TEST(StatsMany, containers_that_die_while_they_are_sampled_cost_nobody_else_a_row) {
+    TestNode node;
+    node.start();
+    node.import_busybox();
+    node.ok({"run", "-d", "--name", "stays", "busybox", "sleep", "1000"});
+    Running stream(node.command({"stats", "--format", "<{{.Name}}>"}));
+    for (int round = 0; round < 20; ++round) {
+        node.ok({"run", "-d", "--rm", "busybox", "true"});
+        EXPECT_TRUE(says(node.ok({"stats", "--no-stream", "--format", "<{{.Name}}>"}), "<stays>"));
+    }
+    EXPECT_TRUE(stream.read_until("<stays>"));
+}
+
+}  // namespace
+}  // namespace noded::test

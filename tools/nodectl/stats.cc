@@ -1,0 +1,175 @@
+// nodectl stats: what containers use, in docker's columns, as a stream or once.
+//
+// The node's counters come from the plugin stats, two samples at first and then each new one;
+// percentages are computed here.
+#include <algorithm>
+#include <deque>
+#include <map>
+
+#include "tools/nodectl/container_call.h"
+#include "tools/nodectl/stats_row.h"
+#include "tools/nodectl/verb.h"
+
+namespace noded::nodectl {
+namespace {
+
+constexpr const char* kTable =
+    "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t"
+    "{{.PIDs}}";
+constexpr const char* kClearScreen = "\033[2J\033[H";
+
+const Json& headers() {
+    static const Json names = {
+        {"BlockIO", "BLOCK I/O"}, {"CPUPerc", "CPU %"},   {"Container", "CONTAINER"},
+        {"ID", "CONTAINER ID"},   {"MemPerc", "MEM %"},   {"MemUsage", "MEM USAGE / LIMIT"},
+        {"Name", "NAME"},         {"NetIO", "NET I/O"},   {"PIDs", "PIDS"},
+    };
+    return names;
+}
+
+struct StatsOptions {
+    bool all = false;
+    bool no_stream = false;
+    bool no_trunc = false;
+    std::string format;
+};
+
+using Response = capnp::Response<schema::Stats::ReadResults>;
+
+class StatsReader {
+public:
+    StatsReader(Invocation& call, const StatsOptions& options)
+        : session_(call.session), options_(options) {}
+
+    /// Finds the containers that the user named.
+    Status resolve(const std::vector<std::string>& names) {
+        std::vector<Inspected> inspected;
+        for (const std::string& name : names) inspected.push_back(send_inspect(session_, name));
+        for (size_t i = 0; i < names.size(); i++) {
+            const auto response = TRY(session_.wait(kj::mv(inspected[i])));
+            const auto state = response.getState();
+            named_.push_back({state.getId().cStr(), state.getName().cStr(), names[i], {}, {}});
+        }
+        return {};
+    }
+
+    /// Waits for the next sample; of the first call two of them.
+    Status read() {
+        auto request = session_.stats().readRequest();
+        auto names = request.initContainers(static_cast<unsigned>(named_.size()));
+        for (unsigned i = 0; i < names.size(); i++) names.set(i, named_[i].id);
+        request.setAfter(seq_);
+        Response response = TRY(session_.wait(request.send()));
+        if (response.getSamples().size() == 0) return fail("the plugin stats gave no sample");
+        responses_.push_back(kj::mv(response));
+        if (responses_.size() > 2) responses_.pop_front();
+        seq_ = newest().getSeq();
+        return {};
+    }
+
+    Result<std::string> render() {
+        std::vector<Row> rows;
+        const uint64_t memory = newest().getNode().getMemory().getTotalBytes();
+        for (const StatsSubject& subject : TRY(subjects()))
+            rows.push_back(stats_row(subject, memory, !options_.no_trunc));
+        return render_rows(rows, options_.format, kTable, headers());
+    }
+
+    /// After a restart of noded the samples begin anew.
+    Status reconnect() {
+        responses_.clear();
+        seq_ = 0;
+        return session_.reconnect();
+    }
+
+private:
+    using Samples = capnp::List<schema::Sample>::Reader;
+
+    schema::Sample::Reader newest() {
+        const Samples samples = responses_.back().getSamples();
+        return samples[samples.size() - 1];
+    }
+
+    std::optional<schema::Sample::Reader> before() {
+        const Samples samples = responses_.back().getSamples();
+        if (samples.size() > 1) return samples[samples.size() - 2];
+        if (responses_.size() < 2) return std::nullopt;
+        const Samples earlier = responses_.front().getSamples();
+        return earlier[earlier.size() - 1];
+    }
+
+    /// The rows: those named, or all that run, or all that there are.
+    Result<std::vector<StatsSubject>> subjects() {
+        std::map<std::string, Figures> now, earlier;
+        for (const auto row : newest().getContainers()) now.emplace(row.getId().cStr(), row);
+        if (const auto sample = before())
+            for (const auto row : sample->getContainers()) earlier.emplace(row.getId().cStr(), row);
+        std::vector<StatsSubject> found = named_;
+        if (named_.empty() && options_.all) {
+            found = TRY(all_containers());
+        } else if (named_.empty()) {
+            for (const auto row : newest().getContainers())
+                found.push_back({row.getId().cStr(), row.getName().cStr(), "", {}, {}});
+        }
+        for (StatsSubject& subject : found) {
+            if (const auto row = now.find(subject.id); row != now.end()) {
+                subject.figures = row->second;
+                subject.name = row->second.getName().cStr();
+            }
+            if (const auto row = earlier.find(subject.id); row != earlier.end())
+                subject.before = row->second;
+        }
+        return found;
+    }
+
+    /// Newest first, as the samples have them.
+    Result<std::vector<StatsSubject>> all_containers() {
+        const ContainerList list = TRY(ContainerList::fetch(session_));
+        auto states = list.states();
+        std::sort(states.begin(), states.end(), [](const auto& a, const auto& b) {
+            return a.getCreatedSeq() > b.getCreatedSeq();
+        });
+        std::vector<StatsSubject> found;
+        for (const auto& state : states)
+            found.push_back({state.getId().cStr(), state.getName().cStr(), "", {}, {}});
+        return found;
+    }
+
+    Session& session_;
+    const StatsOptions& options_;
+    std::vector<StatsSubject> named_;
+    std::deque<Response> responses_;
+    uint64_t seq_ = 0;
+};
+
+}  // namespace
+
+int stats(Invocation& call) {
+    StatsOptions options;
+    const Option table[] = {
+        {'a', "all", &options.all, "", "Show all containers (default shows just running)"},
+        {0, "format", &options.format, "string", "table, 'table TEMPLATE', json, or a Go template"},
+        {0, "no-stream", &options.no_stream, "",
+         "Disable streaming stats and only pull the first result"},
+        {0, "no-trunc", &options.no_trunc, "", "Do not truncate output"},
+    };
+    if (const auto status = call.parse(table, {})) return *status;
+    StatsReader reader(call, options);
+    OR_FAIL_STATUS(call, reader.resolve(call.arguments));
+    for (;;) {
+        const Status read = reader.read();
+        if (!read && !options.no_stream && Session::is_lost(read.error())) {
+            OR_FAIL_STATUS(call, reader.reconnect());
+            continue;
+        }
+        OR_FAIL_STATUS(call, read);
+        const std::string text = OR_FAIL(call, reader.render());
+        if (options.no_stream) {
+            print(text);
+            return 0;
+        }
+        print(kClearScreen + text);
+    }
+}
+
+}  // namespace noded::nodectl

@@ -1,0 +1,31 @@
+// What a container uses as docker stats shows it: counters of two samples into percentages and
+// sizes. Pure. Called by stats.cc.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "schemas/stats.capnp.h"
+#include "tools/nodectl/rows.h"
+
+namespace noded::nodectl {
+
+using Figures = schema::ContainerFigures::Reader;
+
+/// A row of the table; `figures` is absent for a container that does not run.
+struct StatsSubject {
+    std::string id;
+    std::string name;
+    std::string asked;  ///< as the user named it; empty if nobody did
+    std::optional<Figures> figures;
+    std::optional<Figures> before;  ///< of an earlier sample
+};
+
+/// CPU time between the two samples, 100 for one CPU that was busy all the time; 0 where there is
+/// no earlier sample of the same run.
+double cpu_percent(const StatsSubject& subject);
+
+/// `memory_total` is shown as the limit of a container that has none.
+Row stats_row(const StatsSubject& subject, uint64_t memory_total, bool truncate);
+
+}  // namespace noded::nodectl
