@@ -67,7 +67,9 @@ constexpr uint64_t plugin_undeclared_events_max = 16;   ///< so many refused pro
 
 // Publish.
 constexpr size_t publish_bytes_max = 1 << 20;
-constexpr size_t publish_queue_messages_max = 65536;
+constexpr size_t publish_queue_messages_max = 8192;    ///< per subscriber; then it loses some
+constexpr size_t subscriptions_max = 4096;              ///< different ones; more are not served
+constexpr size_t subscription_bytes_max = 255;
 
 static_assert(log_batch_bytes_max % log_block_bytes == 0);
 static_assert(log_segment_bytes % log_block_bytes == 0);

@@ -48,7 +48,7 @@ interface Stream {
 
 struct Version {
   version @0 :Text;
-  abi @1 :Text;         # "1.0"
+  abi @1 :Text;         # "1.1"
   kernel @2 :Text;
   pid @3 :UInt32;
 }

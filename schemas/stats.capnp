@@ -37,6 +37,19 @@ struct Sample {
   containers @4 :List(ContainerFigures);    # newest first
 }
 
+struct StatsMessage {
+  # What is published under stats/node and stats/<container id> (ops/docs/streams.md).
+  sequence @0 :UInt64;            # of this topic, dense while somebody is subscribed to it
+  lost @1 :UInt64;                # how often a subscriber of it was found too slow; what it lost
+                                  # itself a subscriber sees as a gap between two sequences
+  monotonicNs @2 :Int64;          # when it was read
+  timeNs @3 :Int64;
+  union {
+    node @4 :NodeFigures;
+    container @5 :ContainerFigures;
+  }
+}
+
 struct ContainerFigures {
   id @0 :Text;
   name @1 :Text;

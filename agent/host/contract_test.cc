@@ -56,7 +56,7 @@ struct MemoryLog final : log::Log {
 };
 
 struct NoTopics final : TopicSink, core::Publisher {
-    void publish_sample(const std::string&, Bytes) override {}
+    bool publish_sample(const std::string&, Bytes) override { return true; }
     void publish(const core::Event&) override {}
 };
 

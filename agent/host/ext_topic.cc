@@ -6,17 +6,92 @@
 
 namespace noded::host {
 
-static void publish(const noded_host* face, const char* suffix, noded_bytes payload) noexcept {
-    Instance& instance = require(face, "topic.publish");
-    if (payload.size > limits::publish_bytes_max) {
-        return log_line(Severity::warning, "host",
-                        "a sample of plugin " + instance.description.id + " with " +
-                            std::to_string(payload.size) + " bytes is too large and was dropped");
-    }
-    const std::string topic = instance.description.id + "/" + (suffix != nullptr ? suffix : "");
-    instance.host->topics().publish_sample(topic, {payload.data, payload.size});
+namespace {
+
+constexpr std::string_view kJson = "json/";
+
+/// What follows "json/", if it is there.
+std::string_view without_json(std::string_view topic) {
+    return topic.starts_with(kJson) ? topic.substr(kJson.size()) : topic;
 }
 
-const noded_ext_topic ext_topic = {sizeof(noded_ext_topic), publish};
+/// "ID/…" or "ID@…", also behind "json/".
+bool belongs(std::string_view topic, const std::string& id) {
+    const std::string_view rest = without_json(topic);
+    return rest.starts_with(id) && rest.size() > id.size() &&
+           (rest[id.size()] == '/' || rest[id.size()] == '@');
+}
+
+/// A subscription to `prefix` takes topics of the plugin, or those that it could have.
+bool concerns(std::string_view prefix, const std::string& id) {
+    if (kJson.starts_with(prefix)) return true;
+    const std::string_view rest = without_json(prefix);
+    return id.starts_with(rest) || belongs(prefix, id);
+}
+
+int send(Instance& instance, const std::string& topic, noded_bytes payload) {
+    if (payload.size > limits::publish_bytes_max) {
+        log_line(Severity::warning, "host",
+                 "a sample of plugin " + instance.description.id + " with " +
+                     std::to_string(payload.size) + " bytes is too large and was dropped");
+        return -1;
+    }
+    return instance.host->topics().publish_sample(topic, {payload.data, payload.size}) ? 0 : 1;
+}
+
+void publish(const noded_host* face, const char* suffix, noded_bytes payload) noexcept {
+    Instance& instance = require(face, "topic.publish");
+    send(instance, instance.description.id + "/" + (suffix != nullptr ? suffix : ""), payload);
+}
+
+int publish_as(const noded_host* face, const char* topic, noded_bytes payload) noexcept {
+    Instance& instance = require(face, "topic.publish_as");
+    if (topic == nullptr || !belongs(topic, instance.description.id)) return -1;
+    return send(instance, topic, payload);
+}
+
+void tell(Instance& instance) {
+    instance.host->when_durable([&instance] {
+        if (!instance.loaded() || instance.topics_changed == nullptr) return;
+        PhaseScope scope(instance, Phase::reactor);
+        instance.topics_changed(instance.self, instance.topics_argument);
+    });
+}
+
+int watch(const noded_host* face, void (*changed)(void*, void*) NODED_NOEXCEPT,
+          void* argument) noexcept {
+    Instance& instance = require(face, "topic.watch");
+    if (instance.topics_changed != nullptr || changed == nullptr) return -1;
+    instance.topics_changed = changed;
+    instance.topics_argument = argument;
+    return 0;
+}
+
+void subscriptions(const noded_host* face,
+                   void (*visit)(void* context, const char* prefix) NODED_NOEXCEPT,
+                   void* context) noexcept {
+    const Instance& instance = require(face, "topic.subscriptions");
+    instance.host->topics().visit_subscriptions([&](const std::string& prefix) {
+        if (concerns(prefix, instance.description.id)) visit(context, prefix.c_str());
+    });
+}
+
+}  // namespace
+
+void Host::subscriptions_changed() {
+    for (const auto& instance : instances_)
+        if (instance->loaded() && instance->topics_changed != nullptr) tell(*instance);
+}
+
+bool Host::has_topics_for(const std::string& prefix) const {
+    for (const auto& instance : instances_)
+        if (instance->loaded() && instance->requires_extension(NODED_EXT_TOPIC) &&
+            concerns(prefix, instance->description.id))
+            return true;
+    return false;
+}
+
+const noded_ext_topic ext_topic = {sizeof(noded_ext_topic), publish, publish_as, watch,
+                                   subscriptions};
 
 }  // namespace noded::host

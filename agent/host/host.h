@@ -50,7 +50,10 @@ struct LinkedPlugin {
 class TopicSink {
 public:
     virtual ~TopicSink() = default;
-    virtual void publish_sample(const std::string& topic, Bytes payload) = 0;
+    /// False: a subscriber was too slow and missed it.
+    virtual bool publish_sample(const std::string& topic, Bytes payload) = 0;
+    /// The prefixes that somebody subscribed to.
+    virtual void visit_subscriptions(const std::function<void(const std::string&)>&) const {}
 };
 
 /// What a plugin answered to a call.
@@ -85,6 +88,11 @@ public:
     /// While running and quiescent: loads one more file, folds from the log, reconciles; then tries
     /// again what was refused for want of it. Nothing happens if the very file is loaded already.
     void load_late(const std::string& path);
+
+    /// Subscriptions came or went.
+    void subscriptions_changed();
+    /// A subscription to this prefix can take topics of a plugin that is loaded.
+    bool has_topics_for(const std::string& prefix) const;
 
     /// After replay: each plugin compares its state with the kernel.
     void reconcile();

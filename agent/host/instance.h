@@ -59,6 +59,9 @@ struct Instance {
     uint64_t undeclared_events = 0;
     size_t proposals_queued = 0;
     bool reconciled = false;
+    /// told when subscriptions change, if the plugin asked for it
+    void (*topics_changed)(void* self, void* argument) NODED_NOEXCEPT = nullptr;
+    void* topics_argument = nullptr;
 
     std::string state_dir;
     std::string runtime_dir;

@@ -29,7 +29,7 @@ constexpr int kNice = 10;
 /// Nothing leaves a replica.
 struct Nowhere final : core::Publisher, host::TopicSink {
     void publish(const core::Event&) override {}
-    void publish_sample(const std::string&, Bytes) override {}
+    bool publish_sample(const std::string&, Bytes) override { return true; }
 };
 
 /// Plugins tidy up their directories when they are loaded: those of the live node are not theirs.

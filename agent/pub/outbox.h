@@ -3,7 +3,9 @@
 // Events arrive in log order from the pipeline, after their reactions; samples from plugins at any
 // time. Both leave on one ZeroMQ XPUB endpoint, [topic, payload], and only if somebody subscribed:
 //     event/<plugin>/<name>   words of schema Event
-//     <plugin>/<suffix>       what the plugin published
+//     <plugin>/…, <plugin>@…, json/<plugin>…   what the plugin published
+// A subscription that can take nothing is answered by one message under its own topic,
+// {"error": "a sentence"}. ops/docs/streams.md is the page for subscribers.
 // Who missed something reads it again by seq through RPC (Node.events), which waits here for new
 // ones.
 #pragma once
@@ -28,21 +30,26 @@ public:
     Status open(const std::string& endpoint);
     const std::string& endpoint() const { return endpoint_; }
     /// Who knows the names of event types; set once, before the first event.
-    void connect(const host::Host& host) { host_ = &host; }
+    void connect(host::Host& host) { host_ = &host; }
     /// Closes the endpoint; call it while the reactor still turns.
     void close();
 
     void publish(const core::Event& event) override;
-    void publish_sample(const std::string& topic, Bytes payload) override;
+    bool publish_sample(const std::string& topic, Bytes payload) override;
+    void visit_subscriptions(
+        const std::function<void(const std::string&)>& visit) const override;
 
     /// Resolves at the next durable event.
     kj::Promise<void> next_event();
 
 private:
     void complete(int32_t result, bool more) override;
+    void drain();
+    void notice(const std::string& prefix, const std::string& what);
+    bool exists(const std::string& prefix) const;
 
     reactor::Reactor& reactor_;
-    const host::Host* host_ = nullptr;
+    host::Host* host_ = nullptr;
     std::string endpoint_;
     std::unique_ptr<ipc::PublisherSocket> socket_;
     std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiters_;

@@ -3,8 +3,8 @@
 
 #include <zmq.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <map>
 
 #include "agent/base/check.h"
 
@@ -14,29 +14,39 @@ struct PublisherSocket::Zmq {
     void* context = nullptr;
     void* socket = nullptr;
     int fd = -1;
-    /// subscriptions, as XPUB passes them on
-    std::map<std::string, uint64_t, std::less<>> prefixes;
+    Options options;
+    Prefixes prefixes;
+    size_t longest = 0;  ///< bytes that a prefix had at most
+    std::vector<uint8_t> buffer;
 
     ~Zmq() {
         if (socket != nullptr) zmq_close(socket);
         if (context != nullptr) zmq_ctx_term(context);
     }
+    void set(int option, int value) { zmq_setsockopt(socket, option, &value, sizeof value); }
+    bool try_send(std::string_view topic, Bytes payload);
 };
 
 PublisherSocket::PublisherSocket(std::unique_ptr<Zmq> zmq) : zmq_(std::move(zmq)) {}
 PublisherSocket::~PublisherSocket() = default;
 
 Result<std::unique_ptr<PublisherSocket>> PublisherSocket::bind(const std::string& endpoint,
-                                                               int queue_messages_max) {
+                                                               const Options& options) {
     auto zmq = std::make_unique<Zmq>();
+    zmq->options = options;
+    zmq->buffer.resize(1 + options.prefix_bytes_max);
     zmq->context = zmq_ctx_new();
     CHECK(zmq->context != nullptr);
     zmq_ctx_set(zmq->context, ZMQ_IO_THREADS, 1);
     zmq->socket = zmq_socket(zmq->context, ZMQ_XPUB);
     if (zmq->socket == nullptr) return fail_errno(zmq_errno(), "create the publish socket");
-    const int linger_ms = 0;
-    zmq_setsockopt(zmq->socket, ZMQ_SNDHWM, &queue_messages_max, sizeof queue_messages_max);
-    zmq_setsockopt(zmq->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+    zmq->set(ZMQ_SNDHWM, options.queue_messages_max);
+    zmq->set(ZMQ_LINGER, 0);
+    zmq->set(ZMQ_XPUB_VERBOSE, 1);
+    zmq->set(ZMQ_XPUB_NODROP, 1);
+    // What no subscriber may send is not even read: prefixes are short.
+    const int64_t bytes_max = 64 << 10;
+    zmq_setsockopt(zmq->socket, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max);
     if (zmq_bind(zmq->socket, endpoint.c_str()) != 0) {
         return fail_errno(zmq_errno(), "bind the publish socket to " + endpoint);
     }
@@ -47,34 +57,62 @@ Result<std::unique_ptr<PublisherSocket>> PublisherSocket::bind(const std::string
 
 int PublisherSocket::fd() const { return zmq_->fd; }
 
-void PublisherSocket::drain() {
-    // First byte 1 subscribes, 0 unsubscribes; the rest is the prefix. XPUB passes on only the
-    // first and the last subscriber of a prefix.
-    uint8_t message[512];
+const Prefixes& PublisherSocket::prefixes() const { return zmq_->prefixes; }
+
+PublisherSocket::Drained PublisherSocket::drain() {
+    // First byte 1 subscribes, 0 unsubscribes; the rest is the prefix. XPUB passes on each
+    // subscriber of a prefix, and of those that leave the last.
+    Drained drained;
+    auto& buffer = zmq_->buffer;
+    auto& prefixes = zmq_->prefixes;
     for (;;) {
-        const int size = zmq_recv(zmq_->socket, message, sizeof message, ZMQ_DONTWAIT);
-        if (size < 0) return;
-        if (size == 0 || static_cast<size_t>(size) > sizeof message) continue;
-        const std::string prefix(reinterpret_cast<const char*>(message) + 1, size - 1);
-        if (message[0] == 1) {
-            zmq_->prefixes[prefix] = 1;
+        const int size = zmq_recv(zmq_->socket, buffer.data(), buffer.size(), ZMQ_DONTWAIT);
+        if (size < 0) return drained;
+        if (size == 0 || buffer[0] > 1) continue;
+        const bool whole = static_cast<size_t>(size) <= buffer.size();
+        const size_t length = std::min(static_cast<size_t>(size), buffer.size()) - 1;
+        std::string prefix(reinterpret_cast<const char*>(buffer.data()) + 1, length);
+        if (buffer[0] == 0) {
+            drained.changed |= whole && prefixes.erase(prefix) > 0;
+        } else if (!whole || (prefixes.size() >= zmq_->options.prefixes_max &&
+                              !prefixes.contains(prefix))) {
+            drained.refused.push_back(std::move(prefix));
         } else {
-            zmq_->prefixes.erase(prefix);
+            drained.changed |= prefixes.insert(prefix).second;
+            zmq_->longest = std::max(zmq_->longest, prefix.size());
+            drained.subscribed.push_back(std::move(prefix));
         }
     }
 }
 
 bool PublisherSocket::wanted(std::string_view topic) const {
-    for (const auto& [prefix, count] : zmq_->prefixes) {
-        if (topic.starts_with(prefix)) return true;
-    }
+    if (zmq_->prefixes.empty()) return false;
+    const size_t longest = std::min(topic.size(), zmq_->longest);
+    for (size_t length = 0; length <= longest; ++length)
+        if (zmq_->prefixes.contains(topic.substr(0, length))) return true;
     return false;
 }
 
-void PublisherSocket::send(std::string_view topic, Bytes payload) {
-    // A subscriber whose queue is full misses the message, the others do not; its seq tells it.
-    if (zmq_send(zmq_->socket, topic.data(), topic.size(), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) return;
-    zmq_send(zmq_->socket, payload.data(), payload.size(), ZMQ_DONTWAIT);
+bool PublisherSocket::Zmq::try_send(std::string_view topic, Bytes payload) {
+    if (zmq_send(socket, topic.data(), topic.size(), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) return false;
+    // The queues were looked at with the first part.
+    zmq_send(socket, payload.data(), payload.size(), ZMQ_DONTWAIT);
+    return true;
+}
+
+/// A full queue makes a try fail for all. What was read from the queues meanwhile is only known
+/// after a look at the events; then the last try leaves out just those whose queues are full.
+bool PublisherSocket::send(std::string_view topic, Bytes payload) {
+    if (zmq_->try_send(topic, payload)) return true;
+    if (zmq_errno() != EAGAIN) return false;
+    int events = 0;
+    size_t size = sizeof events;
+    zmq_getsockopt(zmq_->socket, ZMQ_EVENTS, &events, &size);
+    if (zmq_->try_send(topic, payload)) return true;
+    zmq_->set(ZMQ_XPUB_NODROP, 0);
+    zmq_->try_send(topic, payload);
+    zmq_->set(ZMQ_XPUB_NODROP, 1);
+    return false;
 }
 
 }  // namespace noded::ipc

@@ -88,13 +88,32 @@ struct noded_ext_offload {
                void* argument) NODED_NOEXCEPT;
 };
 
-/* topic: samples for subscribers; not events, never in the log, lossy when a subscriber is slow. */
+/* topic: samples for subscribers; not events, never in the log, lossy when a subscriber is slow.
+ * A plugin's topics begin with "<plugin id>/", or with "<plugin id>@" for variants of them, or with
+ * "json/" in front of either. A subscription is a prefix: it takes all topics that begin with it.
+ */
 #define NODED_EXT_TOPIC "noded.topic/1"
 struct noded_ext_topic {
     uint32_t size;
     /* [reactor] Publishes under "<plugin id>/<suffix>". Copies. */
     void (*publish)(const struct noded_host*, const char* suffix,
                     struct noded_bytes payload) NODED_NOEXCEPT;
+    /* The rest is there since minor version 1. */
+    /* [reactor] Publishes under a whole topic. Copies. Returns 0; 1 when a subscriber was too slow
+     * and missed it, the others have it; -1 when the topic is not the plugin's, or the payload is
+     * too large. */
+    int (*publish_as)(const struct noded_host*, const char* topic,
+                      struct noded_bytes payload) NODED_NOEXCEPT;
+    /* [reactor] Calls `changed` after subscriptions came or went, of whomsoever, also from within a
+     * publish. Returns 0, -1 when the plugin asked for it before. */
+    int (*watch)(const struct noded_host*,
+                 void (*changed)(void* self, void* argument) NODED_NOEXCEPT,
+                 void* argument) NODED_NOEXCEPT;
+    /* [reactor] Calls `visit` with each prefix that takes a topic of the plugin, or would if there
+     * were such a one. The text is borrowed for the call. */
+    void (*subscriptions)(const struct noded_host*,
+                          void (*visit)(void* context, const char* prefix) NODED_NOEXCEPT,
+                          void* context) NODED_NOEXCEPT;
 };
 
 /* log: lines in noded's own diagnostics. */

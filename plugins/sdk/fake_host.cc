@@ -13,6 +13,7 @@
 #include <deque>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <unordered_map>
 
 #include "agent/base/check.h"
@@ -32,6 +33,8 @@ struct Loaded {
     std::string state_dir;
     std::string runtime_dir;
     const noded_plugin_rpc* rpc = nullptr;
+    void (*topics_changed)(void*, void*) noexcept = nullptr;
+    void* topics_argument = nullptr;
 
     std::string_view id() const { return table->descriptor->id; }
 };
@@ -135,6 +138,8 @@ struct FakeHost::Impl {
     std::map<uint64_t, Call> calls;
     std::unordered_map<CommandId, Outcome, CommandIdHash> outcomes;
     std::vector<Published> published;
+    std::set<std::string> subscriptions;
+    bool subscriber_slow = false;
     std::vector<Line> lines;
     uint64_t stale = 0;
     uint64_t undeclared = 0;
@@ -271,7 +276,30 @@ void topic_publish(const noded_host* host, const char* suffix, noded_bytes paylo
     Loaded& plugin = on_reactor(host);
     plugin.fake->published.push_back({std::string(plugin.id()) + "/" + suffix, copy(payload)});
 }
-constexpr noded_ext_topic kTopic{sizeof(noded_ext_topic), topic_publish};
+int topic_publish_as(const noded_host* host, const char* topic, noded_bytes payload) noexcept {
+    Loaded& plugin = on_reactor(host);
+    const std::string_view all = topic;
+    const std::string_view rest = all.starts_with("json/") ? all.substr(5) : all;
+    const std::string id(plugin.id());
+    if (!rest.starts_with(id + "/") && !rest.starts_with(id + "@")) return -1;
+    plugin.fake->published.push_back({topic, copy(payload)});
+    return plugin.fake->subscriber_slow ? 1 : 0;
+}
+int topic_watch(const noded_host* host, void (*changed)(void*, void*) noexcept,
+                void* argument) noexcept {
+    Loaded& plugin = on_reactor(host);
+    if (plugin.topics_changed != nullptr) return -1;
+    plugin.topics_changed = changed;
+    plugin.topics_argument = argument;
+    return 0;
+}
+void topic_subscriptions(const noded_host* host, void (*visit)(void*, const char*) noexcept,
+                         void* context) noexcept {
+    for (const std::string& prefix : on_reactor(host).fake->subscriptions)
+        visit(context, prefix.c_str());
+}
+constexpr noded_ext_topic kTopic{sizeof(noded_ext_topic), topic_publish, topic_publish_as,
+                                 topic_watch, topic_subscriptions};
 
 void log_line(const noded_host* host, int severity, const char* text) noexcept {
     CHECK_MSG(loaded(host).phase != Phase::pure, "a line was logged from a [pure] function");
@@ -365,6 +393,7 @@ void FakeHost::Impl::read_schema(noded_bytes request) {
 
 void FakeHost::Impl::create(Loaded& plugin) {
     plugin.host = {sizeof(noded_host), NODED_ABI_MINOR, &plugin, host_get_extension, host_fail};
+    plugin.topics_changed = nullptr;
     In load(plugin, Phase::load);
     plugin.self = plugin.table->init(&plugin.host);
     if (plugin.self == nullptr) return;
@@ -790,6 +819,18 @@ std::string FakeHost::snapshot_trouble(std::string_view id) {
 }
 
 const std::vector<FakeHost::Published>& FakeHost::published() const { return impl_->published; }
+void FakeHost::forget_published() { impl_->published.clear(); }
+void FakeHost::set_subscriber_slow(bool slow) { impl_->subscriber_slow = slow; }
+void FakeHost::subscribe(const std::string& prefix, bool on) {
+    if (on) impl_->subscriptions.insert(prefix);
+    else impl_->subscriptions.erase(prefix);
+    for (auto& plugin : impl_->plugins) {
+        if (plugin->topics_changed == nullptr) continue;
+        In reactor(*plugin, Phase::reactor);
+        plugin->topics_changed(plugin->self, plugin->topics_argument);
+    }
+    impl_->run();
+}
 const std::vector<FakeHost::Line>& FakeHost::lines() const { return impl_->lines; }
 uint64_t FakeHost::stale_proposals() const { return impl_->stale; }
 uint64_t FakeHost::undeclared_events() const { return impl_->undeclared; }

@@ -177,6 +177,11 @@ public:
 
     // --- What plugins left behind.
     const std::vector<Published>& published() const;
+    void forget_published();
+    /// Somebody subscribes to a prefix of topics, or no longer.
+    void subscribe(const std::string& prefix, bool on = true);
+    /// With true, each message is missed by some subscriber.
+    void set_subscriber_slow(bool slow);
     const std::vector<Line>& lines() const;
     /// Proposals that decide found stale, and events that were refused because the descriptor lacks
     /// them.

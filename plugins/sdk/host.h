@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "agent/base/check.h"
 #include "plugins/abi/host.h"
@@ -88,6 +89,23 @@ public:
         CHECK(topic_ != nullptr);
         topic_->publish(host_, suffix, payload);
     }
+    /// Under a whole topic. True: everybody has it who wanted it.
+    bool publish_as(const std::string& topic, noded_bytes payload) const {
+        CHECK(topic_ != nullptr);
+        return topic_->publish_as(host_, topic.c_str(), payload) == 0;
+    }
+    using Changed = void (*)(void* self, void* argument) noexcept;
+    void watch_topics(Changed changed, void* argument) const {
+        CHECK(topic_ != nullptr);
+        topic_->watch(host_, changed, argument);
+    }
+    /// The prefixes that take, or would take, topics of this plugin.
+    std::vector<std::string> subscriptions() const {
+        CHECK(topic_ != nullptr);
+        std::vector<std::string> prefixes;
+        topic_->subscriptions(host_, add_prefix, &prefixes);
+        return prefixes;
+    }
 
     void warn(const std::string& text) const { line(4, text); }
     void info(const std::string& text) const { line(6, text); }
@@ -120,6 +138,10 @@ private:
         auto* job = static_cast<Job*>(argument);
         job->done();
         delete job;
+    }
+
+    static void add_prefix(void* context, const char* prefix) noexcept {
+        static_cast<std::vector<std::string>*>(context)->emplace_back(prefix);
     }
 
     template <typename E>

@@ -190,7 +190,6 @@ void Collector::read_node(NodeFigures& node) {
         node_->pressure_cpu = open("/proc/pressure", "cpu");
         node_->pressure_memory = open("/proc/pressure", "memory");
         node_->pressure_io = open("/proc/pressure", "io");
-        files_open_ += node_->count();
     }
     parse_stat(text_in(node_->stat), sys_->ticks_per_second(), node);
     node.memory = parse_meminfo(text_in(node_->meminfo));
@@ -202,34 +201,37 @@ void Collector::read_node(NodeFigures& node) {
                      parse_pressure(text_in(node_->pressure_io))};
 }
 
-Sample Collector::take(const std::vector<Target>& targets) {
+/// False when it has none: it ended.
+bool Collector::sample_container(const Target& target, Files& files, Sample& sample) {
+    ContainerFigures figures;
+    if (!read_container(target, files, figures)) return false;
+    sample.containers.push_back(std::move(figures));
+    sample.runs.emplace(target.id, target.run);
+    return true;
+}
+
+Sample Collector::take(const std::vector<Target>& targets, bool node_wanted) {
     Sample sample;
     sample.monotonic_ns = sys_->monotonic_ns();
     sample.time_ns = sys_->realtime_ns();
-    read_node(sample.node);
+    if (node_wanted) read_node(sample.node);
     std::map<std::string, std::unique_ptr<Files>> kept;
-    sample.containers.reserve(targets.size());
-    size_t open = node_->count();
+    size_t open = node_ ? node_->count() : 0;
     for (const Target& target : targets) {
         auto before = files_.extract(target.id);
         std::unique_ptr<Files> files;
         if (!before.empty() && before.mapped()->run == target.run)
             files = std::move(before.mapped());
         before = {};  // the files of an earlier run are closed first
-        if (!files) files = open_files(target);
-        if (!files) continue;
-        ContainerFigures figures;
-        if (!read_container(target, *files, figures)) continue;
-        sample.containers.push_back(std::move(figures));
-        sample.runs.emplace(target.id, target.run);
+        if (!files && target.wanted) files = open_files(target);
+        if (!files || (target.wanted && !sample_container(target, *files, sample))) continue;
         const size_t count = files->count();
         if (open + count > files_open_max_) continue;  // opened anew each time
         open += count;
         kept.emplace(target.id, std::move(files));
     }
     files_ = std::move(kept);
-    files_open_ = open;
-    sample.open_files = files_open_;
+    sample.open_files = open;
     sample.took_ns = sys_->monotonic_ns() - sample.monotonic_ns;
     return sample;
 }
@@ -237,7 +239,6 @@ Sample Collector::take(const std::vector<Target>& targets) {
 void Collector::release() {
     files_.clear();
     node_.reset();
-    files_open_ = 0;
 }
 
 }  // namespace noded::stats

@@ -23,6 +23,7 @@ struct Target {
     uint32_t pid = 0;
     uint64_t pid_start_time = 0;
     bool host_network = false;  ///< whose figures are the node's
+    bool wanted = true;         ///< otherwise its files only stay open
 };
 
 class Collector {
@@ -32,7 +33,7 @@ public:
 
     /// All figures of now; the rows are in the order of the targets. Files of containers that are
     /// not among them are closed.
-    Sample take(const std::vector<Target>& targets);
+    Sample take(const std::vector<Target>& targets, bool node_wanted = true);
     /// Closes all files: nobody asks any more, and an open file holds what it tells of in memory.
     void release();
 
@@ -46,6 +47,7 @@ private:
 
     void discover();
     std::unique_ptr<Files> open_files(const Target& target);
+    bool sample_container(const Target& target, Files& files, Sample& sample);
     bool read_container(const Target& target, Files& files, ContainerFigures& out);
     void read_node(NodeFigures& node);
     std::unique_ptr<File> open(const std::string& folder, const char* name);
@@ -55,7 +57,6 @@ private:
     std::vector<std::string> sources_, warnings_;
     std::unique_ptr<NodeFiles> node_;
     std::map<std::string, std::unique_ptr<Files>> files_;  ///< by id
-    size_t files_open_ = 0;
     size_t files_open_max_ = 0;
 };
 

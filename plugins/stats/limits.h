@@ -19,6 +19,8 @@ constexpr int64_t interest_ns = 10'000'000'000;
 /// A question is answered by samples that are at most this old.
 constexpr int64_t fresh_ns = 2 * tick_ns;
 /// Of the process's descriptors at most this part is kept open between samples.
+/// Samples per second that a topic can have: stats@RATE/….
+constexpr uint32_t rate_max = 100;
 constexpr size_t files_open_share = 4;
 constexpr size_t files_open_max = 262'144;
 constexpr size_t file_bytes_max = 256 << 10;       ///< of what is read; the rest is not looked at

@@ -9,8 +9,8 @@ namespace {
 
 using sdk::type_of;
 
-const char* const kExtensions[] = {NODED_EXT_TIMER, NODED_EXT_OFFLOAD, NODED_EXT_LOG,
-                                   NODED_EXT_RPC, nullptr};
+const char* const kExtensions[] = {NODED_EXT_TIMER, NODED_EXT_OFFLOAD, NODED_EXT_TOPIC,
+                                   NODED_EXT_LOG, NODED_EXT_RPC, nullptr};
 
 const noded_type kFolds[] = {
     type_of<schema::ContainerRequested>("ContainerRequested"),

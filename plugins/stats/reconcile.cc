@@ -1,9 +1,10 @@
 // After a start there is nothing to compare with the kernel: a container that ended while noded was
-// away is told by the plugin container, and until then its files are not there to be read.
+// away is told by the plugin container, and until then its files are not there to be read. Only
+// those who subscribed are looked for.
 #include "plugins/stats/plugin.h"
 
 namespace noded::stats {
 
-void StatsPlugin::reconcile() {}
+void StatsPlugin::reconcile() { sampler_.watch_topics(); }
 
 }  // namespace noded::stats

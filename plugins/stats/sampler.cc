@@ -2,6 +2,7 @@
 #include "plugins/stats/sampler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "agent/base/check.h"
 #include "plugins/sdk/message.h"
@@ -64,19 +65,32 @@ void Sampler::answer(const Question& question) {
 
 void Sampler::take() {
     CHECK(!busy_);
+    const int64_t now = host_.monotonic_ns();
+    const bool asked = asked_due_ns(now) <= now;
+    auto targets = state_.targets();
+    if (!asked) streams_.mark_wanted(now, targets);
+    const bool node_wanted = asked || streams_.node_wanted(now);
     auto sample = std::make_shared<Sample>();
-    auto work = [sample, collector = collector_, targets = state_.targets()] {
-        *sample = collector->take(targets);
+    auto work = [sample, collector = collector_, targets = std::move(targets), node_wanted] {
+        *sample = collector->take(targets, node_wanted);
     };
-    auto done = [this, sample] { taken(std::move(*sample)); };
+    auto done = [this, sample, asked] { taken(std::move(*sample), asked); };
     busy_ = host_.offload(std::move(work), std::move(done));
     // A full lane is asked again.
     if (!busy_) timer_ = host_.start_timer(limits::first_pair_ns, on_tick, this);
 }
 
-void Sampler::taken(Sample sample) {
+void Sampler::taken(Sample sample, bool asked) {
     busy_ = false;
     if (stopped_) return;
+    publish(sample);
+    if (asked) keep(std::move(sample));
+    if (asked_due_ns(host_.monotonic_ns()) == INT64_MAX && !streams_.due_ns()) return rest();
+    schedule();
+}
+
+/// For those who ask by RPC.
+void Sampler::keep(Sample sample) {
     sample.seq = ++seq_;
     samples_.push_back(std::make_shared<const Sample>(std::move(sample)));
     if (samples_.size() > limits::samples_kept) samples_.pop_front();
@@ -86,20 +100,56 @@ void Sampler::taken(Sample sample) {
         else still.push_back(std::move(question));
     }
     waiting_ = std::move(still);
-    if (waiting_.empty() && host_.monotonic_ns() >= interest_until_ns_) return rest();
-    schedule();
 }
 
-/// The next sample, a tick after the last one, or sooner if somebody waits for a pair.
+/// A send may tell of new subscriptions in its middle.
+void Sampler::publish(const Sample& sample) {
+    publishing_ = true;
+    streams_.publish(sample, host_.monotonic_ns());
+    publishing_ = false;
+    if (topics_changed_) look_at_topics();
+}
+
+void Sampler::look_at_topics() {
+    publishing_ = true;  // notices are sends, too
+    do {
+        topics_changed_ = false;
+        streams_.refresh(state_);
+    } while (topics_changed_);
+    publishing_ = false;
+}
+
+void Sampler::watch_topics() {
+    host_.watch_topics(on_topics, this);
+    on_topics(nullptr, this);
+}
+
+void Sampler::on_topics(void*, void* argument) noexcept {
+    auto& sampler = *static_cast<Sampler*>(argument);
+    sampler.topics_changed_ = true;
+    if (sampler.publishing_ || sampler.stopped_) return;
+    sampler.look_at_topics();
+    if (sampler.streams_.due_ns()) sampler.schedule();
+}
+
+/// When those who ask need the next sample: a tick after the last one, or sooner if somebody waits
+/// for a pair; never while nobody asks.
+int64_t Sampler::asked_due_ns(int64_t now_ns) const {
+    if (waiting_.empty() && now_ns >= interest_until_ns_) return INT64_MAX;
+    if (samples_.empty()) return now_ns;
+    const bool hurry = std::ranges::any_of(waiting_, &Question::wants_pair);
+    return samples_.back()->monotonic_ns + (hurry ? limits::first_pair_ns : limits::tick_ns);
+}
+
 void Sampler::schedule() {
     if (busy_ || stopped_) return;
     if (timer_ != 0) host_.stop_timer(timer_);
     timer_ = 0;
-    if (samples_.empty()) return take();
-    const bool hurry = std::ranges::any_of(waiting_, &Question::wants_pair);
-    const int64_t due_ns =
-        samples_.back()->monotonic_ns + (hurry ? limits::first_pair_ns : limits::tick_ns);
-    timer_ = host_.start_timer(std::max<int64_t>(due_ns - host_.monotonic_ns(), 1), on_tick, this);
+    const int64_t now = host_.monotonic_ns();
+    const int64_t due = std::min(asked_due_ns(now), streams_.due_ns().value_or(INT64_MAX));
+    if (due == INT64_MAX) return;
+    if (due <= now) return take();
+    timer_ = host_.start_timer(due - now, on_tick, this);
 }
 
 void Sampler::on_tick(void*, void* argument) noexcept {
@@ -113,7 +163,7 @@ void Sampler::rest() {
     busy_ = host_.offload([collector = collector_] { collector->release(); },
                           [this] {
                               busy_ = false;
-                              if (!waiting_.empty()) schedule();
+                              schedule();
                           });
 }
 

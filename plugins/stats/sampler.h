@@ -1,9 +1,10 @@
 // Sampler: when samples are taken, and who waits for one.
 //
-// Nothing happens while nobody asks. The first question starts a tick; each question keeps it going
-// for limits::interest_ns; then the collector's files are closed again. A sample is taken on the
-// offload lane, one at a time; the newest few are kept, so that questions are answered at once.
-// Everything here runs on the reactor.
+// Nothing happens while nobody asks or subscribes. The first question starts a tick; each question
+// keeps it going for limits::interest_ns; subscribers have times of their own (streams.h); then the
+// collector's files are closed again. A sample is taken on the offload lane, one at a time; the
+// newest few of those for questions are kept, so that a question is answered at once. Everything
+// here runs on the reactor.
 #pragma once
 
 #include <deque>
@@ -15,6 +16,7 @@
 #include "plugins/sdk/host.h"
 #include "plugins/stats/collector.h"
 #include "plugins/stats/state.h"
+#include "plugins/stats/streams.h"
 
 namespace noded::stats {
 
@@ -37,8 +39,10 @@ struct Question {
 class Sampler {
 public:
     Sampler(const sdk::Host& host, const State& state, std::shared_ptr<Collector> collector)
-        : host_(host), state_(state), collector_(std::move(collector)) {}
+        : host_(host), state_(state), collector_(std::move(collector)), streams_(host) {}
 
+    /// Begins to look at subscriptions.
+    void watch_topics();
     /// Answers now or later.
     void ask(Question question);
     void forget(uint64_t token);
@@ -47,12 +51,17 @@ public:
 
 private:
     static void on_tick(void* self, void* argument) noexcept;
+    static void on_topics(void* self, void* argument) noexcept;
 
     bool answerable(const Question& question) const;
     bool complete(const Question& question) const;
     void answer(const Question& question);
     void take();
-    void taken(Sample sample);
+    void taken(Sample sample, bool asked);
+    void keep(Sample sample);
+    void publish(const Sample& sample);
+    void look_at_topics();
+    int64_t asked_due_ns(int64_t now_ns) const;
     void schedule();
     void rest();
 
@@ -61,11 +70,14 @@ private:
     const std::shared_ptr<Collector> collector_;  ///< belongs to the job that is under way
     std::deque<std::shared_ptr<const Sample>> samples_;  ///< oldest first
     std::vector<Question> waiting_;
+    Streams streams_;
     int64_t interest_until_ns_ = 0;
     uint64_t seq_ = 0;
     uint64_t timer_ = 0;
     bool busy_ = false;  ///< a job is under way
     bool stopped_ = false;
+    bool publishing_ = false;
+    bool topics_changed_ = false;  ///< meanwhile
 };
 
 }  // namespace noded::stats

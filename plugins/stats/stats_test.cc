@@ -66,6 +66,22 @@ protected:
             params.setAfter(after);
         });
     }
+    /// The topics of all that was published since the last call, sorted, each with its number.
+    std::string published() {
+        std::map<std::string, int> counts;
+        for (const auto& one : host.published()) {
+            std::string topic = one.topic;
+            for (const auto& [id, name] : {std::pair(kWeb, "WEB"), std::pair(kDb, "DB")})
+                if (const size_t at = topic.find(id); at != std::string::npos)
+                    topic.replace(at, id.size(), name);
+            ++counts[topic];
+        }
+        host.forget_published();
+        std::string text;
+        for (const auto& [topic, count] : counts)
+            text += topic + " " + std::to_string(count) + "\n";
+        return text;
+    }
     /// Time passes here and on the machine.
     void advance_ms(int64_t ms) {
         for (int64_t i = 0; i < ms; i += 10) {
@@ -343,6 +359,98 @@ TEST_P(StatsTest, a_machine_without_cgroups_says_so_and_still_has_a_node) {
               std::string::npos);
     sdk::Reading<Calls::ReadResults> results(host.answer(token)->bytes());
     EXPECT_EQ(results->getSamples()[1].getNode().getMemory().getFreeBytes(), 300u * 1024);
+}
+
+TEST_P(StatsTest, only_what_is_subscribed_to_is_published_and_read) {
+    run(kWeb, "web", 10, 50);
+    run(kDb, "db", 11, 60);
+    host.subscribe("stats/" + kWeb);
+    advance_ms(2500);
+    EXPECT_EQ(published(), "stats/WEB 3\n");
+    EXPECT_FALSE(machine->opened.contains("/proc/stat"));
+    EXPECT_FALSE(machine->opened.contains("/proc/11/cgroup"));
+    host.subscribe("json/stats/node");
+    host.subscribe("stats/");
+    advance_ms(900);
+    EXPECT_EQ(published(), "json/stats/node 1\nstats/DB 1\nstats/WEB 1\nstats/node 1\n");
+    for (const std::string& prefix : {"stats/" + kWeb, std::string("json/stats/node"),
+                                     std::string("stats/")})
+        host.subscribe(prefix, false);
+    advance_ms(3000);
+    host.forget_published();
+    advance_ms(2000);
+    EXPECT_EQ(published(), "");
+    EXPECT_EQ(machine->open_now, 0u);
+    EXPECT_EQ(host.timers(), 0u);
+}
+
+TEST_P(StatsTest, each_rate_and_form_is_a_feed_of_its_own) {
+    run(kWeb, "web", 10, 50);
+    host.subscribe("stats@10/" + kWeb);
+    host.subscribe("json/stats@100/node");
+    host.subscribe("stats/node");
+    advance_ms(2950);
+    const std::string text = published();
+    EXPECT_NE(text.find("stats@10/WEB 30"), std::string::npos) << text;
+    EXPECT_NE(text.find("json/stats@100/node 29"), std::string::npos) << text;
+    EXPECT_NE(text.find("stats/node 3"), std::string::npos) << text;
+    // Who asks by RPC has samples a second apart all the same.
+    ask();
+    advance_ms(400);
+    sdk::Reading<Calls::ReadResults> results(host.answer(ask())->bytes());
+    EXPECT_GE(results->getSamples()[1].getMonotonicNs() - results->getSamples()[0].getMonotonicNs(),
+              limits::first_pair_ns);
+}
+
+TEST_P(StatsTest, messages_are_numbered_and_tell_of_those_that_were_lost) {
+    run(kWeb, "web", 10, 50);
+    host.set_subscriber_slow(true);
+    host.subscribe("stats/" + kWeb);
+    advance_ms(1500);
+    host.set_subscriber_slow(false);
+    advance_ms(1000);
+    ASSERT_EQ(host.published().size(), 3u);
+    uint64_t sequence = 0;
+    for (const auto& one : host.published()) {
+        sdk::Reading<schema::StatsMessage> message({one.payload.data(), one.payload.size()});
+        EXPECT_EQ(message->getSequence(), ++sequence);
+        EXPECT_EQ(message->getLost(), std::min<uint64_t>(sequence - 1, 2));
+        EXPECT_EQ(message->getContainer().getMemory().getUsageBytes(), 50u);
+    }
+    host.forget_published();
+    host.subscribe("json/stats/" + kWeb);
+    advance_ms(10);
+    const std::string json(as_text(host.published().back().payload));
+    EXPECT_NE(json.find("\"sequence\":\"1\""), std::string::npos) << json;
+    EXPECT_NE(json.find("\"usageBytes\":\"50\""), std::string::npos) << json;
+}
+
+TEST_P(StatsTest, a_subscription_to_nothing_is_told_so_once) {
+    const auto told = [&](const std::string& prefix) {
+        host.forget_published();
+        host.subscribe(prefix);
+        for (const auto& one : host.published())
+            if (one.topic == prefix) return std::string(as_text(one.payload));
+        return std::string();
+    };
+    EXPECT_NE(told("stats/nobody").find("the topics are node and <container id>"),
+              std::string::npos);
+    for (const char* rate : {"stats@0/node", "stats@101/node", "stats@x/node", "stats@10",
+                             "json/stats@99999999999/node"})
+        EXPECT_NE(told(rate).find("{\"error\":\"a rate is 1 to 100"), std::string::npos) << rate;
+    EXPECT_NE(told("stats/" + kWeb).find("no container with this id runs now"), std::string::npos);
+    EXPECT_EQ(told("stats/nobody"), "") << "it was told before";
+    EXPECT_EQ(told("json/stats/no"), "");
+    EXPECT_EQ(told("st"), "");
+}
+
+TEST_P(StatsTest, a_subscription_before_a_restart_is_served_after_it) {
+    run(kWeb, "web", 10, 50);
+    host.subscribe("stats/" + kWeb);
+    host.restart();
+    host.forget_published();
+    advance_ms(1000);
+    EXPECT_EQ(published(), "stats/WEB 1\n");
 }
 
 }  // namespace

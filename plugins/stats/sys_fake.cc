@@ -11,6 +11,7 @@ public:
     FakeFile(FakeSys& sys, std::string path) : sys_(sys), path_(std::move(path)) {
         ++sys_.open_now;
         ++sys_.opens;
+        sys_.opened.insert(path_);
     }
     ~FakeFile() override { --sys_.open_now; }
     Result<std::string_view> read() override {

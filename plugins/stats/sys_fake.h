@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "plugins/stats/sys.h"
@@ -26,6 +27,7 @@ public:
     size_t files_allowed = 4096;
     size_t open_now = 0;
     size_t opens = 0;
+    std::set<std::string> opened;  ///< ever
     size_t reads = 0;
 };
 

@@ -133,7 +133,7 @@ public:
     void publish(const core::Event& event) override {
         if (!forgets_ || event.seq % 16 != 0) history_.published(event);
     }
-    void publish_sample(const std::string&, Bytes) override {}
+    bool publish_sample(const std::string&, Bytes) override { return true; }
 
 private:
     History& history_;

@@ -48,7 +48,7 @@ private:
 };
 
 struct NoTopics final : host::TopicSink {
-    void publish_sample(const std::string&, Bytes) override {}
+    bool publish_sample(const std::string&, Bytes) override { return true; }
 };
 struct NoPublisher final : core::Publisher {
     void publish(const core::Event&) override {}

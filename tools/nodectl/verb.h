@@ -113,6 +113,7 @@ int run(Invocation&);
 int start(Invocation&);
 int stats(Invocation&);
 int stop(Invocation&);
+int subscribe(Invocation&);
 int system_prune(Invocation&);
 int tag(Invocation&);
 int top(Invocation&);

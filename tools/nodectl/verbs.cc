@@ -63,6 +63,8 @@ constexpr Verb kVerbs[] = {
     {"tag,image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image another name", tag},
     {"events,system events", "[OPTIONS]",
      "Show the events of the node: its history, or as they happen", events},
+    {"sub,system sub", "[OPTIONS] TOPIC [TOPIC...]",
+     "Follow samples and events as the node publishes them", subscribe},
     {"plugin ls,plugin list", "[OPTIONS]", "List plugins", plugin_ls},
     {"plugin inspect", "[OPTIONS] PLUGIN [PLUGIN...]", "Show everything about plugins, as JSON",
      plugin_inspect},

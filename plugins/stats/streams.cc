@@ -1,0 +1,188 @@
+// Samples for subscribers, see streams.h.
+#include "plugins/stats/streams.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "plugins/sdk/message.h"
+#include "plugins/stats/encode.h"
+#include "plugins/stats/limits.h"
+
+namespace noded::stats {
+namespace {
+
+constexpr std::string_view kJson = "json/";
+constexpr std::string_view kNode = "node";
+constexpr size_t kIdDigits = 64;
+/// A timer that fires a little early finds its feeds due.
+constexpr int64_t kSlackNs = 500'000;
+
+std::string base_of(bool json, uint32_t rate) {
+    std::string base = json ? "json/stats" : "stats";
+    if (rate != 0) base += "@" + std::to_string(rate);
+    return base + "/";
+}
+
+bool is_id_prefix(std::string_view text) {
+    return text.size() <= kIdDigits && std::ranges::all_of(text, [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+           });
+}
+
+/// `last` is what of the topic's last part was subscribed to.
+Status add_last(std::string_view last, Feed& feed) {
+    const bool node = kNode.starts_with(last);
+    if (node) feed.node = true;
+    if (last.empty()) feed.all = true;
+    else if (is_id_prefix(last) && last.size() == kIdDigits) feed.ids.emplace(last);
+    else if (is_id_prefix(last)) feed.prefixes.emplace_back(last);
+    else if (!node)
+        return fail("the topics are node and <container id>, all 64 digits of it");
+    return {};
+}
+
+}  // namespace
+
+std::string Feed::topic(const std::string& last) const {
+    // A rate that was not said is one.
+    return base_of(json, rate_said) + last;
+}
+
+bool Feed::wants(const std::string& id) const {
+    return all || ids.contains(id) ||
+           std::ranges::any_of(prefixes,
+                               [&](const std::string& prefix) { return id.starts_with(prefix); });
+}
+
+Status add_subscription(const std::string& prefix, Feeds& feeds) {
+    const auto feed = [&](bool json, uint32_t rate) -> Feed& {
+        Feed& found = feeds[{json, rate}];
+        found.json = json;
+        found.rate_said = rate;
+        return found;
+    };
+    const bool json = prefix.starts_with(kJson);
+    const std::string_view rest = std::string_view(prefix).substr(json ? kJson.size() : 0);
+    if (rest.starts_with("stats@")) {
+        uint32_t rate = 0;
+        const char* end = rest.data() + rest.size();
+        const auto [stop, error] = std::from_chars(rest.data() + 6, end, rate);
+        if (error != std::errc{} || rate < 1 || rate > limits::rate_max || stop == end ||
+            *stop != '/')
+            return fail("a rate is 1 to " + std::to_string(limits::rate_max) +
+                        " samples a second, then a slash: stats@10/node");
+        return add_last({stop + 1, size_t(end - stop - 1)}, feed(json, rate));
+    }
+    // What is shorter than "stats/" takes the topics without a rate, in both forms if it may.
+    for (const bool form : {false, true}) {
+        const std::string base = base_of(form, 0);
+        if (prefix.starts_with(base)) return add_last(prefix.substr(base.size()), feed(form, 0));
+        if (base.starts_with(prefix)) TRY_STATUS(add_last("", feed(form, 0)));
+    }
+    return {};
+}
+
+void Streams::refresh(const State& state) {
+    Feeds feeds;
+    std::set<std::string> known;
+    for (const std::string& prefix : host_.subscriptions()) {
+        const bool is_new = !known_.contains(prefix);
+        known.insert(prefix);
+        const Status added = add_subscription(prefix, feeds);
+        if (!added && is_new) notice(prefix, added.error().message);
+        const size_t slash = prefix.rfind('/');
+        const std::string last = slash == std::string::npos ? "" : prefix.substr(slash + 1);
+        const auto found = state.containers.find(last);
+        if (added && is_new && last.size() == kIdDigits &&
+            (found == state.containers.end() || found->second.pid == 0))
+            notice(prefix, "no container with this id runs now; its samples come when it does");
+    }
+    // Those that go on keep their times and counts.
+    const int64_t now = host_.monotonic_ns();
+    for (auto& [key, feed] : feeds) {
+        const auto before = feeds_.find(key);
+        feed.due_ns = before != feeds_.end() ? before->second.due_ns : now;
+        if (before != feeds_.end()) feed.counts = std::move(before->second.counts);
+    }
+    feeds_ = std::move(feeds);
+    known_ = std::move(known);
+}
+
+void Streams::notice(const std::string& prefix, const std::string& message) const {
+    const std::string text = "{\"error\":\"" + message + "\"}";
+    host_.publish_as(prefix, {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+}
+
+std::optional<int64_t> Streams::due_ns() const {
+    std::optional<int64_t> due;
+    for (const auto& [key, feed] : feeds_)
+        if (!due || feed.due_ns < *due) due = feed.due_ns;
+    return due;
+}
+
+bool Streams::is_due(const Feed& feed, int64_t now_ns) const {
+    return feed.due_ns <= now_ns + kSlackNs;
+}
+
+bool Streams::node_wanted(int64_t now_ns) const {
+    return std::ranges::any_of(feeds_, [&](const auto& entry) {
+        return entry.second.node && is_due(entry.second, now_ns);
+    });
+}
+
+void Streams::mark_wanted(int64_t now_ns, std::vector<Target>& targets) const {
+    for (Target& target : targets)
+        target.wanted = std::ranges::any_of(feeds_, [&](const auto& entry) {
+            return is_due(entry.second, now_ns) && entry.second.wants(target.id);
+        });
+}
+
+void Streams::publish(const Sample& sample, int64_t now_ns) {
+    for (auto& [key, feed] : feeds_) {
+        if (!is_due(feed, now_ns)) continue;
+        // What could not be kept up with is left out, not caught up with.
+        feed.due_ns = std::max(feed.due_ns + feed.period_ns(), now_ns);
+        publish_to(feed, sample);
+    }
+}
+
+void Streams::publish_to(Feed& feed, const Sample& sample) {
+    std::map<std::string, Feed::Counts> counts;
+    const auto keep = [&](const std::string& last) {
+        counts[last] = feed.counts[last];
+    };
+    if (feed.node) {
+        send(feed, std::string(kNode), sample, sample.monotonic_ns,
+             [&](auto message) { write_node(sample.node, message.initNode()); });
+        keep(std::string(kNode));
+    }
+    for (const ContainerFigures& row : sample.containers) {
+        if (!feed.wants(row.id)) continue;
+        send(feed, row.id, sample, row.monotonic_ns,
+             [&](auto message) { write_container(row, message.initContainer()); });
+        keep(row.id);
+    }
+    feed.counts = std::move(counts);
+}
+
+void Streams::send(Feed& feed, const std::string& last, const Sample& sample, int64_t monotonic_ns,
+                   const Fill& fill) {
+    Feed::Counts& counts = feed.counts[last];
+    sdk::Message<schema::StatsMessage> message;
+    message->setSequence(++counts.sequence);
+    message->setLost(counts.lost);
+    message->setMonotonicNs(monotonic_ns);
+    message->setTimeNs(sample.time_ns);
+    fill(*message);
+    bool complete = true;
+    if (feed.json) {
+        const kj::String text = json_.encode(message->asReader());
+        complete = host_.publish_as(
+            feed.topic(last), {reinterpret_cast<const uint8_t*>(text.begin()), text.size()});
+    } else {
+        complete = host_.publish_as(feed.topic(last), message.flat());
+    }
+    if (!complete) ++counts.lost;
+}
+
+}  // namespace noded::stats

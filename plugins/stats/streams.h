@@ -1,0 +1,85 @@
+// Streams: samples for subscribers, under topics that say how often.
+//
+//     stats/node   stats/<container id>            once a second
+//     stats@10/node   stats@10/<container id>      ten times a second; 1 to 100
+//     json/stats/…   json/stats@10/…               the same as JSON, for clients without a schema
+//
+// A subscription is a prefix, so "stats/" is all of the first line. Those of the same rate and form
+// are one feed, which is due at its own times; nothing else is read, encoded or sent. Everything
+// here runs on the reactor.
+#pragma once
+
+#include <capnp/compat/json.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "plugins/sdk/host.h"
+#include "plugins/stats/sample.h"
+#include "plugins/stats/state.h"
+
+namespace noded::stats {
+
+/// What is asked for of one rate in one form. A prefix that ends within an id is kept as it is.
+struct Feed {
+    bool json = false;
+    uint32_t rate_said = 0;           ///< 0: none, which is one a second
+    bool node = false;
+    bool all = false;                 ///< containers
+    std::set<std::string> ids;
+    std::vector<std::string> prefixes;  ///< of ids
+    int64_t due_ns = 0;
+
+    struct Counts {
+        uint64_t sequence = 0;
+        uint64_t lost = 0;
+    };
+    std::map<std::string, Counts> counts;  ///< by what follows the last "/" of the topic
+
+    std::string topic(const std::string& last) const;
+    bool wants(const std::string& id) const;
+    int64_t period_ns() const { return 1'000'000'000 / std::max(rate_said, 1u); }
+};
+
+/// By form and rate.
+using Feeds = std::map<std::pair<bool, uint32_t>, Feed>;
+
+/// Adds a subscription to the feeds that it belongs to, which are made if need be. An error says
+/// what there is instead. Pure.
+Status add_subscription(const std::string& prefix, Feeds& feeds);
+
+class Streams {
+public:
+    explicit Streams(const sdk::Host& host) : host_(host) {}
+
+    /// Looks at the subscriptions anew; who subscribed to nothing is told so under that topic.
+    void refresh(const State& state);
+    /// When the next feed is due; nothing while nobody subscribes.
+    std::optional<int64_t> due_ns() const;
+    /// What the feeds that are due at `now_ns` need.
+    bool node_wanted(int64_t now_ns) const;
+    void mark_wanted(int64_t now_ns, std::vector<Target>& targets) const;
+    /// To the feeds that are due.
+    void publish(const Sample& sample, int64_t now_ns);
+
+private:
+    using Fill = std::function<void(schema::StatsMessage::Builder)>;
+
+    bool is_due(const Feed& feed, int64_t now_ns) const;
+    void publish_to(Feed& feed, const Sample& sample);
+    void send(Feed& feed, const std::string& last, const Sample& sample, int64_t monotonic_ns,
+              const Fill& fill);
+    void notice(const std::string& prefix, const std::string& message) const;
+
+    const sdk::Host host_;
+    Feeds feeds_;
+    std::set<std::string> known_;  ///< subscriptions that were looked at
+    capnp::JsonCodec json_;
+};
+
+}  // namespace noded::stats
