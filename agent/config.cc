@@ -30,7 +30,9 @@ containers go on.
   --log-bytes-max N   log and snapshots together, in bytes             (4294967296)
   --config FILE       JSON object with these settings in camelCase, and socketGroup (a group that
                       may use the socket besides root), logAgeMax (older events go: seconds, or
-                      "30d", "12h"), logSegmentBytes, snapshotEveryEvents; the command line wins
+                      "30d", "12h"), logSegmentBytes, snapshotEveryEvents, archive (true: segments
+                      are compressed into STATE/log/archive before they go) and archiveBytesMax
+                      (4294967296; the oldest archives go first); the command line wins
 )";
 
 /// `sub` below the folder above the one that this program is in: bin/noded → lib/noded/plugins.
@@ -90,6 +92,7 @@ static constexpr Setting kSettings[] = {
     {"--log-bytes-max", "logBytesMax", nullptr, &Config::log_bytes_max},
     {nullptr, "logAgeMax", nullptr, nullptr, read_age},
     {nullptr, "archive", nullptr, nullptr, read_archive},
+    {nullptr, "archiveBytesMax", nullptr, &Config::archive_bytes_max},
     {nullptr, "snapshotEveryEvents", nullptr, &Config::snapshot_every_events},
 };
 
@@ -166,8 +169,11 @@ static Status check(Config& config) {
     if (config.log_age_max_ns != 0 && config.log_age_max_ns < limits::log_age_max_min_ns) {
         return fail("logAgeMax must be at least a minute, or 0 for no limit");
     }
-    if (config.archive) {
-        return fail("archive: this version cannot compress sealed segments; remove the setting");
+    const uint64_t archive_min =
+        std::max<uint64_t>(limits::archive_bytes_max_min, 2 * segment_bytes(config));
+    if (config.archive && config.archive_bytes_max < archive_min) {
+        return fail("archiveBytesMax must be at least " + std::to_string(archive_min) +
+                    ": two segments of the log");
     }
     const uint64_t segment = config.log_segment_bytes;
     if (segment != 0 &&

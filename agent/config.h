@@ -19,9 +19,10 @@ struct Config {
     std::string socket_group;          ///< may use the socket besides root; empty: root alone
     std::string log_level = "info";    ///< error, warning, info, debug: of the diagnostics
     uint64_t log_segment_bytes = 0;    ///< of the event log; 0 is the built-in default
-    uint64_t log_bytes_max = limits::log_bytes_max;   ///< log, snapshots and archive together
+    uint64_t log_bytes_max = limits::log_bytes_max;   ///< log and snapshots together
     int64_t log_age_max_ns = 0;        ///< 0: events go by the limit of bytes alone
-    bool archive = false;              ///< refused: sealed segments cannot be compressed yet
+    bool archive = false;              ///< segments are compressed before they go
+    uint64_t archive_bytes_max = limits::archive_bytes_max;   ///< all archives together
     uint64_t snapshot_every_events = 0;
     bool show_help = false;
     bool show_version = false;

@@ -16,11 +16,15 @@ constexpr size_t log_segment_bytes = 64 << 20;
 /// a new one shrinks to this on a full disk; still takes any command
 constexpr size_t log_segment_bytes_min = 2 << 20;
 constexpr size_t log_index_stride_bytes = 256 << 10;    ///< a read begins at most so far before
-/// Log, snapshots and archive together; what a configuration may ask for at least. A segment is at
-/// most one of so many parts of it.
+/// Segments and snapshots together; what a configuration may ask for at least. A segment is at most
+/// one of so many parts of it.
 constexpr uint64_t log_bytes_max = uint64_t{4} << 30;
 constexpr uint64_t log_bytes_max_min = 32 << 20;
 constexpr uint64_t log_segments_in_bytes_max = 16;
+/// What the archives take together, beside that; and what one frame of them holds of a segment.
+constexpr uint64_t archive_bytes_max = uint64_t{4} << 30;
+constexpr uint64_t archive_bytes_max_min = 8 << 20;
+constexpr size_t archive_frame_bytes = 1 << 20;
 constexpr int64_t log_age_max_min_ns = 60'000'000'000;
 /// How often limits are looked at when nothing else asks for it, and when room is short.
 constexpr int64_t retention_period_ns = 10'000'000'000;
@@ -84,6 +88,9 @@ static_assert(log_segment_bytes_min >= log_payload_bytes_max + 2 * log_block_byt
               "the smallest segment takes what one command causes, behind its header");
 static_assert(log_bytes_max_min / log_segments_in_bytes_max >= log_segment_bytes_min,
               "the smallest limit holds so many of the smallest segments");
+static_assert(archive_frame_bytes % log_block_bytes == 0 &&
+                  archive_frame_bytes >= log_index_stride_bytes,
+              "an index of a segment has room for a place in each frame");
 static_assert(log_payload_bytes_max <= rpc_message_bytes_max,
               "a command that can be logged can be sent");
 static_assert(publish_bytes_max >= log_payload_bytes_max, "every event can be published");

@@ -179,6 +179,11 @@ log::LogOptions log_options(const Config& config) {
     return options;
 }
 
+log::KeeperOptions keeper_options(const Config& config) {
+    return {config.log_bytes_max, segment_bytes(config), config.log_age_max_ns, config.archive,
+            config.archive_bytes_max};
+}
+
 void notice(const std::string& text) {
     if (!text.empty()) log_line(Severity::warning, "log", text);
 }
@@ -197,7 +202,7 @@ Status recover(reactor::Reactor& reactor, const Config& config, Recovered& to) {
     to.storage = TRY(open_state(reactor, config));
     TRY_STATUS(make_directory(config.runtime_dir, 0755));
     to.runtime_lock = TRY(lock_runtime(config));
-    to.storage->limit({config.log_bytes_max, log::snapshot_reserve(config.log_bytes_max, 0)});
+    to.storage->limit(TRY(log::space_at_start(*to.storage, keeper_options(config))));
     to.log = TRY(log::open_log(*to.storage, &said, log_options(config)));
     notice(said);
     to.snapshot = TRY(log::load_newest_snapshot(*to.storage, &said));
@@ -259,8 +264,7 @@ SnapshotOptions snapshot_options(const Config& config) {
     SnapshotOptions options;
     if (config.snapshot_every_events != 0) options.every_events = config.snapshot_every_events;
     options.replica_of = &config;
-    options.retention = {config.log_bytes_max, segment_bytes(config), config.log_age_max_ns,
-                         config.archive};
+    options.retention = keeper_options(config);
     return options;
 }
 

@@ -70,7 +70,8 @@ void Snapshots::turn_end() {
 void Snapshots::start_replica() {
     tried_seq_ = log_.durable_seq();
     plugins_ = past::loaded_plugins(host_);
-    if (const Status started = replica_->start(tried_seq_, plugins_); !started) {
+    if (const Status started = replica_->start(tried_seq_, plugins_, keeper_.bytes_max_now());
+        !started) {
         replica_ended(std::unexpected(started.error()));
     }
 }

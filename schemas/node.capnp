@@ -70,10 +70,12 @@ struct Info {
   reactor @13 :Text;        # how the ring was set up
   publishEndpoint @14 :Text;
   oldestNs @15 :Int64;      # time of the event oldestSeq, 0 if there is none
-  logBytes @16 :UInt64;     # what segments, snapshots and archive take
+  logBytes @16 :UInt64;     # what segments and snapshots take
   logBytesMax @17 :UInt64;
   archiveBytes @18 :UInt64;
   snapshots @19 :UInt32;    # so many are kept
+  archiveBytesMax @20 :UInt64;
+  archiveOldestSeq @21 :UInt64;   # the first event in an archive, 0 if there is none
 }
 
 struct Command {

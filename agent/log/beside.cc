@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "agent/base/check.h"
+#include "agent/log/archive.h"
 #include "agent/log/reader.h"
 
 namespace noded::log {
@@ -38,6 +39,8 @@ public:
     }
 
 private:
+    Result<std::string> list_segments();
+
     Storage& storage_;
     const uint64_t last_;
     uint64_t log_id_ = 0;
@@ -45,10 +48,13 @@ private:
 };
 
 /// Those that begin with `last_` or before. One without a header is prepared for what comes later.
-Status LogBeside::find_segments() {
+/// A sentence if archives do not lead on to them.
+Result<std::string> LogBeside::list_segments() {
     std::vector<uint64_t> ids;
-    for (const std::string& name : TRY(storage_.list())) {
-        if (const auto id = number_in_name(name, kSegmentPrefix)) ids.push_back(*id);
+    segments_.clear();
+    const auto files = TRY(storage_.sizes());
+    for (const FileSize& file : files) {
+        if (const auto id = number_in_name(file.name, kSegmentPrefix)) ids.push_back(*id);
     }
     std::sort(ids.begin(), ids.end());
     for (const uint64_t id : ids) {
@@ -67,6 +73,13 @@ Status LogBeside::find_segments() {
     }
     if (segments_.empty() && last_ > 0)
         return fail("no segment holds event " + std::to_string(last_));
+    return add_archives(files, segments_);
+}
+
+/// A segment that is archived and released between the listing and its turn is in neither: then the
+/// next listing shows it.
+Status LogBeside::find_segments() {
+    for (int tries = 0; tries < 3 && !TRY(list_segments()).empty();) ++tries;
     return {};
 }
 

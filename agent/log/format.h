@@ -1,5 +1,5 @@
-// The structures of FORMAT.md, byte for byte. Used by batch, reader, recovery and snapshot; nobody
-// outside this folder.
+// The structures of FORMAT.md, byte for byte. Used by batch, reader, recovery, archive and snapshot;
+// nobody outside this folder.
 #pragma once
 
 #include <bit>
@@ -17,6 +17,7 @@ constexpr size_t kSector = 512;
 constexpr uint8_t kPadByte = 0x5A;
 constexpr uint32_t kFormatVersion = 1;
 constexpr uint32_t kSnapshotVersion = 1;
+constexpr uint32_t kArchiveVersion = 1;
 
 /// The eight characters of `text` as they stand in the file.
 constexpr uint64_t magic(const char (&text)[9]) {
@@ -27,6 +28,8 @@ constexpr uint64_t magic(const char (&text)[9]) {
 constexpr uint64_t kSegmentMagic = magic("nodedlog");
 constexpr uint64_t kBatchMagic = magic("nodbatch");
 constexpr uint64_t kSnapshotMagic = magic("nodesnap");
+constexpr uint64_t kArchiveMagic = magic("nodearch");
+constexpr uint32_t kSkippableMagic = 0x184D2A50;   ///< RFC 8878, 3.1.2
 
 struct SegmentHeader {
     uint64_t magic;
@@ -81,6 +84,37 @@ struct SectionHeader {
     uint64_t data_bytes;
 };
 
+/// Begins and ends as zstd's decoders skip it.
+struct ArchiveHeader {
+    uint32_t skippable_magic;
+    uint32_t skippable_bytes;
+    uint64_t magic;
+    uint32_t version;
+    uint32_t frames;
+    uint64_t log_id;
+    uint64_t segment_id;
+    uint64_t first_seq;
+    uint64_t last_seq;
+    int64_t first_time_ns;
+    int64_t last_time_ns;
+    uint64_t segment_bytes;
+    uint64_t file_bytes;
+    uint32_t frame_bytes;
+    uint32_t header_bytes;
+    uint32_t table_crc;
+    uint8_t reserved[24];
+    uint32_t crc;
+};
+
+struct ArchiveFrame {
+    uint64_t batch_seq;
+    uint32_t batch_offset;
+    uint32_t bytes;
+    uint32_t crc;
+    uint32_t reserved;
+};
+
+static_assert(sizeof(ArchiveHeader) == 128 && sizeof(ArchiveFrame) == 24);
 static_assert(sizeof(SegmentHeader) == 64 && sizeof(BatchHeader) == 64 &&
               sizeof(SnapshotHeader) == 64);
 static_assert(sizeof(RecordHeader) == 72 && sizeof(SectionHeader) == 16);

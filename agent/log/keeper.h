@@ -3,10 +3,13 @@
 //
 // A crash between or within steps loses nothing: a file goes only after what stands in for it is
 // durable, the oldest first, and whatever a step left unfinished is found again by the next one or
-// by recovery. Owned by Snapshots; on the reactor's thread.
+// by recovery. Archives are made aside, one after another. Owned by Snapshots; on the reactor's
+// thread.
 #pragma once
 
+#include <memory>
 #include <set>
+#include <string>
 
 #include "agent/base/clock.h"
 #include "agent/log/log.h"
@@ -14,25 +17,31 @@
 
 namespace noded::log {
 
+struct ArchiveMade;
+
 struct KeeperOptions {
     uint64_t bytes_max = limits::log_bytes_max;
     uint64_t segment_bytes = limits::log_segment_bytes;
     int64_t age_max_ns = 0;   ///< 0: history has no limit of age
     bool archive = false;
+    uint64_t archive_bytes_max = limits::archive_bytes_max;
 };
 
-/// What the next snapshot may need, as far as the newest one tells.
-uint64_t snapshot_reserve(uint64_t bytes_max, uint64_t newest_bytes);
+/// What a log in that storage may take from its opening on. While it is above a limit that was
+/// lowered there is room for the snapshot and the segments that lead below it.
+Result<Space> space_at_start(Storage& storage, const KeeperOptions& options);
 
 /// What operators ask for.
 struct KeeperReport {
-    uint64_t bytes = 0;   ///< of all files
+    uint64_t bytes = 0;   ///< of segments and snapshots
     uint64_t bytes_max = 0;
     uint64_t archive_bytes = 0;
+    uint64_t archive_bytes_max = 0;
+    uint64_t archive_oldest_seq = 0;   ///< 0: there is no archive
     size_t snapshots = 0;
 };
 
-class Keeper {
+class Keeper final : private WriteDone {
 public:
     Keeper(Storage& storage, Log& log, const Clock& clock, const KeeperOptions& options);
 
@@ -43,15 +52,20 @@ public:
     void turn_end();
     /// Only a snapshot of now would allow what the limits ask for.
     bool snapshot_wanted() const { return snapshot_wanted_; }
+    /// What segments and snapshots may take now: the limit, or more while it is being reached.
+    uint64_t bytes_max_now() const { return bytes_max_now_; }
     /// Lists the directory.
     Result<KeeperReport> report();
 
-private:
-    struct Files;
+    struct Files;   ///< what the directory holds; for space_at_start, too
 
+private:
     Status look();
     Result<Files> list_files();
     Status take(const Release& step, const std::vector<KeptSegment>& segments);
+    Status archive(const KeptSegment& segment);
+    void written(Status status) override;
+    Status make_room_for_archives();
     RetentionLimits limits_now(const Files& files);
 
     Storage& storage_;
@@ -64,6 +78,12 @@ private:
     bool seen_lack_ = false;
     int64_t next_look_ns_ = 0;
     bool snapshot_wanted_ = false;
+    uint64_t bytes_max_now_;
+    uint64_t archiving_ = 0;       ///< id of the segment, 0 for none
+    uint64_t not_archived_ = 0;    ///< the last attempt was in vain
+    bool archive_lacks_space_ = false;
+    std::shared_ptr<ArchiveMade> made_;   ///< by the attempt under way
+    std::string complaint_;        ///< about the last one, said once
 };
 
 }  // namespace noded::log

@@ -4,8 +4,8 @@
 // since the last one as a batch, durably, and completes on the reactor. At most one sync is under
 // way; records appended meanwhile form the next batch. A failed write is final: the caller must
 // abort (state ahead of the log must never be seen). The one failure that is not final is a full
-// disk, and it is met before anything is decided: `ensure_room`. Called by the pipeline, by replay,
-// and (read_log) by tools.
+// disk, and it is met before anything is decided: `ensure_room`. Called by the pipeline and by
+// replay.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +38,8 @@ struct KeptSegment {
     uint64_t id = 0;
     uint64_t first_seq = 0;
     uint64_t last_seq = 0;   ///< 0: it is open
-    uint64_t bytes = 0;
-    bool archived = false;
+    uint64_t bytes = 0;      ///< 0: only its archive is there
+    uint64_t archive_bytes = 0;   ///< 0: it has none
     /// of its newest record, 0 where that is not known
     int64_t newest_ns = 0;
 };
@@ -108,10 +108,23 @@ public:
     virtual uint64_t newest_segment() const { return 0; }
     /// The next segment could not be made: release some.
     virtual bool lacks_space() const { return false; }
+    /// The same, and it is the disk that had no room.
+    virtual bool disk_is_full() const { return false; }
     /// Removes whole sealed segments that hold only records with seq < `first` (a snapshot covers
-    /// them). Blocking.
+    /// them); those that have an archive are read from it from now on. One without an archive goes
+    /// only after all archives did, because history has no gaps. Blocking.
     virtual Status release_before(uint64_t first) {
         (void)first;
+        return fail("this log is only read");
+    }
+    /// The segment has an archive of so many bytes from now on (archive.h).
+    virtual void archived(uint64_t segment_id, uint64_t bytes) {
+        (void)segment_id;
+        (void)bytes;
+    }
+    /// Removes the archive of that segment, the oldest there is. Blocking.
+    virtual Status remove_archive(uint64_t segment_id) {
+        (void)segment_id;
         return fail("this log is only read");
     }
 };
@@ -130,10 +143,5 @@ struct LogOptions {
 /// judged when they are read.
 Result<std::unique_ptr<Log>> open_log(Storage& storage, std::string* notice,
                                       const LogOptions& options = {});
-
-/// For tools: reads the log in `storage` from `first` (0: the oldest)
-/// without changing anything. A torn tail is told in `notice` and left alone; damage fails as in
-/// open_log.
-Status read_log(Storage& storage, uint64_t first, const EachRecord& each, std::string* notice);
 
 }  // namespace noded::log

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "agent/log/archive.h"
+
 namespace noded::log {
 
 namespace {
@@ -146,9 +148,10 @@ Status read_segments(Storage& storage, uint64_t log_id, std::vector<SegmentInfo>
     for (--segment; segment != segments.end() && segment->first_seq <= last; ++segment) {
         const bool sealed = segment + 1 != segments.end();
         const uint64_t end = sealed ? (segment + 1)->first_seq - 1 : last;
+        // First of all: only then the index of an archive is known.
+        const auto file = TRY(open_segment(storage, log_id, *segment, sealed ? end : 0));
         const ReadRange range{point_before(*segment, first), first, std::min(last, end),
                               sealed && end <= last};
-        const auto file = TRY(storage.open(segment_name(segment->id)));
         if (!TRY(read_segment(*file, {log_id, segment->id}, *segment, range, each))) return {};
     }
     return {};

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "agent/log/archive.h"
 #include "agent/log/reader.h"
 
 namespace noded::log {
@@ -76,12 +77,14 @@ private:
                       const TailShape& shape);
     Status check_against_snapshots();
     Status apply_cut();
+    void say(const std::string& sentence);
 
     Storage& storage_;
     Repair repair_;
     std::string* notice_;
     Recovered result_;
     std::map<uint64_t, SegmentHeader> headers_;  ///< of the segments that have one, by id
+    std::vector<FileSize> files_;
     std::vector<std::string> unfinished_;
     uint64_t snapshot_seq_ = 0;  ///< the highest in a snapshot's name
     std::optional<Cut> cut_;
@@ -89,12 +92,15 @@ private:
 
 Result<std::vector<uint64_t>> Recovery::find_segments() {
     std::vector<uint64_t> ids;
-    for (const std::string& name : TRY(storage_.list())) {
+    files_ = TRY(storage_.sizes());
+    for (const FileSize& file : files_) {
+        const std::string& name = file.name;
         if (const auto id = number_in_name(name, kSegmentPrefix)) ids.push_back(*id);
         if (const auto seq = number_in_name(name, kSnapshotPrefix))
             snapshot_seq_ = std::max(snapshot_seq_, *seq);
         if (name == kRecycledName) result_.recycled = true;
-        if (name.starts_with(kSegmentPrefix) && name.ends_with(kUnfinishedSuffix))
+        if ((name.starts_with(kSegmentPrefix) || is_in_archive(name)) &&
+            name.ends_with(kUnfinishedSuffix))
             unfinished_.push_back(name);
     }
     std::sort(ids.begin(), ids.end());
@@ -262,12 +268,17 @@ Status Recovery::check_against_snapshots() {
                 "to begin with an empty log");
 }
 
+void Recovery::say(const std::string& sentence) {
+    if (!notice_->empty()) *notice_ += "; ";
+    *notice_ += sentence;
+}
+
 Status Recovery::apply_cut() {
     const std::string what = "log " + segment_name(cut_->segment_id) + ": a torn write of " +
                              std::to_string(cut_->end - cut_->begin) + " bytes at byte " +
                              std::to_string(cut_->begin);
     if (repair_ == Repair::no) {
-        *notice_ = what + " is left alone";
+        say(what + " is left alone");
         return {};
     }
     const auto file = TRY(storage_.open(segment_name(cut_->segment_id)));
@@ -276,7 +287,7 @@ Status Recovery::apply_cut() {
     for (uint64_t at = cut_->begin; at < cut_->end; at += kChunk) {
         TRY_STATUS(file->write_now(at, zeros.span(0, std::min<uint64_t>(kChunk, cut_->end - at))));
     }
-    *notice_ = what + " was cut; nothing in it had been acknowledged";
+    say(what + " was cut; nothing in it had been acknowledged");
     return {};
 }
 
@@ -312,6 +323,9 @@ Result<Recovered> Recovery::run() {
         for (size_t i = ids.size(); i > opened + 1; --i)
             TRY_STATUS(storage_.remove(segment_name(ids[i - 1])));
     }
+    if (const std::string passed_over = add_archives(files_, result_.segments);
+        !passed_over.empty())
+        say(passed_over);
     return std::move(result_);
 }
 

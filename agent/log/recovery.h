@@ -12,7 +12,8 @@ namespace noded::log {
 
 struct Recovered {
     uint64_t log_id = 0;                ///< 0: nothing was ever written
-    std::vector<SegmentInfo> segments;  ///< opened ones, ascending
+    /// opened ones, ascending; below them those that only their archives hold
+    std::vector<SegmentInfo> segments;
     uint64_t end_offset = 0;            ///< in the last of them: where the next batch goes
     uint64_t next_seq = 1;
     bool prepared = false;  ///< a segment of zeros follows the last one

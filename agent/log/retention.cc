@@ -10,6 +10,10 @@ namespace {
 constexpr size_t kSnapshotsAlways = 2;
 /// Of the limit of bytes, for the snapshots before those two.
 constexpr uint64_t kOldSnapshotsShare = 4;
+/// Segments are archived when their room will be needed after so much of the limit more.
+constexpr uint64_t kArchivedAheadShare = 4;
+/// An archive takes no more than its segment and this part of it.
+constexpr uint64_t kArchiveOverheadShare = 64;
 
 class Planner {
 public:
@@ -17,15 +21,19 @@ public:
         const uint64_t wanted = kept.bytes + limits.headroom;
         if (wanted > limits.bytes_max) to_free_ = wanted - limits.bytes_max;
         if (limits.lacks_space) to_free_ = std::max<uint64_t>(to_free_, 1);
+        const uint64_t ahead = limits.bytes_max / kArchivedAheadShare;
+        if (wanted + ahead > limits.bytes_max) to_archive_ = wanted + ahead - limits.bytes_max;
+        while (next_ < kept.segments.size() && kept.segments[next_].bytes == 0) ++next_;
     }
 
     RetentionPlan plan() {
         const uint64_t newest = covered_by(0);
         const uint64_t safe = std::min(covered_by(1), newest);
         thin_snapshots();
+        drop_aged_archives();
         release_segments(safe);
         if (to_free_ > 0 && newest > safe) release_segments(newest);
-        if (limits_.archive) archive_segments(safe);
+        archive_segments();
         for (size_t i = next_; i < kept_.segments.size(); ++i) {
             const KeptSegment& segment = kept_.segments[i];
             const bool sealed = segment.last_seq != 0;
@@ -33,7 +41,9 @@ public:
             const bool ages = is_old(segment) && segment.last_seq > safe;
             if (sealed && (frees || ages)) plan_.snapshot_wanted = true;
         }
-        if (to_free_ > 0) drop_snapshots_but(newest);
+        if (to_free_ == 0 || waits_) return std::move(plan_);
+        drop_snapshots_but(newest);
+        if (to_free_ > 0 && limits_.disk_is_full) drop_archives(1);
         return std::move(plan_);
     }
 
@@ -98,17 +108,79 @@ private:
             const KeptSegment& segment = kept_.segments[next_];
             if (segment.last_seq == 0 || segment.last_seq > covered) return;
             if (to_free_ == 0 && !is_old(segment)) return;
+            const bool has_archive = segment.archive_bytes != 0;
+            waits_ = !has_archive && waits_for_archive(segment);
+            if (waits_) return;
+            if (!has_archive || is_old(segment)) drop_archives_to(next_);
             plan_.steps.push_back({Release::What::segment, segment.id});
             freed(segment.bytes);
         }
     }
 
-    void archive_segments(uint64_t covered) {
+    bool waits_for_archive(const KeptSegment& segment) const {
+        if (!limits_.archive || is_old(segment)) return false;
+        const bool room_can_be_made =
+            limits_.archive_lacks_space && is_archive_alone(archives_gone_);
+        return segment.id != limits_.not_archived || !limits_.lacks_space || room_can_be_made;
+    }
+
+    // Archives of the oldest segments; `archives_gone_` of them go.
+
+    void drop_archive() {
+        const KeptSegment& segment = kept_.segments[archives_gone_++];
+        if (segment.archive_bytes == 0) return;
+        plan_.steps.push_back({Release::What::old_archive, segment.id});
+    }
+
+    void drop_archives_to(size_t last) {
+        while (archives_gone_ <= last) drop_archive();
+    }
+
+    bool is_archive_alone(size_t i) const {
+        return i < kept_.segments.size() && kept_.segments[i].bytes == 0;
+    }
+
+    void drop_aged_archives() {
+        while (is_archive_alone(archives_gone_) && is_old(kept_.segments[archives_gone_]))
+            drop_archive();
+    }
+
+    /// So many of the oldest; one of a segment that is still in the log would only be made again.
+    void drop_archives(size_t count) {
+        for (; count > 0 && is_archive_alone(archives_gone_); --count) drop_archive();
+    }
+
+    uint64_t archive_bytes() const {
+        uint64_t bytes = 0;
+        for (size_t i = archives_gone_; i < kept_.segments.size(); ++i)
+            bytes += kept_.segments[i].archive_bytes;
+        return bytes;
+    }
+
+    /// One after another, because each takes its time; the oldest first.
+    void archive_segments() {
+        uint64_t needed = 0;
+        const KeptSegment* next = limits_.archive ? next_to_archive() : nullptr;
+        if (next != nullptr) needed = next->bytes + next->bytes / kArchiveOverheadShare;
+        while (archive_bytes() + needed > limits_.archive_bytes_max &&
+               is_archive_alone(archives_gone_)) {
+            drop_archive();
+        }
+        if (next == nullptr) return;
+        if (limits_.archive_lacks_space) drop_archives(1);
+        plan_.steps.push_back({Release::What::archive, next->id});
+    }
+
+    /// The oldest in the log without one, if its room will soon be needed.
+    const KeptSegment* next_to_archive() const {
+        uint64_t before = 0;
         for (size_t i = next_; i < kept_.segments.size(); ++i) {
             const KeptSegment& segment = kept_.segments[i];
-            if (segment.last_seq == 0 || segment.last_seq > covered) return;
-            if (!segment.archived) plan_.steps.push_back({Release::What::archive, segment.id});
+            if (segment.last_seq == 0 || before >= to_archive_) return nullptr;
+            if (segment.archive_bytes == 0) return &segment;
+            before += segment.bytes;
         }
+        return nullptr;
     }
 
     /// Nothing else can go, so that there is room for the snapshot that leads out.
@@ -121,7 +193,10 @@ private:
     const RetentionLimits& limits_;
     RetentionPlan plan_;
     uint64_t to_free_ = 0;
-    size_t next_ = 0;   ///< the oldest segment that stays
+    bool waits_ = false;          ///< the next segment goes once it has an archive
+    uint64_t to_archive_ = 0;     ///< so many bytes of the oldest segments are to have archives
+    size_t next_ = 0;             ///< the oldest segment in the log that stays
+    size_t archives_gone_ = 0;    ///< of the oldest segments
     std::vector<KeptSnapshot> staying_;
 };
 

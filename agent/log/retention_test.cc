@@ -8,6 +8,7 @@ namespace {
 
 constexpr uint64_t kSegmentBytes = 100;
 constexpr uint64_t kSnapshotBytes = 10;
+constexpr uint64_t kArchiveBytes = 20;
 
 /// Segments of ten events each, the last one open; event n is of time n.
 Kept kept_of(uint64_t segments, std::vector<uint64_t> snapshots, uint64_t first_segment = 1) {
@@ -15,7 +16,7 @@ Kept kept_of(uint64_t segments, std::vector<uint64_t> snapshots, uint64_t first_
     for (uint64_t id = first_segment; id < first_segment + segments; ++id) {
         const bool open = id + 1 == first_segment + segments;
         const uint64_t last = open ? 0 : id * 10;
-        kept.segments.push_back({id, id * 10 - 9, last, kSegmentBytes, false,
+        kept.segments.push_back({id, id * 10 - 9, last, kSegmentBytes, 0,
                                  static_cast<int64_t>(last)});
         kept.bytes += kSegmentBytes;
     }
@@ -26,7 +27,8 @@ Kept kept_of(uint64_t segments, std::vector<uint64_t> snapshots, uint64_t first_
     return kept;
 }
 
-/// "-3" a segment goes, "z3" is archived, "s20" a snapshot goes, "!" a snapshot is wanted.
+/// "-3" a segment goes, "z3" is archived, "x3" its archive goes, "s20" a snapshot goes, "!" a
+/// snapshot is wanted.
 std::string steps(const Kept& kept, const RetentionLimits& limits) {
     const RetentionPlan plan = what_to_release(kept, limits);
     std::string text;
@@ -35,6 +37,7 @@ std::string steps(const Kept& kept, const RetentionLimits& limits) {
         switch (step.what) {
             case Release::What::segment: text += "-"; break;
             case Release::What::archive: text += "z"; break;
+            case Release::What::old_archive: text += "x"; break;
             case Release::What::snapshot: text += "s"; break;
         }
         text += std::to_string(step.number);
@@ -88,19 +91,85 @@ TEST(Retention, releases_by_age_and_asks_for_a_snapshot_where_none_covers) {
     EXPECT_EQ(steps(unknown, limits), "") << "of unknown age";
 }
 
-TEST(Retention, archives_what_is_covered_and_stays) {
-    RetentionLimits limits = bytes_max(519);
+/// Of the first segments, so that `alone` of them are in their archives only.
+Kept with_archives(Kept kept, size_t archived, size_t alone = 0) {
+    for (size_t i = 0; i < archived; ++i) {
+        kept.segments[i].archive_bytes = kArchiveBytes;
+        if (i >= alone) continue;
+        kept.segments[i].bytes = 0;
+        kept.bytes -= kSegmentBytes;
+    }
+    return kept;
+}
+
+RetentionLimits archive_too(uint64_t bytes, uint64_t archive_bytes = UINT64_MAX) {
+    RetentionLimits limits = bytes_max(bytes);
     limits.archive = true;
-    EXPECT_EQ(steps(kept_of(5, {45, 30}), limits), "-1 z2 z3");
-    Kept half = kept_of(5, {45, 30});
-    half.segments[0].archived = half.segments[1].archived = true;
-    EXPECT_EQ(steps(half, limits), "-1 z3") << "archives go first, as the oldest";
-    EXPECT_EQ(steps(kept_of(5, {45, 30}), [] {
-                  RetentionLimits all;
-                  all.archive = true;
-                  return all;
+    limits.archive_bytes_max = archive_bytes;
+    return limits;
+}
+
+TEST(Retention, archives_ahead_of_need_one_after_another_and_releases_only_then) {
+    EXPECT_EQ(steps(kept_of(5, {45, 30}), archive_too(2000)), "") << "no room will be needed soon";
+    EXPECT_EQ(steps(kept_of(5, {45, 30}), archive_too(600)), "z1");
+    EXPECT_EQ(steps(with_archives(kept_of(5, {45, 30}), 1), archive_too(600)), "");
+    EXPECT_EQ(steps(kept_of(5, {45, 30}), archive_too(500)), "z1") << "room is wanted, 1 waits";
+    EXPECT_EQ(steps(with_archives(kept_of(5, {45, 30}), 1), archive_too(500)), "-1 z2");
+    EXPECT_EQ(steps(with_archives(kept_of(5, {45, 30}), 2, 1), archive_too(400)), "-2 z3");
+    EXPECT_EQ(steps(kept_of(5, {}), archive_too(499)), "z1!") << "an archive needs no snapshot";
+    EXPECT_EQ(steps(kept_of(1, {}), archive_too(10)), "") << "an open segment";
+}
+
+TEST(Retention, keeps_snapshots_while_a_segment_waits_for_its_archive) {
+    EXPECT_EQ(steps(kept_of(6, {35, 20}), bytes_max(100)), "-1 -2 -3 s20!");
+    EXPECT_EQ(steps(kept_of(6, {35, 20}), archive_too(100)), "z1!");
+    EXPECT_EQ(steps(with_archives(kept_of(6, {55, 50, 9}), 2, 2), archive_too(10'000)), "")
+        << "time travel begins there, as the archives lead on from it";
+}
+
+TEST(Retention, the_oldest_archives_go_by_their_own_limit) {
+    const Kept kept = with_archives(kept_of(8, {75, 70}), 4, 3);
+    EXPECT_EQ(steps(kept, archive_too(2000, 4 * kArchiveBytes)), "");
+    EXPECT_EQ(steps(kept, archive_too(2000, 4 * kArchiveBytes - 1)), "x1");
+    EXPECT_EQ(steps(kept, archive_too(2000, 0)), "x1 x2 x3") << "4 is still in the log";
+    // The next one may take as much as its segment.
+    EXPECT_EQ(steps(kept, archive_too(500, 4 * kArchiveBytes + 61)), "-4 x1 x2 z5");
+    EXPECT_EQ(steps(kept, bytes_max(2000)), "") << "archives that are no longer made stay";
+    EXPECT_EQ(steps(kept, bytes_max(419)), "-4 x1 x2 x3 x4 -5");
+}
+
+TEST(Retention, archives_go_by_age_with_the_segments) {
+    RetentionLimits limits = archive_too(10'000);
+    limits.oldest_ns = 25;
+    EXPECT_EQ(steps(with_archives(kept_of(6, {55, 50}), 3, 1), limits), "x1 x2 -2");
+    EXPECT_EQ(steps(kept_of(6, {55, 50}), limits), "-1 -2") << "for good, so without an archive";
+}
+
+TEST(Retention, what_cannot_be_archived_goes_only_when_nothing_can_be_written_otherwise) {
+    const Kept kept = with_archives(kept_of(6, {55, 50}), 2, 2);
+    RetentionLimits limits = archive_too(300);
+    limits.not_archived = 3;
+    EXPECT_EQ(steps(kept, limits), "z3") << "tried again";
+    limits.lacks_space = true;
+    EXPECT_EQ(steps(kept, limits), "x1 x2 -3 z4");
+    limits.archive_lacks_space = true;
+    EXPECT_EQ(steps(kept, limits), "x1 z3") << "the oldest archive makes room for the next";
+    EXPECT_EQ(steps(kept_of(6, {55, 50}), [&] {
+                  RetentionLimits first = limits;
+                  first.not_archived = 1;
+                  return first;
               }()),
-              "z1 z2 z3");
+              "-1 z2");
+}
+
+TEST(Retention, archives_make_room_for_the_log_only_on_a_full_disk) {
+    const Kept kept = with_archives(kept_of(4, {5}, 1), 2, 2);
+    RetentionLimits limits = archive_too(10'000);
+    limits.lacks_space = true;
+    EXPECT_EQ(steps(kept, limits), "!");
+    limits.disk_is_full = true;
+    limits.archive = false;
+    EXPECT_EQ(steps(kept, limits), "x1!");
 }
 
 TEST(Retention, asks_for_room_when_the_disk_has_none_whatever_the_sums_say) {

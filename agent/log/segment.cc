@@ -17,7 +17,7 @@ bool is_padding(Bytes bytes) {
 }  // namespace
 
 SegmentInfo new_segment_info(uint64_t id, uint64_t first_seq, uint64_t segment_bytes) {
-    SegmentInfo segment{id, first_seq, segment_bytes, {}, {}};
+    SegmentInfo segment{id, first_seq, segment_bytes, {}, {}, 0};
     segment.index.reserve(segment_bytes / limits::log_index_stride_bytes + 2);
     segment.index.push_back({first_seq, kBlock});
     return segment;

@@ -18,9 +18,12 @@ struct IndexPoint {
 struct SegmentInfo {
     uint64_t id = 0;
     uint64_t first_seq = 0;
-    uint64_t bytes = 0;             ///< size of the file
+    uint64_t bytes = 0;             ///< size of the file; 0 if only its archive is there
     std::vector<IndexPoint> index;  ///< ascending; the first is the beginning of block 1
     std::optional<int64_t> first_time_ns;  ///< of the first record, once somebody asked
+    uint64_t archive_bytes = 0;     ///< size of its archive's file, 0 if there is none
+
+    bool in_log() const { return bytes != 0; }
 };
 
 SegmentInfo new_segment_info(uint64_t id, uint64_t first_seq, uint64_t segment_bytes);

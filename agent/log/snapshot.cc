@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "agent/base/crc32c.h"
+#include "agent/log/block_writer.h"
 #include "agent/log/segment.h"
 
 namespace noded::log {
@@ -17,68 +18,43 @@ constexpr size_t kChunk = 4 << 20;
 
 std::string snapshot_name(uint64_t seq) { return numbered_name(kSnapshotPrefix, seq); }
 
-/// Collects the body and writes it chunk by chunk, from block 1 on.
+/// The body, from block 1 on, and then the header in front of it.
 class SnapshotWriter {
 public:
-    explicit SnapshotWriter(File& file) : file_(file), buffer_(kChunk) {}
-
-    Status put(Bytes bytes) {
-        while (!bytes.empty()) {
-            const size_t part = std::min(bytes.size(), buffer_.size() - filled_);
-            memcpy(buffer_.data() + filled_, bytes.data(), part);
-            filled_ += part;
-            bytes = bytes.subspan(part);
-            if (filled_ == buffer_.size()) TRY_STATUS(write_out());
-        }
-        return {};
-    }
-
-    Status put_padded(Bytes bytes) {
-        static constexpr uint8_t zeros[kWordSize] = {};
-        TRY_STATUS(put(bytes));
-        return put({zeros, round_up(bytes.size(), kWordSize) - bytes.size()});
-    }
+    explicit SnapshotWriter(File& file) : file_(file), body_(file, kBlock, kChunk) {}
 
     Status write_section(const SnapshotSection& section) {
         const SectionHeader header{static_cast<uint32_t>(section.name.size()), 0,
                                    section.data.size()};
-        TRY_STATUS(put({reinterpret_cast<const uint8_t*>(&header), sizeof header}));
+        TRY_STATUS(body_.put({reinterpret_cast<const uint8_t*>(&header), sizeof header}));
         TRY_STATUS(put_padded(as_bytes(section.name)));
         return put_padded(section.data);
     }
 
     Status finish(uint64_t seq, size_t sections) {
-        TRY_STATUS(write_out());
+        TRY_STATUS(body_.flush());
         SnapshotHeader header{};
         header.magic = kSnapshotMagic;
         header.version = kSnapshotVersion;
         header.sections = static_cast<uint32_t>(sections);
         header.seq = seq;
-        header.file_bytes = offset_;
-        header.body_crc = crc_;
+        header.file_bytes = body_.offset();
+        header.body_crc = body_.crc();
         header.crc = crc32c({reinterpret_cast<const uint8_t*>(&header), kHeaderCrcBytes});
-        memset(buffer_.data(), 0, kBlock);
-        memcpy(buffer_.data(), &header, sizeof header);
-        return file_.write_now(0, buffer_.span(0, kBlock));
+        AlignedBuffer block(kBlock);
+        memset(block.data(), 0, kBlock);
+        memcpy(block.data(), &header, sizeof header);
+        return file_.write_now(0, block.span(0, kBlock));
     }
 
 private:
-    Status write_out() {
-        const size_t bytes = round_up(filled_, kBlock);
-        if (bytes == 0) return {};
-        memset(buffer_.data() + filled_, 0, bytes - filled_);
-        crc_ = crc32c(buffer_.span(0, bytes), crc_);
-        TRY_STATUS(file_.write_now(offset_, buffer_.span(0, bytes)));
-        offset_ += bytes;
-        filled_ = 0;
-        return {};
+    Status put_padded(Bytes bytes) {
+        TRY_STATUS(body_.put(bytes));
+        return body_.put_zeros(round_up(bytes.size(), kWordSize) - bytes.size());
     }
 
     File& file_;
-    AlignedBuffer buffer_;
-    size_t filled_ = 0;
-    uint64_t offset_ = kBlock;
-    uint32_t crc_ = 0;
+    BlockWriter body_;
 };
 
 /// The body of a snapshot as a stream, checksummed as it passes.

@@ -2,8 +2,8 @@
 // reactor (storage_file.h); the one in memory (storage_mem.h) loses, tears and flips what it is
 // told to.
 //
-// What all files take together is bounded: beyond it making or growing one is EDQUOT, as beyond the
-// disk it is ENOSPC.
+// What all files take together is bounded, and apart from them what those of the archive take:
+// beyond it making or growing one is EDQUOT, as beyond the disk it is ENOSPC.
 //
 // All reads and writes are block-aligned (limits::log_block_bytes) in address, offset and size,
 // because the real files are opened with O_DIRECT where the filesystem accepts it.
@@ -11,8 +11,10 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/base/bytes.h"
@@ -46,10 +48,11 @@ struct FileSize {
 
 /// What all files together may take.
 struct Space {
-    uint64_t bytes_max = UINT64_MAX;
+    uint64_t bytes_max = UINT64_MAX;   ///< but those of the archive
     /// So much of it is left by files made as zeros (segments) to those that grow (snapshots):
     /// only a snapshot leads out of a log that is full.
     uint64_t reserve = 0;
+    uint64_t archive_bytes_max = UINT64_MAX;
 };
 
 /// Neither the disk nor the storage's own limit has room.
@@ -60,6 +63,9 @@ inline bool is_lack_of_space(const Error& error) {
 /// A folder of the directory; the names of its files begin with it and a slash. It is made by
 /// the first file in it.
 inline constexpr char kArchiveFolder[] = "archive";
+inline bool is_in_archive(std::string_view name) {
+    return name.starts_with(kArchiveFolder) && name.substr(sizeof kArchiveFolder - 1, 1) == "/";
+}
 
 /// Names that end like this are files in the making: whoever makes files removes those it finds at
 /// start.
@@ -86,6 +92,10 @@ public:
     /// for it; then nothing happens.
     virtual bool prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
                                 WriteDone& done) = 0;
+    /// Runs `work`, which may block for long and use what it is given, beside the reactor's thread
+    /// and with a lower priority; at most one at a time. `work` must own all else it touches. False
+    /// if there is no lane free for it; then nothing happens.
+    virtual bool aside(std::function<Status(Storage&)> work, WriteDone& done) = 0;
 };
 
 }  // namespace noded::log

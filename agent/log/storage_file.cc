@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -50,6 +52,13 @@ struct Directory {
     const Fd fd;
     std::atomic<uint64_t> bytes_max = UINT64_MAX;
     std::atomic<uint64_t> reserve = 0;
+    std::atomic<uint64_t> archive_bytes_max = UINT64_MAX;
+};
+
+/// Of which limit a file takes its bytes, and how much of it is left to others.
+struct Share {
+    bool archive = false;
+    uint64_t reserve = 0;
 };
 
 using TellFile = std::function<void(const std::string& name, const struct stat& info)>;
@@ -90,25 +99,26 @@ uint64_t bytes_of(const struct stat& info) {
 
 /// Makes the file longer within `space`; 0 or an errno. Its size is claimed before it is compared,
 /// so that of two that claim at once, in threads or processes, never both get the last of it.
-int claim(const Directory& directory, uint64_t reserve, int fd, uint64_t bytes) {
+int claim(const Directory& directory, const Share& share, int fd, uint64_t bytes) {
     struct stat before;
     if (fstat(fd, &before) != 0) return errno;
     if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) return errno;
-    const uint64_t bytes_max = directory.bytes_max;
+    const uint64_t bytes_max = share.archive ? directory.archive_bytes_max : directory.bytes_max;
     if (static_cast<uint64_t>(before.st_size) >= bytes || bytes_max == UINT64_MAX) return 0;
     uint64_t used = 0;
     const int error =
-        each_file(directory.get(), [&](const std::string&, const struct stat& info) {
-            used += bytes_of(info);
+        each_file(directory.get(), [&](const std::string& name, const struct stat& info) {
+            if (is_in_archive(name) == share.archive) used += bytes_of(info);
         });
-    if (error == 0 && used + reserve <= bytes_max) return 0;
+    if (error == 0 && used + share.reserve <= bytes_max) return 0;
     if (ftruncate(fd, before.st_size) != 0) return errno;
     return error != 0 ? error : EDQUOT;
 }
 
 /// Makes the file `bytes` zeros, really written and durable; 0 or an errno.
 int zero_fill(const Directory& directory, int fd, uint64_t bytes) {
-    if (const int error = claim(directory, directory.reserve, fd, bytes); error != 0) return error;
+    const Share share{false, directory.reserve};
+    if (const int error = claim(directory, share, fd, bytes); error != 0) return error;
     if (bytes == 0) return fdatasync(fd) == 0 ? 0 : errno;
     // First the space, so that a full disk is known before a byte is written.
     if (fallocate(fd, 0, 0, static_cast<off_t>(bytes)) != 0 && errno != EOPNOTSUPP) return errno;
@@ -153,20 +163,25 @@ int make_zeroed(const Directory& directory, const std::string& name, uint64_t by
 }
 
 /// The sentence for an errno of the functions above.
-std::unexpected<Error> failed(const Directory& directory, int error, const std::string& doing) {
+std::unexpected<Error> failed(const Directory& directory, int error, const std::string& doing,
+                              bool archive = false) {
     if (error != EDQUOT) return fail_errno(error, doing);
-    return std::unexpected(
-        Error{EDQUOT, doing + ": log, snapshots and archive are at their limit of " +
-                          std::to_string(directory.bytes_max) + " bytes (logBytesMax)"});
+    const std::string limit =
+        archive ? "the archives are at their limit of " +
+                      std::to_string(directory.archive_bytes_max) + " bytes (archiveBytesMax)"
+                : "log and snapshots are at their limit of " +
+                      std::to_string(directory.bytes_max) + " bytes (logBytesMax)";
+    return std::unexpected(Error{EDQUOT, doing + ": " + limit});
 }
 
 class FileOnDisk final : public File, private reactor::Completion {
 public:
     FileOnDisk(reactor::Reactor* reactor, std::shared_ptr<const Directory> directory,
-               std::string path, Fd fd, uint64_t size)
+               std::string path, bool archive, Fd fd, uint64_t size)
         : reactor_(reactor),
           directory_(std::move(directory)),
           path_(std::move(path)),
+          archive_(archive),
           fd_(std::move(fd)),
           size_(size) {}
 
@@ -202,12 +217,12 @@ public:
     Status write_now(uint64_t offset, Bytes data) override {
         if (reactor_ == nullptr) return fail_errno(EROFS, "write " + path_);
         const uint64_t end = offset + data.size();
-        int error = end <= size_ ? 0 : claim(*directory_, 0, fd_.get(), end);
+        int error = end <= size_ ? 0 : claim(*directory_, {archive_, 0}, fd_.get(), end);
         if (error == 0) error = write_fully(fd_.get(), data, offset);
         if (error == 0 && fdatasync(fd_.get()) != 0) error = errno;
         if (error != 0) {
             return failed(*directory_, error,
-                          "write " + path_ + " at byte " + std::to_string(offset));
+                          "write " + path_ + " at byte " + std::to_string(offset), archive_);
         }
         size_ = std::max(size_, offset + data.size());
         return {};
@@ -233,6 +248,7 @@ private:
     reactor::Reactor* reactor_;
     std::shared_ptr<const Directory> directory_;
     std::string path_;
+    const bool archive_;
     Fd fd_;
     uint64_t size_;
     uint64_t offset_ = 0;
@@ -250,6 +266,7 @@ public:
     void limit(const Space& space) override {
         directory_->bytes_max = space.bytes_max;
         directory_->reserve = space.reserve;
+        directory_->archive_bytes_max = space.archive_bytes_max;
     }
     Result<std::unique_ptr<File>> open(const std::string& name) override;
     Result<std::unique_ptr<File>> create_zeroed(const std::string& name, uint64_t bytes) override;
@@ -257,8 +274,21 @@ public:
     Status remove(const std::string& name) override;
     bool prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
                         WriteDone& done) override;
+    bool aside(std::function<Status(Storage&)> work, WriteDone& done) override;
 
 private:
+    /// The work that runs aside; of an owner of its own, so that a segment that is needed does not
+    /// wait for it.
+    class Aside final : public reactor::Completion {
+    public:
+        const void* offload_owner() const override { return this; }
+        void complete(int32_t, bool) override {
+            std::exchange(done, nullptr)->written(std::move(*status));
+        }
+        WriteDone* done = nullptr;
+        std::shared_ptr<Status> status;
+    };
+
     void complete(int32_t result, bool more) override;
     std::string path_of(const std::string& name) const { return path_ + "/" + name; }
 
@@ -267,6 +297,30 @@ private:
     std::shared_ptr<Directory> directory_;
     std::string preparing_;
     WriteDone* prepared_ = nullptr;
+    Aside aside_;
+};
+
+/// Lowers the priority of this thread while it lives, where it can be raised again: without
+/// CAP_SYS_NICE it cannot, and the thread is not ours alone. So one step is tried first.
+class Niced {
+public:
+    Niced() {
+        errno = 0;
+        before_ = getpriority(PRIO_PROCESS, thread_);
+        if (errno != 0 || before_ + kSteps > 19) return;
+        lowered_ = setpriority(PRIO_PROCESS, thread_, before_ + 1) == 0 &&
+                   setpriority(PRIO_PROCESS, thread_, before_) == 0 &&
+                   setpriority(PRIO_PROCESS, thread_, before_ + kSteps) == 0;
+    }
+    ~Niced() {
+        if (lowered_) setpriority(PRIO_PROCESS, thread_, before_);
+    }
+
+private:
+    static constexpr int kSteps = 10;
+    const id_t thread_ = static_cast<id_t>(gettid());
+    int before_ = 0;
+    bool lowered_ = false;
 };
 
 Result<std::vector<std::string>> FileStorage::list() {
@@ -290,8 +344,8 @@ Result<std::unique_ptr<File>> FileStorage::open(const std::string& name) {
     if (!fd.valid()) return fail_errno(errno, "open " + path_of(name));
     struct stat info;
     if (fstat(fd.get(), &info) != 0) return fail_errno(errno, "stat " + path_of(name));
-    return std::make_unique<FileOnDisk>(reactor_, directory_, path_of(name), std::move(fd),
-                                        static_cast<uint64_t>(info.st_size));
+    return std::make_unique<FileOnDisk>(reactor_, directory_, path_of(name), is_in_archive(name),
+                                        std::move(fd), static_cast<uint64_t>(info.st_size));
 }
 
 Result<std::unique_ptr<File>> FileStorage::create_zeroed(const std::string& name, uint64_t bytes) {
@@ -334,6 +388,24 @@ bool FileStorage::prepare_zeroed(const std::string& name, uint64_t bytes, const 
     if (!reactor_->offload(std::move(work), *this)) return false;
     preparing_ = name;
     prepared_ = &done;
+    return true;
+}
+
+bool FileStorage::aside(std::function<Status(Storage&)> work, WriteDone& done) {
+    CHECK_MSG(reactor_ != nullptr, "a read-only storage never writes");
+    CHECK_MSG(aside_.done == nullptr, "one at a time");
+    // The reactor may give the work back unfinished.
+    auto status = std::make_shared<Status>(fail_errno(ECANCELED, "work in " + path_));
+    // On the same directory, but an object of its own: this one may be gone before the work ends.
+    auto storage = std::make_shared<FileStorage>(reactor_, path_, directory_);
+    auto call = [storage, status, work = std::move(work)]() -> int32_t {
+        const Niced niced;
+        *status = work(*storage);
+        return 0;
+    };
+    if (!reactor_->offload(std::move(call), aside_)) return false;
+    aside_.done = &done;
+    aside_.status = std::move(status);
     return true;
 }
 

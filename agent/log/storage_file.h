@@ -1,8 +1,8 @@
 // The real Storage: one directory, files opened with O_DIRECT where the filesystem accepts it,
 // durable writes as one RWF_DSYNC write through the reactor, zeroing on its offload lane.
 //
-// Made once by main for the log's directory. All calls but write_durable and prepare_zeroed may
-// come from any thread (snapshots are written on the offload lane). The directory is locked while
+// Made once by main for the log's directory. All calls but write_durable, prepare_zeroed and aside
+// may come from any thread (snapshots are written on the offload lane). The directory is locked while
 // a storage that writes exists.
 #pragma once
 

@@ -12,6 +12,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/log/segment.h"
+#include "agent/log/beside.h"
 #include "agent/log/snapshot.h"
 #include "agent/log/test_log.h"
 #include "agent/reactor/uring_reactor.h"
@@ -154,10 +155,10 @@ TEST_P(StorageFile, read_only_reads_and_changes_nothing) {
     }
     auto storage = open_file_storage_read_only(directory);
     ASSERT_TRUE(storage) << storage.error().message;
-    std::string notice;
+    const auto log = open_log_beside(**storage, 50);
+    ASSERT_TRUE(log) << log.error().message;
     uint64_t records = 0;
-    const Status read = read_log(
-        **storage, 11, [&](const Record&) { return ++records, true; }, &notice);
+    const Status read = (*log)->read(11, [&](const Record&) { return ++records, true; });
     EXPECT_TRUE(read) << read.error().message;
     EXPECT_EQ(records, 40u);
     EXPECT_EQ((*storage)->remove(segment_name(1)).error().code, EROFS);

@@ -11,8 +11,8 @@ namespace noded::log {
 
 class MemStorage::MemFile final : public File {
 public:
-    MemFile(MemStorage& storage, std::shared_ptr<Buffer> content)
-        : storage_(storage), content_(std::move(content)) {}
+    MemFile(MemStorage& storage, bool archive, std::shared_ptr<Buffer> content)
+        : storage_(storage), archive_(archive), content_(std::move(content)) {}
 
     uint64_t size() const override { return content_->size(); }
 
@@ -42,7 +42,8 @@ public:
         storage_.change();
         const uint64_t end = offset + data.size();
         if (end > content_->size()) {
-            if (const int lack = storage_.lack_of_space(end - content_->size(), 0); lack != 0)
+            if (const int lack = storage_.lack_of_space(archive_, end - content_->size(), 0);
+                lack != 0)
                 return fail_errno(lack, "write");
             content_->resize(end);
         }
@@ -57,22 +58,25 @@ private:
     }
 
     MemStorage& storage_;
+    const bool archive_;
     std::shared_ptr<Buffer> content_;
 };
 
 MemStorage::MemStorage() = default;
 MemStorage::~MemStorage() = default;
 
-uint64_t MemStorage::used() const {
+uint64_t MemStorage::used(bool archive) const {
     uint64_t sum = 0;
-    for (const auto& [name, content] : files_) sum += content->size();
+    for (const auto& [name, content] : files_)
+        if (is_in_archive(name) == archive) sum += content->size();
     return sum;
 }
 
 /// 0 if `bytes` more have room, beside `reserve` of the storage's own limit.
-int MemStorage::lack_of_space(uint64_t bytes, uint64_t reserve) const {
-    if (bytes > capacity_ || used() > capacity_ - bytes) return ENOSPC;
-    if (bytes > 0 && bytes + reserve + used() > space_.bytes_max) return EDQUOT;
+int MemStorage::lack_of_space(bool archive, uint64_t bytes, uint64_t reserve) const {
+    if (bytes > capacity_ || used(false) + used(true) > capacity_ - bytes) return ENOSPC;
+    const uint64_t bytes_max = archive ? space_.archive_bytes_max : space_.bytes_max;
+    if (bytes > 0 && bytes + reserve + used(archive) > bytes_max) return EDQUOT;
     return 0;
 }
 
@@ -91,12 +95,13 @@ Result<std::vector<std::string>> MemStorage::list() {
 Result<std::unique_ptr<File>> MemStorage::open(const std::string& name) {
     const auto found = files_.find(name);
     if (found == files_.end()) return fail_errno(ENOENT, "open " + name);
-    return std::make_unique<MemFile>(*this, found->second);
+    return std::make_unique<MemFile>(*this, is_in_archive(name), found->second);
 }
 
 Status MemStorage::make(const std::string& name, uint64_t bytes) {
     if (exists(name)) return fail_errno(EEXIST, "create " + name);
-    if (const int lack = lack_of_space(bytes, space_.reserve); lack != 0)
+    const bool archive = is_in_archive(name);
+    if (const int lack = lack_of_space(archive, bytes, archive ? 0 : space_.reserve); lack != 0)
         return fail_errno(lack, "create " + name);
     files_[name] = std::make_shared<Buffer>(bytes);
     return {};
@@ -136,7 +141,17 @@ bool MemStorage::prepare_zeroed(const std::string& name, uint64_t bytes, const s
     return true;
 }
 
+bool MemStorage::aside(std::function<Status(Storage&)> work, WriteDone& done) {
+    if (refuse_preparations_) return false;
+    Pending operation;
+    operation.work = std::move(work);
+    operation.done = &done;
+    pending_.push_back(std::move(operation));
+    return true;
+}
+
 Status MemStorage::finish(Pending& operation) {
+    if (operation.work) return operation.work(*this);
     if (operation.content == nullptr) {
         if (!operation.reuse.empty() && files_.erase(operation.reuse) == 0)
             return fail_errno(ENOENT, "reuse " + operation.reuse);

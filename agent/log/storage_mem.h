@@ -27,6 +27,7 @@ public:
     Status remove(const std::string& name) override;
     bool prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
                         WriteDone& done) override;
+    bool aside(std::function<Status(Storage&)> work, WriteDone& done) override;
 
     /// Completes the oldest operation under way that is not held; false if there is none.
     bool run_one();
@@ -54,7 +55,7 @@ public:
     /// No lane is free for prepare_zeroed, so that segments are made in line.
     void refuse_preparations(bool refuse) { refuse_preparations_ = refuse; }
 
-    /// Preparations stay under way, however long it takes.
+    /// Preparations and work aside stay under way, however long it takes.
     void hold_preparations(bool hold) { hold_preparations_ = hold; }
 
     /// The bytes of a file, to be looked at and damaged. The file must exist.
@@ -71,13 +72,14 @@ private:
         std::string name;  ///< of a preparation
         uint64_t bytes = 0;
         std::string reuse;
+        std::function<Status(Storage&)> work;   ///< that runs aside
         int error_number = 0;
         uint64_t misdirected_by = 0;
         WriteDone* done = nullptr;
     };
 
-    uint64_t used() const;
-    int lack_of_space(uint64_t bytes, uint64_t reserve) const;
+    uint64_t used(bool archive) const;
+    int lack_of_space(bool archive, uint64_t bytes, uint64_t reserve) const;
     void change() const {
         if (before_change_) before_change_();
     }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "agent/log/archive.h"
 #include "agent/log/reader.h"
 
 namespace noded::log {
@@ -14,6 +15,10 @@ namespace {
 
 size_t batch_bytes_max(const LogOptions& options) {
     return std::min<uint64_t>(limits::log_batch_bytes_max, options.segment_bytes - kBlock);
+}
+
+int why_no_space(const Status& status) {
+    return !status && is_lack_of_space(status.error()) ? status.error().code : 0;
 }
 
 Result<uint64_t> mint_log_id() {
@@ -42,6 +47,8 @@ LogWriter::LogWriter(Storage& storage, const LogOptions& options, Recovered reco
 Status LogWriter::start() {
     if (log_id_ == 0) log_id_ = options_.new_log_id != 0 ? options_.new_log_id : TRY(mint_log_id());
     if (!segments_.empty()) open_ = TRY(storage_.open(segment_name(segments_.back().id)));
+    // One that is more than its share today gets nothing more, so that it can be released.
+    if (open_ != nullptr && open_->size() > options_.segment_bytes) write_offset_ = open_->size();
     if (next_found_) {
         next_ = TRY(storage_.open(segment_name(next_id())));
         if (next_->size() < kBlock + batch_bytes_max_ || next_->size() > options_.segment_bytes) {
@@ -159,7 +166,7 @@ void LogWriter::prepared(Status status) {
     const uint64_t id = std::exchange(preparing_, 0);
     // make_next_now may have taken it already, between its getting the name and this.
     if (id != next_id() || next_ != nullptr) return;
-    lacks_space_ = !status && is_lack_of_space(status.error());
+    lacks_space_ = why_no_space(status);
     if (!status) return;
     if (auto file = storage_.open(segment_name(id))) next_ = std::move(*file);
 }
@@ -177,7 +184,7 @@ Status LogWriter::make_next_now(uint64_t batch_bytes) {
     if (std::exchange(recycled_, false)) TRY_STATUS(storage_.remove(kRecycledName));
     const Status made =
         make_next_by_halves(std::max<uint64_t>(needed, limits::log_segment_bytes_min));
-    lacks_space_ = !made && is_lack_of_space(made.error());
+    lacks_space_ = why_no_space(made);
     return made;
 }
 
@@ -216,7 +223,8 @@ std::vector<KeptSegment> LogWriter::kept(int64_t oldest_ns) {
         const bool sealed =
             i + 1 < segments_.size() && segments_[i + 1].first_seq <= durable_seq_;
         kept.push_back({segments_[i].id, segments_[i].first_seq,
-                        sealed ? segments_[i + 1].first_seq - 1 : 0, segments_[i].bytes, false, 0});
+                        sealed ? segments_[i + 1].first_seq - 1 : 0, segments_[i].bytes,
+                        segments_[i].archive_bytes, 0});
         if (!sealed || !with_times) continue;
         // Of the next one's first record, which is no older and can be found without reading all.
         const auto time = first_time(storage_, log_id_, segments_, i + 1, durable_seq_);
@@ -230,21 +238,47 @@ std::vector<KeptSegment> LogWriter::kept(int64_t oldest_ns) {
 Status LogWriter::release_before(uint64_t first) {
     // Until the one behind it has a record that is durable, a segment is the end of the log.
     first = std::min(first, durable_seq_);
-    while (segments_.size() > 1 && segments_[1].first_seq <= first) {
+    // The oldest first, so that a crash leaves no gap.
+    auto segment = std::ranges::find_if(segments_, &SegmentInfo::in_log);
+    while (segment + 1 != segments_.end() && (segment + 1)->first_seq <= first) {
         // A slow preparation of a segment that was made in line meanwhile must find the name taken.
-        if (segments_.front().id == preparing_) break;
-        // The oldest first, so that a crash leaves no gap. One is kept for reuse: its space is
-        // certain.
-        const std::string name = segment_name(segments_.front().id);
-        if (recycled_ || preparing_ != 0) {
-            TRY_STATUS(storage_.remove(name));
-        } else {
-            TRY_STATUS(storage_.rename(name, kRecycledName));
-            recycled_ = true;
-        }
-        segments_.erase(segments_.begin());
+        if (segment->id == preparing_) break;
+        const bool archived = segment->archive_bytes != 0;
+        if (!archived && segment != segments_.begin())
+            return fail(segment_name(segment->id) + " has no archive, those before it have");
+        TRY_STATUS(release_file(segment->id));
+        segment->bytes = 0;
+        segment = archived ? segment + 1 : segments_.erase(segment);
     }
     if (!sync_under_way()) prepare_next();
+    return {};
+}
+
+/// One is kept for reuse: its space is certain.
+Status LogWriter::release_file(uint64_t id) {
+    if (recycled_ || preparing_ != 0) return storage_.remove(segment_name(id));
+    TRY_STATUS(storage_.rename(segment_name(id), kRecycledName));
+    recycled_ = true;
+    return {};
+}
+
+void LogWriter::archived(uint64_t segment_id, uint64_t bytes) {
+    const auto segment = std::ranges::find(segments_, segment_id, &SegmentInfo::id);
+    if (segment != segments_.end()) segment->archive_bytes = bytes;
+}
+
+Status LogWriter::remove_archive(uint64_t segment_id) {
+    const auto segment = std::ranges::find(segments_, segment_id, &SegmentInfo::id);
+    if (segment == segments_.end() || segment->archive_bytes == 0 ||
+        segment + 1 == segments_.end() ||
+        std::find_if(segments_.begin(), segment, [](const SegmentInfo& older) {
+            return older.archive_bytes != 0;
+        }) != segment)
+        return fail(segment_name(segment_id) + " has not the oldest archive");
+    TRY_STATUS(storage_.remove(
+        archive_file({segment_id, segment->first_seq, (segment + 1)->first_seq - 1})));
+    segment->archive_bytes = 0;
+    if (!segment->in_log()) segments_.erase(segment);
     return {};
 }
 
@@ -258,17 +292,6 @@ Result<std::unique_ptr<Log>> open_log(Storage& storage, std::string* notice,
     auto writer = std::make_unique<LogWriter>(storage, options, std::move(recovered));
     TRY_STATUS(writer->start());
     return writer;
-}
-
-Status read_log(Storage& storage, uint64_t first, const EachRecord& each, std::string* notice) {
-    auto recovered = TRY(recover(storage, Repair::no, notice));
-    if (recovered.segments.empty()) return {};
-    const uint64_t oldest = recovered.segments.front().first_seq;
-    if (first == 0) first = oldest;
-    if (first < oldest) return fail("the oldest event in the log is " + std::to_string(oldest));
-    if (first >= recovered.next_seq) return {};
-    return read_segments(storage, recovered.log_id, recovered.segments, first,
-                         recovered.next_seq - 1, each);
 }
 
 }  // namespace noded::log

@@ -32,8 +32,11 @@ public:
     Result<uint64_t> seq_at(int64_t time_ns) override;
     std::vector<KeptSegment> kept(int64_t oldest_ns) override;
     uint64_t newest_segment() const override { return next_id() - 1; }
-    bool lacks_space() const override { return lacks_space_ && preparing_ == 0; }
+    bool lacks_space() const override { return lacks_space_ != 0 && preparing_ == 0; }
+    bool disk_is_full() const override { return lacks_space() && lacks_space_ == ENOSPC; }
     Status release_before(uint64_t first) override;
+    void archived(uint64_t segment_id, uint64_t bytes) override;
+    Status remove_archive(uint64_t segment_id) override;
 
 private:
     /// The other thing that completes: a segment prepared in the background.
@@ -53,6 +56,7 @@ private:
     Status make_next(uint64_t segment_bytes);
     Status make_next_by_halves(uint64_t smallest);
     Bytes seal_for_next(uint64_t bytes);
+    Status release_file(uint64_t id);
     BatchBuffer& filling() { return batches_[filling_]; }
     const BatchBuffer& filling() const { return batches_[filling_]; }
     uint64_t next_id() const { return segments_.empty() ? 1 : segments_.back().id + 1; }
@@ -62,7 +66,7 @@ private:
     const LogOptions options_;
     const size_t batch_bytes_max_;
     uint64_t log_id_;
-    std::vector<SegmentInfo> segments_;
+    std::vector<SegmentInfo> segments_;   ///< the first ones may be archives alone
     std::unique_ptr<File> open_;
     uint64_t write_offset_;  ///< after the batch whose write is under way
     std::unique_ptr<File> next_;
@@ -75,7 +79,7 @@ private:
     size_t filling_ = 0;
     SyncDone* done_ = nullptr;
     bool failed_ = false;
-    bool lacks_space_ = false;   ///< the last attempt to make a segment found no room
+    int lacks_space_ = 0;   ///< why the last attempt to make a segment found no room, or 0
     Preparation preparation_{*this};
 };
 

@@ -60,7 +60,7 @@ std::string last_line(int output) {
 
 }  // namespace
 
-Status SnapshotReplica::start(uint64_t seq, const std::string& plugins) {
+Status SnapshotReplica::start(uint64_t seq, const std::string& plugins, uint64_t bytes_max) {
     CHECK(!running());
     remove_scratch(config_);   // of a predecessor that was killed
     int ends[2];
@@ -71,7 +71,7 @@ Status SnapshotReplica::start(uint64_t seq, const std::string& plugins) {
         "noded", kReplicaVerb, std::to_string(seq), std::to_string(getpid()), plugins,
         "--state-dir", config_.state_dir, "--runtime-dir", config_.runtime_dir, "--plugin-dir",
         config_.plugin_dir, "--libexec-dir", config_.libexec_dir, "--log-bytes-max",
-        std::to_string(config_.log_bytes_max)};
+        std::to_string(bytes_max)};
     if (const int error = spawn(arguments, input.get(), pid_); error != 0) {
         pid_ = 0;
         return fail_errno(error, "start a replica");

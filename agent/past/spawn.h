@@ -23,7 +23,8 @@ public:
         : reactor_(reactor), config_(config), done_(std::move(done)) {}
     ~SnapshotReplica() override { end(); }
 
-    Status start(uint64_t seq, const std::string& plugins);
+    /// `bytes_max` is what log and snapshots may take now.
+    Status start(uint64_t seq, const std::string& plugins, uint64_t bytes_max);
     bool running() const { return pid_ > 0; }
     /// Kills it and waits for its end; `done` is not told.
     void end();

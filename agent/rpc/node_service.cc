@@ -103,6 +103,8 @@ kj::Promise<void> NodeService::info(InfoContext context) {
         info.setLogBytes(report->bytes);
         info.setLogBytesMax(report->bytes_max);
         info.setArchiveBytes(report->archive_bytes);
+        info.setArchiveBytesMax(report->archive_bytes_max);
+        info.setArchiveOldestSeq(report->archive_oldest_seq);
         info.setSnapshots(static_cast<uint32_t>(report->snapshots));
     }
     return kj::READY_NOW;

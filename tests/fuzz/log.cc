@@ -10,7 +10,9 @@
 #include "agent/base/crc32c.h"
 #include "agent/log/batch.h"
 #include "agent/log/log.h"
+#include "agent/log/reader.h"
 #include "agent/log/record.h"
+#include "agent/log/recovery.h"
 #include "agent/log/storage_mem.h"
 #include "tests/fuzz/input.h"
 
@@ -51,7 +53,7 @@ private:
         std::string notice;
         // What a tool sees without changing anything is what noded then finds.
         std::string tool_notice;
-        const Status seen = read_log(storage_, 0, [](const Record&) { return true; }, &tool_notice);
+        const Status seen = read_without_repair(&tool_notice);
         auto opened = open_log(storage_, &notice, kOptions);
         if (!opened) {
             CHECK_MSG(damaged_, opened.error().message.c_str());
@@ -63,6 +65,13 @@ private:
         if (!damaged_) CHECK(log_->next_seq() > durable_);
         durable_ = log_->next_seq() - 1;
         CHECK(check_whole(log_->oldest_seq()) == seen.has_value());
+    }
+    Status read_without_repair(std::string* notice) {
+        auto recovered = TRY(recover(storage_, Repair::no, notice));
+        if (recovered.segments.empty()) return {};
+        return read_segments(storage_, recovered.log_id, recovered.segments,
+                             recovered.segments.front().first_seq, recovered.next_seq - 1,
+                             [](const Record&) { return true; });
     }
     void close() {
         storage_.run();

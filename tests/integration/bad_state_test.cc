@@ -158,7 +158,7 @@ TEST(Configuration, that_is_wrong_is_refused_with_what_is_wrong) {
         {R"({"logAgeMax": 7})", "logAgeMax must be at least a minute"},
         {R"({"logAgeMax": "7w"})", "has a value of the wrong type for logAgeMax"},
         {R"({"archive": "maybe"})", "has a value of the wrong type for archive"},
-        {R"({"archive": true})", "remove the setting"},
+        {R"({"archive": true, "archiveBytesMax": 1000000})", "archiveBytesMax must be at least"},
         {R"({"logLevel": "loud"})", "\"loud\" is not a log level"},
     };
     for (const auto& [text, sentence] : kBad) {

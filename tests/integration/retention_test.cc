@@ -1,8 +1,10 @@
 // A small limit of bytes under many commands: the disk use is never above it, the history begins
-// where the node says, and nothing that is kept has a gap, also over restarts and kills.
+// where the node says, and nothing that is kept has a gap, also over restarts and kills; with
+// archives it goes back to the first event.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -120,9 +122,27 @@ protected:
         EXPECT_EQ(expected, info("DurableSeq") + 1);
         const std::string begins = "the history begins with seq " + std::to_string(oldest) + " at ";
         EXPECT_EQ(says(events.err, begins), oldest > 1) << events.err;
-        const Ran verified =
-            run_program({built("tools/logdump/logdump"), "verify", node_.state_dir()});
+        const Ran verified = verify();
         EXPECT_EQ(verified.exit_code, 0) << verified.out << verified.err;
+    }
+
+    std::string archive_dir() const { return node_.state_dir() + "/log/archive"; }
+    /// Names of the archives, oldest first; of what is being made, too.
+    std::vector<std::string> archives() const {
+        std::vector<std::string> names;
+        std::error_code none;
+        for (const auto& entry : fs::directory_iterator(archive_dir(), none))
+            names.push_back(entry.path().filename());
+        std::ranges::sort(names);
+        return names;
+    }
+    bool is_archiving() const {
+        return std::ranges::any_of(archives(), [](const std::string& name) {
+            return name.ends_with(".unfinished");
+        });
+    }
+    Ran verify() const {
+        return run_program({built("tools/logdump/logdump"), "verify", node_.state_dir()});
     }
 
     TestNode node_;
@@ -152,6 +172,92 @@ TEST_F(Retention, disk_use_stays_below_the_limit_and_history_begins_where_promis
     EXPECT_TRUE(says(by_time.err, "the history begins with seq ")) << by_time.err;
     EXPECT_EQ(node_.ok({"exec", "up", "echo", "fine"}), "fine");
     node_.ok({"rm", "-f", "up"});
+}
+
+TEST_F(Retention, archives_hold_the_history_from_the_first_event_over_kills_and_restarts) {
+    start_with(", \"archive\": true");
+    Watch watch(node_.state_dir() + "/log");
+    load(20'000);
+    int killed_at_it = 0;
+    for (int round = 0; round < 6; ++round) {
+        std::thread client([this] { load(8'000); });
+        const bool at_it = eventually([this] { return is_archiving(); }, 3);
+        node_.kill();
+        client.join();
+        if (at_it) ++killed_at_it;
+        node_.start(where_);
+        EXPECT_TRUE(eventually([this] { return !is_archiving(); }));
+    }
+    EXPECT_GT(killed_at_it, 0);
+    load(8'000);
+    EXPECT_GT(archives().size(), 5u);
+    EXPECT_EQ(info("OldestSeq"), 1u);
+    EXPECT_EQ(info("ArchiveOldestSeq"), 1u);
+    EXPECT_GT(info("ArchiveBytes"), 0u);
+    EXPECT_LE(info("LogBytes"), kBytesMax);
+    EXPECT_LE(watch.end() - disk_use(archive_dir()), kBytesMax) << "archives have a limit apart";
+    expect_history_without_gaps();
+    const std::string one = node_.ok({"events", "-o", "json", "--since", "500", "--until", "500"});
+    EXPECT_EQ(nlohmann::json::parse(one)["seq"], 500);
+    node_.stop();
+    node_.start(where_);
+    expect_history_without_gaps();
+}
+
+TEST_F(Retention, flipped_bit_in_an_archive_is_told_and_keeps_nothing_else_from_working) {
+    start_with(", \"archive\": true");
+    for (int i = 0; i < 10 && archives().size() < 3; ++i) load(8'000);
+    ASSERT_GE(archives().size(), 3u);
+    ASSERT_TRUE(eventually([this] { return !is_archiving(); }));
+    const std::string name = archives()[1];
+    const std::string path = archive_dir() + "/" + name;
+    const uint64_t behind = std::stoull(name.substr(42, 16), nullptr, 16) + 1;
+    {
+        std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+        const auto middle = static_cast<std::streamoff>(fs::file_size(path) / 2);
+        const char byte = static_cast<char>(file.seekg(middle).get() ^ 0x10);
+        file.seekp(middle).put(byte);
+    }
+    node_.kill();
+    node_.start(where_);
+    const std::string place = "archive/" + name + " at byte ";
+    const Ran events = node_.nodectl({"events", "--since", "1"});
+    EXPECT_NE(events.exit_code, 0);
+    EXPECT_TRUE(says(events.err, place)) << events.err;
+    const Ran later = node_.nodectl({"events", "--since", std::to_string(behind)});
+    EXPECT_EQ(later.exit_code, 0) << later.err;
+    EXPECT_EQ(load(100), 0u) << refusal_;
+    const Ran verified = verify();
+    EXPECT_EQ(verified.exit_code, 3) << verified.out;
+    EXPECT_TRUE(says(verified.err, place)) << verified.err;
+    node_.stop();
+    fs::remove(path);
+    fs::remove(archive_dir() + "/" + archives()[0]);
+    node_.start(where_);
+    EXPECT_EQ(info("OldestSeq"), behind);
+    expect_history_without_gaps();
+    const uint64_t durable = info("DurableSeq");
+    node_.stop();
+    const Ran python = run_program(
+        {"python3", built("tools/examples/read_log.py"), node_.state_dir() + "/log"});
+    EXPECT_EQ(python.exit_code, 0) << python.err;
+    EXPECT_TRUE(python.out.starts_with(std::to_string(behind) + " "));
+    EXPECT_EQ(static_cast<uint64_t>(std::ranges::count(python.out, '\n')), durable - behind + 1);
+    node_.start(where_);
+}
+
+TEST_F(Retention, a_limit_lowered_below_what_is_there_is_reached_without_a_refusal) {
+    where_ = {"--log-bytes-max", "1073741824"};
+    node_.start(where_);
+    node_.import_busybox();
+    load(60'000);
+    ASSERT_GT(info("LogBytes"), kBytesMax);
+    node_.stop();
+    where_ = {"--log-bytes-max", std::to_string(kBytesMax)};
+    node_.start(where_);
+    EXPECT_EQ(load(20'000), 0u) << refusal_;
+    EXPECT_TRUE(eventually([this] { return info("LogBytes") <= kBytesMax; }, 30));
+    expect_history_without_gaps();
 }
 
 }  // namespace

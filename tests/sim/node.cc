@@ -105,6 +105,13 @@ public:
     std::vector<log::KeptSegment> kept(int64_t oldest_ns) override { return log_.kept(oldest_ns); }
     uint64_t newest_segment() const override { return log_.newest_segment(); }
     bool lacks_space() const override { return log_.lacks_space(); }
+    bool disk_is_full() const override { return log_.disk_is_full(); }
+    void archived(uint64_t segment_id, uint64_t bytes) override {
+        log_.archived(segment_id, bytes);
+    }
+    Status remove_archive(uint64_t segment_id) override {
+        return log_.remove_archive(segment_id);
+    }
     Status release_before(uint64_t first) override { return log_.release_before(first); }
 
 private:

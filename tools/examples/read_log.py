@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Prints the events of a noded's log: seq, time in nanoseconds, type, cause, command id and payload
-in hexadecimal. Written from agent/log/FORMAT.md alone, with nothing but Python's standard library,
-to show that the page is enough. For whoever writes a reader in another language.
+in hexadecimal, the archives first. Written from agent/log/FORMAT.md alone, with nothing but Python's
+standard library and the program zstd, to show that the page is enough. For whoever writes a reader
+in another language.
 
 usage: read_log.py DIRECTORY
 """
 import os
 import re
 import struct
+import subprocess
 import sys
 
 BLOCK = 4096
@@ -49,16 +51,26 @@ def records(batch, first_seq, count, name, position):
         at += 72 + fields[5]
 
 
+def content(path):
+    """The bytes of a segment, or of the one that is in an archive."""
+    if path.endswith(".zst"):
+        unpacked = subprocess.run(["zstd", "-dcq", path], stdout=subprocess.PIPE, check=False)
+        expect(unpacked.returncode == 0, path, 0, "zstd cannot unpack it")
+        return unpacked.stdout
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def segment(directory, name, state):
     """The records of one segment. `state` holds the log id and the next seq, each None at first."""
-    with open(os.path.join(directory, name), "rb") as file:
-        data = file.read()
+    data = content(os.path.join(directory, name))
+    name = os.path.basename(name)
     if not any(data):
         return   # prepared
     magic, version, block, log_id, number, first, size = struct.unpack_from("<8sIIQQQQ", data, 0)
     expect(crc32c(data[:60]) == struct.unpack_from("<I", data, 60)[0], name, 0, "header CRC")
     expect((magic, version, block) == (b"nodedlog", 1, BLOCK), name, 0, "magic, version or block")
-    expect(number == int(name[8:], 16) and size == len(data), name, 0, "id or size")
+    expect(number == int(name[8:24], 16) and size == len(data), name, 0, "id or size")
     expect(state in ([None, None], [log_id, first]), name, 0, "another log, or a gap")
     at = BLOCK
     seq = first
@@ -77,12 +89,27 @@ def segment(directory, name, state):
     state[:] = [log_id, seq]
 
 
+def files(directory):
+    """Archives that lead on to the segments, then those; by the ids in their names."""
+    segments = {int(name[8:], 16): name for name in os.listdir(directory)
+                if re.fullmatch("segment-[0-9a-f]{16}", name)}
+    archives = {}
+    if os.path.isdir(os.path.join(directory, "archive")):
+        archives = {int(name[8:24], 16): os.path.join("archive", name)
+                    for name in os.listdir(os.path.join(directory, "archive"))
+                    if re.fullmatch("segment(-[0-9a-f]{16}){3}[.]zst", name)}
+    first = min(segments, default=0)
+    while first - 1 in archives:
+        first -= 1
+        segments[first] = archives[first]
+    return [segments[number] for number in sorted(segments)]
+
+
 def main(directory):
     state = [None, None]
-    for name in sorted(os.listdir(directory)):
-        if re.fullmatch("segment-[0-9a-f]{16}", name):
-            for (seq, time_ns, kind, cause, command), payload in segment(directory, name, state):
-                print(seq, time_ns, f"0x{kind:016x}", cause, command.hex(), payload.hex())
+    for name in files(directory):
+        for (seq, time_ns, kind, cause, command), payload in segment(directory, name, state):
+            print(seq, time_ns, f"0x{kind:016x}", cause, command.hex(), payload.hex())
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/log/aligned.h"
+#include "agent/log/archive.h"
 #include "agent/log/segment.h"
 #include "agent/log/snapshot.h"
 #include "tools/logdump/command.h"
@@ -37,12 +38,16 @@ struct Plan {
 Result<std::vector<std::string>> files_to_move(log::Storage& storage, const Plan& plan,
                                                uint64_t oldest_seq) {
     std::vector<std::string> segments;
+    std::vector<std::string> archives;
     std::vector<std::string> files;
     for (const std::string& name : TRY(storage.list())) {
         const auto id = log::number_in_name(name.substr(0, log::segment_name(0).size()),
                                             log::kSegmentPrefix);
         const uint64_t first = plan.damage.segment + (plan.zero_tail ? 1 : 0);
         if (id && *id >= first) segments.push_back(name);
+        // What a segment that is cut held before stands in its archive, and is cut with it.
+        const auto archive = log::archive_in_file(name);
+        if (archive && archive->segment_id >= plan.damage.segment) archives.push_back(name);
     }
     std::sort(segments.begin(), segments.end(), std::greater<>());
     uint64_t covered = 0;
@@ -57,6 +62,7 @@ Result<std::vector<std::string>> files_to_move(log::Storage& storage, const Plan
                     " no snapshot would cover what was before seq " + std::to_string(oldest_seq) +
                     ", so noded could not start: restore a backup");
     }
+    files.insert(files.end(), archives.begin(), archives.end());
     files.insert(files.end(), segments.begin(), segments.end());
     return files;
 }
@@ -64,8 +70,16 @@ Result<std::vector<std::string>> files_to_move(log::Storage& storage, const Plan
 Result<Plan> make_plan(log::Storage& storage) {
     const auto history = TRY(read_history(storage, 0, [](const log::Record&) { return true; }));
     if (history.damages.empty()) return fail("the segments are sound, so nothing is cut");
-    Plan plan{history.damages[0], false, {}, 0};
-    if (plan.damage.segment == 0) return fail("no cut can mend this: " + plan.damage.text);
+    // What only an archive holds, noded needs neither to start nor to go on.
+    const auto in_log = std::ranges::find_if(history.damages, [&storage](const Damage& damage) {
+        return damage.segment != 0 && storage.open(log::segment_name(damage.segment)).has_value();
+    });
+    const bool missing = in_log == history.damages.end() && history.damages[0].segment != 0;
+    if (in_log == history.damages.end() && !missing) {
+        return fail("no cut can mend this: " + history.damages[0].text +
+                    "; restore the archive from a copy, or remove it and those before it");
+    }
+    Plan plan{missing ? history.damages[0] : *in_log, false, {}, 0};
     // Without its first batch a segment is as good as not there.
     plan.zero_tail = plan.damage.batch > log::kBlock;
     if (!plan.zero_tail) plan.damage.batch = 0;
@@ -145,7 +159,8 @@ Result<std::string> carry_out(const Plan& plan, const std::string& directory) {
     TRY_STATUS(sync_directory(keep));
     for (const std::string& file : plan.to_move) {
         const std::string from = directory + "/" + file;
-        if (rename(from.c_str(), (keep + "/" + file).c_str()) != 0)
+        const std::string name = file.substr(file.rfind('/') + 1);
+        if (rename(from.c_str(), (keep + "/" + name).c_str()) != 0)
             return fail_errno(errno, "move " + from + " to " + keep);
     }
     TRY_STATUS(sync_directory(keep));

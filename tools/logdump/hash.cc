@@ -11,7 +11,9 @@
 #include "agent/base/check.h"
 #include "agent/core/pipeline.h"
 #include "agent/host/host.h"
+#include "agent/log/beside.h"
 #include "agent/log/snapshot.h"
+#include "agent/past/sections.h"
 #include "agent/reactor/uring_reactor.h"
 #include "tools/logdump/command.h"
 #include "tools/nodectl/units.h"
@@ -20,31 +22,9 @@ namespace noded::logdump {
 
 namespace {
 
-/// The core's section in a snapshot, as agent/snapshots.cc names it.
-constexpr char kCoreSection[] = ":core";
-
 struct Ends {
     uint64_t oldest = 1;
     uint64_t last = 0;
-};
-
-/// What the host asks of a log while it only folds.
-class FoldedLog final : public log::Log {
-public:
-    explicit FoldedLog(Ends ends) : ends_(ends) {}
-    uint64_t oldest_seq() const override { return ends_.oldest; }
-    uint64_t next_seq() const override { return ends_.last + 1; }
-    uint64_t durable_seq() const override { return ends_.last; }
-    void append(const log::Record&) override { CHECK_MSG(false, "nothing is decided here"); }
-    bool fits(size_t, size_t) const override { return false; }
-    Status ensure_room(size_t, size_t) override { return fail("this log is only read"); }
-    void sync(log::SyncDone&) override { CHECK_MSG(false, "nothing is decided here"); }
-    bool sync_under_way() const override { return false; }
-    Status read(uint64_t, const log::EachRecord&) override { return fail("read it beside"); }
-    Result<uint64_t> seq_at(int64_t) override { return fail("no time is asked for in a replay"); }
-
-private:
-    const Ends ends_;
 };
 
 struct NoTopics final : host::TopicSink {
@@ -74,16 +54,17 @@ struct Node {
     std::unique_ptr<reactor::UringReactor> reactor;
     NoTopics topics;
     NoPublisher publisher;
-    FoldedLog log;
+    std::unique_ptr<log::Log> log;
     host::Host host;
     core::Pipeline pipeline;
 
-    Node(std::unique_ptr<reactor::UringReactor> ring, const std::string& plugins, Ends ends)
+    Node(std::unique_ptr<reactor::UringReactor> ring, const std::string& plugins,
+         std::unique_ptr<log::Log> folded)
         : reactor(std::move(ring)),
-          log(ends),
+          log(std::move(folded)),
           host(*reactor, topics, {scratch.path + "/state", scratch.path + "/run", "", plugins}),
-          pipeline(host, log, publisher) {
-        host.connect(pipeline, log);
+          pipeline(host, *log, publisher) {
+        host.connect(pipeline, *log);
     }
     ~Node() {
         host.stop();
@@ -115,38 +96,14 @@ std::optional<log::Snapshot> find_snapshot(log::Storage& storage, uint64_t last)
     return std::nullopt;
 }
 
-Status fold(log::Storage& storage, Node& node, std::optional<log::Snapshot> snapshot, Ends ends) {
-    if (!snapshot && ends.oldest > 1) {
-        return fail("the log begins at seq " + std::to_string(ends.oldest) +
-                    " and no snapshot up to seq " + std::to_string(ends.last) +
-                    " is there, so the state cannot be known");
-    }
-    if (snapshot) {
-        if (const auto* core = snapshot->find(kCoreSection))
-            TRY_STATUS(node.pipeline.core().load(core->data));
-        std::erase_if(snapshot->sections,
-                      [](const auto& section) { return section.name == kCoreSection; });
-    }
-    const uint64_t first = node.host.load_directory(snapshot ? &*snapshot : nullptr);
-    if (first > ends.last) return {};
-    const auto history = TRY(read_history(storage, first, [&](const log::Record& record) {
-        node.pipeline.core().remember(record);
-        node.host.fold(record);
-        return record.seq < ends.last;
-    }));
-    if (!history.damages.empty()) return fail("damaged: " + history.damages[0].text);
-    return {};
-}
-
 std::string sha256(const std::string& of) {
     std::array<uint8_t, SHA256_DIGEST_LENGTH> digest;
     SHA256(reinterpret_cast<const uint8_t*>(of.data()), of.size(), digest.data());
     return to_hex(digest);
 }
 
-Status print_hashes(const Node& node, const core::Core& core, Ends ends) {
-    auto sections = TRY(node.host.save());
-    sections.push_back({kCoreSection, core.save()});
+Status print_hashes(Node& node, Ends ends) {
+    auto sections = TRY(past::state_sections(node.pipeline, node.host));
     std::sort(sections.begin(), sections.end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
     std::string all;
@@ -164,14 +121,20 @@ Status print_hashes(const Node& node, const core::Core& core, Ends ends) {
 Status replay_and_print(Arguments& arguments, std::optional<uint64_t> at) {
     const auto storage = TRY(open_directory(arguments));
     const Ends ends = TRY(find_ends(*storage, at));
-    Node node(TRY(reactor::UringReactor::create()), arguments.plugin_dir, ends);
     auto snapshot = arguments.no_snapshot ? std::nullopt : find_snapshot(*storage, ends.last);
-    TRY_STATUS(fold(*storage, node, std::move(snapshot), ends));
+    if (!snapshot && ends.oldest > 1) {
+        return fail("the log begins at seq " + std::to_string(ends.oldest) +
+                    " and no snapshot up to seq " + std::to_string(ends.last) +
+                    " is there, so the state cannot be known");
+    }
+    Node node(TRY(reactor::UringReactor::create()), arguments.plugin_dir,
+              TRY(log::open_log_beside(*storage, ends.last)));
+    TRY_STATUS(past::fold_all(node.pipeline, node.host, *node.log, std::move(snapshot)));
     for (const auto& instance : node.host.instances()) {
         if (!instance->loaded())
             return fail("plugin " + instance->file + " is not loaded: " + instance->reason);
     }
-    return print_hashes(node, node.pipeline.core(), ends);
+    return print_hashes(node, ends);
 }
 
 }  // namespace

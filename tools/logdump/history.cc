@@ -7,6 +7,7 @@
 #include <map>
 
 #include "agent/log/aligned.h"
+#include "agent/log/archive.h"
 #include "agent/log/recovery.h"
 #include "agent/log/snapshot.h"
 
@@ -23,15 +24,30 @@ constexpr unsigned kPauseUs = 20'000;
 struct SegmentFile {
     uint64_t id;
     std::string name;
+    std::optional<ArchiveName> archive;   ///< that it is, where only that is there
+
+    Result<std::unique_ptr<File>> open(Storage& storage) const {
+        if (!archive) return storage.open(name);
+        return TRY(Archive::open(storage, name, *archive));
+    }
 };
 
+/// Those of the log and, below them, the archives that lead on to them.
 Result<std::vector<SegmentFile>> list_segments(Storage& storage) {
     std::map<uint64_t, std::string> found;
+    std::map<uint64_t, SegmentFile> archives;
     for (const std::string& name : TRY(storage.list())) {
         if (const auto id = number_in_name(name, kSegmentPrefix)) found[*id] = name;
+        if (const auto archive = archive_in_file(name))
+            archives[archive->segment_id] = {archive->segment_id, name, archive};
     }
     std::vector<SegmentFile> segments;
-    for (const auto& [id, name] : found) segments.push_back({id, name});
+    for (const auto& [id, name] : found) segments.push_back({id, name, std::nullopt});
+    for (auto archive = archives.rbegin(); archive != archives.rend() && !segments.empty();
+         ++archive) {
+        if (archive->first + 1 == segments.front().id)
+            segments.insert(segments.begin(), archive->second);
+    }
     return segments;
 }
 
@@ -52,6 +68,13 @@ Result<AlignedBuffer> content_of(File& file) {
     return content;
 }
 
+/// Of the sentence that noded says, what belongs into a list of damages.
+std::string place_and_cause(const Error& error) {
+    constexpr std::string_view kOf = "log ";
+    std::string text = error.message.substr(0, error.message.find(';'));
+    return text.starts_with(kOf) ? text.substr(kOf.size()) : text;
+}
+
 class Walker {
 public:
     Walker(Storage& storage, uint64_t first, const EachRecord& each)
@@ -63,6 +86,7 @@ private:
     Status walk_from(const std::vector<SegmentFile>& segments, size_t begin);
     Result<size_t> segment_of(const std::vector<SegmentFile>& segments, uint64_t seq);
     Status walk_segment(const SegmentFile& segment);
+    Status walk_archive(const SegmentFile& segment, const Result<std::unique_ptr<File>>& file);
     bool take_header(std::span<uint8_t> content, uint64_t file_bytes, const SegmentFile& segment);
     void walk_batches(std::span<uint8_t> content, const SegmentFile& segment);
     void walk_records(std::span<uint8_t> batch, const BatchHeader& header,
@@ -188,9 +212,10 @@ bool Walker::take_header(std::span<uint8_t> content, uint64_t file_bytes,
 }
 
 Status Walker::walk_segment(const SegmentFile& segment) {
-    const auto file = storage_.open(segment.name);
+    const auto file = segment.open(storage_);
     // noded releases segments while they are read.
     if (!file && file.error().code == ENOENT) return {};
+    if (segment.archive) return walk_archive(segment, file);
     if (!file) return std::unexpected(file.error());
     const uint64_t bytes = (*file)->size();
     if (bytes < 2 * kBlock || bytes % kBlock != 0) {
@@ -206,13 +231,38 @@ Status Walker::walk_segment(const SegmentFile& segment) {
     return {};
 }
 
+/// What can be read of an archive; frames that are damaged are as if nothing had been written.
+Status Walker::walk_archive(const SegmentFile& segment,
+                            const Result<std::unique_ptr<File>>& file) {
+    const auto damaged = [this](const Error& error) {
+        history_.damages.push_back({.last_seq = history_.last_seq,
+                                    .records = history_.records,
+                                    .text = place_and_cause(error)});
+        expected_ = 0;
+    };
+    if (!file) return damaged(file.error()), Status();
+    Archive& archive = static_cast<Archive&>(**file);
+    AlignedBuffer content(archive.size());
+    memset(content.data(), 0, content.size());
+    size_t at = 0;
+    for (size_t i = 0; i < archive.frames().size(); ++i, at += limits::archive_frame_bytes) {
+        const auto frame = archive.frame(i);
+        if (frame) memcpy(content.data() + at, frame->data(), frame->size());
+        else damaged(frame.error());
+    }
+    history_.segments.push_back({segment.id, segment.name, 0, 0, archive.size(), kBlock});
+    const auto all = content.span(0, content.size());
+    if (take_header(all, archive.size(), segment)) walk_batches(all, segment);
+    return {};
+}
+
 /// The last segment that begins at or before `seq`, so that those before need not be read.
 Result<size_t> Walker::segment_of(const std::vector<SegmentFile>& segments, uint64_t seq) {
     AlignedBuffer block(kBlock);
     for (size_t i = segments.size(); i-- > 1;) {
-        const auto file = storage_.open(segments[i].name);
+        const auto file = segments[i].open(storage_);
         if (!file || (*file)->size() < kBlock) continue;
-        TRY((*file)->read_at(0, block.span(0, kBlock)));
+        if (!(*file)->read_at(0, block.span(0, kBlock))) continue;
         SegmentHeader header;
         std::string why;
         if (parse_segment_header(block.span(0, kBlock), segments[i].id, (*file)->size(), header,
@@ -237,7 +287,8 @@ Result<bool> unopened(Storage& storage, const std::string& name) {
 Status Walker::walk_from(const std::vector<SegmentFile>& segments, size_t begin) {
     for (size_t i = begin; i < segments.size() && more_; ++i) {
         if (i > begin && segments[i].id != segments[i - 1].id + 1) {
-            const SegmentFile missing{segments[i - 1].id + 1, segment_name(segments[i - 1].id + 1)};
+            const uint64_t id = segments[i - 1].id + 1;
+            const SegmentFile missing{id, segment_name(id), std::nullopt};
             found(missing, 0, 0,
                   "the segment is missing, though " + segments[i].name + " is there");
         }
@@ -273,7 +324,8 @@ void Walker::ask_recovery() {
     // What was released meanwhile, and the step over it into the oldest that is left.
     const bool released = !history_.segments.empty() && history_.segments.front().id < first;
     const size_t missing = std::erase_if(history_.damages, [&](const Damage& damage) {
-        return damage.segment < first || (released && damage.segment == first && damage.batch == 0);
+        return (damage.segment != 0 && damage.segment < first) ||
+               (released && damage.segment == first && damage.batch == 0);
     });
     if (missing > 0)
         history_.notice = "noded let old segments go while they were read: there is a gap before " +
@@ -295,6 +347,34 @@ Result<History> Walker::run() {
 
 Result<History> read_history(Storage& storage, uint64_t first, const EachRecord& each) {
     return Walker(storage, first, each).run();
+}
+
+Result<std::vector<ArchiveSummary>> judge_archives(Storage& storage, History& history) {
+    std::vector<ArchiveSummary> archives;
+    const auto names = TRY(storage.list());
+    const auto tell = [&history](const Error& error) {
+        const std::string text = place_and_cause(error);
+        if (std::ranges::find(history.damages, text, &Damage::text) == history.damages.end())
+            history.damages.push_back({.text = text});
+    };
+    for (const std::string& file : names) {
+        const auto name = archive_in_file(file);
+        if (!name) continue;
+        const auto archive = Archive::open(storage, file, *name);
+        if (!archive && archive.error().code == ENOENT) continue;   // noded removed it just now
+        const bool beside = std::ranges::find(names, segment_name(name->segment_id)) != names.end();
+        archives.push_back({file, name->first_seq, name->last_seq, 0, 0, beside});
+        if (!archive) {
+            tell(archive.error());
+            continue;
+        }
+        archives.back().bytes = (*archive)->header().file_bytes;
+        archives.back().segment_bytes = (*archive)->size();
+        for (size_t i = 0; i < (*archive)->frames().size(); ++i)
+            if (const auto frame = (*archive)->frame(i); !frame) tell(frame.error());
+    }
+    std::ranges::sort(archives, {}, &ArchiveSummary::file);
+    return archives;
 }
 
 Result<std::vector<SnapshotSummary>> judge_snapshots(Storage& storage, History& history) {

@@ -18,7 +18,7 @@
 namespace noded::logdump {
 
 struct Damage {
-    uint64_t segment = 0;  ///< 0: not in a segment
+    uint64_t segment = 0;  ///< 0: not in a segment of the log
     uint64_t batch = 0;    ///< where the batch begins that it makes unreadable, 0 in the header
     uint64_t last_seq = 0; ///< the newest event read before it, 0 for none
     uint64_t records = 0;  ///< so many
@@ -28,7 +28,7 @@ struct Damage {
 /// A segment with a header.
 struct SegmentSummary {
     uint64_t id = 0;
-    std::string file;
+    std::string file;        ///< its archive where only that is there
     uint64_t first_seq = 0;  ///< 0 if its header cannot be read
     uint64_t records = 0;
     uint64_t bytes = 0;      ///< of the file
@@ -48,6 +48,18 @@ struct History {
 /// all of it with `first` 0. If `each` ends the reading, what follows is not judged. Fails where
 /// the directory or a file cannot be read.
 Result<History> read_history(log::Storage& storage, uint64_t first, const log::EachRecord& each);
+
+struct ArchiveSummary {
+    std::string file;
+    uint64_t first_seq = 0;
+    uint64_t last_seq = 0;
+    uint64_t bytes = 0;           ///< of the file
+    uint64_t segment_bytes = 0;   ///< of what it holds; 0 if its header cannot be read
+    bool beside = false;          ///< its segment is in the log, too
+};
+
+/// Judges every byte of every archive, oldest first; adds to `history.damages`.
+Result<std::vector<ArchiveSummary>> judge_archives(log::Storage& storage, History& history);
 
 struct SnapshotSummary {
     uint64_t seq = 0;

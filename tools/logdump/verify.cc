@@ -1,4 +1,5 @@
-// logdump verify: judges every byte of a log and its snapshots, and lists all that is wrong.
+// logdump verify: judges every byte of a log, its archives and its snapshots, and lists all that is
+// wrong.
 #include <unistd.h>
 
 #include "tools/logdump/command.h"
@@ -9,12 +10,14 @@ namespace {
 
 struct Verdict {
     History history;
+    std::vector<ArchiveSummary> archives;
     std::vector<SnapshotSummary> snapshots;
 };
 
 Result<Verdict> judge(log::Storage& storage) {
     Verdict verdict;
     verdict.history = TRY(read_history(storage, 0, [](const log::Record&) { return true; }));
+    verdict.archives = TRY(judge_archives(storage, verdict.history));
     verdict.snapshots = TRY(judge_snapshots(storage, verdict.history));
     return verdict;
 }
@@ -31,6 +34,12 @@ void print_verdict(const Verdict& verdict) {
                static_cast<unsigned long long>(segment.records),
                static_cast<unsigned long long>(segment.end),
                static_cast<unsigned long long>(segment.bytes));
+    }
+    for (const ArchiveSummary& archive : verdict.archives) {
+        if (!archive.beside || archive.segment_bytes == 0) continue;   // told already
+        printf("%s: seq %llu to %llu, whose segment is still there\n", archive.file.c_str(),
+               static_cast<unsigned long long>(archive.first_seq),
+               static_cast<unsigned long long>(archive.last_seq));
     }
     for (const SnapshotSummary& snapshot : verdict.snapshots) {
         if (!snapshot.valid) continue;

@@ -48,6 +48,8 @@ Json document_of(const schema::Info::Reader& info, const Counts& counts) {
         {"LogBytes", info.getLogBytes()},
         {"LogBytesMax", info.getLogBytesMax()},
         {"ArchiveBytes", info.getArchiveBytes()},
+        {"ArchiveBytesMax", info.getArchiveBytesMax()},
+        {"ArchiveOldestSeq", info.getArchiveOldestSeq()},
         {"OldestSeq", info.getOldestSeq()},
         {"OldestAt", info.getOldestNs() != 0 ? rfc3339_short(info.getOldestNs()) : ""},
         {"DurableSeq", info.getDurableSeq()},

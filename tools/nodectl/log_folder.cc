@@ -69,10 +69,12 @@ Result<std::vector<uint64_t>> LogFolder::list() const {
     return bases;
 }
 
-/// One that was rotated away between the two calls is as if it had been before.
+/// One that was rotated away between the two calls is as if it had been before. At first all are
+/// held, later on newer ones come as others were read.
 Status LogFolder::hold_newer() {
     for (const uint64_t base : TRY(list())) {
         if (any_ && base <= newest_) continue;
+        if (begun_ && held_.size() >= kHeldMax) break;
         char name[log_segment_name_bytes + 1];
         log_segment_name(base, name);
         Fd fd(openat(folder_.get(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));

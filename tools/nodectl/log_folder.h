@@ -1,7 +1,8 @@
 // LogFolder: reads the segments of a container's log (plugins/container/shim/LOG.md) out of the
 // folder that noded handed over: finds lines and times in a few reads of headers, and goes forward
 // across rotations. Segments are held open from the moment they are seen: what is deleted then is
-// read all the same. Called by logs.cc.
+// read all the same. A reader who is slow holds a few of those that come, and learns what it lost.
+// Called by logs.cc.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +43,9 @@ public:
     Status read_on(const Sink& sink);
 
     int fd() const { return folder_.get(); }
+
+    /// So many are held of those that come while one reads: each holds its space on the disk.
+    static constexpr size_t kHeldMax = 4;
 
 private:
     struct Segment {

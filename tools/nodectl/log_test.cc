@@ -117,6 +117,7 @@ public:
             .frame =
                 [this](const LogFrame& frame) {
                     frames_++;
+                    if (at_frame) at_frame();
                     return printer_.frame(frame);
                 },
         });
@@ -124,6 +125,8 @@ public:
         return out_;
     }
     size_t frames() const { return frames_; }
+
+    std::function<void()> at_frame;
 
 private:
     LogFilter limit(LogFilter filter, std::optional<uint64_t> tail) {
@@ -364,6 +367,26 @@ TEST(LogFolder, a_reader_slower_than_rotation_is_told_what_it_missed) {
     const size_t behind = more.find('>') + 1;
     EXPECT_EQ(note + lost + (more.size() - behind), numbered(100, 10000).size());
     EXPECT_TRUE(numbered(100, 10000).ends_with(more.substr(behind)));
+}
+
+size_t open_descriptors() {
+    return static_cast<size_t>(
+        std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()));
+}
+
+TEST(LogFolder, a_reader_who_follows_holds_few_of_the_segments_that_come) {
+    TestLog log(log_block_bytes);
+    write_numbered(log, 0, 100);
+    Shown all(log, {});
+    std::string seen = all.more();
+    const size_t before = open_descriptors();
+    write_numbered(log, 100, 10000);   // of which more segments come than are held at once
+    ASSERT_GT(log.segments().size(), 2 * LogFolder::kHeldMax);
+    size_t most = 0;
+    all.at_frame = [&] { most = std::max(most, open_descriptors()); };
+    seen += all.more();
+    EXPECT_EQ(seen, numbered(0, 10000)) << "nothing is lost of what is still there";
+    EXPECT_LE(most, before + LogFolder::kHeldMax);
 }
 
 TEST(LogFolder, a_damaged_block_is_passed_over_and_told) {
