@@ -57,6 +57,10 @@ constexpr size_t rpc_calls_per_connection_max = 1024;
 constexpr size_t rpc_fds_per_message_max = 4;
 constexpr size_t events_per_page_max = 1024;
 
+// The past: processes that each hold the state of then.
+constexpr size_t past_readers_max = 4;
+constexpr int64_t past_reader_idle_ns = 60'000'000'000;   ///< without a call one ends
+
 // Plugins.
 constexpr size_t plugins_max = 64;
 /// commands, events or folds that one descriptor names

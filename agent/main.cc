@@ -34,6 +34,8 @@
 #include "agent/log/log.h"
 #include "agent/log/snapshot.h"
 #include "agent/log/storage_file.h"
+#include "agent/past/reader.h"
+#include "agent/past/readers.h"
 #include "agent/past/replica.h"
 #include "agent/past/sections.h"
 #include "agent/pub/outbox.h"
@@ -292,6 +294,7 @@ Status run(const Config& config) {
     host::PluginWatch plugin_watch(*reactor, host, pipeline);
     Turn turn(plugin_watch, pipeline, snapshots);
     Retry retry(*reactor, pipeline);
+    past::Readers readers(*reactor, config, *log);
     const Shutdown shutdown{host, outbox, *reactor};
     outbox.connect(host);
     host.connect(pipeline, *log);
@@ -309,7 +312,9 @@ Status run(const Config& config) {
     node.started_ns = reactor->clock().realtime_ns();
     node.snapshot_seq = [&] { return snapshots.newest_seq(); };
     node.log_report = [&] { return snapshots.keeper().report(); };
+    node.past = [&](const rpc_service::Moment& moment) { return readers.open(moment); };
     node.stop = [&] {
+        readers.stop();
         snapshots.write();
         host.stop();
         outbox.close();
@@ -332,6 +337,8 @@ int main(int argc, char** argv) {
     signal(SIGPIPE, SIG_IGN);
     if (argc > 1 && std::string_view(argv[1]) == noded::past::kReplicaVerb)
         return noded::past::replica_main(argc, argv);
+    if (argc > 1 && std::string_view(argv[1]) == noded::past::kReaderVerb)
+        return noded::past::reader_main(argc, argv);
     const auto config = noded::read_config(argc, argv);
     if (!config) {
         fprintf(stderr, "noded: %s\nSee 'noded --help'.\n", config.error().message.c_str());

@@ -40,6 +40,20 @@ interface Node {
 
   seqAt @9 (timeNs :Int64) -> (seq :UInt64);
   # Seq of the first event at or after a time; one past the newest if there is none.
+
+  past @10 (at :Moment) -> (connection :Stream);
+  # The node as it was. The descriptor is one end of a stream socket on which another Node answers,
+  # one that can only be asked: what changes something and what takes or gives a descriptor is
+  # refused. Its first answer comes when the log is folded up to then; a moment that the log does
+  # not know makes every call fail, with the reason. It ends with the socket, or when nothing was
+  # asked for a minute.
+}
+
+struct Moment {
+  union {
+    seq @0 :UInt64;     # after this event; 0: before the first one
+    timeNs @1 :Int64;   # after all that was decided at that time or before
+  }
 }
 
 interface Stream {
@@ -76,6 +90,7 @@ struct Info {
   snapshots @19 :UInt32;    # so many are kept
   archiveBytesMax @20 :UInt64;
   archiveOldestSeq @21 :UInt64;   # the first event in an archive, 0 if there is none
+  asOfNs @22 :Int64;        # of a node in the past: which time it is there; 0: it is now
 }
 
 struct Command {

@@ -34,7 +34,7 @@ uint64_t Host::call(const std::string& plugin, uint16_t method, Bytes params, Ca
     };
     auto* instance = const_cast<Instance*>(find(plugin));
     if (instance == nullptr)
-        return refuse_call(NODED_REJECT_NOT_FOUND, "no plugin named " + plugin + " is loaded");
+        return refuse_call(NODED_REJECT_NOT_FOUND, why_not(plugin));
     if (instance->rpc == nullptr || method >= instance->rpc->methods_count) {
         return refuse_call(NODED_REJECT_NOT_FOUND, "plugin " + plugin + " has no method number " +
                                                        std::to_string(method));

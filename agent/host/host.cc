@@ -515,6 +515,16 @@ const Instance* Host::find(const std::string& id) const {
     return nullptr;
 }
 
+std::string Host::why_not(const std::string& id) const {
+    for (const auto& instance : instances_) {
+        if (instance->loaded() || instance->description.id != id || instance->reason.empty())
+            continue;
+        const bool stopped = instance->status == Instance::Status::stopped;
+        return "plugin " + id + (stopped ? " is stopped: " : " is refused: ") + instance->reason;
+    }
+    return "no plugin named " + id + " is loaded";
+}
+
 const Instance* Host::owner_of_event(uint64_t type, const std::string** name) const {
     const auto owner = deciders_.find(type);
     if (owner == deciders_.end()) return nullptr;

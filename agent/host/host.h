@@ -114,6 +114,8 @@ public:
 
     const std::vector<std::unique_ptr<Instance>>& instances() const { return instances_; }
     const Instance* find(const std::string& id) const;
+    /// Why find() gives none: a sentence for whoever asked for it.
+    std::string why_not(const std::string& id) const;
     /// Owner and name of an event type; nullptr if no loaded plugin emits it.
     const Instance* owner_of_event(uint64_t type, const std::string** name) const;
 

@@ -30,6 +30,7 @@ public:
     void sync(SyncDone&) override { CHECK_MSG(false, "the past is never written"); }
 
     Status read(uint64_t first, const EachRecord& each) override {
+        if (first > last_) return {};
         return read_segments(storage_, log_id_, segments_, first, last_, each);
     }
 
@@ -57,6 +58,7 @@ Result<std::string> LogBeside::list_segments() {
         if (const auto id = number_in_name(file.name, kSegmentPrefix)) ids.push_back(*id);
     }
     std::sort(ids.begin(), ids.end());
+    uint64_t first_seq = UINT64_MAX;
     for (const uint64_t id : ids) {
         const auto file = storage_.open(segment_name(id));
         // Released since the directory was listed: the oldest go first.
@@ -67,11 +69,14 @@ Result<std::string> LogBeside::list_segments() {
         Window window(**file);
         const auto block = TRY(window.at(0, kBlock));
         const auto state = parse_segment_header(block, id, (*file)->size(), header, why);
-        if (state != HeaderState::valid || header.first_seq > last_) break;
+        if (state != HeaderState::valid) break;
+        first_seq = std::min(first_seq, header.first_seq);
+        if (header.first_seq > last_) break;
         log_id_ = header.log_id;
         segments_.push_back(new_segment_info(id, header.first_seq, (*file)->size()));
     }
-    if (segments_.empty() && last_ > 0)
+    // What was up to the very first event that is left, a snapshot may know.
+    if (segments_.empty() && last_ > 0 && first_seq != last_ + 1)
         return fail("no segment holds event " + std::to_string(last_));
     return add_archives(files, segments_);
 }

@@ -228,10 +228,12 @@ Status write_snapshot(Storage& storage, uint64_t seq, std::span<const SnapshotSe
     return storage.rename(unfinished, name);
 }
 
-Result<std::optional<Snapshot>> load_newest_snapshot(Storage& storage, std::string* notice) {
+Result<std::optional<Snapshot>> load_newest_snapshot(Storage& storage, std::string* notice,
+                                                     uint64_t last) {
     CHECK(notice != nullptr);
     notice->clear();
     for (const uint64_t seq : TRY(list_snapshots(storage))) {
+        if (seq > last) continue;
         auto snapshot = load_snapshot(storage, seq);
         if (snapshot) return std::move(*snapshot);
         if (!notice->empty()) *notice += "; ";

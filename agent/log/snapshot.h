@@ -40,8 +40,9 @@ Result<std::vector<uint64_t>> list_snapshots(Storage& storage);
 /// name.
 Result<Snapshot> load_snapshot(Storage& storage, uint64_t seq);
 
-/// The newest valid snapshot, or none. Invalid newer ones are passed over and told in `notice`
-/// (empty otherwise).
-Result<std::optional<Snapshot>> load_newest_snapshot(Storage& storage, std::string* notice);
+/// The newest valid snapshot with seq <= `last`, or none. Invalid newer ones are passed over and
+/// told in `notice` (empty otherwise).
+Result<std::optional<Snapshot>> load_newest_snapshot(Storage& storage, std::string* notice,
+                                                     uint64_t last = UINT64_MAX);
 
 }  // namespace noded::log

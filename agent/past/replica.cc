@@ -1,11 +1,6 @@
 // See replica.h.
 #include "agent/past/replica.h"
 
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -17,14 +12,13 @@
 #include "agent/log/beside.h"
 #include "agent/log/snapshot.h"
 #include "agent/log/storage_file.h"
+#include "agent/past/child.h"
 #include "agent/past/sections.h"
 #include "agent/reactor/uring_reactor.h"
 
 namespace noded::past {
 
 namespace {
-
-constexpr int kNice = 10;
 
 /// Nothing leaves a replica.
 struct Nowhere final : core::Publisher, host::TopicSink {
@@ -102,10 +96,7 @@ int replica_main(int argc, char** argv) {
         return 2;
     }
     const ReplicaArguments arguments{strtoull(argv[2], nullptr, 10), atoi(argv[3]), argv[4]};
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != arguments.parent) return 1;   // it ended before that took hold
-    setpriority(PRIO_PROCESS, 0, kNice);
-    set_log_threshold(Severity::error);
+    if (!become_child(arguments.parent)) return 1;
     const auto config = read_config(argc - kOwnArguments + 1, argv + kOwnArguments - 1);
     const auto written = config ? write_snapshot_beside(*config, arguments)
                                 : Result<uint64_t>(std::unexpected(config.error()));

@@ -1,12 +1,11 @@
-// See spawn.h. posix_spawn(3) shares the memory until exec, so a large node does not pause for it.
+// See spawn.h.
 #include "agent/past/spawn.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -14,34 +13,12 @@
 #include <vector>
 
 #include "agent/base/check.h"
+#include "agent/past/child.h"
 #include "agent/past/replica.h"
 
 namespace noded::past {
 
 namespace {
-
-/// Starts the program that this process is, with nothing but the pipe; 0 or an errno.
-int spawn(std::vector<std::string> arguments, int output, pid_t& pid) {
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
-    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    sigset_t none;
-    sigemptyset(&none);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    const int error =
-        posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    return error;
-}
 
 void remove_scratch(const Config& config) {
     std::error_code ignored;
@@ -67,21 +44,14 @@ Status SnapshotReplica::start(uint64_t seq, const std::string& plugins, uint64_t
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return fail_errno(errno, "make a pipe");
     output_.reset(ends[0]);
     const Fd input(ends[1]);
-    const std::vector<std::string> arguments = {
-        "noded", kReplicaVerb, std::to_string(seq), std::to_string(getpid()), plugins,
-        "--state-dir", config_.state_dir, "--runtime-dir", config_.runtime_dir, "--plugin-dir",
-        config_.plugin_dir, "--libexec-dir", config_.libexec_dir, "--log-bytes-max",
-        std::to_string(bytes_max)};
-    if (const int error = spawn(arguments, input.get(), pid_); error != 0) {
-        pid_ = 0;
-        return fail_errno(error, "start a replica");
-    }
-    pidfd_.reset(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
-    if (!pidfd_.valid()) {
-        const int error = errno;
-        end();
-        return fail_errno(error, "watch the replica");
-    }
+    std::vector<std::string> arguments = {"noded", kReplicaVerb, std::to_string(seq),
+                                          std::to_string(getpid()), plugins};
+    Config limited = config_;
+    limited.log_bytes_max = bytes_max;
+    for (std::string& setting : settings_of(limited)) arguments.push_back(std::move(setting));
+    auto child = TRY(start_child(std::move(arguments), input.get(), -1));
+    pid_ = child.pid;
+    pidfd_ = std::move(child.pidfd);
     reactor_.poll(pidfd_.get(), POLLIN, false, *this);
     return {};
 }

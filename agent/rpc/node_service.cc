@@ -11,6 +11,7 @@
 #include "agent/limits.h"
 #include "agent/pub/event_words.h"
 #include "agent/rpc/after.h"
+#include "agent/rpc/fd_stream.h"
 #include "agent/rpc/refusal.h"
 
 namespace noded::rpc_service {
@@ -99,6 +100,7 @@ kj::Promise<void> NodeService::info(InfoContext context) {
     info.setReactor(node_.reactor_description.c_str());
     info.setPublishEndpoint(node_.outbox.endpoint().c_str());
     info.setOldestNs(time_of_oldest(node_));
+    info.setAsOfNs(node_.as_of_ns);
     if (const auto report = node_.log_report()) {
         info.setLogBytes(report->bytes);
         info.setLogBytesMax(report->bytes_max);
@@ -191,7 +193,7 @@ kj::Promise<void> NodeService::schema(SchemaContext context) {
     const std::string name = context.getParams().getPlugin().cStr();
     const host::Instance* instance = node_.host.find(name);
     if (instance == nullptr) {
-        return refusal({NODED_REJECT_NOT_FOUND, "no plugin named " + name + " is loaded"});
+        return refusal({NODED_REJECT_NOT_FOUND, node_.host.why_not(name)});
     }
     context.getResults().setSchema(as_bytes(instance->description.schema).empty()
                                        ? capnp::Data::Reader()
@@ -244,6 +246,16 @@ kj::Promise<void> NodeService::seqAt(SeqAtContext context) {
     const auto seq = node_.log.seq_at(time_ns);
     if (!seq) return refusal({NODED_REJECT_BUSY, "read the log: " + seq.error().message});
     context.getResults().setSeq(*seq);
+    return kj::READY_NOW;
+}
+
+kj::Promise<void> NodeService::past(PastContext context) {
+    if (!node_.past) return refusal({NODED_REJECT_INVALID, "this is the past already"});
+    const auto at = context.getParams().getAt();
+    const Moment moment = at.isTimeNs() ? Moment::time(at.getTimeNs()) : Moment::seq(at.getSeq());
+    auto socket = node_.past(moment);
+    if (!socket) return refusal({NODED_REJECT_BUSY, socket.error().message});
+    context.getResults().setConnection(kj::heap<FdStream>(std::move(*socket)));
     return kj::READY_NOW;
 }
 

@@ -15,6 +15,7 @@
 #include "agent/log/log.h"
 #include "agent/pub/outbox.h"
 #include "agent/reactor/reactor.h"
+#include "agent/rpc/moment.h"
 #include "schemas/node.capnp.h"
 
 namespace noded::rpc_service {
@@ -37,11 +38,14 @@ struct Node {
     /// time of the oldest event, once somebody asked; that it is of this one
     int64_t oldest_ns = 0;
     uint64_t oldest_ns_of = 0;
+    /// one end of a socket on which the node answers as it was; unset in the past
+    std::function<Result<Fd>(const Moment&)> past = {};
+    int64_t as_of_ns = 0;   ///< in the past: which time it is there
     /// writes the snapshot and stops the plugins; once, at the end
     std::function<void()> stop = {};
 };
 
-class NodeService final : public schema::Node::Server {
+class NodeService : public schema::Node::Server {
 public:
     NodeService(Node& node, host::Caller caller) : node_(node), caller_(caller) {}
 
@@ -55,6 +59,7 @@ public:
     kj::Promise<void> schema(SchemaContext context) override;
     kj::Promise<void> events(EventsContext context) override;
     kj::Promise<void> seqAt(SeqAtContext context) override;
+    kj::Promise<void> past(PastContext context) override;
 
 private:
     kj::Promise<void> fill_page(EventsContext context, uint64_t since, uint32_t max);

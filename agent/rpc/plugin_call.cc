@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/limits.h"
+#include "agent/rpc/fd_stream.h"
 #include "agent/rpc/node_service.h"
 #include "agent/rpc/refusal.h"
 
@@ -83,16 +84,6 @@ private:
     const host::Caller caller_;
 };
 
-/// A descriptor on its way to the client.
-class FdStream final : public schema::Stream::Server {
-public:
-    explicit FdStream(Fd fd) : fd_(std::move(fd)) {}
-    kj::Maybe<int> getFd() override { return fd_.get(); }
-
-private:
-    const Fd fd_;
-};
-
 }  // namespace
 
 kj::Promise<host::CallResult> call_plugin(host::Host& host, kj::StringPtr plugin, uint16_t method,
@@ -105,7 +96,7 @@ kj::Promise<void> NodeService::plugin(PluginContext context) {
     const std::string name = context.getParams().getName().cStr();
     const host::Instance* instance = node_.host.find(name);
     if (instance == nullptr) {
-        return refusal({NODED_REJECT_NOT_FOUND, "no plugin named " + name + " is loaded"});
+        return refusal({NODED_REJECT_NOT_FOUND, node_.host.why_not(name)});
     }
     if (instance->rpc == nullptr || instance->rpc->interface_id == 0) {
         return refusal(
@@ -142,7 +133,7 @@ kj::Promise<void> NodeService::callJson(CallJsonContext context) {
     const std::string name = params.getPlugin().cStr();
     const host::Instance* instance = node_.host.find(name);
     if (instance == nullptr) {
-        return refusal({NODED_REJECT_NOT_FOUND, "no plugin named " + name + " is loaded"});
+        return refusal({NODED_REJECT_NOT_FOUND, node_.host.why_not(name)});
     }
     if (instance->rpc == nullptr || instance->rpc->interface_id != 0) {
         return refusal({NODED_REJECT_NOT_FOUND, "plugin " + name + " has no JSON methods"});

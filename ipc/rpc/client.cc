@@ -179,13 +179,18 @@ Result<std::unique_ptr<Client>> Client::connect(std::string_view host) {
     if (!host.starts_with(scheme)) {
         return fail("connect to " + std::string(host) + ": a host is written as unix:PATH");
     }
-    Fd fd = TRY(connect_unix(std::string(host.substr(scheme.size()))));
+    auto client = over(TRY(connect_unix(std::string(host.substr(scheme.size())))));
+    if (!client) return context(client.error(), "connect to " + std::string(host));
+    return client;
+}
+
+Result<std::unique_ptr<Client>> Client::over(Fd socket) {
     Result<std::unique_ptr<Client>> client = std::unexpected(Error{});
     KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] {
-                     client =
-                         std::unique_ptr<Client>(new Client(std::make_unique<Impl>(std::move(fd))));
+                     client = std::unique_ptr<Client>(
+                         new Client(std::make_unique<Impl>(std::move(socket))));
                  })) {
-        return context(to_error(*exception), "connect to " + std::string(host));
+        return std::unexpected(to_error(*exception));
     }
     return client;
 }

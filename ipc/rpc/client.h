@@ -12,6 +12,7 @@
 #include <memory>
 #include <string_view>
 
+#include "agent/base/fd.h"
 #include "agent/base/result.h"
 #include "ipc/rpc/errors.h"
 
@@ -21,6 +22,8 @@ class Client {
 public:
     /// `host` is "unix:PATH".
     static Result<std::unique_ptr<Client>> connect(std::string_view host);
+    /// Over a stream socket that is connected already. At most one Client at a time in a thread.
+    static Result<std::unique_ptr<Client>> over(Fd socket);
     ~Client();
 
     /// What noded offers to whom it let in.

@@ -64,13 +64,16 @@ struct RpcServer::Retry final : reactor::Completion {
     RpcServer& server;
 };
 
-RpcServer::RpcServer(reactor::Reactor& reactor, Fd listening, Bootstrap bootstrap)
+RpcServer::RpcServer(reactor::Reactor& reactor, Bootstrap bootstrap)
     : reactor_(reactor),
-      listening_(std::move(listening)),
       bootstrap_(kj::mv(bootstrap)),
       sender_(reactor),
       retry_(std::make_unique<Retry>(*this)),
-      tasks_(*this) {
+      tasks_(*this) {}
+
+RpcServer::RpcServer(reactor::Reactor& reactor, Fd listening, Bootstrap bootstrap)
+    : RpcServer(reactor, kj::mv(bootstrap)) {
+    listening_ = std::move(listening);
     listen_again();
 }
 

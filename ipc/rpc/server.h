@@ -1,10 +1,10 @@
-// RpcServer: accepts connections on a listening unix socket and speaks two-party Cap'n Proto RPC on
-// each.
+// RpcServer: accepts connections on a listening unix socket, or is given connected ones, and speaks
+// two-party Cap'n Proto RPC on each.
 //
 // Invariants: at most limits::rpc_connections_max connections; one more is told so and closed. A
 // peer that breaks a limit, or the protocol, loses its connection and hears why; nobody else
-// notices. Built by main; runs on the reactor's thread alone. The reactor must be stopped before
-// the server is destroyed.
+// notices. Built by main and by agent/past; runs on the reactor's thread alone. The reactor must be
+// stopped before the server is destroyed.
 #pragma once
 
 #include <capnp/capability.h>
@@ -28,9 +28,16 @@ public:
 
     /// `listening` comes from listen_unix(); accepting begins at once.
     RpcServer(reactor::Reactor& reactor, Fd listening, Bootstrap bootstrap);
+    /// Listens nowhere: it serves what it is given.
+    RpcServer(reactor::Reactor& reactor, Bootstrap bootstrap);
     ~RpcServer() noexcept override;
 
+    /// A connected socket; refused as one that was accepted would be.
+    void serve(Fd fd);
+
     size_t connections() const { return connections_; }
+    /// Received so far, on all connections.
+    uint64_t messages() const { return sender_.received(); }
 
 private:
     struct Connection;
@@ -39,7 +46,6 @@ private:
     void complete(int32_t result, bool more) override;
     void taskFailed(kj::Exception&& exception) override;
     void listen_again();
-    void serve(Fd fd);
 
     reactor::Reactor& reactor_;
     Fd listening_;

@@ -114,6 +114,7 @@ Result<std::optional<FrameReader::Message>> Socket::next(const capnp::ReaderOpti
 
 MessageReaderAndFds Socket::hand_over(FrameReader::Message message,
                                       kj::ArrayPtr<kj::AutoCloseFd> fd_space) {
+    ++sender_.received_;
     const size_t count = std::min(message.fds.size(), fd_space.size());
     for (size_t i = 0; i < count; ++i) fd_space[i] = kj::AutoCloseFd(message.fds[i].release());
     return {kj::mv(message.reader), fd_space.slice(0, count)};

@@ -25,10 +25,13 @@ class TurnSender final : public reactor::TurnEnd {
 public:
     explicit TurnSender(reactor::Reactor& reactor) { reactor.at_turn_end(*this); }
     void turn_end() override;
+    /// Messages that the streams have handed over so far.
+    uint64_t received() const { return received_; }
 
 private:
     friend class Socket;
     std::vector<Socket*> dirty_;
+    uint64_t received_ = 0;
 };
 
 class Stream final : public capnp::MessageStream {

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "agent/base/bytes.h"
+#include "tools/nodectl/bound.h"
 #include "tools/nodectl/container_call.h"
 #include "tools/nodectl/dynamic_json.h"
 #include "tools/nodectl/event_line.h"
@@ -26,25 +27,6 @@ struct EventsOptions {
     std::vector<std::string> filters;
     std::string output;
 };
-
-/// Where to begin or end: a number is a seq, anything else a time.
-struct Bound {
-    std::optional<uint64_t> seq;
-    std::optional<int64_t> time_ns;
-};
-
-Result<Bound> parse_bound(const char* option, const std::string& text) {
-    Bound bound;
-    if (text.empty()) return bound;
-    bound.seq = parse_number(text);
-    if (bound.seq) return bound;
-    bound.time_ns =
-        text.starts_with('@') ? parse_unix_time(text.substr(1)) : parse_time(text, now_ns());
-    if (bound.time_ns) return bound;
-    return fail(
-        std::string("invalid value for \"") + option + "\": \"" + text +
-        "\" is neither a seq (42) nor a time (RFC 3339, @1700000000) nor a duration ago (10m)");
-}
 
 class EventsReader {
 public:
@@ -179,6 +161,8 @@ int events(Invocation& call) {
         return call.failed(
             Error{0, "invalid output \"" + options.output + "\": it is text or json"});
     }
+    if (options.follow && call.session.in_the_past())
+        return call.failed(Error{0, "--follow waits for what comes, and in the past nothing does"});
     const Bound since = OR_FAIL(call, parse_bound("--since", options.since));
     const Bound until = OR_FAIL(call, parse_bound("--until", options.until));
     EventsReader reader(call, options, OR_FAIL(call, EventFilter::parse(options.filters)), since,

@@ -87,7 +87,7 @@ Result<std::vector<Row>> select(Session& session, const std::vector<Image>& imag
         for (const std::string& label : filters.of("label"))
             labelled = labelled && TRY(has_label(session, image, label));
         if (!labelled) continue;
-        for (Row& row : image_rows(image, truncate, now_ns())) {
+        for (Row& row : image_rows(image, truncate, session.now_ns())) {
             const std::string repository = row.fields["Repository"];
             const std::string tag = row.fields["Tag"];
             const auto named = [&](const std::string& pattern) {

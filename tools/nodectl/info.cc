@@ -61,6 +61,15 @@ Json document_of(const schema::Info::Reader& info, const Counts& counts) {
     };
 }
 
+/// What only a node of today has; the rest is in the log.
+Json as_of(Json document, int64_t time_ns) {
+    for (const char* key : {"StartedAt", "LogBytes", "LogBytesMax", "ArchiveBytes", "Snapshots",
+                            "Clients", "Reactor", "PublishEndpoint"})
+        document.erase(key);
+    document["AsOf"] = rfc3339_short(time_ns);
+    return document;
+}
+
 /// One line per member; what is not text is written as JSON.
 std::string text_of(const Json& document) {
     std::string out;
@@ -84,7 +93,9 @@ int info(Invocation& call) {
     if (const auto status = call.parse(options, {.max = 0})) return *status;
     const auto response =
         OR_FAIL(call, call.session.wait(call.session.node().infoRequest().send()));
-    const Json document = document_of(response.getInfo(), count(call.session));
+    Json document = document_of(response.getInfo(), count(call.session));
+    if (call.session.in_the_past())
+        document = as_of(std::move(document), response.getInfo().getAsOfNs());
     print(OR_FAIL(call, render_document(document, format, text_of(document))));
     return 0;
 }

@@ -81,7 +81,21 @@ int unknown(std::span<const std::string> words) {
     return kFailed;
 }
 
-int dispatch(std::vector<std::string> words, const std::string& host) {
+/// Why a verb cannot be used with --at; nothing if it can.
+std::optional<std::string> not_in_the_past(const Found& found) {
+    const std::string name = "'nodectl " + found.spelling + "' ";
+    switch (found.verb->past()) {
+        case Past::answers: return std::nullopt;
+        case Past::changes:
+            return name + "may change the node, and the past cannot be changed: leave --at away";
+        case Past::live:
+            return name + "shows what is not in the log of events, so only what is there now: "
+                          "leave --at away";
+    }
+    return std::nullopt;
+}
+
+int dispatch(std::vector<std::string> words, const std::string& host, const std::string& at) {
     const Found found = find_verb(words);
     if (found.verb == nullptr) {
         const bool help = words.size() == 1 || words[1] == "--help" || words[1] == "-h";
@@ -92,7 +106,12 @@ int dispatch(std::vector<std::string> words, const std::string& host) {
         return 0;
     }
     words.erase(words.begin(), words.begin() + static_cast<ptrdiff_t>(found.words));
-    Session session(host);
+    const auto bound = parse_bound("--at", at);
+    if (!bound || (bound->given() && not_in_the_past(found))) {
+        print_error(bound ? *not_in_the_past(found) : bound.error().message);
+        return found.verb->wrong_usage;
+    }
+    Session session(host, *bound);
     Invocation call(*found.verb, found.spelling, std::move(words), session);
     return found.verb->function(call);
 }
@@ -101,8 +120,12 @@ int run_main(std::vector<std::string> words) {
     const char* host_variable = getenv("NODECTL_HOST");
     std::string host =
         host_variable != nullptr && *host_variable != 0 ? host_variable : kHostDefault;
+    std::string at;
     bool version_wanted = false;
     const Option globals[] = {
+        {0, "at", &at, "string",
+         "Ask the node as it was after this event (42) or at this time (RFC 3339, @1700000000, or "
+         "10m for ten minutes ago); for verbs that only read"},
         {'H', "host", &host, "string",
          "Socket of the noded to talk to (default \"unix:/run/noded/noded.sock\")"},
         {'v', "version", &version_wanted, "", "Print the version and quit"},
@@ -125,7 +148,7 @@ int run_main(std::vector<std::string> words) {
         print(usage(globals));
         return 0;
     }
-    return dispatch(std::move(words), host);
+    return dispatch(std::move(words), host, at);
 }
 
 }  // namespace

@@ -216,7 +216,7 @@ int ps(Invocation& call) {
     const ContainerList list = OR_FAIL(call, ContainerList::fetch(call.session));
     std::vector<Row> rows;
     for (const State& state : OR_FAIL(call, select(list.states(), options, filters))) {
-        rows.push_back(container_row(state, !options.no_trunc, now_ns()));
+        rows.push_back(container_row(state, !options.no_trunc, call.session.now_ns()));
     }
     const std::string format = options.quiet && options.format.empty() ? "{{.ID}}" : options.format;
     print(OR_FAIL(call, render_rows(rows, format, kTable, headers())));

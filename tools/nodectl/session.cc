@@ -9,6 +9,7 @@
 
 #include "agent/base/check.h"
 #include "tools/nodectl/output.h"
+#include "tools/nodectl/units.h"
 
 namespace noded::nodectl {
 namespace {
@@ -48,8 +49,31 @@ Status Session::connect() {
     if (!connected) return fail("cannot reach noded: " + connected.error().message);
     client_ = std::move(*connected);
     node_.emplace(client_->bootstrap().castAs<schema::Node>());
+    return in_the_past() ? enter_the_past() : Status();
+}
+
+Result<Fd> Session::ask_for_the_past() {
+    auto request = node_->pastRequest();
+    auto at = request.initAt();
+    if (at_.seq) at.setSeq(*at_.seq);
+    if (at_.time_ns) at.setTimeNs(*at_.time_ns);
+    const auto response = TRY(wait(request.send()));
+    return fd_of(response.getConnection());
+}
+
+/// Leaves the connection to noded for the one to the node of then.
+Status Session::enter_the_past() {
+    Fd socket = TRY(ask_for_the_past());
+    node_.reset();
+    client_.reset();
+    client_ = TRY(rpc::Client::over(std::move(socket)));
+    node_.emplace(client_->bootstrap().castAs<schema::Node>());
+    const auto info = TRY(wait(node_->infoRequest().send()));
+    as_of_ns_ = info.getInfo().getAsOfNs();
     return {};
 }
+
+int64_t Session::now_ns() const { return in_the_past() ? as_of_ns_ : nodectl::now_ns(); }
 
 Status Session::reconnect(const std::function<Status()>& meanwhile) {
     constexpr useconds_t pause_us = 100'000;
@@ -129,7 +153,11 @@ StreamCall Session::stream_call(const char* plugin, uint16_t method, capnp::Mess
 
 Result<Fd> Session::received_fd(capnp::Response<schema::Node::CallWithStreamResults>& response) {
     if (!response.hasStream()) return fail("the answer came without a descriptor");
-    const kj::Maybe<int> fd = TRY(wait(response.getStream().getFd()));
+    return fd_of(response.getStream());
+}
+
+Result<Fd> Session::fd_of(schema::Stream::Client stream) {
+    const kj::Maybe<int> fd = TRY(wait(stream.getFd()));
     KJ_IF_MAYBE(number, fd) {
         // The capability owns its descriptor.
         const int copy = fcntl(*number, F_DUPFD_CLOEXEC, 3);

@@ -23,6 +23,7 @@
 #include "schemas/node.capnp.h"
 #include "schemas/stats.capnp.h"
 #include "schemas/storage.capnp.h"
+#include "tools/nodectl/bound.h"
 
 namespace noded::nodectl {
 
@@ -54,8 +55,8 @@ using StreamCall = capnp::RemotePromise<schema::Node::CallWithStreamResults>;
 
 class Session {
 public:
-    /// `host` is "unix:PATH" or "unix://PATH".
-    explicit Session(std::string host) : host_(std::move(host)) {}
+    /// `host` is "unix:PATH" or "unix://PATH"; with `at` it is asked as it was then.
+    explicit Session(std::string host, Bound at = {}) : host_(std::move(host)), at_(at) {}
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
@@ -66,6 +67,10 @@ public:
     /// Whatever belongs to the old connection (promises, responses, WatchedFds) must be gone.
     /// An error when noded stays away for kReconnectSeconds.
     Status reconnect(const std::function<Status()>& meanwhile = {});
+
+    bool in_the_past() const { return at_.given(); }
+    /// Real time where the node is that answers: ages are counted from it.
+    int64_t now_ns() const;
 
     schema::Node::Client& node() { return *node_; }
     schema::Container::Client& container();
@@ -108,11 +113,16 @@ public:
 
 private:
     Error explain(Error error) const;
+    Status enter_the_past();
+    Result<Fd> ask_for_the_past();
+    Result<Fd> fd_of(schema::Stream::Client stream);
     Submitted submit_words(const CommandId& id, uint64_t type, capnp::MessageBuilder& message);
     StreamCall stream_call(const char* plugin, uint16_t method, capnp::MessageBuilder& params,
                            Fd fd);
 
     std::string host_;
+    const Bound at_;
+    int64_t as_of_ns_ = 0;
     std::unique_ptr<rpc::Client> client_;
     // Each is asked for once; they go before the connection does.
     std::optional<schema::Node::Client> node_;

@@ -19,6 +19,13 @@ constexpr int kRunFailed = 125;  ///< nodectl or noded failed, not the command i
 
 class Invocation;
 
+/// What a verb does with a node that is asked as it was (--at).
+enum class Past {
+    changes,   ///< nothing, because it changes something
+    live,      ///< nothing, because the log does not hold what it shows
+    answers
+};
+
 struct Verb {
     const char* spellings;    ///< separated by commas, the first is the main one: "ps,container ls"
     const char* usage;        ///< "[OPTIONS] CONTAINER [CONTAINER...]"
@@ -29,6 +36,7 @@ struct Verb {
     Order order = Order::anywhere;
 
     std::string main_spelling() const;
+    Past past() const;
 };
 
 /// The table of all verbs, in the order of the help text.

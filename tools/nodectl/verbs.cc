@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace noded::nodectl {
 namespace {
 
@@ -74,9 +76,25 @@ constexpr Verb kVerbs[] = {
     {"info,system info", "[OPTIONS]", "Show information about the node", info},
 };
 
+// By main spelling; all others may change something.
+
+/// Answered from the log, so also as of then.
+constexpr std::string_view kReads[] = {
+    "ps",     "port",   "inspect",   "container inspect", "image inspect",
+    "images", "events", "plugin ls", "plugin inspect",    "info",
+};
+/// What they show is in no log.
+constexpr std::string_view kLive[] = {"logs", "wait", "top", "version"};
+
 }  // namespace
 
 std::span<const Verb> verbs() { return kVerbs; }
+
+Past Verb::past() const {
+    const std::string name = main_spelling();
+    if (std::ranges::find(kReads, name) != std::end(kReads)) return Past::answers;
+    return std::ranges::find(kLive, name) != std::end(kLive) ? Past::live : Past::changes;
+}
 
 std::string Verb::main_spelling() const {
     const std::string_view all = spellings;

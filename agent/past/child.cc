@@ -1,0 +1,79 @@
+// See child.h. posix_spawn(3) shares the memory until exec, so a large node does not pause for it.
+#include "agent/past/child.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "agent/base/logger.h"
+
+namespace noded::past {
+
+namespace {
+
+constexpr int kNice = 10;
+
+/// 0 or an errno.
+int spawn(std::vector<std::string>& arguments, int output, int socket, pid_t& pid) {
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    if (output >= 0) {
+        posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+        posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
+    }
+    // Also where it has that number already, so that it is not closed on exec.
+    if (socket >= 0) posix_spawn_file_actions_adddup2(&actions, socket, kChildSocket);
+    posix_spawn_file_actions_addclosefrom_np(&actions,
+                                             socket >= 0 ? kChildSocket + 1 : kChildSocket);
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    const int error =
+        posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    return error;
+}
+
+}  // namespace
+
+Result<Child> start_child(std::vector<std::string> arguments, int output, int socket) {
+    Child child;
+    if (const int error = spawn(arguments, output, socket, child.pid); error != 0)
+        return fail_errno(error, "start a child of noded");
+    child.pidfd.reset(static_cast<int>(syscall(SYS_pidfd_open, child.pid, 0)));
+    if (child.pidfd.valid()) return child;
+    const int error = errno;
+    kill(child.pid, SIGKILL);
+    waitpid(child.pid, nullptr, 0);
+    return fail_errno(error, "watch a child of noded");
+}
+
+std::vector<std::string> settings_of(const Config& config) {
+    return {"--state-dir",    config.state_dir,   "--runtime-dir",  config.runtime_dir,
+            "--plugin-dir",   config.plugin_dir,  "--libexec-dir",  config.libexec_dir,
+            "--log-bytes-max", std::to_string(config.log_bytes_max)};
+}
+
+bool become_child(pid_t parent) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) return false;   // it ended before that took hold
+    setpriority(PRIO_PROCESS, 0, kNice);
+    set_log_threshold(Severity::error);
+    return true;
+}
+
+}  // namespace noded::past

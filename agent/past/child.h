@@ -1,0 +1,34 @@
+// A child of noded that is noded itself, with other work: a replica, or a reader of the past. It
+// has none of its parent's descriptors but those that it is given, and ends with its parent.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "agent/base/fd.h"
+#include "agent/base/result.h"
+#include "agent/config.h"
+
+namespace noded::past {
+
+struct Child {
+    pid_t pid = 0;
+    Fd pidfd;   ///< readable when it has ended
+};
+
+/// Descriptor of the socket that a child is given.
+constexpr int kChildSocket = 3;
+
+/// Starts the program that this process is. `output` becomes its standard output and error, -1
+/// leaves them as they are here; `socket` becomes kChildSocket, -1 is none.
+Result<Child> start_child(std::vector<std::string> arguments, int output, int socket);
+
+/// The arguments by which a child knows the node: for read_config.
+std::vector<std::string> settings_of(const Config& config);
+
+/// First in a child's main: it ends with `parent` and takes no time from it. False if that is gone.
+bool become_child(pid_t parent);
+
+}  // namespace noded::past

@@ -1,0 +1,208 @@
+// The node as it was: every verb that reads answers from snapshot and log as of a seq or a time,
+// beside a node that goes on, and says what it cannot know.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/integration/test_node.h"
+
+namespace noded::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+bool says(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+/// Children of a process that are noded as it was started for the past.
+size_t readers_of(pid_t parent) {
+    size_t count = 0;
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+        const std::string pid = entry.path().filename();
+        if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+        const std::string stat = read_text("/proc/" + pid + "/stat");
+        const size_t close = stat.rfind(')');
+        if (close == std::string::npos || close + 4 > stat.size()) continue;
+        std::istringstream rest(stat.substr(close + 2));
+        std::string state;
+        pid_t from = 0;
+        rest >> state >> from;
+        const std::string line = read_text("/proc/" + pid + "/cmdline");
+        if (from == parent && line.starts_with(std::string("noded\0past", 10))) ++count;
+    }
+    return count;
+}
+
+class TimeTravel : public ::testing::Test {
+protected:
+    void SetUp() override {
+        config_ = node_.dir() + "/config";
+        std::ofstream(config_) << "{\"snapshotEveryEvents\": 20, \"logBytesMax\": 33554432}\n";
+        start();
+        node_.import_busybox();
+    }
+    void start() { node_.start({"--config", config_}); }
+    std::string now() const { return node_.ok({"info", "--format", "{{.DurableSeq}}"}); }
+    /// One event each.
+    void tag(int from, int to) {
+        for (int i = from; i < to; ++i) node_.ok({"tag", "busybox", "many:" + std::to_string(i)});
+    }
+    std::string at(const std::string& moment, std::vector<std::string> arguments) const {
+        arguments.insert(arguments.begin(), {"--at", moment});
+        return node_.ok(arguments);
+    }
+    Ran try_at(const std::string& moment, std::vector<std::string> arguments) const {
+        arguments.insert(arguments.begin(), {"--at", moment});
+        return node_.nodectl(arguments);
+    }
+    /// As the first word of the line says it.
+    std::string time_of(const std::string& seq) const {
+        const std::string line = node_.ok({"events", "--since", seq, "--until", seq});
+        return line.substr(0, line.find(' '));
+    }
+
+    TestNode node_;
+    std::string config_;
+};
+
+TEST_F(TimeTravel, a_container_is_shown_in_every_state_that_it_had) {
+    const std::string empty = now();
+    const std::string id = node_.ok({"run", "-d", "--name", "web", "--label", "tier=front",
+                                     "busybox", "sleep", "1000"});
+    const std::string running = now();
+    const Json then = Json::parse(node_.ok({"inspect", "web"}));
+    node_.ok({"rename", "web", "front"});
+    node_.ok({"kill", "front"});
+    node_.ok({"wait", "front"});
+    const std::string exited = now();
+    node_.ok({"rm", "front"});
+    const std::string format = "{{.ID}} {{.Names}} {{.State}} {{.Image}}";
+    EXPECT_EQ(at(empty, {"ps", "-a", "--format", format}), "");
+    EXPECT_EQ(at(running, {"ps", "--no-trunc", "--format", format}), id + " web running busybox");
+    EXPECT_EQ(at(exited, {"ps", "--format", format}), "");
+    EXPECT_EQ(at(exited, {"ps", "-a", "--no-trunc", "--format", format}),
+              id + " front exited busybox");
+    EXPECT_EQ(at(exited, {"inspect", "--format", "{{.State.ExitCode}}", "front"}), "137");
+    // All that inspect shows is in the log, down to the paths.
+    EXPECT_EQ(Json::parse(at(running, {"inspect", "web"})), then);
+    const Ran gone = try_at(exited, {"inspect", "web"});
+    EXPECT_EQ(gone.exit_code, 1);
+    EXPECT_TRUE(says(gone.err, "No such object: web")) << gone.err;
+}
+
+TEST_F(TimeTravel, ages_count_from_then_and_times_are_as_good_as_seqs) {
+    node_.ok({"run", "-d", "--name", "web", "busybox", "sleep", "1000"});
+    const std::string running = now();
+    sleep_ms(2500);
+    const std::string words = "{{.RunningFor}}, {{.Status}}";
+    const std::string young = "Less than a second ago, Up Less than a second";
+    EXPECT_NE(node_.ok({"ps", "--format", words}), young);
+    EXPECT_EQ(at(running, {"ps", "--format", words}), young);
+    EXPECT_EQ(at(time_of(running), {"ps", "--format", words}), young);
+    EXPECT_EQ(at("2s", {"ps", "--format", "{{.Names}}"}), "web");
+    node_.ok({"rm", "-f", "web"});
+    EXPECT_EQ(at(time_of(running), {"ps", "--format", "{{.Names}}"}), "web");
+}
+
+TEST_F(TimeTravel, images_plugins_and_events_end_there_too) {
+    tag(0, 1);
+    const std::string one = now();
+    tag(1, 3);
+    node_.ok({"rmi", "many:0"});
+    EXPECT_EQ(at(one, {"images", "--format", "{{.Tag}}", "many"}), "0");
+    EXPECT_EQ(node_.ok({"images", "--format", "{{.Tag}}", "many:2"}), "2");
+    EXPECT_EQ(at(one, {"image", "inspect", "--format", "{{json .RepoTags}}", "many:0"}),
+              "[\"busybox:latest\",\"many:0\"]");
+    EXPECT_EQ(at(one, {"plugin", "inspect", "--format", "{{.FoldedSeq}}", "storage"}), one);
+    EXPECT_EQ(at(one, {"info", "--format", "{{.DurableSeq}}"}), one);
+    const std::string events = at(one, {"events"});
+    EXPECT_TRUE(says(events, "ImageTagged"));
+    EXPECT_EQ(events, node_.ok({"events", "--until", one}));
+}
+
+TEST_F(TimeTravel, a_snapshot_on_the_way_makes_no_difference) {
+    const Ran done = node_.nodectl({"run", "--name", "done", "busybox", "sh", "-c", "exit 3"});
+    ASSERT_EQ(done.exit_code, 3);
+    const std::string early = now();
+    tag(0, 60);
+    const std::string late = now();
+    ASSERT_TRUE(eventually([&] {
+        return node_.ok({"info", "--format", "{{.SnapshotSeq}}"}) != "0";
+    }));
+    node_.ok({"rm", "done"});
+    tag(60, 70);
+    node_.kill();
+    start();
+    for (const std::string& moment : {early, late}) {
+        EXPECT_EQ(at(moment, {"ps", "-a", "--format", "{{.Names}} {{.Status}}"}).substr(0, 15),
+                  "done Exited (3)");
+    }
+    EXPECT_EQ(at(early, {"images", "-q"}).find('\n'), std::string::npos);
+    EXPECT_EQ(at(early, {"plugin", "inspect", "--format", "{{.SnapshotSeq}}", "storage"}), "0");
+    EXPECT_NE(at(late, {"plugin", "inspect", "--format", "{{.SnapshotSeq}}", "storage"}), "0");
+}
+
+TEST_F(TimeTravel, what_cannot_be_known_is_said) {
+    const std::string last = now();
+    const Ran beyond = try_at("99999", {"ps"});
+    EXPECT_EQ(beyond.exit_code, 1);
+    EXPECT_TRUE(says(beyond.err, "there is no event 99999 yet: the log ends with seq " + last))
+        << beyond.err;
+    const Ran before = try_at("2001-01-01T00:00:00Z", {"ps"});
+    EXPECT_EQ(before.exit_code, 1);
+    EXPECT_TRUE(says(before.err, "2001-01-01T00:00:00Z is before the history that is kept: it "
+                                 "begins with seq 1 of 20")) << before.err;
+    EXPECT_TRUE(says(try_at("2200-01-01T00:00:00Z", {"ps"}).err, "has not come yet"));
+    EXPECT_TRUE(says(try_at("yesterday", {"ps"}).err, "invalid value for \"--at\": \"yesterday\""));
+    EXPECT_EQ(at("0", {"ps", "-aq"}), "");
+    EXPECT_TRUE(says(try_at(last, {"top", "web"}).err, "not in the log"));
+    EXPECT_TRUE(says(try_at(last, {"events", "-f"}).err, "--follow"));
+}
+
+TEST_F(TimeTravel, what_changes_something_is_refused_before_anything_happens) {
+    const std::string last = now();
+    const Ran run = try_at(last, {"run", "--name", "web", "busybox", "true"});
+    EXPECT_EQ(run.exit_code, 125);
+    EXPECT_TRUE(says(run.err, "'nodectl run' may change the node, and the past cannot be changed"))
+        << run.err;
+    EXPECT_EQ(try_at(last, {"rmi", "busybox"}).exit_code, 1);
+    EXPECT_EQ(now(), last);
+}
+
+TEST_F(TimeTravel, the_history_says_where_it_begins_when_its_beginning_is_gone) {
+    // Large events, so that the smallest log is soon full.
+    const std::string large(60'000, 'x');
+    for (int i = 0; i < 300; ++i) {
+        const Ran ran = node_.nodectl({"create", "--name", "large", "--label", "a=" + large,
+                                       "--env", "A=" + large, "busybox", "true", large});
+        ASSERT_EQ(ran.exit_code, 0) << ran.err;
+        node_.ok({"rm", "large"});
+    }
+    ASSERT_TRUE(eventually([&] {
+        return node_.ok({"info", "--format", "{{.OldestSeq}}"}) != "1";
+    })) << node_.ok({"info"});
+    const Ran before = try_at("1", {"ps"});
+    EXPECT_EQ(before.exit_code, 1);
+    ASSERT_TRUE(says(before.err, "seq 1 is before the history that is kept: it begins with seq "))
+        << before.err;
+    const std::string first = before.err.substr(before.err.find("with seq ") + 9);
+    EXPECT_EQ(at(first.substr(0, first.find(' ')), {"images", "--format", "{{.Tag}}"}), "latest");
+}
+
+TEST_F(TimeTravel, readers_end_with_their_clients_and_leave_nothing) {
+    const std::string last = now();
+    for (int i = 0; i < 10; ++i) at(last, {"ps"});
+    EXPECT_TRUE(eventually([&] { return readers_of(node_.pid()) == 0; }));
+    EXPECT_TRUE(fs::exists(node_.state_dir() + "/plugins/storage"));
+    EXPECT_EQ(node_.ok({"run", "--rm", "busybox", "echo", "on"}), "on");
+    EXPECT_FALSE(says(node_.diagnostics(), "error")) << node_.diagnostics();
+}
+
+}  // namespace
+}  // namespace noded::test

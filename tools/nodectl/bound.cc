@@ -1,0 +1,21 @@
+// See bound.h.
+#include "tools/nodectl/bound.h"
+
+#include "tools/nodectl/units.h"
+
+namespace noded::nodectl {
+
+Result<Bound> parse_bound(const char* option, const std::string& text) {
+    Bound bound;
+    if (text.empty()) return bound;
+    bound.seq = parse_number(text);
+    if (bound.seq) return bound;
+    bound.time_ns =
+        text.starts_with('@') ? parse_unix_time(text.substr(1)) : parse_time(text, now_ns());
+    if (bound.time_ns) return bound;
+    return fail(
+        std::string("invalid value for \"") + option + "\": \"" + text +
+        "\" is neither a seq (42) nor a time (RFC 3339, @1700000000) nor a duration ago (10m)");
+}
+
+}  // namespace noded::nodectl

@@ -1,0 +1,24 @@
+// Bound: a place in the history as users write it. Pure but for the clock.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "agent/base/result.h"
+
+namespace noded::nodectl {
+
+/// Neither: none was given.
+struct Bound {
+    std::optional<uint64_t> seq;
+    std::optional<int64_t> time_ns;   ///< since the epoch
+
+    bool given() const { return seq || time_ns; }
+};
+
+/// A number is a seq; else a time: RFC 3339, "@1700000000", or a duration ago ("10m"). `option` is
+/// how the user wrote it.
+Result<Bound> parse_bound(const char* option, const std::string& text);
+
+}  // namespace noded::nodectl
