@@ -83,10 +83,7 @@ Result<Place> find_place(log::Storage& storage, const Moment& moment, uint64_t l
     std::string notice;
     place.snapshot = TRY(log::load_newest_snapshot(storage, &notice, place.seq));
     // An older one does not lead across what is gone.
-    if (place.snapshot && place.snapshot->seq < place.seq &&
-        place.snapshot->seq + 1 < place.oldest) {
-        place.snapshot.reset();
-    }
+    if (place.snapshot && place.snapshot->seq + 1 < place.oldest) place.snapshot.reset();
     if (!place.snapshot && place.oldest > 1)
         return before_history(storage, *log, "seq " + std::to_string(place.seq));
     return place;
