@@ -1,6 +1,10 @@
 // logdump hash: from snapshot and log to the state, by fold alone, as noded starts; then a SHA-256
-// of each plugin's state. Equal logs have equal hashes, from a snapshot or without. No plugin
-// reacts or reconciles, so nothing outside a scratch directory is touched.
+// of each plugin's state. Equal logs have equal hashes, from a snapshot or without, and also by a
+// plugin whose schema has grown since, as long as what is new is empty for them. No plugin reacts
+// or reconciles, so nothing outside a scratch directory is touched.
+#include <capnp/any.h>
+#include <capnp/serialize.h>
+#include <kj/exception.h>
 #include <openssl/sha.h>
 #include <unistd.h>
 
@@ -102,14 +106,49 @@ std::string sha256(const std::string& of) {
     return to_hex(digest);
 }
 
+/// What the host writes before a plugin's own bytes: two numbers.
+constexpr size_t kSectionHeadBytes = 16;
+
+/// The bytes that are hashed. Cap'n Proto's canonical form leaves out what is empty at the end of a
+/// struct, so that a field which an old log never filled makes no difference
+/// (capnproto.org/encoding.html, Canonicalization). What is no message is taken as it is.
+std::string canonical(Bytes section) {
+    if (section.size() <= kSectionHeadBytes) return std::string(as_text(section));
+    std::string out(as_text(section.first(kSectionHeadBytes)));
+    const Bytes state = section.subspan(kSectionHeadBytes);
+    KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&] {
+        capnp::ReaderOptions options;
+        options.traversalLimitInWords = UINT64_MAX;
+        capnp::FlatArrayMessageReader reader(
+            kj::arrayPtr(reinterpret_cast<const capnp::word*>(state.data()),
+                         state.size() / kWordSize),
+            options);
+        const auto words = reader.getRoot<capnp::AnyStruct>().canonicalize();
+        const auto bytes = words.asBytes();
+        out.append(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
+    })) {
+        (void)exception;
+        return std::string(as_text(section));
+    }
+    return out;
+}
+
+/// Plugins without a schema say nothing about what their bytes are.
+bool has_schema(const host::Host& host, const std::string& plugin) {
+    const host::Instance* instance = host.find(plugin);
+    return instance != nullptr && !instance->description.schema.empty();
+}
+
 Status print_hashes(Node& node, Ends ends) {
     auto sections = TRY(past::state_sections(node.pipeline, node.host));
     std::sort(sections.begin(), sections.end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
     std::string all;
     for (const auto& section : sections) {
-        const std::string line =
-            sha256(std::string(as_text(section.data))) + "  " + section.name + "\n";
+        const std::string hashed = has_schema(node.host, section.name)
+                                       ? canonical(section.data)
+                                       : std::string(as_text(section.data));
+        const std::string line = sha256(hashed) + "  " + section.name + "\n";
         fputs(line.c_str(), stdout);
         all += line;
     }
