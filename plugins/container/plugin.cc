@@ -1,6 +1,9 @@
 // What the shared object exports: the descriptor, and the adapter's table around Plugin.
 #include "plugins/container/plugin.h"
 
+#include <algorithm>
+#include <array>
+
 #include "plugins/container/container_schema.h"
 #include "plugins/container/decide.h"
 #include "plugins/container/fold.h"
@@ -54,31 +57,8 @@ constexpr noded_type kEvents[] = {
     type_of<schema::ContainerHealthChanged>("ContainerHealthChanged"),
 };
 
-constexpr noded_type kFolds[] = {
-    type_of<schema::ContainerRequested>("ContainerRequested"),
-    type_of<schema::ContainerStartRequested>("ContainerStartRequested"),
-    type_of<schema::ContainerStarted>("ContainerStarted"),
-    type_of<schema::ContainerStartFailed>("ContainerStartFailed"),
-    type_of<schema::ContainerExited>("ContainerExited"),
-    type_of<schema::ContainerStopRequested>("ContainerStopRequested"),
-    type_of<schema::ContainerKillRequested>("ContainerKillRequested"),
-    type_of<schema::ContainerRemovalRequested>("ContainerRemovalRequested"),
-    type_of<schema::ContainerRemoved>("ContainerRemoved"),
-    type_of<schema::ExecRequested>("ExecRequested"),
-    type_of<schema::ExecExited>("ExecExited"),
-    type_of<schema::ExecFailed>("ExecFailed"),
-    type_of<schema::ContainerRestartScheduled>("ContainerRestartScheduled"),
-    type_of<schema::ContainerPauseRequested>("ContainerPauseRequested"),
-    type_of<schema::ContainerPaused>("ContainerPaused"),
-    type_of<schema::ContainerUnpauseRequested>("ContainerUnpauseRequested"),
-    type_of<schema::ContainerUnpaused>("ContainerUnpaused"),
-    type_of<schema::ContainerPauseFailed>("ContainerPauseFailed"),
-    type_of<schema::ContainerRenamed>("ContainerRenamed"),
-    type_of<schema::ContainerUpdateRequested>("ContainerUpdateRequested"),
-    type_of<schema::ContainerUpdated>("ContainerUpdated"),
-    type_of<schema::ContainerUpdateFailed>("ContainerUpdateFailed"),
-    type_of<schema::HostObserved>("HostObserved"),
-    type_of<schema::ContainerHealthChanged>("ContainerHealthChanged"),
+/// Of storage.
+constexpr noded_type kFoldedToo[] = {
     type_of<schema::ImageAdded>("ImageAdded"),
     type_of<schema::ImageTagged>("ImageTagged"),
     type_of<schema::ImageUntagged>("ImageUntagged"),
@@ -87,6 +67,13 @@ constexpr noded_type kFolds[] = {
     type_of<schema::RootfsPrepareFailed>("RootfsPrepareFailed"),
     type_of<schema::RootfsRemoved>("RootfsRemoved"),
 };
+
+/// All of its own, and those.
+constexpr auto kFolds = [] {
+    std::array<noded_type, std::size(kEvents) + std::size(kFoldedToo)> all{};
+    std::ranges::copy(kFoldedToo, std::ranges::copy(kEvents, all.begin()).out);
+    return all;
+}();
 
 constexpr const char* kExtensions[] = {NODED_EXT_EVENTS,  NODED_EXT_TIMER, NODED_EXT_FD,
                                        NODED_EXT_OFFLOAD, NODED_EXT_LOG,   NODED_EXT_PATHS,
@@ -114,7 +101,7 @@ const noded_descriptor descriptor = {
     .plugins_needed = nullptr,
     .commands = types(kCommands),
     .events = types(kEvents),
-    .folds = types(kFolds),
+    .folds = {kFolds.data(), uint32_t(kFolds.size())},
     .schema = {container_schema, sizeof container_schema},
 };
 

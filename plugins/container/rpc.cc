@@ -65,14 +65,14 @@ void Effects::inspect(uint64_t token, const std::string& reference) {
     host_.respond(token, results);
 }
 
-/// A container that never ran has an empty folder, or none yet.
+/// A container that never ran has an empty folder, or none yet; an earlier version made it for root
+/// alone.
 void Effects::log_file(uint64_t token, const std::string& reference) {
     const Container* container = find_or_refuse(token, reference);
     if (container == nullptr) return;
     const std::string path = state_folder(container->id);
+    (void)sys_->make_folder(path, Sys::log_folder_mode);
     auto folder = sys_->open_read(path);
-    if (!folder && folder.error().code == ENOENT && sys_->make_folder(path, Sys::log_folder_mode))
-        folder = sys_->open_read(path);
     if (!folder) return host_.refuse(token, NODED_REJECT_CONFLICT, folder.error().message);
     Message<schema::Container::LogFileResults> results;
     results->setRunning(container->live() || container->phase == Phase::RESTARTING);

@@ -48,7 +48,7 @@ public:
     /// Of the folder of a log: clients who are not root read it, too, once noded handed it over.
     static constexpr uint32_t log_folder_mode = 0755;
 
-    /// True if it was not there before.
+    /// True if it was not there before. A mode that is not the default one is set in any case.
     virtual Result<bool> make_folder(const std::string& path, uint32_t mode = 0700) = 0;
     /// With what is missing above it, mode 0755.
     virtual Status make_folders(const std::string& path) = 0;

@@ -125,14 +125,12 @@ uint32_t LinuxSys::peer_pid(int socket) {
 }
 
 Result<bool> LinuxSys::make_folder(const std::string& path, uint32_t mode) {
-    if (mkdir(path.c_str(), 0700) != 0) {
-        if (errno == EEXIST) return false;
-        return fail_errno(errno, "make the folder " + path);
-    }
-    // mkdir alone would obey the umask.
+    const bool made = mkdir(path.c_str(), 0700) == 0;
+    if (!made && errno != EEXIST) return fail_errno(errno, "make the folder " + path);
+    // mkdir alone would obey the umask, and one that is there may be of an earlier version.
     if (mode != 0700 && chmod(path.c_str(), mode) != 0)
         return fail_errno(errno, "set the mode of the folder " + path);
-    return true;
+    return made;
 }
 
 Status LinuxSys::make_folders(const std::string& path) {

@@ -56,6 +56,33 @@ TEST(Crash, who_follows_logs_events_or_an_end_goes_on_without_gap_or_repeat) {
     events.wait();
 }
 
+TEST(Crash, who_follows_one_that_was_removed_meanwhile_still_learns_how_it_ended) {
+    TestNode node;
+    node.start();
+    node.import_busybox();
+    node.ok({"run", "-d", "--rm", "--name", "short", "busybox", "sh", "-c",
+             "echo begun; sleep 1; echo done; exit 7"});
+    Running logs(node.command({"logs", "-f", "short"}));
+    Running end(node.command({"wait", "short"}));
+    ASSERT_TRUE(logs.read_until("begun"));
+    sleep_ms(200);   // the wait has begun, too
+    node.kill();
+    sleep_ms(1500);
+    // Both find it gone: they are held back until it is removed.
+    ::kill(logs.pid(), SIGSTOP);
+    ::kill(end.pid(), SIGSTOP);
+    node.start();
+    EXPECT_TRUE(eventually([&] { return node.ok({"ps", "-aq"}).empty(); }));
+    ::kill(logs.pid(), SIGCONT);
+    ::kill(end.pid(), SIGCONT);
+    const Ran followed = logs.wait();
+    EXPECT_EQ(followed.exit_code, 0) << followed.err;
+    EXPECT_EQ(followed.out, "begun\ndone\n");
+    const Ran waited = end.wait();
+    EXPECT_EQ(waited.exit_code, 0) << waited.err;
+    EXPECT_EQ(trimmed(waited.out), "7");
+}
+
 TEST(Crash, a_running_container_goes_on_and_its_output_is_kept) {
     TestNode node;
     node.start();
@@ -135,8 +162,9 @@ TEST(Crash, kills_at_random_moments_lose_nothing_and_leak_nothing) {
         Running client(node.command(verbs[random() % verbs.size()]));
         usleep(static_cast<useconds_t>(random() % 15'000));
         node.kill();
-        client.wait();
+        // Before the client is waited for: an attached one ends with its container.
         node.start();
+        client.wait();
         std::string state;
         EXPECT_TRUE(eventually([&] {
             state =

@@ -61,6 +61,43 @@ Status check_stop_seconds(const std::optional<int64_t>& seconds, const char* opt
                 ": it is a number of seconds");
 }
 
+std::optional<int> StopOptions::parse(Invocation& call) {
+    const Option options[] = {
+        {'s', "signal", &signal, "string", "Signal to send to the container"},
+        {'t', "time", &seconds, "int", "Seconds to wait before killing the container"},
+        {0, "timeout", &seconds, "int", nullptr},
+    };
+    if (const auto status = call.parse(options, {.min = 1})) return status;
+    const Status valid = check_stop_seconds(seconds, "--time");
+    if (!valid) return call.failed(valid.error());
+    return std::nullopt;
+}
+
+bool is_no_such_container(const Error& error) {
+    return error.message.starts_with("No such container: ");
+}
+
+Result<std::optional<uint32_t>> exit_code_in_log(Session& session, const std::string& id,
+                                                 uint64_t seq) {
+    std::optional<uint32_t> code;
+    for (;;) {
+        auto request = session.node().eventsRequest();
+        request.setSince(seq);
+        request.setMax(UINT32_MAX);
+        const auto response = TRY(session.wait(request.send()));
+        const auto page = response.getPage();
+        if (page.getEvents().size() == 0) return code;
+        for (const auto event : page.getEvents()) {
+            if (event.getType() != capnp::typeId<schema::ContainerExited>()) continue;
+            const auto bytes = event.getPayload();
+            capnp::FlatArrayMessageReader reader(words_of(bytes));
+            const auto exited = reader.getRoot<schema::ContainerExited>();
+            if (id == exited.getId().cStr()) code = exited.getExitCode();
+        }
+        seq = page.getNext();
+    }
+}
+
 Error start_failure(const schema::Container::WaitResult::Reader& result) {
     const int code =
         result.getExitCode() != 0 ? static_cast<int>(result.getExitCode()) : kRunFailed;

@@ -37,6 +37,30 @@ bool container_has_label(const schema::ContainerState::Reader& state, const std:
 /// `option` is how the user wrote it.
 Status check_stop_seconds(const std::optional<int64_t>& seconds, const char* option);
 
+/// What stop and restart are told about the end of a run.
+struct StopOptions {
+    std::optional<int64_t> seconds;
+    std::string signal;
+
+    /// Reads the command line of a verb that takes nothing else but containers; a status as
+    /// Invocation::parse gives it.
+    std::optional<int> parse(Invocation& call);
+
+    /// Into a StopContainer or a RestartContainer.
+    template <typename Command>
+    void fill(Command& command, const std::string& container) const {
+        command.setContainer(container);
+        command.setSignal(signal);
+        command.setTimeoutSeconds(static_cast<int32_t>(seconds.value_or(-1)));
+    }
+};
+
+bool is_no_such_container(const Error& error);
+
+/// How a container that is gone ended last, by the events since `seq`; nothing if they do not tell.
+Result<std::optional<uint32_t>> exit_code_in_log(Session& session, const std::string& id,
+                                                 uint64_t seq);
+
 /// The state of one container, by name or id.
 Result<capnp::Response<schema::Container::InspectResults>> inspect_one(
     Session& session, const std::string& container);

@@ -138,9 +138,12 @@ Status follow_connected(Session& session, const std::string& container, LogReade
 
 /// The same across restarts of noded: the shim goes on writing, and what was read stays read.
 Status follow(Session& session, const std::string& container, LogReader& reader, int64_t until_ns) {
-    for (;;) {
+    for (bool was_away = false;;) {
         const Status followed = follow_connected(session, container, reader, until_ns);
+        // It ended and was removed while noded was away, and its log was read meanwhile.
+        if (was_away && !followed && is_no_such_container(followed.error())) return {};
         if (followed || !Session::is_lost(followed.error())) return followed;
+        was_away = true;
         TRY_STATUS(session.reconnect([&reader] { return reader.read_rest(); }));
     }
 }

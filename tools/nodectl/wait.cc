@@ -10,6 +10,7 @@ namespace {
 /// while noded is restarted.
 struct One {
     std::string name;
+    uint64_t created_seq = 0;   ///< once it is known
     std::optional<Inspected> known;
     std::optional<Waited> waited;
 };
@@ -28,15 +29,24 @@ Result<uint32_t> answer(Session& session, One& one) {
     {
         const auto known = TRY(session.wait(kj::mv(*one.known)));
         one.name = known.getState().getId().cStr();
+        one.created_seq = known.getState().getCreatedSeq();
     }
     const auto result = TRY(session.wait(kj::mv(*one.waited)));
     return result.getResult().getExitCode();
 }
 
+/// One that ended and was removed while noded was away: the log knows how it ended.
+Result<uint32_t> answer_or_look_up(Session& session, One& one) {
+    auto code = answer(session, one);
+    if (code || one.created_seq == 0 || !is_no_such_container(code.error())) return code;
+    const auto logged = TRY(exit_code_in_log(session, one.name, one.created_seq));
+    return logged ? Result<uint32_t>(*logged) : code;
+}
+
 /// The answer for the first of `rest`; asks anew for all of them when noded is restarted.
 Result<uint32_t> answer_first(Session& session, std::span<One> rest) {
     for (;;) {
-        auto code = answer(session, rest.front());
+        auto code = answer_or_look_up(session, rest.front());
         if (code || !Session::is_lost(code.error())) return code;
         for (One& one : rest) {
             one.known.reset();
@@ -52,7 +62,7 @@ Result<uint32_t> answer_first(Session& session, std::span<One> rest) {
 int wait_container(Invocation& call) {
     if (const auto status = call.parse({}, {.min = 1})) return *status;
     std::vector<One> all;
-    for (const std::string& name : call.arguments) all.push_back({name, {}, {}});
+    for (const std::string& name : call.arguments) all.push_back({name, 0, {}, {}});
     ask(call.session, all);
     int status = 0;
     for (size_t i = 0; i < all.size(); ++i) {
