@@ -148,6 +148,52 @@ TEST_F(TimeTravel, a_snapshot_on_the_way_makes_no_difference) {
     EXPECT_NE(at(late, {"plugin", "inspect", "--format", "{{.SnapshotSeq}}", "storage"}), "0");
 }
 
+TEST_F(TimeTravel, a_diff_shows_what_changed_and_which_command_did_it) {
+    node_.ok({"run", "-d", "--name", "old", "busybox", "sleep", "1000"});
+    node_.ok({"run", "-d", "--name", "gone", "busybox", "sleep", "1000"});
+    const std::string from = now();
+    node_.ok({"rename", "old", "front"});
+    node_.ok({"rm", "-f", "gone"});
+    node_.ok({"create", "--name", "fresh", "busybox", "true"});
+    ASSERT_EQ(node_.nodectl({"run", "--rm", "--name", "brief", "busybox", "true"}).exit_code, 0);
+    tag(0, 1);
+    ASSERT_TRUE(eventually([&] {
+        return says(node_.ok({"events", "--since", from}), "RootfsRemoved");
+    }));
+    const std::string to = now();
+    node_.ok({"rename", "front", "later"});
+    std::map<std::string, Json> by_name;
+    std::istringstream lines(
+        node_.ok({"events", "diff", "--from", from, "--to", to, "-o", "json"}));
+    for (std::string line; std::getline(lines, line);) {
+        const Json change = Json::parse(line);
+        by_name[change.at("Name")] = change;
+    }
+    ASSERT_EQ(by_name.size(), 5u);
+    const Json& renamed = by_name.at("front");
+    EXPECT_EQ(renamed.at("Change"), "changed");
+    EXPECT_EQ(renamed.at("Fields"),
+              Json::parse(R"([{"Path": "Name", "Before": "/old", "After": "/front"}])"));
+    const Json& events = renamed.at("Commands").at(0).at("Events");
+    ASSERT_EQ(events.size(), 1u);
+    EXPECT_EQ(events[0].at("type"), "ContainerRenamed");
+    EXPECT_EQ(events[0].at("commandId"), renamed.at("Commands").at(0).at("ID"));
+    EXPECT_EQ(by_name.at("gone").at("Change"), "removed");
+    EXPECT_EQ(by_name.at("fresh").at("Change"), "created");
+    EXPECT_EQ(by_name.at("brief").at("Change"), "came and went");
+    // One command, and all that it led to: requested, started, exited, removed.
+    EXPECT_EQ(by_name.at("brief").at("Commands").size(), 1u);
+    EXPECT_GE(by_name.at("brief").at("Commands").at(0).at("Events").size(), 7u);
+    EXPECT_EQ(by_name.at("busybox:latest").at("Kind"), "image");
+    EXPECT_EQ(by_name.at("busybox:latest").at("Fields").at(0).at("Path"), "RepoTags");
+    const std::string text = node_.ok({"events", "diff", "--from", from, "--to", to});
+    EXPECT_TRUE(says(text, "(front): changed\n    Name: /old → /front\n  by command ")) << text;
+    EXPECT_EQ(node_.ok({"events", "diff", "--from", to, "--to", to}), "");
+    const Ran wrong = node_.nodectl({"events", "diff", "--from", to, "--to", from});
+    EXPECT_TRUE(says(wrong.err, "comes after --to")) << wrong.err;
+    EXPECT_EQ(node_.nodectl({"events", "diff"}).exit_code, 1);
+}
+
 TEST_F(TimeTravel, what_cannot_be_known_is_said) {
     const std::string last = now();
     const Ran beyond = try_at("99999", {"ps"});

@@ -22,4 +22,17 @@ Json PluginSchemas::decode(const std::string& plugin, uint64_t type, capnp::Data
     return decode_payload(*loader, type, {payload.begin(), payload.size()});
 }
 
+ShownEvent PluginSchemas::show(const schema::Event::Reader& event) {
+    ShownEvent shown;
+    shown.seq = event.getSeq();
+    shown.time_ns = event.getTimeNs();
+    shown.type = event.getType();
+    shown.name = event.getName().cStr();
+    shown.plugin = event.getPlugin().cStr();
+    shown.command_id = to_hex({event.getCommandId().begin(), event.getCommandId().size()});
+    shown.cause_seq = event.getCauseSeq();
+    shown.payload = decode(shown.plugin, shown.type, event.getPayload());
+    return shown;
+}
+
 }  // namespace noded::nodectl

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "agent/base/result.h"
+#include "tools/nodectl/event_line.h"
 #include "tools/nodectl/payload_json.h"
 #include "tools/nodectl/session.h"
 
@@ -21,6 +22,9 @@ public:
 
     /// A payload by the type of its struct; null if nobody can say what it is.
     Json decode(const std::string& plugin, uint64_t type, capnp::Data::Reader payload);
+
+    /// An event with its payload decoded, if its plugin is loaded.
+    ShownEvent show(const schema::Event::Reader& event);
 
     /// After a restart of noded, which may have brought other versions of the plugins.
     void forget() { loaders_.clear(); }

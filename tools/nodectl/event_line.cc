@@ -26,7 +26,9 @@ bool is_id(const std::string& text) {
            digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-std::string shown(const Json& value, bool truncate) {
+}  // namespace
+
+std::string shown_value(const Json& value, bool truncate) {
     std::string text = value.is_string() ? value.get<std::string>() : to_line(value);
     if (truncate && is_id(text)) return short_id(text);
     if (truncate && text.size() > kValueWidth) text = text.substr(0, kValueWidth) + "…";
@@ -36,6 +38,8 @@ std::string shown(const Json& value, bool truncate) {
     });
     return plain || !value.is_string() ? text : to_line(Json(text));
 }
+
+namespace {
 
 /// Empty members say nothing, but an exit code of zero does.
 bool worth_showing(const std::string& key, const Json& value) {
@@ -53,10 +57,10 @@ void append_members(std::string& line, const Json& object, bool truncate) {
         if (value.is_structured() && !texts) {
             // What a user looks for in a spec.
             const std::string image = text_of(value, "imageName");
-            if (!image.empty()) line += " image=" + shown(Json(image), truncate);
+            if (!image.empty()) line += " image=" + shown_value(Json(image), truncate);
             continue;
         }
-        line += " " + item.key() + "=" + shown(value, truncate);
+        line += " " + item.key() + "=" + shown_value(value, truncate);
     }
 }
 

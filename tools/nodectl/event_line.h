@@ -28,6 +28,9 @@ Json event_json(const ShownEvent& event);
 /// "2025-11-24T13:41:05.123456789Z 42 container ContainerStarted id=3f2a… pid=77".
 std::string event_line(const ShownEvent& event, bool truncate);
 
+/// A value on one line; ids and long ones are cut if `truncate`.
+std::string shown_value(const Json& value, bool truncate);
+
 /// "ContainerStarted", or the number of the type if no plugin that is loaded owns it.
 std::string event_type(const ShownEvent& event);
 

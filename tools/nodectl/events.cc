@@ -103,15 +103,7 @@ private:
         done_ = (until_.seq && event.getSeq() > *until_.seq) ||
                 (until_.time_ns && event.getTimeNs() > *until_.time_ns);
         if (done_) return;
-        ShownEvent shown;
-        shown.seq = event.getSeq();
-        shown.time_ns = event.getTimeNs();
-        shown.type = event.getType();
-        shown.name = event.getName().cStr();
-        shown.plugin = event.getPlugin().cStr();
-        shown.command_id = to_hex({event.getCommandId().begin(), event.getCommandId().size()});
-        shown.cause_seq = event.getCauseSeq();
-        shown.payload = schemas_.decode(shown.plugin, shown.type, event.getPayload());
+        const ShownEvent shown = schemas_.show(event);
         if (filter_.matches(shown)) {
             const bool json = options_.output == "json";
             out_.add(

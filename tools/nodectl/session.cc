@@ -75,13 +75,23 @@ Status Session::enter_the_past() {
 
 int64_t Session::now_ns() const { return in_the_past() ? as_of_ns_ : nodectl::now_ns(); }
 
-Status Session::reconnect(const std::function<Status()>& meanwhile) {
-    constexpr useconds_t pause_us = 100'000;
+void Session::disconnect() {
     container_.reset();
     storage_.reset();
     stats_.reset();
     node_.reset();
     client_.reset();
+}
+
+Status Session::travel(Bound at) {
+    disconnect();
+    at_ = at;
+    return connect();
+}
+
+Status Session::reconnect(const std::function<Status()>& meanwhile) {
+    constexpr useconds_t pause_us = 100'000;
+    disconnect();
     write_all(STDERR_FILENO, "noded is gone: waiting for it to come back\n");
     Status connected;
     for (int tries = kReconnectSeconds * 1'000'000 / pause_us; tries > 0; --tries) {

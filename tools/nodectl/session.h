@@ -68,6 +68,9 @@ public:
     /// An error when noded stays away for kReconnectSeconds.
     Status reconnect(const std::function<Status()>& meanwhile = {});
 
+    /// Goes on with the same node as it was `at`. As with reconnect(), whatever belongs to the
+    /// connection must be gone.
+    Status travel(Bound at);
     bool in_the_past() const { return at_.given(); }
     /// Real time where the node is that answers: ages are counted from it.
     int64_t now_ns() const;
@@ -113,6 +116,7 @@ public:
 
 private:
     Error explain(Error error) const;
+    void disconnect();
     Status enter_the_past();
     Result<Fd> ask_for_the_past();
     Result<Fd> fd_of(schema::Stream::Client stream);
@@ -121,7 +125,7 @@ private:
                            Fd fd);
 
     std::string host_;
-    const Bound at_;
+    Bound at_;
     int64_t as_of_ns_ = 0;
     std::unique_ptr<rpc::Client> client_;
     // Each is asked for once; they go before the connection does.

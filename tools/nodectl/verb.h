@@ -96,6 +96,7 @@ int cp(Invocation&);
 int create(Invocation&);
 int diff(Invocation&);
 int events(Invocation&);
+int events_diff(Invocation&);
 int exec(Invocation&);
 int export_container(Invocation&);
 int image_import(Invocation&);

@@ -67,6 +67,8 @@ constexpr Verb kVerbs[] = {
      "Show the events of the node: its history, or as they happen", events},
     {"sub,system sub", "[OPTIONS] TOPIC [TOPIC...]",
      "Follow samples and events as the node publishes them", subscribe},
+    {"events diff", "--from SEQ|TIME [OPTIONS]",
+     "Show what changed between two moments, and which commands caused it", events_diff},
     {"plugin ls,plugin list", "[OPTIONS]", "List plugins", plugin_ls},
     {"plugin inspect", "[OPTIONS] PLUGIN [PLUGIN...]", "Show everything about plugins, as JSON",
      plugin_inspect},
@@ -81,7 +83,8 @@ constexpr Verb kVerbs[] = {
 /// Answered from the log, so also as of then.
 constexpr std::string_view kReads[] = {
     "ps",     "port",   "inspect",   "container inspect", "image inspect",
-    "images", "events", "plugin ls", "plugin inspect",    "info",
+    "images", "events", "events diff", "plugin ls",        "plugin inspect",
+    "info",
 };
 /// What they show is in no log.
 constexpr std::string_view kLive[] = {"logs", "wait", "top", "version"};
