@@ -68,9 +68,13 @@ Result<bool> PolledStream::receive() {
     if (count == 0) end_of_input_ = true;
     // Less than there is room for, and no descriptor that cut it short: the socket is empty, and
     // asking again would only say so. epoll tells of the next byte once, so the wait for it begins
-    // now.
-    const bool drained =
-        static_cast<size_t>(count) < message.msg_iov->iov_len && message.msg_controllen == 0;
+    // now. But it tells of bytes and of the end of the stream behind them once as well: only where
+    // it said that there was no end yet, it will speak of it later.
+    bool more_is_told = false;
+    KJ_IF_MAYBE (at_end, observer_.atEndHint()) more_is_told = !*at_end;
+    const bool drained = more_is_told &&
+                         static_cast<size_t>(count) < message.msg_iov->iov_len &&
+                         message.msg_controllen == 0;
     if (drained && !end_of_input_) readable_ = observer_.whenBecomesReadable();
     TRY_STATUS(frames_.received(message, static_cast<size_t>(count)));
     return true;

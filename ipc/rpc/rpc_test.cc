@@ -475,5 +475,25 @@ TEST(RpcListen, waits_for_one_that_is_just_ending) {
     std::filesystem::remove_all(folder);
 }
 
+/// A noded that is killed just after an answer: epoll tells of both at once.
+TEST(RpcClient, end_of_the_stream_that_came_with_the_last_bytes_is_seen) {
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    Fd far(ends[1]);
+    auto client = Client::over(Fd(ends[0]));
+    ASSERT_TRUE(client);
+    auto answered = (*client)->bootstrap().whenResolved();
+    (*client)->wait_scope().poll();   // the request is on its way, the wait for bytes has begun
+    const uint64_t half_a_frame = 0;
+    ASSERT_EQ(write(far.get(), &half_a_frame, 4), 4);
+    far.reset();
+    auto late = (*client)->event_port().getTimer().afterDelay(5 * kj::SECONDS).then([] {
+        ADD_FAILURE() << "the client waits for what cannot come";
+    });
+    const auto result = (*client)->wait(answered.exclusiveJoin(kj::mv(late)));
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, ECONNRESET) << result.error().message;
+}
+
 }  // namespace
 }  // namespace noded::rpc

@@ -162,9 +162,8 @@ TEST(Crash, kills_at_random_moments_lose_nothing_and_leak_nothing) {
         Running client(node.command(verbs[random() % verbs.size()]));
         usleep(static_cast<useconds_t>(random() % 15'000));
         node.kill();
-        // Before the client is waited for: an attached one ends with its container.
-        node.start();
         client.wait();
+        node.start();
         std::string state;
         EXPECT_TRUE(eventually([&] {
             state =
