@@ -177,5 +177,20 @@ TEST_F(ContainerLogTest, options_are_shown_and_bad_ones_refused_in_dockers_words
     }
 }
 
+TEST_F(ContainerLogTest, folder_of_an_earlier_version_is_opened_and_its_file_is_told_of) {
+    run("1m", "2", "echo now");
+    const fs::path folder = node->ok({"inspect", "-f", "{{.LogPath}}", "lo"});
+    fs::permissions(folder, fs::perms::owner_all);
+    ASSERT_EQ(run_program({"/bin/sh", "-c", "echo before >'" + folder.string() + "/log'"})
+                  .exit_code, 0);
+    const Ran ran = node->nodectl({"logs", "lo"});
+    EXPECT_EQ(ran.exit_code, 0);
+    EXPECT_EQ(ran.out, "now\n");
+    EXPECT_NE(ran.err.find("earlier version"), std::string::npos) << ran.err;
+    // Who may use the socket but is not root reads it, too.
+    EXPECT_EQ(fs::status(folder).permissions() & fs::perms::all, fs::perms(0755));
+    node->ok({"rm", "lo"});
+}
+
 }  // namespace
 }  // namespace noded::test

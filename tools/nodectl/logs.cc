@@ -1,5 +1,6 @@
 // nodectl logs: what a container wrote. noded only hands over the folder of the log; it is read and
 // followed here.
+#include <fcntl.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -110,6 +111,14 @@ private:
     LogPrinter printer_;
 };
 
+/// Before logs had segments there was one file, in another format.
+void tell_of_old_log(int folder) {
+    if (faccessat(folder, "log", F_OK, AT_SYMLINK_NOFOLLOW) != 0) return;
+    write_all(STDERR_FILENO,
+              "Warning: what the container wrote under an earlier version of noded is kept in the "
+              "file \"log\" of its log folder (inspect shows the path) and is not shown\n");
+}
+
 /// Reads until the container has exited and nothing is left, or until the time of --until has come.
 Status follow_connected(Session& session, const std::string& container, LogReader& reader,
                         int64_t until_ns) {
@@ -172,6 +181,7 @@ int logs(Invocation& call) {
                 call.session.wait(send_wait(call.session, call.arguments[0], Until::STARTED)));
         log = OR_FAIL(call, open_log(call.session, call.arguments[0]));
     }
+    tell_of_old_log(log.fd.get());
     const auto reader = OR_FAIL(
         call, LogReader::make(std::move(log.fd), filter, parse_number(options.tail)));
     if (options.follow && running) {
