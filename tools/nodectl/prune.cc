@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <set>
 
@@ -69,10 +70,47 @@ struct Pruned {
     uint64_t bytes = 0;
 };
 
-/// Refusals are no errors: what somebody began to use meanwhile stays.
+/// Removals under way, so many at once that a node with thousands is asked in bounded pieces.
+template <typename One, typename Finish>
+class Removals {
+public:
+    explicit Removals(Finish finish) : finish_(std::move(finish)) {}
+
+    Status add(One one) {
+        under_way_.push_back(std::move(one));
+        return under_way_.size() < under_way_max ? Status() : finish_first();
+    }
+    Status finish() {
+        while (!under_way_.empty()) TRY_STATUS(finish_first());
+        return {};
+    }
+
+private:
+    static constexpr size_t under_way_max = 64;
+
+    Status finish_first() {
+        One first = std::move(under_way_.front());
+        under_way_.pop_front();
+        return finish_(std::move(first));
+    }
+
+    Finish finish_;
+    std::deque<One> under_way_;
+};
+
+/// What somebody began to use meanwhile stays.
 Result<Pruned> prune_containers(Session& session, const Choice& choice) {
     const ContainerList list = TRY(ContainerList::fetch(session));
-    Batch batch;
+    Pruned pruned;
+    const auto finish = [&](Batch::One one) -> Status {
+        const auto done = session.wait_caused(std::move(*one.submitted));
+        if (!done && Session::is_in_use(done.error())) return {};
+        if (!done) return std::unexpected(done.error());
+        TRY(session.wait(kj::mv(*one.waited)));
+        pruned.text += one.name + "\n";
+        return {};
+    };
+    Removals<Batch::One, decltype(finish)> removals(finish);
     for (const auto state : list.states()) {
         const bool stopped = state.getPhase() == schema::Phase::CREATED ||
                              state.getPhase() == schema::Phase::EXITED;
@@ -84,16 +122,10 @@ Result<Pruned> prune_containers(Session& session, const Choice& choice) {
         Payload<schema::RemoveContainer> command;
         command.root.setContainer(id);
         auto waited = send_wait(session, id, Until::REMOVED);
-        batch.all.push_back({id, session.submit(mint_command_id(), command), std::move(waited)});
+        TRY_STATUS(removals.add(
+            {id, session.submit(mint_command_id(), command), std::move(waited)}));
     }
-    Pruned pruned;
-    for (auto& one : batch.all) {
-        const auto done = session.wait_caused(std::move(*one.submitted));
-        if (!done && Session::is_lost(done.error())) return std::unexpected(done.error());
-        if (!done) continue;
-        TRY(session.wait(kj::mv(*one.waited)));
-        pruned.text += one.name + "\n";
-    }
+    TRY_STATUS(removals.finish());
     if (!pruned.text.empty()) pruned.text = "Deleted Containers:\n" + pruned.text + "\n";
     return pruned;
 }
@@ -134,25 +166,28 @@ uint64_t freed_bytes(const std::vector<schema::Image::Reader>& images,
 Result<Pruned> prune_images(Session& session, const Choice& choice, bool all) {
     const WholeImages whole = TRY(WholeImages::fetch(session));
     const auto images = whole.images();
-    std::vector<Submitted> sent;
+    Pruned pruned;
+    std::set<std::string> deleted;
+    const auto finish = [&](Submitted one) -> Status {
+        const auto done = session.wait_caused(std::move(one));
+        if (!done && Session::is_in_use(done.error())) return {};
+        if (!done) return std::unexpected(done.error());
+        const ImagesGone gone = TRY(images_gone(session, *done));
+        for (const std::string& name : gone.untagged) pruned.text += "untagged: " + name + "\n";
+        for (const std::string& id : gone.deleted) pruned.text += "deleted: " + id + "\n";
+        deleted.insert(gone.deleted.begin(), gone.deleted.end());
+        return {};
+    };
+    Removals<Submitted, decltype(finish)> removals(finish);
     for (const auto& image : images) {
         const auto has = [&](const std::string& label) { return image_has_label(image, label); };
         const bool unused = image.getContainers().size() == 0;
         if (!unused || (!all && image.getNames().size() > 0)) continue;
         if (!choice.takes(image.getCreatedNs(), has)) continue;
-        for (Submitted& one : send_removal(session, image)) sent.push_back(std::move(one));
+        for (Submitted& one : send_removal(session, image))
+            TRY_STATUS(removals.add(std::move(one)));
     }
-    Pruned pruned;
-    std::set<std::string> deleted;
-    for (Submitted& one : sent) {
-        const auto done = session.wait_caused(std::move(one));
-        if (!done && Session::is_lost(done.error())) return std::unexpected(done.error());
-        if (!done) continue;
-        const ImagesGone gone = TRY(images_gone(session, *done));
-        for (const std::string& name : gone.untagged) pruned.text += "untagged: " + name + "\n";
-        for (const std::string& id : gone.deleted) pruned.text += "deleted: " + id + "\n";
-        deleted.insert(gone.deleted.begin(), gone.deleted.end());
-    }
+    TRY_STATUS(removals.finish());
     pruned.bytes = freed_bytes(images, deleted);
     if (!pruned.text.empty()) pruned.text = "Deleted Images:\n" + pruned.text + "\n";
     return pruned;

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "agent/base/check.h"
+#include "plugins/abi/plugin.h"
 #include "tools/nodectl/output.h"
 #include "tools/nodectl/units.h"
 
@@ -118,6 +119,19 @@ schema::Stats::Client& Session::stats() {
     return *stats_;
 }
 
+/// As errno has it, for a caller that can go on after some.
+static int errno_of(uint16_t rejection) {
+    switch (rejection) {
+        case NODED_REJECT_CONFLICT: return EBUSY;
+        case NODED_REJECT_NOT_FOUND: return ENOENT;
+        default: return 0;
+    }
+}
+
+bool Session::is_in_use(const Error& error) {
+    return error.code == EBUSY || error.code == ENOENT;
+}
+
 bool Session::is_lost(const Error& error) { return error.code == ECONNRESET; }
 
 Error Session::explain(Error error) const {
@@ -142,7 +156,8 @@ Result<Caused> Session::wait_caused(Submitted submitted) {
     const auto outcome = response.getOutcome();
     if (outcome.isAccepted())
         return Caused{outcome.getAccepted().getFirstSeq(), outcome.getAccepted().getLastSeq()};
-    return fail(outcome.getRejected().getMessage().cStr());
+    const auto rejection = outcome.getRejected();
+    return std::unexpected(Error{errno_of(rejection.getCode()), rejection.getMessage().cStr()});
 }
 
 Status Session::wait_accepted(Submitted submitted) {

@@ -111,6 +111,8 @@ public:
     /// The descriptor that came with an answer.
     Result<Fd> received_fd(capnp::Response<schema::Node::CallWithStreamResults>& response);
 
+    /// Whether a command was rejected because its thing is in use, or gone already.
+    static bool is_in_use(const Error& error);
     /// Whether noded went away in the middle of the call.
     static bool is_lost(const Error& error);
 
