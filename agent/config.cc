@@ -31,8 +31,9 @@ containers go on.
   --config FILE       JSON object with these settings in camelCase, and socketGroup (a group that
                       may use the socket besides root), logAgeMax (older events go: seconds, or
                       "30d", "12h"), logSegmentBytes, snapshotEveryEvents, archive (true: segments
-                      are compressed into STATE/log/archive before they go) and archiveBytesMax
-                      (4294967296; the oldest archives go first); the command line wins
+                      are compressed into STATE/log/archive before they go), archiveBytesMax
+                      (4294967296; the oldest archives go first) and plugins (an object of settings
+                      for each, by the plugin's id); the command line wins
 )";
 
 /// `sub` below the folder above the one that this program is in: bin/noded → lib/noded/plugins.
@@ -81,6 +82,20 @@ static bool read_archive(const nlohmann::json& value, Config& config) {
     return true;
 }
 
+/// {"storage": {"entriesMax": 1000}}: each plugin's settings are flat, and text to it.
+static bool read_plugins(const nlohmann::json& value, Config& config) {
+    if (!value.is_object()) return false;
+    for (const auto& [plugin, settings] : value.items()) {
+        if (!settings.is_object()) return false;
+        for (const auto& [key, setting] : settings.items()) {
+            if (setting.is_object() || setting.is_array() || setting.is_null()) return false;
+            config.plugins[plugin][key] =
+                setting.is_string() ? setting.get<std::string>() : setting.dump();
+        }
+    }
+    return true;
+}
+
 static constexpr Setting kSettings[] = {
     {"--state-dir", "stateDir", &Config::state_dir, nullptr},
     {"--runtime-dir", "runtimeDir", &Config::runtime_dir, nullptr},
@@ -93,6 +108,7 @@ static constexpr Setting kSettings[] = {
     {nullptr, "logAgeMax", nullptr, nullptr, read_age},
     {nullptr, "archive", nullptr, nullptr, read_archive},
     {nullptr, "archiveBytesMax", nullptr, &Config::archive_bytes_max},
+    {nullptr, "plugins", nullptr, nullptr, read_plugins},
     {nullptr, "snapshotEveryEvents", nullptr, &Config::snapshot_every_events},
 };
 

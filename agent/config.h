@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -24,6 +25,8 @@ struct Config {
     bool archive = false;              ///< segments are compressed before they go
     uint64_t archive_bytes_max = limits::archive_bytes_max;   ///< all archives together
     uint64_t snapshot_every_events = 0;
+    /// Of plugins: id, key, value as text.
+    std::map<std::string, std::map<std::string, std::string>> plugins;
     bool show_help = false;
     bool show_version = false;
 };

@@ -297,6 +297,7 @@ Status run(const Config& config) {
     past::Readers readers(*reactor, config, *log);
     const Shutdown shutdown{host, outbox, *reactor};
     outbox.connect(host);
+    host.configure(config.plugins);
     host.connect(pipeline, *log);
     if (const Status watching = plugin_watch.open(config.plugin_dir); !watching) {
         log_line(Severity::warning, "noded", watching.error().message);

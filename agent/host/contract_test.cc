@@ -74,6 +74,7 @@ struct Behaviour {
     int reacts = 0;
     int fired = 0;
     uint64_t token = 0;
+    std::string speed;   ///< a setting, read in init
 } behaviour;
 
 const noded_ext_events* events() {
@@ -106,7 +107,8 @@ void call(void*, const noded_call* call) noexcept {
 const char* const kMethods[] = {"ask"};
 const noded_plugin_rpc kRpc = {sizeof kRpc, 1, 0, kMethods, call, nullptr};
 
-const char* const kExtensions[] = {NODED_EXT_EVENTS, NODED_EXT_TIMER, NODED_EXT_RPC, nullptr};
+const char* const kExtensions[] = {NODED_EXT_EVENTS, NODED_EXT_TIMER, NODED_EXT_RPC,
+                                   NODED_EXT_SETTINGS, nullptr};
 const noded_type kCommands[] = {{kCommand, "DoIt"}};
 const noded_type kEvents[] = {{kEvent, "ItWasDone"}};
 const noded_descriptor kDescriptor = {sizeof kDescriptor,
@@ -126,6 +128,9 @@ const noded_plugin kPlugin = {
     sizeof kPlugin, 0, &kDescriptor,
     [](const noded_host* host) noexcept -> void* {
         behaviour.host = host;
+        const char* const speed = static_cast<const noded_ext_settings*>(
+            host->get_extension(host, NODED_EXT_SETTINGS))->text(host, "speed");
+        behaviour.speed = speed != nullptr ? speed : "unset";
         return &behaviour;
     },
     decide, fold, react,
@@ -255,6 +260,25 @@ TEST_F(Contract, a_call_is_answered_once_and_a_stopped_plugin_leaves_none_waitin
     EXPECT_EQ(rejection.message, "no plugin named doer is loaded");
     host.call("doer", 9, {}, {}, Fd(), [&](CallResult) { ++answers; });
     EXPECT_EQ(answers, 2);
+}
+
+TEST_F(Contract, a_plugin_reads_its_own_settings_and_is_refused_with_one_it_did_not_ask_for) {
+    EXPECT_EQ(behaviour.speed, "unset");
+    Host other(reactor, topics, {dir, dir, dir, dir});
+    core::Pipeline its_pipeline(other, log, topics);
+    other.connect(its_pipeline, log);
+    other.configure({{"doer", {{"speed", "9"}}}, {"another", {{"speed", "1"}}}});
+    other.load_static(kPlugin, "doer");
+    EXPECT_EQ(behaviour.speed, "9");
+    EXPECT_TRUE(other.instances()[0]->loaded());
+
+    Host third(reactor, topics, {dir, dir, dir, dir});
+    core::Pipeline pipeline_of_third(third, log, topics);
+    third.connect(pipeline_of_third, log);
+    third.configure({{"doer", {{"sped", "9"}}}});
+    third.load_static(kPlugin, "doer");
+    EXPECT_EQ(third.instances()[0]->reason,
+              "the configuration sets plugins.doer.sped, which it does not know");
 }
 
 TEST_F(Contract, a_second_plugin_with_the_same_id_is_refused) {

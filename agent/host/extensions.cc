@@ -16,6 +16,7 @@ static const void* find_extension(const char* id) {
         {NODED_EXT_FD, &ext_fd},         {NODED_EXT_OFFLOAD, &ext_offload},
         {NODED_EXT_TOPIC, &ext_topic},   {NODED_EXT_LOG, &ext_log},
         {NODED_EXT_PATHS, &ext_paths},   {NODED_EXT_RPC, &ext_rpc},
+        {NODED_EXT_SETTINGS, &ext_settings},
     };
     for (const auto& entry : kTable) {
         if (strcmp(entry.id, id) == 0) return entry.table;

@@ -15,6 +15,7 @@ extern const noded_ext_topic ext_topic;        // ext_topic.cc
 extern const noded_ext_log ext_log;            // ext_log.cc
 extern const noded_ext_paths ext_paths;        // ext_paths.cc
 extern const noded_ext_rpc ext_rpc;            // ext_rpc.cc
+extern const noded_ext_settings ext_settings;  // ext_settings.cc
 
 /// This noded has the extension.
 bool has_extension(const char* id);

@@ -238,6 +238,7 @@ Status Host::start(Instance& instance) {
         return fail("its init failed: " +
                     (instance.init_failure.empty() ? "it gave no reason" : instance.init_failure));
     }
+    TRY_STATUS(check_settings(instance));
     const auto* rpc = static_cast<const noded_plugin_rpc*>(
         instance.table->get_extension(instance.self, NODED_EXT_RPC));
     if (rpc == nullptr) return {};
@@ -248,6 +249,25 @@ Status Host::start(Instance& instance) {
         complete = rpc->methods[i] != nullptr;
     if (!complete) return fail("its rpc table lacks a function or the name of a method");
     instance.rpc = rpc;
+    return {};
+}
+
+const char* Host::setting(const std::string& plugin, const std::string& key) const {
+    const auto of_plugin = settings_.find(plugin);
+    if (of_plugin == settings_.end()) return nullptr;
+    const auto value = of_plugin->second.find(key);
+    return value != of_plugin->second.end() ? value->second.c_str() : nullptr;
+}
+
+Status Host::check_settings(const Instance& instance) const {
+    const std::string& id = instance.description.id;
+    const auto of_plugin = settings_.find(id);
+    if (of_plugin == settings_.end()) return {};
+    for (const auto& [key, value] : of_plugin->second) {
+        if (!instance.settings_asked.contains(key))
+            return fail("the configuration sets plugins." + id + "." + key +
+                        ", which it does not know");
+    }
     return {};
 }
 

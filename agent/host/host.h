@@ -40,6 +40,9 @@ struct Paths {
     std::function<Status(const std::string&)> make_directory = make_directory_on_disk;
 };
 
+/// What the configuration says to plugins: id of the plugin, key, value as text.
+using Settings = std::map<std::string, std::map<std::string, std::string>>;
+
 /// A plugin that is linked into the program (simulator).
 struct LinkedPlugin {
     const noded_plugin* table = nullptr;
@@ -74,6 +77,9 @@ class Host final : public core::Domain {
 public:
     Host(reactor::Reactor& reactor, TopicSink& topics, Paths paths);
     ~Host() override;
+
+    /// Before anything is loaded; without it every plugin has its defaults.
+    void configure(Settings settings) { settings_ = std::move(settings); }
 
     /// The pipeline is built over this domain, so it is told here afterwards.
     void connect(core::Pipeline& pipeline, log::Log& log);
@@ -123,6 +129,8 @@ public:
     reactor::Reactor& reactor() { return reactor_; }
     TopicSink& topics() { return topics_; }
     const Paths& paths() const { return paths_; }
+    /// What the configuration says to a plugin, or nullptr; valid as long as the host is.
+    const char* setting(const std::string& plugin, const std::string& key) const;
     int propose(Instance& from, core::Command command);
     void submit(core::Command command);
     void answer(Instance& from, uint64_t token, CallResult result);
@@ -144,6 +152,8 @@ private:
     Status admit(Instance& instance, const noded_plugin& table, Description description);
     Status start(Instance& instance);
     Status check_ownership(const Description& description) const;
+    /// Every setting of the configuration is one that its init asked for.
+    Status check_settings(const Instance& instance) const;
     Status make_directories(Instance& instance) const;
     Status load_state(Instance& instance);
     void fold_into(Instance& instance, const core::Event& event, Phase phase);
@@ -157,6 +167,7 @@ private:
     reactor::Reactor& reactor_;
     TopicSink& topics_;
     const Paths paths_;
+    Settings settings_;
     core::Pipeline* pipeline_ = nullptr;
     log::Log* log_ = nullptr;
     bool running_ = false;                                        ///< replay is over

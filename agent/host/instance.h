@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -66,6 +67,7 @@ struct Instance {
     std::string state_dir;
     std::string runtime_dir;
     std::string init_failure;
+    std::set<std::string> settings_asked;   ///< keys, by its init
     std::unordered_map<uint64_t, std::unique_ptr<Timer>> timers;
     std::unordered_map<uint64_t, std::unique_ptr<Watch>> watches;
 

@@ -139,6 +139,16 @@ struct noded_ext_paths {
     const char *(*libexec_dir)(const struct noded_host *) NODED_NOEXCEPT;
 };
 
+/* settings: what the operator's configuration says to the plugin, below `plugins.<id>`. */
+#define NODED_EXT_SETTINGS "noded.settings/1"
+struct noded_ext_settings {
+    uint32_t size;
+    /* [load] The setting as text (a number in decimal, a switch as "true" or "false"), or NULL when
+     * it is not set. Valid as long as the plugin is. A key of the configuration that init did not
+     * ask for is one that the plugin does not know: it is refused. */
+    const char *(*text)(const struct noded_host *, const char *key) NODED_NOEXCEPT;
+};
+
 #ifdef __cplusplus
 }
 #endif

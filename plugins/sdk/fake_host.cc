@@ -140,6 +140,7 @@ struct FakeHost::Impl {
     std::vector<Published> published;
     std::set<std::string> subscriptions;
     bool subscriber_slow = false;
+    std::map<std::string, std::string> settings;
     std::vector<Line> lines;
     uint64_t stale = 0;
     uint64_t undeclared = 0;
@@ -320,6 +321,14 @@ const char* paths_libexec(const noded_host* host) noexcept {
 constexpr noded_ext_paths kPaths{sizeof(noded_ext_paths), paths_state, paths_runtime,
                                  paths_libexec};
 
+const char* settings_text(const noded_host* host, const char* key) noexcept {
+    const Loaded& plugin = loaded(host);
+    const auto& settings = plugin.fake->settings;
+    const auto found = settings.find(std::string(plugin.id()) + "." + key);
+    return found != settings.end() ? found->second.c_str() : nullptr;
+}
+constexpr noded_ext_settings kSettings{sizeof(noded_ext_settings), settings_text};
+
 FakeHost::Answer* new_answer(Loaded& plugin, uint64_t token) {
     auto found = plugin.fake->calls.find(token);
     if (found == plugin.fake->calls.end() || !found->second.open) {
@@ -358,6 +367,7 @@ const void* extension(std::string_view id) {
     if (id == NODED_EXT_LOG) return &kLog;
     if (id == NODED_EXT_PATHS) return &kPaths;
     if (id == NODED_EXT_RPC) return &kRpc;
+    if (id == NODED_EXT_SETTINGS) return &kSettings;
     return nullptr;
 }
 
@@ -816,6 +826,10 @@ std::string FakeHost::snapshot_trouble(std::string_view id) {
         if (!trouble.empty()) break;
     }
     return trouble;
+}
+
+void FakeHost::set(const std::string& key, const std::string& value) {
+    impl_->settings[key] = value;
 }
 
 const std::vector<FakeHost::Published>& FakeHost::published() const { return impl_->published; }

@@ -133,6 +133,9 @@ public:
     /// All events with seq > after, one a line.
     std::string describe_since(uint64_t after) const;
 
+    /// A setting of the configuration, "<plugin>.<key>"; before the plugin is loaded.
+    void set(const std::string& key, const std::string& value);
+
     // --- Calls. The answer comes when the plugin gives it: nullptr until then.
     uint64_t call(std::string_view plugin, std::string_view method, noded_bytes params, Fd fd = {});
     template <typename Params>

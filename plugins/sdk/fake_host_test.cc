@@ -24,6 +24,8 @@ using schema::StartContainer;
 class Starter {
 public:
     static std::expected<std::unique_ptr<Starter>, std::string> create(Host host) {
+        const auto limit = host.setting_number("limit", 5, 1, 10);
+        if (!limit) return std::unexpected(limit.error());
         return std::make_unique<Starter>(host);
     }
     explicit Starter(Host host) : host_(host) {}
@@ -104,7 +106,7 @@ const noded_plugin_rpc kRpc = rpc_table<Starter>(7, kMethods, 2);
 const noded_plugin_rpc* Starter::rpc() { return &kRpc; }
 
 const char* const kExtensions[] = {NODED_EXT_EVENTS, NODED_EXT_TIMER, NODED_EXT_OFFLOAD,
-                                   NODED_EXT_FD, NODED_EXT_RPC, nullptr};
+                                   NODED_EXT_FD, NODED_EXT_RPC, NODED_EXT_SETTINGS, nullptr};
 const noded_type kCommands[] = {type_of<StartContainer>("StartContainer"),
                                 type_of<KillContainer>("KillContainer")};
 const noded_type kEvents[] = {type_of<ContainerStarted>("ContainerStarted"),
@@ -202,6 +204,19 @@ TEST_F(FakeHostTest, a_call_is_answered_when_its_descriptor_is_ready) {
 
 TEST_F(FakeHostTest, a_host_call_from_decide_aborts) {
     EXPECT_DEATH(start("clock"), "another context");
+}
+
+TEST_F(FakeHostTest, a_setting_that_is_no_number_in_its_range_keeps_the_plugin_from_loading) {
+    for (const char* value : {"11", "0", "-1", "5x", ""}) {
+        FakeHost other;
+        other.set("starter.limit", value);
+        EXPECT_EQ(other.load(&kTable),
+                  std::string("limit in the configuration takes a number from 1 to 10, not \"") +
+                      value + "\"");
+    }
+    FakeHost other;
+    other.set("starter.limit", "10");
+    EXPECT_EQ(other.load(&kTable), "");
 }
 
 TEST_F(FakeHostTest, a_transcript_shows_what_happened_instead_of_what_was_expected) {

@@ -4,7 +4,10 @@
 // used: CHECKed.
 #pragma once
 
+#include <charconv>
+#include <expected>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,7 +45,8 @@ public:
           topic_(find<noded_ext_topic>(NODED_EXT_TOPIC)),
           log_(find<noded_ext_log>(NODED_EXT_LOG)),
           paths_(find<noded_ext_paths>(NODED_EXT_PATHS)),
-          rpc_(find<noded_ext_rpc>(NODED_EXT_RPC)) {}
+          rpc_(find<noded_ext_rpc>(NODED_EXT_RPC)),
+          settings_(find<noded_ext_settings>(NODED_EXT_SETTINGS)) {}
 
     /// Proposes the outcome of an effect: an event of this plugin, through its own decide. False:
     /// refused, because it is larger than an event may be.
@@ -118,6 +122,27 @@ public:
     std::string runtime_dir() const { return paths_->runtime_dir(host_); }
     std::string libexec_dir() const { return paths_->libexec_dir(host_); }
 
+    /// What the configuration says below plugins.<id>; nothing if it does not. In create() only.
+    std::optional<std::string> setting(const char* key) const {
+        CHECK(settings_ != nullptr);
+        const char* const text = settings_->text(host_, key);
+        return text != nullptr ? std::optional<std::string>(text) : std::nullopt;
+    }
+    /// A whole number from `min` to `max`; `otherwise` where it is not set. The error is a sentence.
+    std::expected<uint64_t, std::string> setting_number(const char* key, uint64_t otherwise,
+                                                        uint64_t min, uint64_t max) const {
+        const auto text = setting(key);
+        if (!text) return otherwise;
+        uint64_t number = 0;
+        const char* const text_end = text->data() + text->size();
+        const auto [end, error] = std::from_chars(text->data(), text_end, number);
+        if (error == std::errc() && end == text_end && number >= min && number <= max)
+            return number;
+        return std::unexpected(std::string(key) + " in the configuration takes a number from " +
+                               std::to_string(min) + " to " + std::to_string(max) + ", not \"" +
+                               *text + "\"");
+    }
+
     template <typename T>
     void respond(uint64_t token, Message<T>& results, int fd_owned = -1) const {
         CHECK(rpc_ != nullptr);
@@ -158,6 +183,7 @@ private:
     const noded_ext_log* log_;
     const noded_ext_paths* paths_;
     const noded_ext_rpc* rpc_;
+    const noded_ext_settings* settings_;
 };
 
 }  // namespace noded::sdk

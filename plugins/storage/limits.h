@@ -16,6 +16,9 @@ constexpr size_t changes_max = 128;                ///< instructions of one impo
 constexpr size_t changes_bytes_max = 64 << 10;
 constexpr size_t message_bytes_max = 4096;         ///< history comment of an import
 constexpr size_t rootfs_spares_max = 16;           ///< made ahead of their containers
+/// What an operator may lower the limits of unpacking to (image/limits.h).
+constexpr uint64_t unpacked_bytes_max_min = 1 << 20;
+constexpr uint64_t entries_max_min = 100;
 constexpr size_t images_max = 65536;
 constexpr size_t names_per_image_max = 128;
 

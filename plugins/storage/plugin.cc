@@ -2,6 +2,7 @@
 #include "plugins/storage/plugin.h"
 
 #include "plugins/storage/decide.h"
+#include "plugins/storage/limits.h"
 #include "plugins/storage/storage_schema.h"
 #include "schemas/container.capnp.h"
 #include "schemas/storage.capnp.h"
@@ -13,7 +14,7 @@ using sdk::type_of;
 
 const char* const kExtensions[] = {NODED_EXT_EVENTS, NODED_EXT_TIMER, NODED_EXT_OFFLOAD,
                                    NODED_EXT_LOG,    NODED_EXT_PATHS, NODED_EXT_RPC,
-                                   nullptr};
+                                   NODED_EXT_SETTINGS, nullptr};
 
 const noded_type kCommands[] = {
     type_of<schema::ImportImage>("ImportImage"),
@@ -81,8 +82,24 @@ const noded_descriptor storage_descriptor = {
     .schema = {storage_schema, sizeof storage_schema},
 };
 
+/// plugins.storage.unpackedBytesMax and .entriesMax of the configuration.
+static std::expected<image::UnpackLimits, std::string> unpack_limits(const sdk::Host& host) {
+    image::UnpackLimits unpack;
+    const auto bytes = host.setting_number("unpackedBytesMax", unpack.unpacked_bytes,
+                                           limits::unpacked_bytes_max_min, INT64_MAX);
+    if (!bytes) return std::unexpected(bytes.error());
+    const auto entries = host.setting_number("entriesMax", unpack.entries,
+                                             limits::entries_max_min, INT32_MAX);
+    if (!entries) return std::unexpected(entries.error());
+    unpack.unpacked_bytes = *bytes;
+    unpack.entries = *entries;
+    return unpack;
+}
+
 std::expected<std::unique_ptr<StoragePlugin>, std::string> StoragePlugin::create(sdk::Host host) {
-    auto sys = make_linux_sys(host.state_dir());
+    const auto unpack = unpack_limits(host);
+    if (!unpack) return std::unexpected(unpack.error());
+    auto sys = make_linux_sys(host.state_dir(), *unpack);
     if (auto opened = sys->open(); !opened) return std::unexpected(opened.error().message);
     return std::make_unique<StoragePlugin>(host, std::move(sys));
 }

@@ -58,6 +58,8 @@ public:
     virtual Result<std::vector<std::string>> rootfs_ids() = 0;
 };
 
-std::shared_ptr<Sys> make_linux_sys(const std::string& state_dir);
+/// `unpack` bounds what one archive may become on disk.
+std::shared_ptr<Sys> make_linux_sys(const std::string& state_dir,
+                                    const image::UnpackLimits& unpack);
 
 }  // namespace noded::storage

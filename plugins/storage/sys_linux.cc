@@ -20,14 +20,16 @@ namespace {
 
 class LinuxSys : public Sys {
 public:
-    explicit LinuxSys(const std::string& root) : paths_{root} {}
+    LinuxSys(const std::string& root, const image::UnpackLimits& unpack)
+        : paths_{root}, unpack_(unpack) {}
 
     Status open() override { return image::open_store(paths_); }
 
     Result<std::vector<image::ImportedImage>> import(ImportJob& job) override {
         const image::Source source{std::move(job.file), "the archive"};
-        if (job.archive) return image::load_archive(paths_, source, {});
+        if (job.archive) return image::load_archive(paths_, source, unpack_);
         image::ImportOptions options;
+        options.limits = unpack_;
         options.changes = job.changes;
         options.created = job.created;
         options.comment = job.message;
@@ -54,6 +56,7 @@ private:
     std::string take_spare();
 
     image::StorePaths paths_;
+    const image::UnpackLimits unpack_;
     std::mutex mutex_;  // of the two lists, which the reactor and the lane both use
     std::vector<std::string> detached_;
     std::vector<std::string> spares_;
@@ -160,8 +163,9 @@ Result<std::vector<std::string>> LinuxSys::rootfs_ids() {
 
 }  // namespace
 
-std::shared_ptr<Sys> make_linux_sys(const std::string& state_dir) {
-    return std::make_shared<LinuxSys>(state_dir);
+std::shared_ptr<Sys> make_linux_sys(const std::string& state_dir,
+                                    const image::UnpackLimits& unpack) {
+    return std::make_shared<LinuxSys>(state_dir, unpack);
 }
 
 }  // namespace noded::storage

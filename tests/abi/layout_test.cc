@@ -82,6 +82,7 @@ void host_side(Layout& layout) {
     STRUCT(noded_ext_log, FIELD(size) FIELD(line))
     STRUCT(noded_ext_paths, FIELD(size) FIELD(state_dir) FIELD(runtime_dir) FIELD(libexec_dir))
     STRUCT(noded_ext_rpc, FIELD(size) FIELD(respond) FIELD(refuse))
+    STRUCT(noded_ext_settings, FIELD(size) FIELD(text))
 }
 
 void constants(std::ostringstream& text) {
@@ -93,7 +94,7 @@ void constants(std::ostringstream& text) {
          << NODED_REJECT_BUSY << "\n"
          << "extensions " << NODED_EXT_EVENTS << " " << NODED_EXT_TIMER << " " << NODED_EXT_FD
          << " " << NODED_EXT_OFFLOAD << " " << NODED_EXT_TOPIC << " " << NODED_EXT_LOG << " "
-         << NODED_EXT_PATHS << " " << NODED_EXT_RPC << "\n";
+         << NODED_EXT_PATHS << " " << NODED_EXT_RPC << " " << NODED_EXT_SETTINGS << "\n";
 }
 
 TEST(AbiLayout, every_struct_is_as_in_the_golden_file) {

@@ -145,6 +145,34 @@ TEST(StateDirectory, that_belongs_to_another_noded_is_left_alone) {
     EXPECT_EQ(node.ok({"events", "-o", "json", "--filter", "type=ContainerExited"}), "");
 }
 
+TEST(Configuration, of_a_plugin_bounds_it_and_what_is_wrong_with_it_is_told) {
+    TestNode node;
+    const std::string file = node.dir() + "/config.json";
+    const auto reason = [&](const char* settings) {
+        std::ofstream(file) << "{\"plugins\": {\"storage\": " << settings << "}}";
+        node.start({"--config", file});
+        std::string told = node.ok({"plugin", "inspect", "--format", "{{.Reason}}", "storage"});
+        node.stop();
+        return told;
+    };
+    EXPECT_EQ(reason(R"({"entriesmax": 100})"),
+              "the configuration sets plugins.storage.entriesmax, which it does not know");
+    EXPECT_EQ(reason(R"({"entriesMax": "many"})"),
+              "its init failed: entriesMax in the configuration takes a number from 100 to "
+              "2147483647, not \"many\"");
+    EXPECT_EQ(reason(R"({"entriesMax": 100})"), "");
+    node.start({"--config", file});
+    const std::string root = node.dir() + "/root.tar";
+    ASSERT_EQ(run_program({"sh", "-c",
+                           "mkdir " + node.dir() + "/r && cd " + node.dir() +
+                               "/r && seq 150 | xargs touch && tar cf " + root + " ."})
+                  .exit_code,
+              0);
+    const Ran ran = node.nodectl({"image", "import", root, "many"});
+    EXPECT_EQ(ran.exit_code, 1);
+    EXPECT_TRUE(says(ran.err, "it has more than 100 entries (entriesMax; at ")) << ran.err;
+}
+
 TEST(Configuration, that_is_wrong_is_refused_with_what_is_wrong) {
     TestNode node;
     const std::string file = node.dir() + "/config.json";
@@ -159,6 +187,8 @@ TEST(Configuration, that_is_wrong_is_refused_with_what_is_wrong) {
         {R"({"logAgeMax": "7w"})", "has a value of the wrong type for logAgeMax"},
         {R"({"archive": "maybe"})", "has a value of the wrong type for archive"},
         {R"({"archive": true, "archiveBytesMax": 1000000})", "archiveBytesMax must be at least"},
+        {R"({"plugins": {"storage": 7}})", "has a value of the wrong type for plugins"},
+        {R"({"plugins": {"storage": {"a": {}}}})", "has a value of the wrong type for plugins"},
         {R"({"logLevel": "loud"})", "\"loud\" is not a log level"},
     };
     for (const auto& [text, sentence] : kBad) {

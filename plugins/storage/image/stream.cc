@@ -170,7 +170,7 @@ Result<Bytes> ContentStream::next() {
             bytes_ += output.size();
             if (bytes_ > bytes_max_)
                 return fail("it unpacks to more than the limit of " + std::to_string(bytes_max_) +
-                            " bytes");
+                            " bytes (unpackedBytesMax)");
             if (hash_) hash_->update(output);
             return output;
         }

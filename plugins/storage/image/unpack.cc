@@ -219,8 +219,8 @@ Status Unpacker::check_header(archive* reader, archive_entry* entry, int result)
 /// A parent that no entry describes costs an inode like any other: one long name may have 2,000.
 Status Unpacker::check_count(const std::string& shown) {
     if (entries_ + implied_parents_ <= options_.entries_max) return {};
-    return fail("it has more than " + std::to_string(options_.entries_max) + " entries (at " +
-                shown + ")");
+    return fail("it has more than " + std::to_string(options_.entries_max) +
+                " entries (entriesMax; at " + shown + ")");
 }
 
 /// libarchive takes the end of the bytes for the end of the archive, also where tar's end marker

@@ -346,13 +346,14 @@ TEST(Unpack, limits_stop_bombs_while_they_unpack) {
     for (const std::string& packed : {bomb, gzip(bomb), zstd(bomb)})
         EXPECT_EQ(
             refusal(packed, options),
-            "unpack archive.tar: entry bomb: it unpacks to more than the limit of 1048576 bytes");
+            "unpack archive.tar: entry bomb: it unpacks to more than the limit of 1048576 "
+            "bytes (unpackedBytesMax)");
     options = {};
     options.limits.entries = 2;
     EXPECT_EQ(refusal(TarBuilder().file("1").file("2").file("3").finish(), options),
-              "unpack archive.tar: it has more than 2 entries (at 3)");
+              "unpack archive.tar: it has more than 2 entries (entriesMax; at 3)");
     EXPECT_EQ(refusal(TarBuilder().file("a/b/c").finish(), options),
-              "unpack archive.tar: it has more than 2 entries (at a/b/c)");
+              "unpack archive.tar: it has more than 2 entries (entriesMax; at a/b/c)");
     std::string wide =
         refusal(TarBuilder().add({.name = "n", .pax = {{"path", std::string(256, 'n')}}}).finish());
     EXPECT_NE(wide.find("n… has a component of more than 255 bytes in its name"), std::string::npos)
