@@ -563,6 +563,12 @@ struct ContainerRecord {
   restartCommand @21 :Data;
   restartedByPolicy @22 :Bool;  # this run
   update @23 :UpdateRecord;   # asked for, without outcome
+  signals @24 :List(SignalRecord);  # of this run: the newest request of each number, by seq
+}
+
+struct SignalRecord {
+  signal @0 :UInt32;
+  seq @1 :UInt64;             # of its ContainerKillRequested
 }
 
 enum Freeze { none @0; pause @1; unpause @2; }

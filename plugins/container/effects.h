@@ -233,7 +233,8 @@ private:
     void end_exec(const std::string& id, const Ended& end);
 
     // stop.cc
-    void send_signal(Live& live, uint32_t signal);
+    /// `seq` of the event that asked for it: the shim takes no such request twice. 0: none.
+    void send_signal(Live& live, uint32_t signal, uint64_t seq = 0);
     void apply_stop(Live& live);
 
     // freeze.cc

@@ -632,6 +632,32 @@ TEST_F(ContainerEffects, a_snapshot_keeps_the_grace_period_of_a_stop) {
     EXPECT_EQ(last->header.type, ControlType::signal);
 }
 
+TEST_F(ContainerEffects, signals_that_a_crash_kept_from_the_shim_are_sent_in_order_by_the_next_start) {
+    start();
+    host.hold_reactions(true);
+    for (const char* signal : {"HUP", "USR1", "HUP"})
+        ASSERT_TRUE(command<schema::KillContainer>([&](auto in) { in.setSignal(signal); }).accepted);
+    const uint64_t last = host.last<schema::ContainerKillRequested>()->seq;
+    sys().listening.insert(run_folder());
+    for (const bool from_snapshot : {false, true}) {
+        if (from_snapshot) host.restart_from_snapshot();
+        else host.restart();
+        FakeShim& its = shim();
+        const auto status = its.take();
+        its.say_status(status->header.tag, ShimState::running, 77, 0);
+        settle();
+        for (const auto& [number, seq] : {std::pair{10u, last - 1}, std::pair{1u, last}}) {
+            const auto packet = its.take();
+            ASSERT_TRUE(packet && packet->header.type == ControlType::signal);
+            SignalRequest request{};
+            memcpy(&request, packet->payload.data(), sizeof request);
+            EXPECT_EQ(request.signal, number);
+            EXPECT_EQ(packet->header.tag, control_signal_once | seq);
+        }
+        EXPECT_FALSE(its.take());
+    }
+}
+
 TEST_F(ContainerEffects, a_removal_that_was_interrupted_goes_on) {
     start();
     exit_with(0);

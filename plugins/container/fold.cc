@@ -49,6 +49,7 @@ void container_start_requested(State& state, const noded_event& event) {
     container->oom_killed = false;
     container->stop = {};
     container->kill_requested = false;
+    container->signals.clear();
     container->start = sdk::Cause::of(event);
 }
 
@@ -116,6 +117,11 @@ void container_kill_requested(State& state, const noded_event& event) {
     CHECK(container != nullptr);
     if (in->getRun() != container->run) return;
     if (in->getSignal() == kSigKill) container->kill_requested = true;
+    // The kernel does the same with signals that wait: of each number one.
+    std::erase_if(container->signals, [&](const SignalRequested& known) {
+        return known.signal == in->getSignal();
+    });
+    container->signals.push_back({in->getSignal(), event.seq});
     // What the health check kills, the restart policy may start again.
     const bool ends =
         in->getSignal() == kSigKill || int(in->getSignal()) == container->spec.stop_signal;

@@ -160,12 +160,13 @@ void Effects::adopt_running(Live& live, const StartedReply& started,
                             const std::vector<ExecReply>& execs) {
     if (live.start_wanted != 0)
         return propose_started(live, uint32_t(started.pid), live.link->pid());
-    // The signal may have been lost with the noded that was about to send it; the second of two
-    // does no harm.
-    if (live.kill_wanted) send_signal(live, 9);
-    if (live.stop.signal != 0) apply_stop(live);
     const Container* container = state_.get(live.id);
     CHECK(container != nullptr);
+    // A signal may have been lost with the noded that was about to send it. The shim knows which it
+    // has had; the second of two stop signals does no harm.
+    for (const SignalRequested& asked : container->signals)
+        send_signal(live, asked.signal, asked.seq);
+    if (live.stop.signal != 0) apply_stop(live);
     if (live.freeze != schema::Freeze::NONE) apply_freeze(live);
     watch_health(live, container->started_ns, container->health);
     if (container->update.cause.seq != 0) apply_update(live, container->update);

@@ -129,6 +129,11 @@ void save_container(const Container& from, schema::ContainerRecord::Builder out)
     out.setRootfsReady(from.rootfs.ready);
     out.setRootfsError(text(from.rootfs.error));
     out.setKillRequested(from.kill_requested);
+    auto signals = out.initSignals(unsigned(from.signals.size()));
+    for (unsigned i = 0; i < signals.size(); ++i) {
+        signals[i].setSignal(from.signals[i].signal);
+        signals[i].setSeq(from.signals[i].seq);
+    }
     out.setRemoveAfterExit(from.remove_after_exit);
     out.setStartSeq(from.start.seq);
     out.setStartCommand(data(from.start.command_id));
@@ -189,6 +194,8 @@ Container load_container(schema::ContainerRecord::Reader in) {
     out.rootfs.ready = in.getRootfsReady();
     out.rootfs.error = to_string(in.getRootfsError());
     out.kill_requested = in.getKillRequested();
+    for (const auto signal : in.getSignals())
+        out.signals.push_back({signal.getSignal(), signal.getSeq()});
     out.remove_after_exit = in.getRemoveAfterExit();
     out.start = read_cause(in.getStartSeq(), in.getStartCommand());
     out.removal = read_cause(in.getRemovalSeq(), in.getRemovalCommand());

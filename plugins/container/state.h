@@ -48,6 +48,12 @@ struct StopRequest {
     int64_t requested_ns = 0;
 };
 
+/// A signal that was asked for during the present run: the newest of each number.
+struct SignalRequested {
+    uint32_t signal = 0;
+    uint64_t seq = 0;  ///< of its ContainerKillRequested
+};
+
 /// New limits of a running container that were asked for and have no outcome yet.
 struct Update {
     Resources resources;
@@ -83,6 +89,7 @@ struct Container {
     sdk::Cause removal;  ///< the ContainerRemovalRequested
     StopRequest stop;
     bool kill_requested = false;     ///< SIGKILL, during this run
+    std::vector<SignalRequested> signals;  ///< of this run, by seq
     bool remove_after_exit = false;  ///< by force
     bool restart_after_exit = false;  ///< asked for during this run
     bool stopped_by_user = false;     ///< since its newest start by somebody

@@ -6,11 +6,12 @@
 
 namespace noded::container {
 
-void Effects::send_signal(Live& live, uint32_t signal) {
+void Effects::send_signal(Live& live, uint32_t signal, uint64_t seq) {
     if (!live.link || live.adopting) return;  // reconcile sends it when the shim is found
     const SignalRequest request{{}, signal};
     const auto* bytes = reinterpret_cast<const uint8_t*>(&request);
-    const auto sent = live.link->send(ControlType::signal, 0, ++tags_, {bytes, sizeof request});
+    const uint64_t tag = seq != 0 ? control_signal_once | seq : ++tags_;
+    const auto sent = live.link->send(ControlType::signal, 0, tag, {bytes, sizeof request});
     if (!sent)
         host_.warn("send signal " + std::to_string(signal) + " to container " + live.id + ": " +
                    sent.error().message);

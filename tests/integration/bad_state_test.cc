@@ -163,7 +163,7 @@ TEST(Configuration, of_a_plugin_bounds_it_and_what_is_wrong_with_it_is_told) {
     EXPECT_EQ(reason(R"({"entriesMax": 100})"), "");
     node.start({"--config", file});
     const std::string root = node.dir() + "/root.tar";
-    ASSERT_EQ(run_program({"sh", "-c",
+    ASSERT_EQ(run_program({"/bin/sh", "-c",
                            "mkdir " + node.dir() + "/r && cd " + node.dir() +
                                "/r && seq 150 | xargs touch && tar cf " + root + " ."})
                   .exit_code,

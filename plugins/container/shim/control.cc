@@ -155,6 +155,10 @@ void Shim::handle_signal(Connection& from, uint64_t tag, const SignalRequest& re
     Process* process = find(request.exec);
     if (process == nullptr || process->ended() || process->pid <= 0)
         return answer(from, tag, ESRCH, "signal: the process is not running");
+    if ((tag & control_signal_once) != 0) {
+        if (tag <= last_signal_) return answer(from, tag, 0, "");
+        last_signal_ = tag;
+    }
     // Not yet reaped, so the number cannot belong to anybody else.
     const long result = sys(SYS_kill, process->pid, request.signal);
     answer(from, tag, static_cast<int>(-result),

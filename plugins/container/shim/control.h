@@ -50,6 +50,10 @@ enum ControlFlag : uint32_t {
     // With control_attach_socket, and for attach, the AttachFlag bits of attach_frames.h as well.
 };
 
+/// Bit of the tag of a signal for the container: the other bits are a number that grows with every
+/// such request over all lives of noded, and one that is not above the last is answered, not sent.
+constexpr uint64_t control_signal_once = uint64_t{1} << 63;
+
 struct ControlHeader {
     ControlType type;
     uint32_t flags;  ///< ControlFlag bits

@@ -220,6 +220,7 @@ private:
     bool in_pid_namespace_;  ///< children are born into the container's PID namespace
     uint32_t starting_;      ///< children that still share this memory
     uint64_t connections_seen_;
+    uint64_t last_signal_;   ///< tag of the last signal that was to be sent once
     Log log_;
     Connection connections_[control_connections_max];
     Process processes_[processes_max];

@@ -41,6 +41,22 @@ TEST(ShimSignal, kill_is_137_and_handled_signals_arrive) {
     EXPECT_EQ(end.read_all().out, "ready\nbye\n");
 }
 
+TEST(ShimSignal, what_a_noded_sends_again_after_a_crash_arrives_once) {
+    ShimBox box;
+    AttachEnd end;
+    box.start(box.spec("trap 'echo one' USR1; trap 'echo two; exit 4' USR2; echo ready; "
+                       "while :; do sleep 0.05; done"),
+              &end, attach_output);
+    end.read_until([](const AttachedOutput& seen) { return seen.out == "ready\n"; });
+    EXPECT_EQ(box.signal_once(SIGUSR1, 7), 0);
+    end.read_until([](const AttachedOutput& seen) { return seen.out == "ready\none\n"; });
+    box.reconnect();
+    EXPECT_EQ(box.signal_once(SIGUSR1, 7), 0);
+    EXPECT_EQ(box.signal_once(SIGUSR2, 9), 0);
+    EXPECT_EQ(box.wait_exit().code, 4);
+    EXPECT_EQ(end.read_all().out, "ready\none\ntwo\n");
+}
+
 TEST(ShimSignal, sigterm_to_the_shim_is_the_stop_signal_for_the_container) {
     ShimBox box;
     LaunchSpec spec = box.spec("trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done");

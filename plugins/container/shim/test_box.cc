@@ -254,6 +254,13 @@ int ShimBox::signal(int number, const std::string& exec) {
                    {reinterpret_cast<const uint8_t*>(&request_body), sizeof request_body});
 }
 
+int ShimBox::signal_once(int number, uint64_t seq) {
+    const uint64_t before = std::exchange(tag_, (control_signal_once | seq) - 1);
+    const int result = signal(number);
+    tag_ = before;
+    return result;
+}
+
 int ShimBox::attach(AttachEnd& end, uint32_t flags) {
     const int result = request(ControlType::attach, {}, flags, {end.shim_end()});
     end.passed();

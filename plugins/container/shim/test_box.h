@@ -76,6 +76,8 @@ public:
     int request(ControlType type, Bytes payload, uint32_t flags = 0,
                 const std::vector<int>& fds = {});
     int signal(int number, const std::string& exec = "");
+    /// With a tag that lets the shim know the second of two (control_signal_once).
+    int signal_once(int number, uint64_t seq);
     int attach(AttachEnd& end, uint32_t flags);
     /// Returns the type and sentence of the answer.
     std::pair<ControlType, std::string> exec(const ProcessSpec& process, AttachEnd* attach,
