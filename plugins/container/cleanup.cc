@@ -2,8 +2,8 @@
 // runtime folder go, with the container also its log. advance() looks at the durable facts and does
 // the next step that is due; every step that ends calls it again.
 //
-// ContainerRemoved is proposed as soon as its shim was told to go: the client need not wait while
-// folders are removed. A crash in between leaves strays, and reconcile removes those.
+// ContainerRemoved is proposed as soon as the run is over: the client need not wait while the shim
+// ends and folders are removed. A crash in between leaves strays, and reconcile removes those.
 //
 // A new start waits until nothing of the previous run is left, so that no two shims ever share a
 // cgroup.
@@ -30,8 +30,8 @@ void Effects::advance(Live& live) {
     if (live.cleaning || live.adopting) return;
     if (live.link) {
         if (!live.over) return;
-        release(live);
         if (live.removing) propose_removed(live);
+        release_later(live);
         return;
     }
     if (live.removing) return live.gone ? clean(live, true) : propose_removed(live);
@@ -42,12 +42,24 @@ void Effects::advance(Live& live) {
     if (live.start_wanted != 0 && live.rootfs_ready) launch(live);
 }
 
+/// When this turn's answers have left and what it proposed is on its way to the disk: folders and
+/// shims have time, clients have not.
+void Effects::advance_later(const std::string& id) {
+    after(0, [this, id] {
+        if (Live* live = find_live(id)) advance(*live);
+    });
+}
+
 /// The shim removes its socket and exit record and ends; shim_closed goes on from there.
-void Effects::release(Live& live) {
+void Effects::release_later(Live& live) {
     if (live.release_tag != 0) return;
     live.release_tag = ++tags_;
-    const auto sent = live.link->send(ControlType::release, 0, live.release_tag, {});
-    if (!sent) host_.warn("release the shim of container " + live.id + ": " + sent.error().message);
+    after(0, [this, id = live.id, tag = live.release_tag] {
+        Live* over = find_live(id);
+        if (over == nullptr || !over->link || over->release_tag != tag) return;
+        const auto sent = over->link->send(ControlType::release, 0, tag, {});
+        if (!sent) host_.warn("release the shim of container " + id + ": " + sent.error().message);
+    });
 }
 
 /// A few small folders: a new start of the same container may wait for them, the offload lane would

@@ -313,8 +313,9 @@ void Effects::shim_closed(ShimLink& link) {
     Live* live = find_live(link.id());
     CHECK(live != nullptr && live->link.get() == &link);
     fail_answers(*live);
+    const std::string link_id = live->id;
     live->link.reset();
-    if (live->over) return advance(*live);
+    if (live->over) return advance_later(link_id);
     // The shim drops a connection whose packets nobody takes: that is no end of the container.
     if (!adopt(*live)) shim_lost(*live);
 }

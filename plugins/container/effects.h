@@ -272,7 +272,8 @@ private:
 
     // cleanup.cc
     void advance(Live& live);
-    void release(Live& live);
+    void advance_later(const std::string& id);
+    void release_later(Live& live);
     void clean(Live& live, bool everything);
     Status clean_now(const Live& live, bool everything);
     Status throw_away(const std::string& id);

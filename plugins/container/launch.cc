@@ -18,7 +18,9 @@ namespace noded::container {
 
 namespace {
 
-constexpr int64_t kRefillDelayNs = 1'000'000;
+/// After a launch, while the shim makes the container and noded has nothing to do: at its end the
+/// client waits.
+constexpr int64_t kRefillDelayNs = 100'000;
 
 Wanted wanted_of(const Options& options) {
     return {.cpuset = options.resources.wants_cpuset(), .devices = options.wants_devices()};
@@ -166,7 +168,9 @@ Status Effects::launch_now(Live& live, const Container& container) {
         stream = std::move(live.streams.front());
         live.streams.erase(live.streams.begin());
     }
-    return send_spec(*live.link, ControlType::launch, ++tags_, spec, std::move(stream));
+    TRY_STATUS(send_spec(*live.link, ControlType::launch, ++tags_, spec, std::move(stream)));
+    refill_later();
+    return {};
 }
 
 /// A spec that does not fit into a packet travels in a memfd.

@@ -171,10 +171,7 @@ void Effects::removed(const noded_event& event) {
     live.gone = true;
     remember_end(live.id, end);
     answer_waiters(live, {Until::STARTED, Until::EXITED, Until::REMOVED}, end);
-    // The folders go when the answers have left.
-    after(0, [this, id = live.id] {
-        if (Live* gone = find_live(id)) advance(*gone);
-    });
+    advance_later(live.id);
 }
 
 void Effects::exec_requested(const noded_event& event) {

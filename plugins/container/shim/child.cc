@@ -95,8 +95,8 @@ void set_sysctls(Start& start) {
 /// Of the shim's descriptors and those that were open around the clone, the ones that a container's
 /// child goes on with: all are pipes, sockets, namespaces or mounts of its own.
 void keep_needed(const Start& start) {
-    int kept[14] = {start.report_fd, start.rootfs_fd, start.container_pidfd};
-    size_t count = 3;
+    int kept[13] = {start.report_fd, start.container_pidfd};
+    size_t count = 2;
     for (int fd : start.stdio) kept[count++] = fd;
     if (start.spare != nullptr) {
         const KernelMounts& mounts = start.spare->mounts;
@@ -114,6 +114,42 @@ void keep_streams(const Start& start) {
 }
 
 }  // namespace
+
+long send_descriptor(int socket, int fd) {
+    char byte = 'd';
+    iovec part = {&byte, 1};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+    msghdr message = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    if (fd >= 0) {
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+        cmsghdr* rights = CMSG_FIRSTHDR(&message);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+    }
+    return sys(SYS_sendmsg, socket, &message, MSG_NOSIGNAL);
+}
+
+long receive_descriptor(int socket, int flags, int* fd) {
+    char byte;
+    iovec part = {&byte, 1};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    msghdr message = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const long size = sys(SYS_recvmsg, socket, &message, flags | MSG_CMSG_CLOEXEC);
+    *fd = -1;
+    const cmsghdr* rights = size > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
+    if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS)
+        memcpy(fd, CMSG_DATA(rights), sizeof *fd);
+    return size;
+}
 
 void keep_only(const int* kept, size_t count) {
     for (unsigned from = 3;;) {

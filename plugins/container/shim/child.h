@@ -28,6 +28,7 @@ constexpr unsigned spare_namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC 
 /// busy, and a rootfs put on top of it hides it for good.
 struct Spare {
     bool complete;
+    bool detached_overlay;  ///< open_overlay works here
     int namespaces[4];  ///< mount, network, IPC, UTS
     KernelMounts mounts;
 };
@@ -40,7 +41,6 @@ struct Start {
     bool is_exec;
     /// used by a container's child, filled by a spare's; nullptr: make everything now
     Spare* spare;
-    int rootfs_fd;        ///< detached overlay mount; -1 when the child must mount it itself
     int container_pidfd;  ///< of the container's first process, for an exec
     int report_fd;  ///< socket to the shim: carries the terminal, and its end means "executed, or
                     ///< gave up"
@@ -65,6 +65,9 @@ struct Start {
 /// container's end and the news of it.
 long open_overlay(const launch::Launch& container);
 
+/// Whether this kernel is new enough for it.
+bool can_open_overlay();
+
 /// The two bodies of a child, as clone_sharing_memory takes them; the argument is a Start.
 [[noreturn]] void container_child(void* start);
 [[noreturn]] void exec_child(void* start);
@@ -74,6 +77,11 @@ long open_overlay(const launch::Launch& container);
 /// Really closes all descriptors but the standard streams and these; -1 stands for none. A path of
 /// the container may go through /proc/self/fd, and ".." from a folder of the host is the host.
 void keep_only(const int* kept, size_t count);
+/// One byte over the socket between shim and child, with a descriptor or, for -1, without. What
+/// sendmsg(2) answers.
+long send_descriptor(int socket, int fd);
+/// Its counterpart, with flags of recvmsg(2), whose answer it returns; -1 in `fd` for none.
+long receive_descriptor(int socket, int flags, int* fd);
 /// What stands at `path` below the root; no link leads out or through /proc/self/fd.
 int open_in_container(const char* path, int flags);
 

@@ -198,6 +198,7 @@ void Shim::finish() {
         if (connection.used) close_fd(connection.fd);
         connection.used = false;
     }
+    drop_mounts();
 }
 
 void Shim::answer(Connection& to, uint64_t tag, int error, std::string_view sentence) {

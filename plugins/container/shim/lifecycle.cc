@@ -110,15 +110,19 @@ Spare* Shim::take_spare() {
     const launch::Launch& spec = *container().launch;
     const bool fits = (spec.namespaces & spare_namespaces) == spare_namespaces;
     // A kernel that mounts the overlay by path needs the host's mounts for it.
-    return fits && spare_.complete && (holds_rootfs_ || spec.rootfs != nullptr) ? &spare_ : nullptr;
+    const bool detached = spare_.detached_overlay || spec.rootfs != nullptr;
+    return fits && spare_.complete && detached ? &spare_ : nullptr;
 }
 
 /// The container's child has its own copies by now; it is still reading the numbers, so they stay.
+/// The mount namespace is held: who is the last to leave it unmounts what is in it.
 void Shim::drop_spare() {
+    holds_mounts_ = container().start.spare != nullptr;
+    mounts_fd_ = spare_.namespaces[0];
     const int mounts[] = {spare_.mounts.sysfs, spare_.mounts.devices, spare_.mounts.terminals,
                           spare_.mounts.queues};
     for (int fd : spare_.namespaces)
-        if (fd >= 0) sys(SYS_close, fd);
+        if (fd >= 0 && !(holds_mounts_ && fd == mounts_fd_)) sys(SYS_close, fd);
     for (int fd : mounts)
         if (fd >= 0) sys(SYS_close, fd);
     sys(SYS_madvise, stacks_[processes_max], child_stack_bytes, MADV_DONTNEED);
@@ -134,7 +138,6 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     start.container = &confinement;
     start.is_exec = process.is_exec;
     start.spare = process.is_exec ? nullptr : take_spare();
-    start.rootfs_fd = holds_rootfs_ ? rootfs_fd_ : -1;
     start.container_pidfd = container_pidfd_;
     start.oom_score_adj = own_oom_score_;
     for (int& fd : start.stdio) fd = -1;
@@ -215,6 +218,23 @@ bool Shim::open_runtime(Sentence* error) {
     return open_log(spec.log, error);
 }
 
+/// The overlay takes the kernel as long as the child takes to join its cgroups, so it is made
+/// meanwhile. A kernel that cannot make it detached leaves it to the child: a byte without it.
+bool Shim::give_rootfs(Process& process, Sentence* error) {
+    const launch::Launch& spec = *process.launch;
+    if (spec.rootfs != nullptr) return true;
+    const long rootfs = open_overlay(spec);
+    holds_rootfs_ = rootfs >= 0;
+    rootfs_fd_ = static_cast<int>(rootfs);
+    drops_rootfs_late_ = spec.has(launch::flag_volatile_rootfs);
+    if (rootfs < 0 && (rootfs != -EINVAL || process.start.spare != nullptr))
+        return refuse(error, "mount overlay on", spec.upper != nullptr ? spec.upper : "its layers",
+                      rootfs);
+    const long sent = send_descriptor(process.report_fd, holds_rootfs_ ? rootfs_fd_ : -1);
+    // A child that is gone already says why itself.
+    return sent >= 0 || sent == -EPIPE || refuse(error, "hand over", "the rootfs", sent);
+}
+
 void Shim::launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd,
                   int attach_fd) {
     Process& process = container();
@@ -226,20 +246,12 @@ void Shim::launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t s
         close_fd(attach_fd);
         return start_failed(0, 125, problem);
     }
-    if (process.launch->rootfs == nullptr) {
-        const long rootfs = open_overlay(*process.launch);
-        holds_rootfs_ = rootfs >= 0;
-        rootfs_fd_ = static_cast<int>(rootfs);
-        drops_rootfs_late_ = process.launch->has(launch::flag_volatile_rootfs);
-        if (rootfs < 0 && rootfs != -EINVAL)
-            refuse(&error, "mount overlay on",
-                   process.launch->upper != nullptr ? process.launch->upper : "its layers", rootfs);
-    }
-    const bool spawned = error.empty() && spawn(process, true, &error);
+    const bool spawned = spawn(process, true, &error);
+    const bool rooted = spawned && give_rootfs(process, &error);
     // Also when there is no child: a failed start has its record, and its noded may come back for
     // it.
     Sentence runtime_error;
-    const bool ready = open_runtime(&runtime_error) && spawned;
+    const bool ready = open_runtime(&runtime_error) && rooted;
     if (error.empty()) error = runtime_error;
     if (attach_fd >= 0) add_client(0, attach_fd, flags);
     drop_spare();
@@ -293,23 +305,11 @@ void Shim::exec(Connection& from, uint64_t tag, uint32_t flags, const uint8_t* p
 void Shim::on_report(size_t index) {
     Process& process = processes_[index];
     while (process.used && process.state == ShimState::starting) {
-        char byte;
-        iovec part = {&byte, 1};
-        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-        msghdr message = {};
-        message.msg_iov = &part;
-        message.msg_iovlen = 1;
-        message.msg_control = control;
-        message.msg_controllen = sizeof control;
-        const long size =
-            sys(SYS_recvmsg, process.report_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        int master;
+        const long size = receive_descriptor(process.report_fd, MSG_DONTWAIT, &master);
         if (size == -EAGAIN || size == -EINTR) return;
         if (size <= 0) return start_done(index);
-        const cmsghdr* rights = CMSG_FIRSTHDR(&message);
-        if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS) continue;
-        int master;
-        memcpy(&master, CMSG_DATA(rights), sizeof master);
-        take_terminal(index, master);
+        if (master >= 0) take_terminal(index, master);
     }
 }
 
@@ -424,10 +424,15 @@ void Shim::container_ended() {
                 &process.exit, sizeof process.exit, failed ? process.start.message.view() : "");
     pump_clients(0);
     if (holds_pidfd_) close_fd(container_pidfd_);
-    // Who starts the container again needs the overlay gone; if nobody will, its end is its
-    // process's.
-    if (holds_rootfs_ && !drops_rootfs_late_) close_fd(rootfs_fd_);
-    holds_pidfd_ = holds_rootfs_ = false;
+    holds_pidfd_ = false;
+    // Who starts the container again needs the overlay gone; if nobody will, it has time.
+    if (!drops_rootfs_late_) drop_mounts();
+}
+
+void Shim::drop_mounts() {
+    if (holds_mounts_) close_fd(mounts_fd_);
+    if (holds_rootfs_) close_fd(rootfs_fd_);
+    holds_mounts_ = holds_rootfs_ = false;
 }
 
 void Shim::write_exit_record() {

@@ -28,24 +28,6 @@ constexpr char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 
 using Path = Text<launch::path_bytes_max + 1>;
 
-void send_to_shim(Start& start, int fd) {
-    char byte = 't';
-    iovec part = {&byte, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-    msghdr message = {};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-    const long sent = sys(SYS_sendmsg, start.report_fd, &message, MSG_NOSIGNAL);
-    if (sent < 0) give_up(start, 125, "hand over", "the terminal", sent);
-}
-
 /// A running container may have put anything at that path: no link is followed, and what is opened
 /// is looked at again. A negative errno if it is not that character device.
 int open_device(const char* path, int flags, unsigned major, unsigned minor) {
@@ -80,7 +62,8 @@ int open_terminal(Start& start) {
         if (bound < 0) give_up(start, 125, "mount the terminal on", "/dev/console", bound);
         close_fd(console);
     }
-    send_to_shim(start, master);
+    const long sent = send_descriptor(start.report_fd, master);
+    if (sent < 0) give_up(start, 125, "hand over", "the terminal", sent);
     close_fd(master);
     const int terminal = static_cast<int>(result);
     result = sys(SYS_ioctl, terminal, TIOCSCTTY, 0);

@@ -56,11 +56,21 @@ void mount_overlay_from_options(Start& start) {
                 container.upper != nullptr ? container.upper : "layers", result);
 }
 
-/// A host path, so it is opened before the host's mounts are left. -1: the child mounts the overlay
-/// itself, by path.
+/// What the shim made meanwhile. -1: the child mounts the overlay itself, by path.
+int receive_rootfs(Start& start) {
+    int rootfs;
+    long size;
+    do {
+        size = receive_descriptor(start.report_fd, 0, &rootfs);
+    } while (size == -EINTR);
+    if (size <= 0) give_up(start, 125, "receive", "the rootfs", size);
+    return rootfs;
+}
+
+/// A host path, so it is opened before the host's mounts are left.
 int open_rootfs(Start& start) {
     const launch::Launch& container = *start.container;
-    if (container.rootfs == nullptr) return start.rootfs_fd;
+    if (container.rootfs == nullptr) return receive_rootfs(start);
     const int root = static_cast<int>(sys(SYS_open_tree, AT_FDCWD, container.rootfs,
                                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
     if (root < 0) give_up(start, 125, "open the rootfs", container.rootfs, root);
@@ -274,6 +284,15 @@ long open_overlay(const launch::Launch& container) {
     return result;
 }
 
+/// Before 6.5 the options are text that the kernel looks at last of all: it takes any.
+bool can_open_overlay() {
+    int context = static_cast<int>(sys(SYS_fsopen, "overlay", FSOPEN_CLOEXEC));
+    if (context < 0) return false;
+    const bool looks = set_string(context, "no-such-option", "1") < 0;
+    close_fd(context);
+    return looks;
+}
+
 int open_target(Start& start, const char* path, bool folder) {
     int root = static_cast<int>(sys(SYS_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (root < 0) give_up(start, 125, "open", "/", root);
@@ -337,9 +356,13 @@ void hide_paths(Start& start) {
     const launch::Launch& container = *start.container;
     for (uint32_t i = 0; i < container.masked.count; ++i) {
         const char* path = container.masked.items[i];
-        long result = sys(SYS_mount, "/dev/null", path, nullptr, MS_BIND, nullptr);
-        if (result == -ENOTDIR)
+        struct stat info;
+        long result = sys(SYS_newfstatat, AT_FDCWD, path, &info, 0);
+        // Asked first: a bind mount that the kernel refuses has been made and waits to be unmade.
+        if (result == 0 && S_ISDIR(info.st_mode))
             result = sys(SYS_mount, "tmpfs", path, "tmpfs", safe | MS_RDONLY, "mode=755");
+        else if (result == 0)
+            result = sys(SYS_mount, "/dev/null", path, nullptr, MS_BIND, nullptr);
         if (result < 0 && result != -ENOENT) give_up(start, 125, "mask", path, result);
     }
     for (uint32_t i = 0; i < container.read_only.count; ++i) {

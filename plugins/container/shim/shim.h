@@ -142,6 +142,8 @@ private:
                 int attach_fd);
     void exec(Connection& from, uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size,
               int memfd, int attach_fd);
+    void drop_mounts();
+    bool give_rootfs(Process& process, Sentence* error);
     bool spawn(Process& process, bool streams, Text<shim_message_bytes_max>* error);
     bool open_runtime(Text<shim_message_bytes_max>* error);
     void on_report(size_t index);
@@ -206,11 +208,13 @@ private:
     int listener_fd_;
     int container_pidfd_;
     int rootfs_fd_;
+    int mounts_fd_;          ///< the container's mount namespace
     int own_oom_fd_;
     int own_oom_score_;
     bool listening_;
     bool holds_pidfd_;
     bool holds_rootfs_;
+    bool holds_mounts_;
     bool drops_rootfs_late_;
     /// nothing is left to do but to send clients what they have not taken yet
     bool released_;

@@ -121,6 +121,7 @@ void spare_child(void* argument) {
     raise_loopback(start);
     make_kernel_mounts(start, &spare.mounts);
     empty_mount_namespace(start);
+    spare.detached_overlay = can_open_overlay();
     spare.complete = true;
     exit_group(0);
 }
