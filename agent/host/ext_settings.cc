@@ -5,7 +5,7 @@
 namespace noded::host {
 
 static const char* text(const noded_host* face, const char* key) noexcept {
-    Instance& instance = require(face, "settings.text", true);
+    Instance& instance = require_load(face, "settings.text");
     if (key == nullptr) return nullptr;
     instance.settings_asked.insert(key);
     return instance.host->setting(instance.description.id, key);

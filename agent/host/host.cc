@@ -151,6 +151,7 @@ uint64_t Host::load_directory(log::Snapshot* snapshot, std::span<const LinkedPlu
         instance.description = descriptions[i];
         refuse(instance, reason);
     }
+    warn_of_settings_for_nobody();
     uint64_t first = log_->next_seq();
     for (const auto& instance : instances_) {
         if (!instance->loaded()) continue;
@@ -238,7 +239,10 @@ Status Host::start(Instance& instance) {
         return fail("its init failed: " +
                     (instance.init_failure.empty() ? "it gave no reason" : instance.init_failure));
     }
-    TRY_STATUS(check_settings(instance));
+    if (const Status known = check_settings(instance); !known) {
+        instance.table->destroy(instance.self);
+        return known;
+    }
     const auto* rpc = static_cast<const noded_plugin_rpc*>(
         instance.table->get_extension(instance.self, NODED_EXT_RPC));
     if (rpc == nullptr) return {};
@@ -257,6 +261,18 @@ const char* Host::setting(const std::string& plugin, const std::string& key) con
     if (of_plugin == settings_.end()) return nullptr;
     const auto value = of_plugin->second.find(key);
     return value != of_plugin->second.end() ? value->second.c_str() : nullptr;
+}
+
+/// A plugin may be dropped in later, so this is no failure.
+void Host::warn_of_settings_for_nobody() const {
+    for (const auto& [id, settings] : settings_) {
+        const bool there = std::ranges::any_of(
+            instances_, [&](const auto& instance) { return instance->description.id == id; });
+        if (!there)
+            log_line(Severity::warning, "host",
+                     "the configuration has settings for the plugin " + id +
+                         ", which is not in the plugin directory");
+    }
 }
 
 Status Host::check_settings(const Instance& instance) const {

@@ -152,6 +152,7 @@ private:
     Status admit(Instance& instance, const noded_plugin& table, Description description);
     Status start(Instance& instance);
     Status check_ownership(const Description& description) const;
+    void warn_of_settings_for_nobody() const;
     /// Every setting of the configuration is one that its init asked for.
     Status check_settings(const Instance& instance) const;
     Status make_directories(Instance& instance) const;

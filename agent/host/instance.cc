@@ -41,17 +41,25 @@ static const char* phase_name(Phase phase) {
     return "?";
 }
 
-Instance& require(const noded_host* face, const char* call, bool load_too) {
+static Instance& require_phase(const noded_host* face, const char* call, bool reactor, bool load) {
     Instance& instance = instance_of(face);
     const bool on_thread = pthread_equal(pthread_self(), instance.reactor_thread) != 0;
-    const bool allowed =
-        instance.phase == Phase::reactor || (load_too && instance.phase == Phase::load);
+    const bool allowed = (reactor && instance.phase == Phase::reactor) ||
+                         (load && instance.phase == Phase::load);
     if (on_thread && allowed) [[likely]] return instance;
     const std::string sentence = "plugin " + instance.description.id + " called " + call + " " +
                                  (on_thread ? phase_name(instance.phase) : "from another thread") +
                                  ", which the plugin contract forbids";
     CHECK_MSG(false, sentence.c_str());
     __builtin_unreachable();
+}
+
+Instance& require(const noded_host* face, const char* call, bool load_too) {
+    return require_phase(face, call, true, load_too);
+}
+
+Instance& require_load(const noded_host* face, const char* call) {
+    return require_phase(face, call, false, true);
 }
 
 }  // namespace noded::host

@@ -99,5 +99,7 @@ inline Instance& instance_of(const noded_host* face) {
 /// The instance behind a host call that is allowed on the reactor's thread only; aborts, naming
 /// plugin and call, if it comes from another thread or phase.
 Instance& require(const noded_host* face, const char* call, bool load_too = false);
+/// The same for a call that belongs into init alone.
+Instance& require_load(const noded_host* face, const char* call);
 
 }  // namespace noded::host

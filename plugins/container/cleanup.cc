@@ -42,8 +42,8 @@ void Effects::advance(Live& live) {
     if (live.start_wanted != 0 && live.rootfs_ready) launch(live);
 }
 
-/// When this turn's answers have left and what it proposed is on its way to the disk: folders and
-/// shims have time, clients have not.
+/// When this turn's answers have left and what it proposed is on the disk: folders and shims have
+/// time, clients have not.
 void Effects::advance_later(const std::string& id) {
     after(0, [this, id] {
         if (Live* live = find_live(id)) advance(*live);

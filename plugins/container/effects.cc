@@ -309,7 +309,10 @@ void Effects::shim_result(Live& live, uint64_t tag, Bytes payload) {
 
 void Effects::shim_closed(ShimLink& link) {
     reap_when_ended(link.take_pidfd());
-    if (&link == idle_.get()) return idle_.reset();
+    if (&link == idle_.get()) {
+        idle_.reset();
+        return refill_later();
+    }
     Live* live = find_live(link.id());
     CHECK(live != nullptr && live->link.get() == &link);
     fail_answers(*live);

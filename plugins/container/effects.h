@@ -310,7 +310,8 @@ private:
     bool adopt(Live& live);
     void adopt_starting(const std::string& id, int attempts_left);
     void adopted(Live& live, Bytes payload);
-    void adopt_running(Live& live, const StartedReply& started,
+    /// `knows_signals`: its shim drops a signal that it has had.
+    void adopt_running(Live& live, const StartedReply& started, bool knows_signals,
                        const std::vector<ExecReply>& execs);
     void reconcile_execs(const Container& container, const std::vector<ExecReply>& there);
     void shim_lost(Live& live);

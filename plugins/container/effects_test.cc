@@ -656,6 +656,12 @@ TEST_F(ContainerEffects, signals_that_a_crash_kept_from_the_shim_are_sent_in_ord
         }
         EXPECT_FALSE(its.take());
     }
+    host.restart();
+    FakeShim& old = shim();
+    old.version = 1;
+    old.say_status(old.take()->header.tag, ShimState::running, 77, 0);
+    settle();
+    EXPECT_FALSE(old.take()) << "it would take a signal that it has had for a new one";
 }
 
 TEST_F(ContainerEffects, a_removal_that_was_interrupted_goes_on) {

@@ -99,6 +99,7 @@ void container_exited(State& state, const noded_event& event) {
     container->pid = 0;
     container->shim_pid = 0;
     container->pid_start_time = 0;
+    container->signals.clear();
 }
 
 void container_stop_requested(State& state, const noded_event& event) {

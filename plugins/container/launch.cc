@@ -1,7 +1,7 @@
 // Starting a container: one packet to a shim that waits already.
 //
 // A shim is kept ready, so that a start costs folders, cgroups and one sendmsg; the next one is
-// spawned when the start was served. Called by advance() as soon as the rootfs is there and the
+// spawned while that shim is at work. Called by advance() as soon as the rootfs is there and the
 // start was asked for.
 #include <linux/capability.h>
 #include <sched.h>
@@ -161,6 +161,7 @@ Status Effects::launch_now(Live& live, const Container& container) {
     TRY(sys_->make_folder(run_folder(live, live.start_wanted)));
     const Buffer spec = TRY(launch_encode(TRY(launch_spec(live, container))));
     live.link = TRY(take_shim(live.id));
+    refill_later();
     live.launched = live.start_wanted;
     live.places = false;
     Stream stream;
@@ -168,9 +169,7 @@ Status Effects::launch_now(Live& live, const Container& container) {
         stream = std::move(live.streams.front());
         live.streams.erase(live.streams.begin());
     }
-    TRY_STATUS(send_spec(*live.link, ControlType::launch, ++tags_, spec, std::move(stream)));
-    refill_later();
-    return {};
+    return send_spec(*live.link, ControlType::launch, ++tags_, spec, std::move(stream));
 }
 
 /// A spec that does not fit into a packet travels in a memfd.

@@ -145,7 +145,8 @@ void Effects::kill_requested(const noded_event& event) {
     Live* live = find_live(to_string(in->getId()));
     if (live == nullptr || live->run != in->getRun()) return;
     if (in->getSignal() == 9) live->kill_wanted = true;
-    if (live->running) return send_signal(*live, in->getSignal(), event.seq);
+    if (live->running)
+        return send_signal(*live, in->getSignal(), in->getSignal() == 9 ? 0 : event.seq);
     if (in->getRemove() && live->start_wanted != 0 && live->launched != live->run)
         propose_start_failed(*live, 125, "the container was removed before it started");
 }

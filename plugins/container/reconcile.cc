@@ -149,7 +149,8 @@ void Effects::adopted(Live& live, Bytes payload) {
     switch (status.state) {
         case ShimState::waiting:
         case ShimState::starting: return;  // it will say how that ends
-        case ShimState::running: return adopt_running(live, status.started, execs);
+        case ShimState::running: 
+            return adopt_running(live, status.started, status.version >= 2, execs);
         case ShimState::exited:
         case ShimState::start_failed:
             return tell_end(live, status.state, status.started, status.exit, message);
@@ -157,15 +158,16 @@ void Effects::adopted(Live& live, Bytes payload) {
 }
 
 void Effects::adopt_running(Live& live, const StartedReply& started,
-                            const std::vector<ExecReply>& execs) {
+                            bool knows_signals, const std::vector<ExecReply>& execs) {
     if (live.start_wanted != 0)
         return propose_started(live, uint32_t(started.pid), live.link->pid());
     const Container* container = state_.get(live.id);
     CHECK(container != nullptr);
-    // A signal may have been lost with the noded that was about to send it. The shim knows which it
-    // has had; the second of two stop signals does no harm.
+    // A signal may have been lost with the noded that was about to send it. The second SIGKILL or
+    // stop signal of two does no harm; of the others the shim knows which it has had.
+    if (live.kill_wanted) send_signal(live, 9);
     for (const SignalRequested& asked : container->signals)
-        send_signal(live, asked.signal, asked.seq);
+        if (knows_signals && asked.signal != 9) send_signal(live, asked.signal, asked.seq);
     if (live.stop.signal != 0) apply_stop(live);
     if (live.freeze != schema::Freeze::NONE) apply_freeze(live);
     watch_health(live, container->started_ns, container->health);
@@ -232,7 +234,7 @@ bool Effects::read_exit_record(Live& live) {
     ExitRecord record;
     if (!content || content->size() < sizeof record) return false;
     memcpy(&record, content->data(), sizeof record);
-    const bool valid = record.magic == exit_record_magic && record.version == control_version &&
+    const bool valid = record.magic == exit_record_magic && record.version == exit_record_version &&
                        record.message_length <= content->size() - sizeof record &&
                        strncmp(record.id, live.id.c_str(), sizeof record.id) == 0;
     if (!valid) return false;

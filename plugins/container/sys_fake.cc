@@ -109,7 +109,7 @@ void FakeShim::say_exec(ControlType type, std::string_view id, int32_t code,
 void FakeShim::say_status(uint64_t tag, ShimState state, uint32_t pid, int32_t code,
                           const std::vector<ExecReply>& execs) {
     StatusReply reply{};
-    reply.version = control_version;
+    reply.version = version;
     reply.state = state;
     reply.started.pid = int32_t(pid);
     reply.exit = exit_reply(code);
@@ -149,7 +149,7 @@ void FakeSys::put_exit_record(const std::string& folder, const std::string& id, 
                               int32_t code, std::string_view sentence) {
     ExitRecord record{};
     record.magic = exit_record_magic;
-    record.version = control_version;
+    record.version = exit_record_version;
     record.state = state;
     record.message_length = uint32_t(sentence.size());
     memcpy(record.id, id.data(), std::min(id.size(), sizeof record.id - 1));

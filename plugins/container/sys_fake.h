@@ -44,6 +44,8 @@ public:
     /// Its process ends.
     void die();
 
+    uint32_t version = control_version;   ///< that it tells
+
 private:
     Fd end_;
     Fd alive_;  ///< the other end of what the plugin takes for a pidfd

@@ -30,6 +30,7 @@ struct Loaded {
     void* self = nullptr;
     Phase phase = Phase::none;
     std::string failure;
+    std::set<std::string> settings_asked;   // by its init
     std::string state_dir;
     std::string runtime_dir;
     const noded_plugin_rpc* rpc = nullptr;
@@ -322,7 +323,9 @@ constexpr noded_ext_paths kPaths{sizeof(noded_ext_paths), paths_state, paths_run
                                  paths_libexec};
 
 const char* settings_text(const noded_host* host, const char* key) noexcept {
-    const Loaded& plugin = loaded(host);
+    Loaded& plugin = loaded(host);
+    CHECK_MSG(plugin.phase == Phase::load, "settings are [load]");
+    plugin.settings_asked.insert(std::string(plugin.id()) + "." + key);
     const auto& settings = plugin.fake->settings;
     const auto found = settings.find(std::string(plugin.id()) + "." + key);
     return found != settings.end() ? found->second.c_str() : nullptr;
@@ -407,6 +410,14 @@ void FakeHost::Impl::create(Loaded& plugin) {
     In load(plugin, Phase::load);
     plugin.self = plugin.table->init(&plugin.host);
     if (plugin.self == nullptr) return;
+    for (const auto& [key, value] : settings) {
+        if (!key.starts_with(std::string(plugin.id()) + ".") || plugin.settings_asked.contains(key))
+            continue;
+        plugin.failure = "the configuration sets plugins." + key + ", which it does not know";
+        plugin.table->destroy(plugin.self);
+        plugin.self = nullptr;
+        return;
+    }
     const void* rpc = plugin.table->get_extension(plugin.self, NODED_EXT_RPC);
     plugin.rpc = static_cast<const noded_plugin_rpc*>(rpc);
 }

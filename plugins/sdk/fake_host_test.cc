@@ -217,6 +217,10 @@ TEST_F(FakeHostTest, a_setting_that_is_no_number_in_its_range_keeps_the_plugin_f
     FakeHost other;
     other.set("starter.limit", "10");
     EXPECT_EQ(other.load(&kTable), "");
+    FakeHost third;
+    third.set("starter.limits", "10");
+    EXPECT_EQ(third.load(&kTable),
+              "the configuration sets plugins.starter.limits, which it does not know");
 }
 
 TEST_F(FakeHostTest, a_transcript_shows_what_happened_instead_of_what_was_expected) {

@@ -2,6 +2,8 @@
 // filters, prune, top with the options of ps, port; both spellings of each.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/integration/test_node.h"
 
 namespace noded::test {
@@ -53,6 +55,14 @@ TEST_F(VerbsTest, a_prune_asks_first_and_takes_only_stopped_ones_that_the_filter
     EXPECT_EQ(node->ok({"ps", "-a", "--format", "{{.Names}}"}), "runs");
     EXPECT_EQ(node->nodectl({"container", "prune", "-f", "--filter", "until=soon"}).exit_code, 1);
     EXPECT_EQ(node->nodectl({"container", "prune", "-f", "--filter", "name=x"}).exit_code, 1);
+}
+
+TEST_F(VerbsTest, a_prune_takes_more_than_it_asks_for_at_once_and_leaves_what_runs) {
+    node->ok({"run", "-d", "--name", "busy", "busybox", "sleep", "1000"});
+    for (int i = 0; i < 70; ++i) node->ok({"create", "busybox", "true"});
+    const std::string done = node->ok({"container", "prune", "-f"});
+    EXPECT_EQ(std::ranges::count(done, '\n'), 1 + 70 + 1) << done;
+    EXPECT_EQ(node->ok({"ps", "-a", "--format", "{{.Names}}"}), "busy");
 }
 
 TEST_F(VerbsTest, an_image_prune_takes_dangling_ones_and_with_all_the_unused) {

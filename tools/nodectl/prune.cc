@@ -68,6 +68,16 @@ bool confirmed(const std::string& warning) {
 struct Pruned {
     std::string text;
     uint64_t bytes = 0;
+    Status status;   ///< the first failure; what went well stands all the same
+
+    /// Whether a removal went well. One that failed because its thing is in use, or gone, is no
+    /// failure: what somebody began to use meanwhile stays.
+    template <typename T>
+    bool took(const Result<T>& done) {
+        if (!done && !Session::is_in_use(done.error()) && status)
+            status = std::unexpected(done.error());
+        return done.has_value();
+    }
 };
 
 /// Removals under way, so many at once that a node with thousands is asked in bounded pieces.
@@ -76,39 +86,34 @@ class Removals {
 public:
     explicit Removals(Finish finish) : finish_(std::move(finish)) {}
 
-    Status add(One one) {
+    void add(One one) {
         under_way_.push_back(std::move(one));
-        return under_way_.size() < under_way_max ? Status() : finish_first();
+        if (under_way_.size() == under_way_max) finish_first();
     }
-    Status finish() {
-        while (!under_way_.empty()) TRY_STATUS(finish_first());
-        return {};
+    void finish() {
+        while (!under_way_.empty()) finish_first();
     }
 
 private:
     static constexpr size_t under_way_max = 64;
 
-    Status finish_first() {
+    void finish_first() {
         One first = std::move(under_way_.front());
         under_way_.pop_front();
-        return finish_(std::move(first));
+        finish_(std::move(first));
     }
 
     Finish finish_;
     std::deque<One> under_way_;
 };
 
-/// What somebody began to use meanwhile stays.
 Result<Pruned> prune_containers(Session& session, const Choice& choice) {
     const ContainerList list = TRY(ContainerList::fetch(session));
     Pruned pruned;
-    const auto finish = [&](Batch::One one) -> Status {
-        const auto done = session.wait_caused(std::move(*one.submitted));
-        if (!done && Session::is_in_use(done.error())) return {};
-        if (!done) return std::unexpected(done.error());
-        TRY(session.wait(kj::mv(*one.waited)));
-        pruned.text += one.name + "\n";
-        return {};
+    const auto finish = [&](Batch::One one) {
+        if (pruned.took(session.wait_caused(std::move(*one.submitted))) &&
+            pruned.took(session.wait(kj::mv(*one.waited))))
+            pruned.text += one.name + "\n";
     };
     Removals<Batch::One, decltype(finish)> removals(finish);
     for (const auto state : list.states()) {
@@ -122,10 +127,9 @@ Result<Pruned> prune_containers(Session& session, const Choice& choice) {
         Payload<schema::RemoveContainer> command;
         command.root.setContainer(id);
         auto waited = send_wait(session, id, Until::REMOVED);
-        TRY_STATUS(removals.add(
-            {id, session.submit(mint_command_id(), command), std::move(waited)}));
+        removals.add({id, session.submit(mint_command_id(), command), std::move(waited)});
     }
-    TRY_STATUS(removals.finish());
+    removals.finish();
     if (!pruned.text.empty()) pruned.text = "Deleted Containers:\n" + pruned.text + "\n";
     return pruned;
 }
@@ -168,15 +172,14 @@ Result<Pruned> prune_images(Session& session, const Choice& choice, bool all) {
     const auto images = whole.images();
     Pruned pruned;
     std::set<std::string> deleted;
-    const auto finish = [&](Submitted one) -> Status {
+    const auto finish = [&](Submitted one) {
         const auto done = session.wait_caused(std::move(one));
-        if (!done && Session::is_in_use(done.error())) return {};
-        if (!done) return std::unexpected(done.error());
-        const ImagesGone gone = TRY(images_gone(session, *done));
-        for (const std::string& name : gone.untagged) pruned.text += "untagged: " + name + "\n";
-        for (const std::string& id : gone.deleted) pruned.text += "deleted: " + id + "\n";
-        deleted.insert(gone.deleted.begin(), gone.deleted.end());
-        return {};
+        if (!pruned.took(done)) return;
+        const auto gone = images_gone(session, *done);
+        if (!pruned.took(gone)) return;
+        for (const std::string& name : gone->untagged) pruned.text += "untagged: " + name + "\n";
+        for (const std::string& id : gone->deleted) pruned.text += "deleted: " + id + "\n";
+        deleted.insert(gone->deleted.begin(), gone->deleted.end());
     };
     Removals<Submitted, decltype(finish)> removals(finish);
     for (const auto& image : images) {
@@ -184,17 +187,22 @@ Result<Pruned> prune_images(Session& session, const Choice& choice, bool all) {
         const bool unused = image.getContainers().size() == 0;
         if (!unused || (!all && image.getNames().size() > 0)) continue;
         if (!choice.takes(image.getCreatedNs(), has)) continue;
-        for (Submitted& one : send_removal(session, image))
-            TRY_STATUS(removals.add(std::move(one)));
+        for (Submitted& one : send_removal(session, image)) removals.add(std::move(one));
     }
-    TRY_STATUS(removals.finish());
+    removals.finish();
     pruned.bytes = freed_bytes(images, deleted);
     if (!pruned.text.empty()) pruned.text = "Deleted Images:\n" + pruned.text + "\n";
     return pruned;
 }
 
-void print_reclaimed(uint64_t bytes) {
-    print("Total reclaimed space: " + human_size(bytes) + "\n");
+/// Prints what is gone, also when something failed; returns the exit status.
+int tell(Invocation& call, const Pruned& containers, const Pruned& images = {}) {
+    print(containers.text);
+    print(images.text);
+    print("Total reclaimed space: " + human_size(containers.bytes + images.bytes) + "\n");
+    if (!containers.status) return call.failed(containers.status.error());
+    if (!images.status) return call.failed(images.status.error());
+    return 0;
 }
 
 std::string system_warning(const PruneOptions& options) {
@@ -232,9 +240,7 @@ int container_prune(Invocation& call) {
     if (options.force ||
         confirmed("WARNING! This will remove " + std::string(kStoppedContainers) + ".\n"))
         pruned = OR_FAIL(call, prune_containers(call.session, choice));
-    print(pruned.text);
-    print_reclaimed(pruned.bytes);
-    return 0;
+    return tell(call, pruned);
 }
 
 int image_prune(Invocation& call) {
@@ -247,9 +253,7 @@ int image_prune(Invocation& call) {
     if (options.force || confirmed(std::string("WARNING! This will remove ") +
                                    (options.all ? kUnusedImages : kDanglingImages) + ".\n"))
         pruned = OR_FAIL(call, prune_images(call.session, choice, options.all));
-    print(pruned.text);
-    print_reclaimed(pruned.bytes);
-    return 0;
+    return tell(call, pruned);
 }
 
 int system_prune(Invocation& call) {
@@ -258,11 +262,10 @@ int system_prune(Invocation& call) {
     const Choice choice = OR_FAIL(call, choice_of(options, kKeys));
     if (!options.force && !confirmed(system_warning(options))) return 0;
     const Pruned containers = OR_FAIL(call, prune_containers(call.session, choice));
-    print(containers.text);
-    const Pruned images = OR_FAIL(call, prune_images(call.session, choice, options.all));
-    print(images.text);
-    print_reclaimed(containers.bytes + images.bytes);
-    return 0;
+    Pruned images;
+    if (containers.status)
+        images = OR_FAIL(call, prune_images(call.session, choice, options.all));
+    return tell(call, containers, images);
 }
 
 }  // namespace noded::nodectl

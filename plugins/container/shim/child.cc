@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -16,9 +17,10 @@ namespace {
 /// Dies with the shim while it is being made, and afterwards: a container without its shim would be
 /// one that nobody can stop, whose output goes nowhere and whose exit nobody learns.
 void die_with_shim(Start& start) {
-    char byte;
     sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
-    if (sys(SYS_recvfrom, start.report_fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0) exit_group(125);
+    // The rootfs may be waiting there already, so it is not asked whether there is something to read.
+    pollfd shim = {start.report_fd, 0, 0};
+    if (sys(SYS_poll, &shim, 1, 0) > 0 && (shim.revents & POLLHUP) != 0) exit_group(125);
 }
 
 /// Through the host's own /proc, so before the mount namespace is entered or left behind.

@@ -42,8 +42,8 @@ struct Start {
     /// used by a container's child, filled by a spare's; nullptr: make everything now
     Spare* spare;
     int container_pidfd;  ///< of the container's first process, for an exec
-    int report_fd;  ///< socket to the shim: carries the terminal, and its end means "executed, or
-                    ///< gave up"
+    int report_fd;  ///< socket to the shim: brings the rootfs, carries the terminal, and its end
+                    ///< means "executed, or gave up"
     int stdio[3];   ///< -1 stands for /dev/null; unused with a terminal
     int oom_score_adj;  ///< what the shim has, hence what the child was born with
 
@@ -60,13 +60,14 @@ struct Start {
 [[noreturn]] void give_up(Start& start, int code, std::string_view sentence);
 
 /// The detached overlay mount for a container, or a negative errno; -EINVAL also when the kernel is
-/// too old to take layers one by one (before 6.5), in which case the child mounts it the old way.
+/// too old to take layers one by one (before 6.8), in which case the child mounts it the old way.
 /// Called by the shim, which keeps the descriptor, so that unmounting costs nobody time between the
 /// container's end and the news of it.
 long open_overlay(const launch::Launch& container);
 
-/// Whether this kernel is new enough for it.
+/// Whether this kernel is new enough for it, and whether the names are short enough.
 bool can_open_overlay();
+bool fits_open_overlay(const launch::Launch& container);
 
 /// The two bodies of a child, as clone_sharing_memory takes them; the argument is a Start.
 [[noreturn]] void container_child(void* start);

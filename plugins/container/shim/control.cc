@@ -193,12 +193,12 @@ void Shim::finish() {
         listening_ = false;
     }
     sys(SYS_chdir, "/");
+    drop_mounts();
     released_ = true;
     for (Connection& connection : connections_) {
         if (connection.used) close_fd(connection.fd);
         connection.used = false;
     }
-    drop_mounts();
 }
 
 void Shim::answer(Connection& to, uint64_t tag, int error, std::string_view sentence) {

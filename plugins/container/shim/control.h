@@ -10,7 +10,7 @@
 
 namespace noded {
 
-constexpr uint32_t control_version = 1;
+constexpr uint32_t control_version = 2;  ///< 1 knew no control_signal_once
 constexpr size_t control_packet_bytes_max = 128 << 10;  ///< larger specs travel in a memfd
 constexpr size_t control_fds_max = 4;
 constexpr size_t control_connections_max = 4;
@@ -128,13 +128,14 @@ struct StatusReply {
 /// never torn.
 struct ExitRecord {
     uint32_t magic;
-    uint32_t version;  ///< control_version
+    uint32_t version;  ///< exit_record_version
     ShimState state;   ///< exited or start_failed
     uint32_t message_length;
     char id[128];
     StartedReply started;
     ExitReply exit;
 };
+constexpr uint32_t exit_record_version = 1;
 constexpr uint32_t exit_record_magic = 0x3152584e;  ///< "NXR1"
 
 }  // namespace noded

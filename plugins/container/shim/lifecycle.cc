@@ -110,7 +110,8 @@ Spare* Shim::take_spare() {
     const launch::Launch& spec = *container().launch;
     const bool fits = (spec.namespaces & spare_namespaces) == spare_namespaces;
     // A kernel that mounts the overlay by path needs the host's mounts for it.
-    const bool detached = spare_.detached_overlay || spec.rootfs != nullptr;
+    const bool detached =
+        spec.rootfs != nullptr || (spare_.detached_overlay && fits_open_overlay(spec));
     return fits && spare_.complete && detached ? &spare_ : nullptr;
 }
 
@@ -420,13 +421,14 @@ void Shim::container_ended() {
     Process& process = container();
     if (listening_) write_exit_record();
     const bool failed = process.state == ShimState::start_failed;
-    send_to_all(failed ? ControlType::start_failed : ControlType::exited, failed ? process.tag : 0,
-                &process.exit, sizeof process.exit, failed ? process.start.message.view() : "");
+    const bool heard = send_to_all(
+        failed ? ControlType::start_failed : ControlType::exited, failed ? process.tag : 0,
+        &process.exit, sizeof process.exit, failed ? process.start.message.view() : "");
     pump_clients(0);
     if (holds_pidfd_) close_fd(container_pidfd_);
     holds_pidfd_ = false;
-    // Who starts the container again needs the overlay gone; if nobody will, it has time.
-    if (!drops_rootfs_late_) drop_mounts();
+    // With --rm they go at the release, which follows at once; without a noded it may never come.
+    if (!drops_rootfs_late_ || !heard) drop_mounts();
 }
 
 void Shim::drop_mounts() {
@@ -440,7 +442,7 @@ void Shim::write_exit_record() {
     const bool failed = process.state == ShimState::start_failed;
     const std::string_view message = failed ? process.start.message.view() : std::string_view();
     ExitRecord record = {exit_record_magic,
-                         control_version,
+                         exit_record_version,
                          process.state,
                          static_cast<uint32_t>(message.size()),
                          {},

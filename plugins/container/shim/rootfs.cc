@@ -8,6 +8,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <cstring>
+
 #include "plugins/container/shim/child.h"
 
 namespace noded::shim {
@@ -32,7 +34,7 @@ void add_escaped(Text<4096>& options, const char* path) {
     }
 }
 
-/// For kernels before 6.5. mount(2) takes one page of options.
+/// For kernels before 6.8 and very long names. mount(2) takes one page of options.
 void mount_overlay_from_options(Start& start) {
     const launch::Launch& container = *start.container;
     Text<4096> options("lowerdir=");
@@ -284,13 +286,25 @@ long open_overlay(const launch::Launch& container) {
     return result;
 }
 
-/// Before 6.5 the options are text that the kernel looks at last of all: it takes any.
+/// A kernel that looks at options last of all takes any; one that looks may still know of no layers
+/// one by one.
 bool can_open_overlay() {
     int context = static_cast<int>(sys(SYS_fsopen, "overlay", FSOPEN_CLOEXEC));
     if (context < 0) return false;
-    const bool looks = set_string(context, "no-such-option", "1") < 0;
+    const bool can = set_string(context, "no-such-option", "1") < 0 &&
+                     set_string(context, "lowerdir+", "/") == 0;
     close_fd(context);
-    return looks;
+    return can;
+}
+
+bool fits_open_overlay(const launch::Launch& container) {
+    constexpr size_t value_bytes_max = 255;  // fsconfig(2)
+    const auto fits = [](const char* path) {
+        return path == nullptr || strlen(path) <= value_bytes_max;
+    };
+    for (uint32_t i = 0; i < container.lowers.count; ++i)
+        if (!fits(container.lowers.items[i])) return false;
+    return fits(container.upper) && fits(container.work);
 }
 
 int open_target(Start& start, const char* path, bool folder) {

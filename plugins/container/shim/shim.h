@@ -143,7 +143,7 @@ private:
     void exec(Connection& from, uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size,
               int memfd, int attach_fd);
     void drop_mounts();
-    bool give_rootfs(Process& process, Sentence* error);
+    bool give_rootfs(Process& process, Text<shim_message_bytes_max>* error);
     bool spawn(Process& process, bool streams, Text<shim_message_bytes_max>* error);
     bool open_runtime(Text<shim_message_bytes_max>* error);
     void on_report(size_t index);

@@ -176,9 +176,9 @@ Result<ShimExit> read_exit_record(const std::string& runtime_dir) {
     if (size < static_cast<ssize_t>(sizeof exit.record) || exit.record.magic != exit_record_magic ||
         size != static_cast<ssize_t>(sizeof exit.record + exit.record.message_length))
         return fail(path + " is not an exit record");
-    if (exit.record.version != control_version)
+    if (exit.record.version != exit_record_version)
         return fail(path + " has version " + std::to_string(exit.record.version) +
-                    ", this noded reads " + std::to_string(control_version));
+                    ", this noded reads " + std::to_string(exit_record_version));
     exit.message.assign(text, exit.record.message_length);
     exit.record.id[sizeof exit.record.id - 1] = 0;
     return exit;

@@ -209,6 +209,16 @@ TEST(ShimFailure, unknown_user_and_group_are_named) {
                   std::string("unable to find group nobody: no matching entries in group file")));
 }
 
+TEST(ShimRootfs, layers_whose_names_are_too_long_for_one_option_are_mounted_by_path) {
+    ShimBox box;
+    const std::string folder = box.scratch(std::string(200, 'd'));
+    std::filesystem::create_directory(folder);
+    LaunchSpec spec = box.spec("exit 7");
+    spec.lowers = {folder + "/" + std::string(100, 'e')};
+    std::filesystem::create_directory_symlink(box.layer(), spec.lowers[0]);
+    EXPECT_EQ(box.run(spec), 7);
+}
+
 TEST(ShimFailure, missing_layer_is_named_and_the_shim_can_be_released) {
     ShimBox box;
     LaunchSpec spec = box.spec("true");
