@@ -1,5 +1,5 @@
-// The structures of FORMAT.md, byte for byte. Used by batch, reader, recovery, archive and snapshot;
-// nobody outside this folder.
+// The structures of FORMAT.md, byte for byte. Used by batch, reader, recovery, archive and
+// snapshot; nobody outside this folder.
 #pragma once
 
 #include <bit>

@@ -43,7 +43,8 @@ struct RetentionLimits {
     int64_t oldest_ns = INT64_MIN;  ///< what is older than this goes
     bool archive = false;
     uint64_t archive_bytes_max = UINT64_MAX;
-    /// Of that segment no archive could be made, for want of room or for another reason; 0 for none.
+    /// Of that segment no archive could be made, for want of room or for another reason; 0 for
+    /// none.
     uint64_t not_archived = 0;
     bool archive_lacks_space = false;
     bool disk_is_full = false;   ///< so that an archive that goes makes room for the log

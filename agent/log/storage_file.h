@@ -2,8 +2,8 @@
 // durable writes as one RWF_DSYNC write through the reactor, zeroing on its offload lane.
 //
 // Made once by main for the log's directory. All calls but write_durable, prepare_zeroed and aside
-// may come from any thread (snapshots are written on the offload lane). The directory is locked while
-// a storage that writes exists.
+// may come from any thread (snapshots are written on the offload lane). The directory is locked
+// while a storage that writes exists.
 #pragma once
 
 #include "agent/log/storage.h"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Prints the events of a noded's log: seq, time in nanoseconds, type, cause, command id and payload
-in hexadecimal, the archives first. Written from agent/log/FORMAT.md alone, with nothing but Python's
-standard library and the program zstd, to show that the page is enough. For whoever writes a reader
-in another language.
+in hexadecimal, the archives first. Written from agent/log/FORMAT.md alone, with nothing but
+Python's standard library and the program zstd, to show that the page is enough. For whoever writes
+a reader in another language.
 
 usage: read_log.py DIRECTORY
 """
