@@ -70,6 +70,19 @@ TEST_F(Archived, segment_is_read_as_it_was_also_after_a_start) {
     EXPECT_EQ(count, last + 1);
 }
 
+TEST_F(Archived, log_beside_ends_where_it_is_told_also_within_an_archive) {
+    for (const uint64_t end : {uint64_t{1}, uint64_t{10}, last - 1, last}) {
+        const auto beside = open_log_beside(storage, end);
+        ASSERT_TRUE(beside) << beside.error().message;
+        EXPECT_EQ((*beside)->oldest_seq(), 1u);
+        uint64_t count = 0;
+        const Status read = (*beside)->read(1, [&](const Record&) { return ++count, true; });
+        EXPECT_TRUE(read) << read.error().message;
+        EXPECT_EQ(count, end);
+        EXPECT_EQ(*(*beside)->seq_at(INT64_MAX), end + 1);
+    }
+}
+
 TEST_F(Archived, bytes_are_those_of_a_plain_zstd_file) {
     const Buffer& bytes = storage.bytes(file);
     EXPECT_EQ(bytes.size() % kBlock, 0u);

@@ -19,7 +19,7 @@ public:
     Status find_segments();
 
     uint64_t oldest_seq() const override {
-        return segments_.empty() ? last_ + 1 : segments_.front().first_seq;
+        return segments_.empty() ? last_ + 1 : std::min(segments_.front().first_seq, last_ + 1);
     }
     uint64_t next_seq() const override { return last_ + 1; }
     uint64_t durable_seq() const override { return last_; }
@@ -48,8 +48,9 @@ private:
     std::vector<SegmentInfo> segments_;
 };
 
-/// Those that begin with `last_` or before. One without a header is prepared for what comes later.
-/// A sentence if archives do not lead on to them.
+/// All of them, also where `last_` lies in an archive: it is the next segment that tells where one
+/// ends. One without a header is prepared for what comes later. A sentence if archives do not lead
+/// on to them.
 Result<std::string> LogBeside::list_segments() {
     std::vector<uint64_t> ids;
     segments_.clear();
@@ -58,7 +59,8 @@ Result<std::string> LogBeside::list_segments() {
         if (const auto id = number_in_name(file.name, kSegmentPrefix)) ids.push_back(*id);
     }
     std::sort(ids.begin(), ids.end());
-    uint64_t first_seq = UINT64_MAX;
+    AlignedBuffer buffer(kBlock);
+    const auto block = buffer.span(0, kBlock);
     for (const uint64_t id : ids) {
         const auto file = storage_.open(segment_name(id));
         // Released since the directory was listed: the oldest go first.
@@ -66,19 +68,17 @@ Result<std::string> LogBeside::list_segments() {
         if (!file) return std::unexpected(file.error());
         SegmentHeader header;
         std::string why;
-        Window window(**file);
-        const auto block = TRY(window.at(0, kBlock));
+        if (TRY((*file)->read_at(0, block)) != kBlock) break;
         const auto state = parse_segment_header(block, id, (*file)->size(), header, why);
         if (state != HeaderState::valid) break;
-        first_seq = std::min(first_seq, header.first_seq);
-        if (header.first_seq > last_) break;
         log_id_ = header.log_id;
         segments_.push_back(new_segment_info(id, header.first_seq, (*file)->size()));
     }
+    std::string passed_over = add_archives(files, segments_);
     // What was up to the very first event that is left, a snapshot may know.
-    if (segments_.empty() && last_ > 0 && first_seq != last_ + 1)
+    if (last_ > 0 && (segments_.empty() || segments_.front().first_seq > last_ + 1))
         return fail("no segment holds event " + std::to_string(last_));
-    return add_archives(files, segments_);
+    return passed_over;
 }
 
 /// A segment that is archived and released between the listing and its turn is in neither: then the
