@@ -145,15 +145,21 @@ Status follow_connected(Session& session, const std::string& container, LogReade
     return reader.read_rest();
 }
 
+bool is_gone(Session& session, const std::string& id) {
+    const auto known = inspect_one(session, id);
+    return !known && is_no_such_container(known.error());
+}
+
 /// The same across restarts of noded: the shim goes on writing, and what was read stays read.
-Status follow(Session& session, const std::string& container, LogReader& reader, int64_t until_ns) {
-    for (bool was_away = false;;) {
-        const Status followed = follow_connected(session, container, reader, until_ns);
-        // It ended and was removed while noded was away, and its log was read meanwhile.
-        if (was_away && !followed && is_no_such_container(followed.error())) return {};
+Status follow(Session& session, const std::string& id, LogReader& reader, int64_t until_ns) {
+    for (;;) {
+        const Status followed = follow_connected(session, id, reader, until_ns);
         if (followed || !Session::is_lost(followed.error())) return followed;
-        was_away = true;
         TRY_STATUS(session.reconnect([&reader] { return reader.read_rest(); }));
+        // One that ended and was removed meanwhile: its log was read, or is open here.
+        if (!is_gone(session, id)) continue;
+        (void)reader.read_rest();
+        return {};
     }
 }
 
@@ -173,19 +179,22 @@ int logs(Invocation& call) {
     };
     if (const auto status = call.parse(table, {.min = 1, .max = 1})) return *status;
     const LogFilter filter = OR_FAIL(call, log_filter(options));
-    OpenLog log = OR_FAIL(call, open_log(call.session, call.arguments[0]));
+    std::string container = call.arguments[0];
+    OpenLog log = OR_FAIL(call, open_log(call.session, container));
     const bool running = log.running;
     if (options.follow && running) {
+        // A name may come to mean another one while this one is followed.
+        const auto known = OR_FAIL(call, inspect_one(call.session, container));
+        container = known.getState().getId().cStr();
         // One that is still starting for the first time has its log only once it has started.
-        OR_FAIL(call,
-                call.session.wait(send_wait(call.session, call.arguments[0], Until::STARTED)));
-        log = OR_FAIL(call, open_log(call.session, call.arguments[0]));
+        OR_FAIL(call, call.session.wait(send_wait(call.session, container, Until::STARTED)));
+        log = OR_FAIL(call, open_log(call.session, container));
     }
     tell_of_old_log(log.fd.get());
     const auto reader = OR_FAIL(
         call, LogReader::make(std::move(log.fd), filter, parse_number(options.tail)));
     if (options.follow && running) {
-        OR_FAIL_STATUS(call, follow(call.session, call.arguments[0], *reader, filter.until_ns));
+        OR_FAIL_STATUS(call, follow(call.session, container, *reader, filter.until_ns));
     } else {
         OR_FAIL_STATUS(call, reader->read_rest());
     }
