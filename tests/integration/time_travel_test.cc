@@ -43,9 +43,26 @@ class TimeTravel : public ::testing::Test {
 protected:
     void SetUp() override {
         config_ = node_.dir() + "/config";
-        std::ofstream(config_) << "{\"snapshotEveryEvents\": 20, \"logBytesMax\": 33554432}\n";
+        configure("");
         start();
         node_.import_busybox();
+    }
+    void configure(const std::string& more) {
+        std::ofstream(config_) << "{\"snapshotEveryEvents\": 20, \"logBytesMax\": 33554432" << more
+                               << "}\n";
+    }
+    /// Large events, so that the smallest log is soon full and its first segment goes.
+    void outgrow_the_log() {
+        const std::string large(60'000, 'x');
+        for (int i = 0; i < 300; ++i) {
+            const Ran ran = node_.nodectl({"create", "--name", "large", "--label", "a=" + large,
+                                           "--env", "A=" + large, "busybox", "true", large});
+            ASSERT_EQ(ran.exit_code, 0) << ran.err;
+            node_.ok({"rm", "large"});
+        }
+        EXPECT_TRUE(eventually([&] {
+            return !fs::exists(node_.state_dir() + "/log/segment-0000000000000001");
+        })) << node_.ok({"info"});
     }
     void start() { node_.start({"--config", config_}); }
     std::string now() const { return node_.ok({"info", "--format", "{{.DurableSeq}}"}); }
@@ -222,23 +239,28 @@ TEST_F(TimeTravel, what_changes_something_is_refused_before_anything_happens) {
 }
 
 TEST_F(TimeTravel, the_history_says_where_it_begins_when_its_beginning_is_gone) {
-    // Large events, so that the smallest log is soon full.
-    const std::string large(60'000, 'x');
-    for (int i = 0; i < 300; ++i) {
-        const Ran ran = node_.nodectl({"create", "--name", "large", "--label", "a=" + large,
-                                       "--env", "A=" + large, "busybox", "true", large});
-        ASSERT_EQ(ran.exit_code, 0) << ran.err;
-        node_.ok({"rm", "large"});
-    }
-    ASSERT_TRUE(eventually([&] {
-        return node_.ok({"info", "--format", "{{.OldestSeq}}"}) != "1";
-    })) << node_.ok({"info"});
+    outgrow_the_log();
     const Ran before = try_at("1", {"ps"});
     EXPECT_EQ(before.exit_code, 1);
     ASSERT_TRUE(says(before.err, "seq 1 is before the history that is kept: it begins with seq "))
         << before.err;
     const std::string first = before.err.substr(before.err.find("with seq ") + 9);
     EXPECT_EQ(at(first.substr(0, first.find(' ')), {"images", "--format", "{{.Tag}}"}), "latest");
+}
+
+TEST_F(TimeTravel, archives_lead_back_to_where_segments_no_longer_do) {
+    node_.stop();
+    configure(", \"archive\": true");
+    start();
+    node_.ok({"create", "--name", "early", "busybox", "true"});
+    const std::string early = now();
+    outgrow_the_log();
+    node_.ok({"rm", "early"});
+    EXPECT_EQ(at(early, {"ps", "-a", "--format", "{{.Names}} {{.RunningFor}}"}),
+              "early Less than a second ago");
+    EXPECT_EQ(at("1", {"ps", "-aq"}), "");
+    const std::string to = std::to_string(std::stoull(early) + 2);
+    EXPECT_TRUE(says(node_.ok({"events", "diff", "--from", "0", "--to", to}), "(early): created"));
 }
 
 TEST_F(TimeTravel, readers_end_with_their_clients_and_leave_nothing) {

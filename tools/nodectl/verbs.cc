@@ -87,7 +87,18 @@ constexpr std::string_view kReads[] = {
     "info",
 };
 /// What they show is in no log.
-constexpr std::string_view kLive[] = {"logs", "wait", "top", "version"};
+constexpr std::string_view kLive[] = {
+    "logs", "wait", "top", "version", "diff", "export", "stats", "sub",
+};
+
+/// Whether it stands in the table as a main spelling.
+constexpr bool is_verb(std::string_view name) {
+    return std::ranges::any_of(kVerbs, [name](const Verb& verb) {
+        const std::string_view all = verb.spellings;
+        return all.substr(0, all.find(',')) == name;
+    });
+}
+static_assert(std::ranges::all_of(kReads, is_verb) && std::ranges::all_of(kLive, is_verb));
 
 }  // namespace
 
