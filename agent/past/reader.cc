@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "agent/base/logger.h"
 #include "agent/base/version.h"
 #include "agent/core/pipeline.h"
 #include "agent/host/host.h"
@@ -183,6 +184,8 @@ int reader_main(int argc, char** argv) {
         return 2;
     }
     if (!become_child(atoi(argv[4]))) return 1;
+    // What it finds is told to its client; in the node's diagnostics it would seem to be of now.
+    set_log_threshold(Severity::none);
     const auto config = read_config(argc - kOwnArguments + 1, argv + kOwnArguments - 1);
     const Status answered =
         config ? answer(*config, *moment, strtoull(argv[3], nullptr, 10), Fd(kChildSocket))

@@ -244,8 +244,18 @@ TEST_F(TimeTravel, the_history_says_where_it_begins_when_its_beginning_is_gone) 
     EXPECT_EQ(before.exit_code, 1);
     ASSERT_TRUE(says(before.err, "seq 1 is before the history that is kept: it begins with seq "))
         << before.err;
-    const std::string first = before.err.substr(before.err.find("with seq ") + 9);
-    EXPECT_EQ(at(first.substr(0, first.find(' ')), {"images", "--format", "{{.Tag}}"}), "latest");
+    std::string first = before.err.substr(before.err.find("with seq ") + 9);
+    first.resize(first.find(' '));
+    EXPECT_EQ(at(first, {"images", "--format", "{{.Tag}}"}), "latest");
+    // A plugin that came later: what it would have known then is gone with the events before.
+    fs::copy_file(built("plugins/example/counter.so"), node_.plugin_dir() + "/counter.so");
+    const std::vector<std::string> status = {"plugin", "inspect", "--format",
+                                             "{{.Status}} {{.Reason}}", "counter"};
+    ASSERT_TRUE(eventually([&] { return says(node_.nodectl(status).out, "loaded"); }));
+    EXPECT_TRUE(says(at(first, status), "stopped the snapshot of seq " + first +
+                                            " has no state of it")) << at(first, status);
+    EXPECT_TRUE(says(node_.ok(status), "loaded"));
+    EXPECT_FALSE(says(node_.diagnostics(), "is stopped")) << node_.diagnostics();
 }
 
 TEST_F(TimeTravel, archives_lead_back_to_where_segments_no_longer_do) {
