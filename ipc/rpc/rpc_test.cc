@@ -1,6 +1,7 @@
 // The transport against the real kernel: our server on its reactor in one thread, our client and
 // KJ's own in another.
 #include <capnp/rpc-twoparty.h>
+#include <kj/async-unix.h>
 #include <capnp/rpc.capnp.h>
 #include <capnp/serialize.h>
 #include <gtest/gtest.h>

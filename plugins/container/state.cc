@@ -124,16 +124,21 @@ void save_update(const Update& from, schema::UpdateRecord::Builder out) {
     out.setCommand(data(from.cause.command_id));
 }
 
+void save_signals(const std::vector<SignalRequested>& from, schema::ContainerRecord::Builder out) {
+    if (from.empty()) return;
+    auto signals = out.initSignals(unsigned(from.size()));
+    for (unsigned i = 0; i < signals.size(); ++i) {
+        signals[i].setSignal(from[i].signal);
+        signals[i].setSeq(from[i].seq);
+    }
+}
+
 void save_container(const Container& from, schema::ContainerRecord::Builder out) {
     write_container(from, out.initState());
     out.setRootfsReady(from.rootfs.ready);
     out.setRootfsError(text(from.rootfs.error));
     out.setKillRequested(from.kill_requested);
-    auto signals = out.initSignals(unsigned(from.signals.size()));
-    for (unsigned i = 0; i < signals.size(); ++i) {
-        signals[i].setSignal(from.signals[i].signal);
-        signals[i].setSeq(from.signals[i].seq);
-    }
+    save_signals(from.signals, out);
     out.setRemoveAfterExit(from.remove_after_exit);
     out.setStartSeq(from.start.seq);
     out.setStartCommand(data(from.start.command_id));

@@ -128,7 +128,8 @@ public:
         const char* const text = settings_->text(host_, key);
         return text != nullptr ? std::optional<std::string>(text) : std::nullopt;
     }
-    /// A whole number from `min` to `max`; `otherwise` where it is not set. The error is a sentence.
+    /// A whole number from `min` to `max`; `otherwise` where it is not set. The error is a
+    /// sentence.
     std::expected<uint64_t, std::string> setting_number(const char* key, uint64_t otherwise,
                                                         uint64_t min, uint64_t max) const {
         const auto text = setting(key);

@@ -36,7 +36,7 @@ class OldLog : public ::testing::TestWithParam<std::string> {
 protected:
     void SetUp() override {
         const Ran unpacked = run_program(
-            {"/bin/sh", "-c", "zstd -qdc '" + path("log.tar.zst") + "' | tar -xf - -C '" +
+            {"/bin/sh", "-c", "zstd -qdc < '" + path("log.tar.zst") + "' | tar -xf - -C '" +
                                   node_.state_dir() + "'"});
         ASSERT_EQ(unpacked.exit_code, 0) << unpacked.err;
     }

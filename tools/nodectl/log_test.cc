@@ -380,12 +380,12 @@ TEST(LogFolder, a_reader_who_follows_holds_few_of_the_segments_that_come) {
     Shown all(log, {});
     std::string seen = all.more();
     const size_t before = open_descriptors();
-    write_numbered(log, 100, 10000);   // of which more segments come than are held at once
+    write_numbered(log, 100, 100000);   // of which more segments come than are held at once
     ASSERT_GT(log.segments().size(), 2 * LogFolder::kHeldMax);
     size_t most = 0;
     all.at_frame = [&] { most = std::max(most, open_descriptors()); };
     seen += all.more();
-    EXPECT_EQ(seen, numbered(0, 10000)) << "nothing is lost of what is still there";
+    EXPECT_EQ(seen, numbered(0, 100000)) << "nothing is lost of what is still there";
     EXPECT_LE(most, before + LogFolder::kHeldMax);
 }
 

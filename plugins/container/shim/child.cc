@@ -18,7 +18,8 @@ namespace {
 /// one that nobody can stop, whose output goes nowhere and whose exit nobody learns.
 void die_with_shim(Start& start) {
     sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
-    // The rootfs may be waiting there already, so it is not asked whether there is something to read.
+    // The rootfs may be waiting there already, so it is not asked whether there is something to
+    // read.
     pollfd shim = {start.report_fd, 0, 0};
     if (sys(SYS_poll, &shim, 1, 0) > 0 && (shim.revents & POLLHUP) != 0) exit_group(125);
 }
