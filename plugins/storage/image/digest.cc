@@ -1,8 +1,9 @@
-// Digests: see digest.h. EVP calls fail only without memory or without SHA-256 in the library, both
-// of which are beyond repair, so they are CHECKed.
+// Digests: see digest.h. The functions of SHA-256 itself instead of EVP: those come with providers,
+// a configuration and two megabytes of a library, for the same instructions.
 #include "plugins/storage/image/digest.h"
 
-#include <openssl/evp.h>
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 
 #include "agent/base/check.h"
 
@@ -10,26 +11,21 @@ namespace noded::image {
 
 constexpr std::string_view kPrefix = "sha256:";
 
-void Sha256::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
+void Sha256::Free::operator()(SHA256state_st* context) const { delete context; }
 
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-    CHECK(context_ != nullptr);
-    CHECK(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
-}
+Sha256::Sha256() : context_(new SHA256state_st) { CHECK(SHA256_Init(context_.get()) == 1); }
 
 void Sha256::update(Bytes data) {
     CHECK_MSG(context_ != nullptr, "a finished digest takes no more data");
-    CHECK(EVP_DigestUpdate(context_.get(), data.data(), data.size()) == 1);
+    CHECK(SHA256_Update(context_.get(), data.data(), data.size()) == 1);
 }
 
 std::string Sha256::finish() {
     CHECK_MSG(context_ != nullptr, "a digest finishes once");
-    uint8_t value[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    CHECK(EVP_DigestFinal_ex(context_.get(), value, &size) == 1);
-    CHECK(size == 32);
+    uint8_t value[SHA256_DIGEST_LENGTH];
+    CHECK(SHA256_Final(value, context_.get()) == 1);
     context_.reset();
-    return std::string(kPrefix) + to_hex(Bytes(value, size));
+    return std::string(kPrefix) + to_hex(Bytes(value, sizeof value));
 }
 
 std::string sha256_digest(Bytes data) {

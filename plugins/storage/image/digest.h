@@ -9,11 +9,11 @@
 #include "agent/base/bytes.h"
 #include "agent/base/result.h"
 
-struct evp_md_ctx_st;
+struct SHA256state_st;
 
 namespace noded::image {
 
-/// A running SHA-256 (OpenSSL EVP, which uses the CPU's own instructions where there are some).
+/// A running SHA-256 (OpenSSL, which uses the CPU's own instructions where there are some).
 class Sha256 {
 public:
     Sha256();
@@ -23,9 +23,9 @@ public:
 
 private:
     struct Free {
-        void operator()(evp_md_ctx_st* context) const;
+        void operator()(SHA256state_st* context) const;
     };
-    std::unique_ptr<evp_md_ctx_st, Free> context_;
+    std::unique_ptr<SHA256state_st, Free> context_;
 };
 
 std::string sha256_digest(Bytes data);
