@@ -62,6 +62,21 @@ struct ContainerFigures {
   io @8 :IoFigures;
   net @9 :NetFigures;             # of its own namespace, without loopback
   pressure @10 :PressureFigures;
+  kernel @11 :KernelFigures;
+}
+
+struct KernelFigures {
+  # Counted by eBPF programs, where the kernel lets noded load such, since this noded began to watch
+  # the container (a moment after its start): bpf/containers.h.
+  net @0 :NetFigures;             # of its sockets, also in the node's network namespace
+  tcpRetransmits @1 :UInt64;
+  execs @2 :UInt64;
+  exits @3 :UInt64;               # of processes
+  oomKills @4 :UInt64;
+  involuntarySwitches @5 :UInt64; # this and the rest: only while somebody asks
+  waits @6 :UInt64;               # for a CPU, of tasks that could run
+  waitNs @7 :UInt64;
+  waitUsLog2 @8 :List(UInt64);    # item n: how many took 2^n to 2^(n+1) µs
 }
 
 struct CpuFigures {

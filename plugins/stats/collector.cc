@@ -205,6 +205,11 @@ void Collector::read_node(NodeFigures& node) {
 bool Collector::sample_container(const Target& target, Files& files, Sample& sample) {
     ContainerFigures figures;
     if (!read_container(target, files, figures)) return false;
+    const auto watched = watched_.find(target.id);
+    if (watched != watched_.end()) {
+        const auto counted = kernel_figures_.find(watched->second.cgroup_id);
+        if (counted != kernel_figures_.end()) figures.kernel = counted->second;
+    }
     sample.containers.push_back(std::move(figures));
     sample.runs.emplace(target.id, target.run);
     return true;
@@ -215,6 +220,11 @@ Sample Collector::take(const std::vector<Target>& targets, bool node_wanted) {
     sample.monotonic_ns = sys_->monotonic_ns();
     sample.time_ns = sys_->realtime_ns();
     if (node_wanted) read_node(sample.node);
+    sample.kernel = watch(targets);
+    if (counters_) {
+        counters_->follow_scheduler(true);
+        kernel_figures_ = counters_->read();
+    }
     std::map<std::string, std::unique_ptr<Files>> kept;
     size_t open = node_ ? node_->count() : 0;
     for (const Target& target : targets) {
@@ -236,7 +246,51 @@ Sample Collector::take(const std::vector<Target>& targets, bool node_wanted) {
     return sample;
 }
 
+/// The container's group in the v2 tree; 0 if there is none, or its process ended.
+uint64_t Collector::find_cgroup(const Target& target) {
+    const std::string proc = "/proc/" + std::to_string(target.pid);
+    const auto groups = read_once(*sys_, proc + "/cgroup");
+    const auto stat = read_once(*sys_, proc + "/stat");
+    if (!groups || !stat || start_time_of(*stat) != target.pid_start_time) return 0;
+    const Places places = places_of(mounts_, *groups, target.id);
+    if (places.v2.empty()) return 0;
+    if (!counters_tried_) count_in_kernel(places);
+    return counters_ ? sys_->cgroup_id(places.v2) : 0;
+}
+
+/// All containers are at the same depth of the tree.
+void Collector::count_in_kernel(const Places& places) {
+    counters_tried_ = true;
+    for (const Mount& mount : mounts_) {
+        if (!mount.controllers.empty()) continue;
+        const std::string_view below = std::string_view(places.v2).substr(mount.path.size());
+        auto loaded = sys_->load_counters(mount.path, int(std::ranges::count(below, '/')));
+        if (loaded) counters_ = std::move(*loaded);
+        else kernel_.warning = "nothing is counted by eBPF: " + loaded.error().message;
+    }
+}
+
+KernelState Collector::watch(const std::vector<Target>& targets) {
+    std::map<std::string, Watched> still;
+    for (const Target& target : targets) {
+        const auto before = watched_.find(target.id);
+        if (before != watched_.end() && before->second.run == target.run) {
+            still.insert(watched_.extract(before));
+            continue;
+        }
+        Watched watched{target.run, find_cgroup(target)};
+        if (watched.cgroup_id != 0 && !counters_->watch(watched.cgroup_id)) watched.cgroup_id = 0;
+        still.emplace(target.id, watched);
+    }
+    for (const auto& [id, gone] : watched_)
+        if (gone.cgroup_id != 0) counters_->forget(gone.cgroup_id);
+    watched_ = std::move(still);
+    return counters_ ? counters_->state() : kernel_;
+}
+
 void Collector::release() {
+    if (counters_) counters_->follow_scheduler(false);
+    kernel_figures_.clear();
     files_.clear();
     node_.reset();
 }

@@ -34,6 +34,9 @@ public:
     /// All figures of now; the rows are in the order of the targets. Files of containers that are
     /// not among them are closed.
     Sample take(const std::vector<Target>& targets, bool node_wanted = true);
+    /// Begins to count in the kernel for those that are new, and ends it for those that are gone.
+    /// Called by take, and when a container has started, so that little is missed.
+    KernelState watch(const std::vector<Target>& targets);
     /// Closes all files: nobody asks any more, and an open file holds what it tells of in memory.
     void release();
 
@@ -51,6 +54,8 @@ private:
     bool read_container(const Target& target, Files& files, ContainerFigures& out);
     void read_node(NodeFigures& node);
     std::unique_ptr<File> open(const std::string& folder, const char* name);
+    uint64_t find_cgroup(const Target& target);
+    void count_in_kernel(const Places& places);
 
     const std::shared_ptr<Sys> sys_;
     std::vector<Mount> mounts_;
@@ -58,6 +63,16 @@ private:
     std::unique_ptr<NodeFiles> node_;
     std::map<std::string, std::unique_ptr<Files>> files_;  ///< by id
     size_t files_open_max_ = 0;
+
+    struct Watched {
+        uint32_t run = 0;
+        uint64_t cgroup_id = 0;  ///< 0: it cannot be counted for
+    };
+    std::map<std::string, Watched> watched_;  ///< by id
+    std::unique_ptr<Counters> counters_;
+    bool counters_tried_ = false;
+    KernelState kernel_;  ///< while there are no counters
+    std::map<uint64_t, Kernel> kernel_figures_;  ///< of the newest sample
 };
 
 }  // namespace noded::stats

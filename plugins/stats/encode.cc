@@ -57,6 +57,23 @@ void write_pressures(const Pressures& from, schema::PressureFigures::Builder out
     if (from.io) write_pressure(*from.io, out.initIo());
 }
 
+void write_kernel(const Kernel& from, schema::KernelFigures::Builder out) {
+    auto net = out.initNet();
+    net.setReceivedBytes(from.received_bytes);
+    net.setReceivedPackets(from.received_packets);
+    net.setSentBytes(from.sent_bytes);
+    net.setSentPackets(from.sent_packets);
+    out.setTcpRetransmits(from.tcp_retransmits);
+    out.setExecs(from.execs);
+    out.setExits(from.exits);
+    out.setOomKills(from.oom_kills);
+    out.setInvoluntarySwitches(from.involuntary_switches);
+    out.setWaits(from.waits);
+    out.setWaitNs(from.wait_ns);
+    auto buckets = out.initWaitUsLog2(unsigned(from.wait_us_log2.size()));
+    for (unsigned i = 0; i < buckets.size(); ++i) buckets.set(i, from.wait_us_log2[i]);
+}
+
 }  // namespace
 
 void write_container(const ContainerFigures& from, schema::ContainerFigures::Builder out) {
@@ -75,6 +92,7 @@ void write_container(const ContainerFigures& from, schema::ContainerFigures::Bui
     if (from.io) write_io(*from.io, out.initIo());
     if (from.net) write_net(*from.net, out.initNet());
     if (from.pressure.any()) write_pressures(from.pressure, out.initPressure());
+    if (from.kernel) write_kernel(*from.kernel, out.initKernel());
 }
 
 void write_node(const NodeFigures& from, schema::NodeFigures::Builder out) {

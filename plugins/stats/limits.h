@@ -24,6 +24,8 @@ constexpr uint32_t rate_max = 100;
 constexpr size_t files_open_share = 4;
 constexpr size_t files_open_max = 262'144;
 constexpr size_t file_bytes_max = 256 << 10;       ///< of what is read; the rest is not looked at
+/// Of what the kernel's verifier said about a program that it refused: the end.
+constexpr size_t verifier_bytes_max = 2048;
 constexpr size_t disks_max = 256;
 constexpr size_t networks_max = 256;
 

@@ -1,8 +1,12 @@
-// Durable events into effects: none. The next sample asks the state who runs.
+// Durable events into effects: a container that has started is counted for in the kernel. All else
+// the next sample asks the state.
 #include "plugins/stats/plugin.h"
+#include "schemas/container.capnp.h"
 
 namespace noded::stats {
 
-void StatsPlugin::react(const noded_event&) {}
+void StatsPlugin::react(const noded_event& event) {
+    if (event.type == capnp::typeId<schema::ContainerStarted>()) sampler_.look_at_containers();
+}
 
 }  // namespace noded::stats

@@ -44,6 +44,20 @@ struct Pressures {
     bool any() const { return cpu || memory || io; }
 };
 
+/// What eBPF programs counted since the container is watched.
+struct Kernel {
+    uint64_t received_bytes = 0, received_packets = 0, sent_bytes = 0, sent_packets = 0;
+    uint64_t tcp_retransmits = 0, execs = 0, exits = 0, oom_kills = 0;
+    uint64_t involuntary_switches = 0, waits = 0, wait_ns = 0;
+    std::vector<uint64_t> wait_us_log2;
+};
+
+/// Whether there are such, for the status; a sentence on what is missing and why.
+struct KernelState {
+    std::string source;
+    std::string warning;
+};
+
 struct ContainerFigures {
     std::string id, name, image;
     uint32_t run = 0;
@@ -54,6 +68,7 @@ struct ContainerFigures {
     std::optional<Io> io;
     std::optional<Net> net;
     Pressures pressure;
+    std::optional<Kernel> kernel;
 };
 
 struct NodeCpu {
@@ -102,6 +117,7 @@ struct Sample {
     std::vector<ContainerFigures> containers;
     std::map<std::string, uint32_t> runs;  ///< of those that have a row, by id
     /// Beside the figures: how the looking went.
+    KernelState kernel;
     int64_t took_ns = 0;
     size_t open_files = 0;
 };

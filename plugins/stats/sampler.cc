@@ -65,6 +65,7 @@ void Sampler::answer(const Question& question) {
 
 void Sampler::take() {
     CHECK(!busy_);
+    resting_ = false;
     const int64_t now = host_.monotonic_ns();
     const bool asked = asked_due_ns(now) <= now;
     auto targets = state_.targets();
@@ -80,13 +81,37 @@ void Sampler::take() {
     if (!busy_) timer_ = host_.start_timer(limits::first_pair_ns, on_tick, this);
 }
 
-void Sampler::taken(Sample sample, bool asked) {
+/// One job for all that start while another is under way; each sample does the same.
+void Sampler::look_at_containers() {
+    containers_changed_ = busy_;
+    if (busy_ || stopped_) return;
+    auto state = std::make_shared<KernelState>();
+    busy_ = host_.offload(
+        [state, collector = collector_, targets = state_.targets()] {
+            *state = collector->watch(targets);
+        },
+        [this, state] {
+            kernel_ = std::move(*state);
+            go_on();
+        });
+}
+
+/// After a job.
+void Sampler::go_on() {
     busy_ = false;
     if (stopped_) return;
+    if (containers_changed_) return look_at_containers();
+    const bool idle = asked_due_ns(host_.monotonic_ns()) == INT64_MAX && !streams_.due_ns();
+    if (!idle) schedule();
+    else if (!resting_) rest();
+}
+
+void Sampler::taken(Sample sample, bool asked) {
+    if (stopped_) return;
+    kernel_ = sample.kernel;
     publish(sample);
     if (asked) keep(std::move(sample));
-    if (asked_due_ns(host_.monotonic_ns()) == INT64_MAX && !streams_.due_ns()) return rest();
-    schedule();
+    go_on();
 }
 
 /// For those who ask by RPC.
@@ -160,11 +185,8 @@ void Sampler::on_tick(void*, void* argument) noexcept {
 
 /// Should the lane be full the files stay open until the next time.
 void Sampler::rest() {
-    busy_ = host_.offload([collector = collector_] { collector->release(); },
-                          [this] {
-                              busy_ = false;
-                              schedule();
-                          });
+    busy_ = host_.offload([collector = collector_] { collector->release(); }, [this] { go_on(); });
+    resting_ = busy_;
 }
 
 void Sampler::status(schema::StatsStatus::Builder out) const {
@@ -172,8 +194,12 @@ void Sampler::status(schema::StatsStatus::Builder out) const {
                          const std::vector<std::string>& texts) {
         for (unsigned i = 0; i < list.size(); ++i) list.set(i, sdk::text(texts[i]));
     };
-    fill(out.initSources(unsigned(collector_->sources().size())), collector_->sources());
-    fill(out.initWarnings(unsigned(collector_->warnings().size())), collector_->warnings());
+    auto sources = collector_->sources();
+    auto warnings = collector_->warnings();
+    if (!kernel_.source.empty()) sources.push_back(kernel_.source);
+    if (!kernel_.warning.empty()) warnings.push_back(kernel_.warning);
+    fill(out.initSources(unsigned(sources.size())), sources);
+    fill(out.initWarnings(unsigned(warnings.size())), warnings);
     out.setContainers(uint32_t(state_.running()));
     out.setSamples(seq_);
     out.setSampling(timer_ != 0 || busy_);

@@ -43,6 +43,8 @@ public:
 
     /// Begins to look at subscriptions.
     void watch_topics();
+    /// A container has started, or there may be some that run: they are counted for in the kernel.
+    void look_at_containers();
     /// Answers now or later.
     void ask(Question question);
     void forget(uint64_t token);
@@ -63,6 +65,7 @@ private:
     void look_at_topics();
     int64_t asked_due_ns(int64_t now_ns) const;
     void schedule();
+    void go_on();
     void rest();
 
     const sdk::Host host_;
@@ -76,8 +79,11 @@ private:
     uint64_t timer_ = 0;
     bool busy_ = false;  ///< a job is under way
     bool stopped_ = false;
+    bool resting_ = true;  ///< the collector's files are closed
     bool publishing_ = false;
     bool topics_changed_ = false;  ///< meanwhile
+    bool containers_changed_ = false;  ///< while a job was under way
+    KernelState kernel_;
 };
 
 }  // namespace noded::stats

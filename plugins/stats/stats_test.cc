@@ -170,7 +170,7 @@ TEST_P(StatsTest, a_later_question_is_answered_at_once_and_files_stay_open) {
 TEST_P(StatsTest, nothing_is_read_before_a_question_and_some_time_after_the_last) {
     run(kWeb, "web", 10, 50);
     advance_ms(3000);
-    EXPECT_EQ(machine->reads, 1u) << "the mounts";
+    EXPECT_EQ(machine->reads, 3u) << "the mounts, and what cgroup it is";
     EXPECT_FALSE(status().getSampling());
     ask();
     advance_ms(5000);
@@ -368,7 +368,7 @@ TEST_P(StatsTest, only_what_is_subscribed_to_is_published_and_read) {
     advance_ms(2500);
     EXPECT_EQ(published(), "stats/WEB 3\n");
     EXPECT_FALSE(machine->opened.contains("/proc/stat"));
-    EXPECT_FALSE(machine->opened.contains("/proc/11/cgroup"));
+    EXPECT_FALSE(machine->opened.contains("/proc/11/net/dev"));
     host.subscribe("json/stats/node");
     host.subscribe("stats/");
     advance_ms(900);
@@ -442,6 +442,43 @@ TEST_P(StatsTest, a_subscription_to_nothing_is_told_so_once) {
     EXPECT_EQ(told("stats/nobody"), "") << "it was told before";
     EXPECT_EQ(told("json/stats/no"), "");
     EXPECT_EQ(told("st"), "");
+}
+
+TEST_P(StatsTest, the_kernel_counts_from_the_start_of_a_container_to_its_end) {
+    run(kWeb, "web", 10, 50, "host");
+    ASSERT_TRUE(machine->counted.contains(1010)) << "before anybody asked";
+    EXPECT_EQ(machine->container_level, 3);
+    EXPECT_FALSE(machine->scheduler_followed);
+    machine->counted[1010].sent_bytes = 7;
+    machine->counted[1010].wait_us_log2 = {1, 2, 3};
+    const uint64_t token = ask();
+    advance_ms(300);
+    EXPECT_TRUE(machine->scheduler_followed);
+    sdk::Reading<Calls::ReadResults> results(host.answer(token)->bytes());
+    const auto kernel = results->getSamples()[1].getContainers()[0].getKernel();
+    EXPECT_EQ(kernel.getNet().getSentBytes(), 7u);
+    EXPECT_EQ(kernel.getWaitUsLog2()[2], 3u);
+    EXPECT_EQ(std::string(status().getSources()[status().getSources().size() - 1]), "kernel eBPF");
+    exited(kWeb);
+    advance_ms(1000);
+    EXPECT_TRUE(machine->counted.empty());
+    advance_ms(12'000);
+    EXPECT_FALSE(machine->scheduler_followed);
+}
+
+TEST_P(StatsTest, a_kernel_that_takes_no_programs_costs_their_figures_only_and_is_told) {
+    machine->counters_refusal = "load the eBPF programs: EPERM (Operation not permitted)";
+    host.restart();
+    run(kWeb, "web", 10, 50);
+    const uint64_t token = ask();
+    advance_ms(300);
+    sdk::Reading<Calls::ReadResults> results(host.answer(token)->bytes());
+    const auto row = results->getSamples()[1].getContainers()[0];
+    EXPECT_FALSE(row.hasKernel());
+    EXPECT_TRUE(row.hasCpu());
+    ASSERT_EQ(status().getWarnings().size(), 1u);
+    EXPECT_EQ(std::string(status().getWarnings()[0]),
+              "nothing is counted by eBPF: " + machine->counters_refusal);
 }
 
 TEST_P(StatsTest, a_subscription_before_a_restart_is_served_after_it) {

@@ -26,7 +26,34 @@ private:
     const std::string path_;
 };
 
+class FakeCounters final : public Counters {
+public:
+    explicit FakeCounters(FakeSys& sys) : sys_(sys) {}
+    Status watch(uint64_t cgroup_id) override {
+        sys_.counted.try_emplace(cgroup_id);
+        return {};
+    }
+    void forget(uint64_t cgroup_id) override { sys_.counted.erase(cgroup_id); }
+    void follow_scheduler(bool follow) override { sys_.scheduler_followed = follow; }
+    std::map<uint64_t, Kernel> read() override { return sys_.counted; }
+    KernelState state() const override { return {"kernel eBPF", ""}; }
+
+private:
+    FakeSys& sys_;
+};
+
 }  // namespace
+
+uint64_t FakeSys::cgroup_id(const std::string& folder) {
+    const auto found = cgroup_ids.find(folder);
+    return found != cgroup_ids.end() ? found->second : 0;
+}
+
+Result<std::unique_ptr<Counters>> FakeSys::load_counters(const std::string&, int level) {
+    container_level = level;
+    if (!counters_refusal.empty()) return fail(counters_refusal);
+    return std::make_unique<FakeCounters>(*this);
+}
 
 Result<std::unique_ptr<File>> FakeSys::open(const std::string& path) {
     if (!files.contains(path)) return fail_errno(ENOENT, "open " + path);
@@ -75,6 +102,7 @@ void fill_container(FakeSys& sys, bool v2_only, const std::string& id, uint32_t 
         "  lo: 9 9 9 9 0 0 0 0 9 9 9 9 0 0 0 0\n"
         "eth0: " + value + " 2 0 0 0 0 0 0 " + value + " 4 0 0 0 0 0 0\n";
     const std::string v2 = (v2_only ? "/sys/fs/cgroup" : "/cg/unified") + group;
+    sys.cgroup_ids[v2] = 1000 + pid;
     sys.files[v2 + "/cpu.stat"] = "usage_usec " + value + "\nuser_usec 3\nsystem_usec 4\n";
     for (const char* what : {"cpu", "memory", "io"})
         sys.files[v2 + "/" + what + ".pressure"] = "some avg10=0.00 total=5\n";

@@ -19,12 +19,20 @@ public:
     uint64_t ticks_per_second() override { return 100; }
     size_t files_max() override { return files_allowed; }
 
+    uint64_t cgroup_id(const std::string& folder) override;
+    Result<std::unique_ptr<Counters>> load_counters(const std::string& mount, int level) override;
+
     /// Removes what begins with it, open or not.
     void remove(const std::string& prefix);
 
     std::map<std::string, std::string> files;
     int64_t now_ns = 0;
     size_t files_allowed = 4096;
+    std::map<std::string, uint64_t> cgroup_ids;  ///< by folder
+    std::string counters_refusal;                ///< why the kernel takes no programs
+    std::map<uint64_t, Kernel> counted;          ///< of those that are watched, by cgroup id
+    bool scheduler_followed = false;
+    int container_level = 0;
     size_t open_now = 0;
     size_t opens = 0;
     std::set<std::string> opened;  ///< ever

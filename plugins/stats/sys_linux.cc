@@ -1,6 +1,7 @@
 // The kernel behind Sys, see sys.h.
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -67,6 +68,15 @@ public:
     size_t files_max() override {
         rlimit limit{};
         return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+    }
+
+    uint64_t cgroup_id(const std::string& folder) override {
+        struct stat info {};
+        return stat(folder.c_str(), &info) == 0 ? info.st_ino : 0;
+    }
+    Result<std::unique_ptr<Counters>> load_counters(const std::string& mount,
+                                                    int level) override {
+        return load_bpf_counters(mount, level);
     }
 
 private:

@@ -99,6 +99,83 @@ TEST_F(StatsTest, cpu_time_is_the_kernels_own_and_throttling_is_counted) {
     EXPECT_TRUE(eventually([&] { return figures(*node, "slow").is_null(); }));
 }
 
+/// What eBPF counted; null where the kernel takes no programs, which the status tells.
+Json counted(const TestNode& node, const std::string& container) {
+    const Json row = figures(node, container);
+    return row.is_null() || !row.contains("kernel") ? Json() : row["kernel"];
+}
+
+class KernelCountersTest : public StatsTest {
+protected:
+    void SetUp() override {
+        // The programs are loaded with the first container that lives long enough to be looked at.
+        node->ok({"run", "-d", "--name", "first", "busybox", "sleep", "1000"});
+        const auto status = [&] {
+            return Json::parse(node->ok({"call", "stats", "status"}))["status"];
+        };
+        ASSERT_TRUE(eventually([&] { return says(status().dump(), "eBPF"); }));
+        node->ok({"rm", "-f", "first"});
+        for (const Json& warning : status()["warnings"])
+            if (says(warning.get<std::string>(), "nothing is counted by eBPF"))
+                GTEST_SKIP() << warning;
+    }
+    bool grows(const std::string& container, const char* field, uint64_t from = 0) {
+        return eventually([&] {
+            const Json kernel = counted(*node, container);
+            return !kernel.is_null() && number(kernel[field]) > from;
+        }, 20);
+    }
+};
+
+TEST_F(KernelCountersTest, programs_that_begin_and_end_are_counted) {
+    node->ok({"run", "-d", "--name", "forks", "busybox", "sh", "-c",
+              "while :; do /bin/busybox true; sleep 0.1; done"});
+    EXPECT_TRUE(grows("forks", "execs", 3));
+    EXPECT_TRUE(grows("forks", "exits", 3));
+    node->ok({"run", "-d", "--name", "still", "busybox", "sleep", "1000"});
+    EXPECT_TRUE(eventually([&] { return !counted(*node, "still").is_null(); }));
+    EXPECT_LE(number(counted(*node, "still")["execs"]), 1u) << "only what is in the container";
+}
+
+TEST_F(KernelCountersTest, packets_are_counted_in_the_nodes_network_too) {
+    node->ok({"run", "-d", "--name", "talks", "--network", "host", "busybox", "sh", "-c",
+              "while :; do nc -w 1 127.0.0.1 9; sleep 0.1; done"});
+    ASSERT_TRUE(eventually([&] {
+        const Json kernel = counted(*node, "talks");
+        return !kernel.is_null() && number(kernel["net"]["sentPackets"]) > 2 &&
+               number(kernel["net"]["sentBytes"]) > 100;
+    })) << figures(*node, "talks").dump();
+    const std::string shown =
+        node->ok({"stats", "--no-stream", "--format", "{{.NetIO}}", "talks"});
+    EXPECT_FALSE(says(shown, "/ 0B")) << shown;
+}
+
+TEST_F(KernelCountersTest, a_segment_that_is_sent_again_is_counted) {
+    // What goes to this network comes back to its own sender, who does not take it: nobody answers.
+    node->ok({"run", "-d", "--name", "alone", "--cap-add", "NET_ADMIN", "busybox", "sh", "-c",
+              "ip route add 10.9.9.0/24 dev lo; while :; do nc -w 4 10.9.9.9 9; done"});
+    EXPECT_TRUE(grows("alone", "tcpRetransmits")) << figures(*node, "alone").dump();
+}
+
+TEST_F(KernelCountersTest, kills_for_want_of_memory_are_counted) {
+    node->ok({"run", "-d", "--name", "greedy", "--memory", "16m", "busybox", "sh", "-c",
+              "while :; do dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 0.2; done"});
+    EXPECT_TRUE(grows("greedy", "oomKills")) << figures(*node, "greedy").dump();
+}
+
+TEST_F(KernelCountersTest, waits_for_a_cpu_are_counted_while_somebody_asks) {
+    node->ok({"run", "-d", "--name", "waits", "busybox", "sh", "-c",
+              "(while :; do :; done) & (while :; do :; done) & (while :; do :; done) & "
+              "(while :; do :; done) & (while :; do :; done) & wait"});
+    EXPECT_TRUE(grows("waits", "waits"));
+    EXPECT_TRUE(grows("waits", "waitNs", 1'000'000));
+    EXPECT_TRUE(grows("waits", "involuntarySwitches"));
+    const Json kernel = counted(*node, "waits");
+    uint64_t in_buckets = 0;
+    for (const Json& bucket : kernel["waitUsLog2"]) in_buckets += number(bucket);
+    EXPECT_EQ(in_buckets, number(kernel["waits"]));
+}
+
 TEST_F(StatsTest, the_node_has_figures_of_its_own) {
     const Json answer = Json::parse(node->ok({"call", "stats", "read", R"({"containers": [""]})"}));
     const Json sample = answer["samples"].back();
@@ -114,6 +191,9 @@ TEST_F(StatsTest, the_node_has_figures_of_its_own) {
     const Json status = Json::parse(node->ok({"call", "stats", "status"}));
     EXPECT_TRUE(status["status"]["sampling"]);
     EXPECT_FALSE(status["status"]["sources"].empty());
+    const Json info = Json::parse(node->ok({"info", "--format", "json"}));
+    EXPECT_EQ(info["StatsSources"], status["status"]["sources"]);
+    EXPECT_EQ(info["Warnings"], status["status"]["warnings"]);
 }
 
 TEST_F(StatsTest, a_stream_follows_what_starts_and_what_ends) {

@@ -30,6 +30,19 @@ Counts count(Session& session) {
     return counts;
 }
 
+/// Where figures come from and what this machine lacks; a node without the plugin has neither.
+void add_stats(Session& session, Json& document) {
+    const auto response = session.wait(session.stats().statusRequest().send());
+    if (!response) return;
+    const auto texts = [](const capnp::List<capnp::Text>::Reader& list) {
+        Json out = Json::array();
+        for (const auto text : list) out.push_back(text.cStr());
+        return out;
+    };
+    document["StatsSources"] = texts(response->getStatus().getSources());
+    document["Warnings"] = texts(response->getStatus().getWarnings());
+}
+
 Json document_of(const schema::Info::Reader& info, const Counts& counts) {
     return {
         {"Name", info.getNodeName().cStr()},
@@ -96,6 +109,8 @@ int info(Invocation& call) {
     Json document = document_of(response.getInfo(), count(call.session));
     if (call.session.in_the_past())
         document = as_of(std::move(document), response.getInfo().getAsOfNs());
+    else
+        add_stats(call.session, document);
     print(OR_FAIL(call, render_document(document, format, text_of(document))));
     return 0;
 }

@@ -40,7 +40,8 @@ Row stats_row(const StatsSubject& subject, uint64_t memory_total, bool truncate)
     const double part =
         limit > 0 ? static_cast<double>(used) / static_cast<double>(limit) * 100 : 0;
     const auto io = figures.getIo();
-    const auto net = figures.getNet();
+    // What shares the node's network has figures of its own only where the kernel counts them.
+    const auto net = figures.hasNet() ? figures.getNet() : figures.getKernel().getNet();
     return {.fields = {
                 {"BlockIO", pair(io.getReadBytes(), io.getWriteBytes())},
                 {"CPUPerc", percent(cpu_percent(subject))},
