@@ -174,6 +174,12 @@ TEST_F(KernelCountersTest, waits_for_a_cpu_are_counted_while_somebody_asks) {
     uint64_t in_buckets = 0;
     for (const Json& bucket : kernel["waitUsLog2"]) in_buckets += number(bucket);
     EXPECT_EQ(in_buckets, number(kernel["waits"]));
+    const auto shown = lines_of(node->ok({"stats", "--no-stream", "--format",
+                                          "table {{.Name}}\t{{.WaitP99}}\t{{.PressureCPU}}"}));
+    ASSERT_EQ(shown.size(), 2u);
+    EXPECT_TRUE(says(shown[0], "WAIT P99")) << shown[0];
+    EXPECT_TRUE(says(shown[1], "s ")) << shown[1];
+    EXPECT_FALSE(says(shown[1], "--")) << shown[1];
 }
 
 TEST_F(StatsTest, the_node_has_figures_of_its_own) {

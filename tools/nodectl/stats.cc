@@ -23,6 +23,11 @@ const Json& headers() {
         {"BlockIO", "BLOCK I/O"}, {"CPUPerc", "CPU %"},   {"Container", "CONTAINER"},
         {"ID", "CONTAINER ID"},   {"MemPerc", "MEM %"},   {"MemUsage", "MEM USAGE / LIMIT"},
         {"Name", "NAME"},         {"NetIO", "NET I/O"},   {"PIDs", "PIDS"},
+        // Not docker's, for templates.
+        {"Throttled", "THROTTLED %"},     {"WaitP50", "WAIT P50"},
+        {"WaitP99", "WAIT P99"},          {"PressureCPU", "CPU PRESSURE"},
+        {"PressureMemory", "MEM PRESSURE"}, {"PressureIO", "I/O PRESSURE"},
+        {"Retransmits", "RETRANSMITS"},   {"OOMKills", "OOM KILLS"},
     };
     return names;
 }

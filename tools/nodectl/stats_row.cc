@@ -2,6 +2,7 @@
 #include "tools/nodectl/stats_row.h"
 
 #include <cstdio>
+#include <vector>
 
 #include "tools/nodectl/units.h"
 
@@ -14,6 +15,67 @@ std::string percent(double value) {
     return text;
 }
 
+constexpr const char* kUnknown = "--";
+
+/// Both samples, if they are of one run and some time apart.
+bool comparable(const StatsSubject& subject) {
+    return subject.figures && subject.before &&
+           subject.figures->getRun() == subject.before->getRun() &&
+           subject.figures->getMonotonicNs() > subject.before->getMonotonicNs();
+}
+
+/// How much of the time between the samples a counter of time grew; 0 when it was reset.
+double part_of_time(const StatsSubject& subject, uint64_t now_ns, uint64_t before_ns) {
+    const int64_t time_ns =
+        subject.figures->getMonotonicNs() - subject.before->getMonotonicNs();
+    if (now_ns < before_ns) return 0;
+    return static_cast<double>(now_ns - before_ns) / static_cast<double>(time_ns) * 100;
+}
+
+using Pressure = schema::PressureFigures::Pressure::Reader;
+
+/// The part of the time in which some task waited.
+std::string pressure(const StatsSubject& subject,
+                     bool (*has)(const schema::PressureFigures::Reader&),
+                     Pressure (*get)(const schema::PressureFigures::Reader&)) {
+    if (!comparable(subject)) return kUnknown;
+    const auto now = subject.figures->getPressure(), before = subject.before->getPressure();
+    if (!has(now) || !has(before)) return kUnknown;
+    return percent(
+        part_of_time(subject, get(now).getSomeUs() * 1000, get(before).getSomeUs() * 1000));
+}
+
+std::string throttled(const StatsSubject& subject) {
+    if (!comparable(subject) || !subject.figures->hasCpu() || !subject.before->hasCpu())
+        return kUnknown;
+    return percent(part_of_time(subject, subject.figures->getCpu().getThrottledNs(),
+                                subject.before->getCpu().getThrottledNs()));
+}
+
+/// Without a figure of docker's.
+Json further_fields(const StatsSubject& subject) {
+    using Figures = schema::PressureFigures::Reader;
+    const bool counted = subject.figures && subject.figures->hasKernel();
+    const auto count = [&](uint64_t value) {
+        return counted ? std::to_string(value) : std::string(kUnknown);
+    };
+    const auto kernel = subject.figures.value_or(nodectl::Figures()).getKernel();
+    return {
+        {"Throttled", throttled(subject)},
+        {"WaitP50", wait_percentile(subject, 50)},
+        {"WaitP99", wait_percentile(subject, 99)},
+        {"PressureCPU", pressure(subject, [](const Figures& all) { return all.hasCpu(); },
+                                 [](const Figures& all) -> Pressure { return all.getCpu(); })},
+        {"PressureMemory",
+         pressure(subject, [](const Figures& all) { return all.hasMemory(); },
+                  [](const Figures& all) -> Pressure { return all.getMemory(); })},
+        {"PressureIO", pressure(subject, [](const Figures& all) { return all.hasIo(); },
+                                [](const Figures& all) -> Pressure { return all.getIo(); })},
+        {"Retransmits", count(kernel.getTcpRetransmits())},
+        {"OOMKills", count(kernel.getOomKills())},
+    };
+}
+
 std::string pair(uint64_t one, uint64_t other) {
     return human_size(one) + " / " + human_size(other);
 }
@@ -21,13 +83,30 @@ std::string pair(uint64_t one, uint64_t other) {
 }  // namespace
 
 double cpu_percent(const StatsSubject& subject) {
-    if (!subject.figures || !subject.before || !subject.figures->hasCpu()) return 0;
-    const Figures &now = *subject.figures, &before = *subject.before;
-    const int64_t time_ns = now.getMonotonicNs() - before.getMonotonicNs();
-    const uint64_t used = now.getCpu().getTotalNs(), used_before = before.getCpu().getTotalNs();
-    if (now.getRun() != before.getRun() || !before.hasCpu() || time_ns <= 0 || used < used_before)
-        return 0;
-    return static_cast<double>(used - used_before) / static_cast<double>(time_ns) * 100;
+    if (!comparable(subject) || !subject.figures->hasCpu() || !subject.before->hasCpu()) return 0;
+    return part_of_time(subject, subject.figures->getCpu().getTotalNs(),
+                        subject.before->getCpu().getTotalNs());
+}
+
+std::string wait_percentile(const StatsSubject& subject, int percent) {
+    if (!comparable(subject)) return kUnknown;
+    const auto now = subject.figures->getKernel().getWaitUsLog2();
+    const auto before = subject.before->getKernel().getWaitUsLog2();
+    if (now.size() != before.size()) return kUnknown;
+    std::vector<uint64_t> waits;
+    uint64_t all = 0;
+    for (unsigned i = 0; i < now.size(); i++) {
+        waits.push_back(now[i] >= before[i] ? now[i] - before[i] : 0);
+        all += waits.back();
+    }
+    if (all == 0) return kUnknown;
+    size_t bucket = 0;
+    for (uint64_t seen = waits[0]; seen * 100 < all * static_cast<uint64_t>(percent);)
+        seen += waits[++bucket];
+    const uint64_t most_us = uint64_t{2} << bucket;
+    if (most_us < 1000) return std::to_string(most_us) + "µs";
+    if (most_us < 1'000'000) return std::to_string(most_us / 1000) + "ms";
+    return std::to_string(most_us / 1'000'000) + "s";
 }
 
 Row stats_row(const StatsSubject& subject, uint64_t memory_total, bool truncate) {
@@ -52,7 +131,8 @@ Row stats_row(const StatsSubject& subject, uint64_t memory_total, bool truncate)
                 {"Name", subject.name},
                 {"NetIO", pair(net.getReceivedBytes(), net.getSentBytes())},
                 {"PIDs", std::to_string(figures.getPids().getCurrent())},
-            }};
+            },
+            .methods = further_fields(subject)};
 }
 
 }  // namespace noded::nodectl

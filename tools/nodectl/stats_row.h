@@ -25,7 +25,13 @@ struct StatsSubject {
 /// no earlier sample of the same run.
 double cpu_percent(const StatsSubject& subject);
 
-/// `memory_total` is shown as the limit of a container that has none.
+/// What so many per cent of the waits for a CPU between the two samples took at most: "128µs", by
+/// doubling steps; "--" where nothing is known or nobody waited.
+std::string wait_percentile(const StatsSubject& subject, int percent);
+
+/// `memory_total` is shown as the limit of a container that has none. Beside docker's fields there
+/// are, for templates, those that docker does not know: Throttled, WaitP50, WaitP99, PressureCPU,
+/// PressureMemory, PressureIO, Retransmits, OOMKills.
 Row stats_row(const StatsSubject& subject, uint64_t memory_total, bool truncate);
 
 }  // namespace noded::nodectl

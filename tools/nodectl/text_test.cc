@@ -80,6 +80,37 @@ TEST(Stats, no_rate_goes_over_a_restart_or_a_counter_that_was_reset) {
     EXPECT_EQ(cpu_percent(subject), 0);
 }
 
+TEST(Stats, waits_pressure_and_throttling_are_of_the_time_between_the_samples) {
+    capnp::MallocMessageBuilder one, two;
+    auto before = figures(one, 1'000'000'000, 0);
+    auto now = figures(two, 2'000'000'000, 0);
+    before.getCpu().setThrottledNs(5);
+    now.getCpu().setThrottledNs(250'000'005);
+    before.initPressure().initCpu().setSomeUs(100);
+    now.initPressure().initCpu().setSomeUs(500'100);
+    auto old_waits = before.initKernel().initWaitUsLog2(24);
+    auto waits = now.initKernel().initWaitUsLog2(24);
+    now.getKernel().setTcpRetransmits(4);
+    old_waits.set(0, 1000);
+    waits.set(0, 1000);
+    StatsSubject subject{"a", "web", "", now.asReader(), before.asReader()};
+    EXPECT_EQ(wait_percentile(subject, 50), "--") << "nobody waited";
+    waits.set(6, 98);
+    waits.set(13, 1);
+    waits.set(23, 1);
+    EXPECT_EQ(wait_percentile(subject, 50), "128µs");
+    EXPECT_EQ(wait_percentile(subject, 99), "16ms");
+    EXPECT_EQ(wait_percentile(subject, 100), "16s");
+    const Row row = stats_row(subject, 1 << 30, true);
+    EXPECT_EQ(row.methods["Throttled"], "25.00%");
+    EXPECT_EQ(row.methods["PressureCPU"], "50.00%");
+    EXPECT_EQ(row.methods["PressureIO"], "--") << "it has none";
+    EXPECT_EQ(row.methods["Retransmits"], "4");
+    EXPECT_FALSE(row.fields.contains("Throttled")) << "docker's JSON is docker's";
+    subject.before.reset();
+    EXPECT_EQ(stats_row(subject, 1 << 30, true).methods["Throttled"], "--");
+}
+
 TEST(Stats, a_container_that_does_not_run_uses_nothing) {
     const Json row = stats_row({std::string(64, 'a'), "web", "w", {}, {}}, 1 << 30, true).fields;
     EXPECT_EQ(row["Container"], "w");
