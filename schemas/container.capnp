@@ -233,6 +233,17 @@ struct UpdateContainer @0xf2b7a6d1c0e4a034 {
   restart @2 :RestartPolicy;      # absent: stays
 }
 
+struct CommitContainer @0xf2b7a6d1c0e4a0c1 {
+  # The files and settings of a container become an image. The id of the image, or why there is
+  # none, is what Storage.waitImport says of this command.
+  container @0 :Text;
+  reference @1 :Text;       # name[:tag]; empty: the image has no name
+  author @2 :Text;
+  message @3 :Text;
+  changes @4 :List(Text);   # Dockerfile instructions
+  keepRunning @5 :Bool;     # a running one is not paused meanwhile
+}
+
 # ---------------------------------------------------------------- events
 
 struct ContainerRequested @0xf2b7a6d1c0e4a011 {
@@ -397,6 +408,23 @@ struct ContainerHealthChanged @0xf2b7a6d1c0e4a04b {
   failingStreak @3 :UInt32;
   exitCode @4 :Int32;       # of the probe that decided; -1: it did not end by itself
   output @5 :Text;          # and what it said, cut
+}
+
+struct ContainerCommitRequested @0xf2b7a6d1c0e4a0c2 {
+  # Intent; storage's ImageImported or ImageImportFailed of the same command is its outcome.
+  id @0 :Text;
+  reference @1 :Text;
+  author @2 :Text;
+  message @3 :Text;
+  changes @4 :List(Text);
+  pauses @5 :Bool;          # storage begins after the ContainerPauseRequested that follows
+  env @6 :List(Text);       # these: of the container, before the changes
+  entrypoint @7 :List(Text);
+  command @8 :List(Text);
+  workingDir @9 :Text;
+  user @10 :Text;
+  labels @11 :List(Label);
+  stopSignal @12 :Int32;
 }
 
 struct HostObserved @0xf2b7a6d1c0e4a04a {
@@ -564,6 +592,8 @@ struct ContainerRecord {
   restartedByPolicy @22 :Bool;  # this run
   update @23 :UpdateRecord;   # asked for, without outcome
   signals @24 :List(SignalRecord);  # of this run: the newest request of each number, by seq
+  commitSeq @25 :UInt64;      # of the ContainerCommitRequested that it is paused for
+  commitCommand @26 :Data;
 }
 
 struct SignalRecord {

@@ -106,7 +106,7 @@ interface Storage @0xe5e1f3a902c7b020 {
   give @2 (commandId :Data) -> ();
   # With a descriptor (Node.callWithStream): the archive of the command with this id.
   waitImport @3 (commandId :Data) -> (ids :List(Text), names :List(Text), error :Text);
-  # Answers when the outcome of ImportImage or LoadImages with this id is durable.
+  # Answers when the outcome of ImportImage, LoadImages or CommitContainer with this id is durable.
 }
 
 struct Image {
@@ -157,6 +157,9 @@ struct StorageSnapshot {
     commandId @0 :Data;
     seq @1 :UInt64;
     request @2 :ImageImportRequested;
+    commit @3 :Data;                      # instead: the ContainerCommitRequested, a flat message
+    waits @4 :Bool;                       # for the container to be paused
+    pauseError @5 :Text;
   }
 
   struct ImportOutcome {

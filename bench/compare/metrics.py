@@ -10,6 +10,7 @@ from typing import Callable, NamedTuple
 
 import log_metrics
 import node_metrics
+import output_metrics
 import sides
 from lines import Line, times_better
 
@@ -111,6 +112,9 @@ ALL = {
     "log-append": Metric(log_metrics.log_append, False, LOG),
     "durable-append-1000": Metric(node_metrics.durable_append_1000, True, LOG + NODE),
     "replay": Metric(log_metrics.replay, False, LOG),
+    "logs-ingest": Metric(output_metrics.logs_ingest, True, ()),
+    "logs-read": Metric(output_metrics.logs_read, True, (TIMER,)),
+    "logs-tail": Metric(output_metrics.logs_tail, True, (TIMER,)),
     "restart": Metric(node_metrics.restart, True, NODE),
     "snapshot-pause": Metric(node_metrics.snapshot_pause, True, NODE),
     "pipeline": Metric(node_metrics.pipeline, True, NODE),

@@ -439,6 +439,65 @@ void exec_container(const State& state, const noded_command& command, Decision& 
     emit_exec(*container, command, decision);
 }
 
+// ---------------------------------------------------------------- commit
+
+Status check_commit(schema::CommitContainer::Reader in) {
+    TRY_STATUS(check_strings(to_strings(in.getChanges()), limits::commit_changes_max,
+                             limits::commit_changes_bytes_max, "the changes of a commit"));
+    TRY_STATUS(check_text(to_string(in.getAuthor()), limits::commit_text_bytes_max,
+                          "the author of a commit"));
+    TRY_STATUS(check_text(to_string(in.getMessage()), limits::commit_text_bytes_max,
+                          "the message of a commit"));
+    return check_text(to_string(in.getReference()), limits::reference_bytes_max,
+                      "the name of an image");
+}
+
+void emit_commit(const Container& container, schema::CommitContainer::Reader in, bool pauses,
+                 Decision& decision) {
+    Message<schema::ContainerCommitRequested> event;
+    event->setId(text(container.id));
+    event->setReference(in.getReference());
+    event->setAuthor(in.getAuthor());
+    event->setMessage(in.getMessage());
+    event->setChanges(in.getChanges());
+    event->setPauses(pauses);
+    const Spec& spec = container.spec;
+    write_strings(spec.env, [&](unsigned n) { return event->initEnv(n); });
+    write_strings(spec.entrypoint, [&](unsigned n) { return event->initEntrypoint(n); });
+    write_strings(spec.command, [&](unsigned n) { return event->initCommand(n); });
+    event->setWorkingDir(text(spec.working_dir));
+    event->setUser(text(spec.user));
+    auto labels = event->initLabels(unsigned(spec.labels.size()));
+    for (unsigned i = 0; i < labels.size(); ++i) {
+        labels[i].setKey(text(spec.labels[i].first));
+        labels[i].setValue(text(spec.labels[i].second));
+    }
+    event->setStopSignal(spec.stop_signal);
+    decision.emit(event);
+}
+
+/// What is written while its layer is made may be in it by half: so it is paused, as in docker.
+void commit_container(const State& state, const noded_command& command, Decision& decision) {
+    Reading<schema::CommitContainer> in(command.payload);
+    const Container* container = find(state, decision, in->getContainer());
+    if (container == nullptr) return;
+    if (const auto fits = check_commit(*in); !fits) return reject(decision, fits.error());
+    if (container->phase == Phase::REMOVING || !container->rootfs.ready)
+        return decision.reject(NODED_REJECT_CONFLICT,
+                               "Container " + container->name + " has no files to commit");
+    if (container->commit.seq != 0)
+        return decision.reject(NODED_REJECT_BUSY, "a commit of container " + container->name +
+                                                      " is under way; try again");
+    const bool pauses =
+        container->phase == Phase::RUNNING && !container->freezes() && !in->getKeepRunning();
+    emit_commit(*container, *in, pauses, decision);
+    if (!pauses) return;
+    Message<schema::ContainerPauseRequested> pause;
+    pause->setId(text(container->id));
+    pause->setRun(container->run);
+    decision.emit(pause);
+}
+
 // ---------------------------------------------------------------- outcomes
 
 /// The container that a proposal is about, if it is in that phase of that run; else the proposal is
@@ -538,6 +597,13 @@ void freeze_ended(const State& state, const noded_command& proposal, schema::Fre
     if (container != nullptr && container->freeze == asked) decision.emit_proposed(proposal);
 }
 
+/// The commit that it was paused for is over.
+void unpause_requested(const State& state, const noded_command& proposal, Decision& decision) {
+    Reading<schema::ContainerUnpauseRequested> in(proposal.payload);
+    const Container* container = fitting(state, *in, Phase::RUNNING);
+    if (container != nullptr && container->freezes()) decision.emit_proposed(proposal);
+}
+
 void pause_failed(const State& state, const noded_command& proposal, Decision& decision) {
     Reading<schema::ContainerPauseFailed> in(proposal.payload);
     const Container* container = fitting(state, *in, Phase::RUNNING);
@@ -613,6 +679,8 @@ void decide_proposal(const State& state, const noded_command& proposal, Decision
         case ProposalType::container_restart_scheduled:
             return restart_scheduled(state, proposal, decision);
         case ProposalType::host_observed: return decision.emit_proposed(proposal);
+        case ProposalType::container_unpause_requested:
+            return unpause_requested(state, proposal, decision);
         case ProposalType::container_health_changed:
             return health_changed(state, proposal, decision);
     }
@@ -633,6 +701,7 @@ void decide_request(const State& state, const noded_command& command, Decision& 
         case CommandType::rename_container: return rename_container(state, command, decision);
         case CommandType::restart_container: return restart_container(state, command, decision);
         case CommandType::update_container: return update_container(state, command, decision);
+        case CommandType::commit_container: return commit_container(state, command, decision);
     }
     CHECK_MSG(false, "a command came that the descriptor does not name");
 }

@@ -91,6 +91,7 @@ struct Live {
     sdk::Cause restart;           ///< of the wait for the next run
     schema::Freeze freeze = schema::Freeze::NONE;  ///< asked for, without outcome
     sdk::Cause freeze_cause;
+    sdk::Cause commit;  ///< that it is paused for; seq 0: none
 
     std::unique_ptr<ShimLink> link;
     uint32_t launched = 0;     ///< the run that the link's shim serves
@@ -243,6 +244,8 @@ private:
     void look_at_freeze(Live& live, int64_t again_ns, int64_t deadline_ns);
     void propose_freeze(Live& live);
     void propose_pause_failed(Live& live, const std::string& message);
+    void commit_requested(const noded_event& event);
+    void import_ended(const noded_event& event);
     void freeze_ended(const std::string& id, Until until, const std::string& failure);
 
     // update.cc

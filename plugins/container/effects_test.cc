@@ -2,11 +2,13 @@
 // proposed, and what is left behind, also when noded is killed in between.
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 
+#include "plugins/container/files/job.h"
 #include "plugins/container/limits.h"
 #include "plugins/container/test_plugin.h"
 
@@ -740,6 +742,94 @@ TEST_F(ContainerEffects, a_list_comes_in_pages_and_has_what_a_list_shows) {
     EXPECT_GT(pages, 2u);
     ASSERT_EQ(ids.size(), kContainers);
     for (uint8_t i = 0; i < kContainers; ++i) EXPECT_EQ(ids[i], numbered(uint8_t(100 + i)).hex());
+}
+
+// ---------------------------------------------------------------- files
+
+struct ContainerFiles : ContainerEffects {
+    uint64_t ask(schema::FilesVerb verb, Fd stream = Fd()) {
+        return host.call<Interface::FilesParams>(
+            "container", "files",
+            [&](auto in) {
+                in.setContainer("web");
+                in.initJob().setVerb(verb);
+                in.getJob().setPath("/etc");
+            },
+            std::move(stream));
+    }
+    void answer(FakeFiles& helper, const files::Outcome& outcome) {
+        const std::string text = files::encode(outcome);
+        EXPECT_EQ(write(helper.outcome.get(), text.data(), text.size()), ssize_t(text.size()));
+        helper.outcome.reset();
+        settle();
+    }
+    std::string refusal(uint64_t token) {
+        return host.answer(token) != nullptr && host.answer(token)->refused
+                   ? host.answer(token)->message
+                   : "";
+    }
+    bool was_ended(const FakeFiles& helper) {
+        return std::ranges::count(sys().killed, std::pair(helper.pid, SIGTERM)) > 0;
+    }
+};
+
+TEST_F(ContainerFiles, a_helper_is_told_where_the_files_are_and_its_outcome_is_the_answer) {
+    start();
+    const uint64_t token = ask(schema::FilesVerb::STAT);
+    EXPECT_EQ(host.answer(token), nullptr);
+    auto& helper = sys().files_helpers.at(0);
+    const auto job = files::decode_job(helper.job);
+    ASSERT_TRUE(job);
+    EXPECT_EQ(job->path, "/etc");
+    EXPECT_EQ(job->pid, 77u);
+    EXPECT_EQ(job->upper, "/upper");
+    answer(helper, {.exists = true, .mode = 0100644, .size = 5, .path = "/etc"});
+    ASSERT_NE(host.answer(token), nullptr);
+    Reading<Interface::FilesResults> results(host.answer(token)->bytes());
+    EXPECT_TRUE(results->getResult().getExists());
+    EXPECT_EQ(results->getResult().getSize(), 5u);
+}
+
+TEST_F(ContainerFiles, what_a_helper_fails_with_is_said_and_so_is_its_death) {
+    start();
+    uint64_t token = ask(schema::FilesVerb::STAT);
+    answer(sys().files_helpers.at(0), {.error = "no such thing", .code = ENOENT});
+    EXPECT_EQ(refusal(token), "no such thing");
+    token = ask(schema::FilesVerb::STAT);
+    sys().files_helpers.at(1).outcome.reset();
+    settle();
+    EXPECT_EQ(refusal(token), "the files helper ended without an answer");
+    EXPECT_NE(refusal(ask(schema::FilesVerb::READ)), "");
+    EXPECT_NE(refusal(ask(schema::FilesVerb::STAT, stream_pair().first)), "");
+}
+
+TEST_F(ContainerFiles, a_client_that_goes_takes_its_helper_along) {
+    start();
+    host.cancel(ask(schema::FilesVerb::WRITE, stream_pair().first));
+    EXPECT_TRUE(was_ended(sys().files_helpers.at(0)));
+    answer(sys().files_helpers.at(0), {});
+    EXPECT_EQ(host.late_answers(), 0u);
+}
+
+TEST_F(ContainerFiles, a_start_ends_those_that_see_mounts_and_a_removal_all) {
+    start();
+    exit_with(0);
+    const uint64_t write = ask(schema::FilesVerb::WRITE, stream_pair().first);
+    const uint64_t diff = ask(schema::FilesVerb::DIFF, stream_pair().first);
+    EXPECT_TRUE(command<schema::StartContainer>().accepted);
+    settle();
+    EXPECT_TRUE(was_ended(sys().files_helpers.at(0)));
+    EXPECT_FALSE(was_ended(sys().files_helpers.at(1)));
+    answer(sys().files_helpers.at(0), {.error = "interrupted"});
+    EXPECT_EQ(refusal(write), "Container web was started in the meantime");
+    EXPECT_TRUE(command<schema::RemoveContainer>([](auto in) { in.setForce(true); }).accepted);
+    shim().say_started(78);
+    settle();
+    exit_with(137);
+    EXPECT_TRUE(was_ended(sys().files_helpers.at(1)));
+    sys().files_helpers.at(1).outcome.reset();
+    settle();
+    EXPECT_NE(refusal(diff).find("was removed in the meantime"), std::string::npos);
 }
 
 }  // namespace

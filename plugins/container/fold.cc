@@ -4,6 +4,7 @@
 #include "plugins/container/fold.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "agent/base/check.h"
 #include "plugins/container/limits.h"
@@ -90,6 +91,7 @@ void container_exited(State& state, const noded_event& event) {
     CHECK(container != nullptr && container->phase == Phase::RUNNING);
     container->phase = Phase::EXITED;
     container->paused = false;
+    container->commit = {};
     container->freeze = schema::Freeze::NONE;
     // What was asked for is for the runs to come.
     if (container->update.cause.seq != 0) install(*container, container->update);
@@ -263,6 +265,22 @@ void exec_failed(State& state, const noded_event& event) {
              to_string(in->getMessage()));
 }
 
+void commit_requested(State& state, const noded_event& event) {
+    Reading<schema::ContainerCommitRequested> in(event.payload);
+    Container* container = state.get(to_string(in->getId()));
+    if (container != nullptr && in->getPauses()) container->commit = sdk::Cause::of(event);
+}
+
+/// Of any import; if it was a commit, its container need not stay paused for it.
+void import_ended(State& state, const noded_event& event) {
+    for (auto& [id, container] : state.by_id) {
+        const sdk::Cause& commit = container.commit;
+        if (commit.seq != 0 &&
+            memcmp(commit.command_id, event.command_id, sizeof commit.command_id) == 0)
+            container.commit = {};
+    }
+}
+
 void image_added(State& state, const noded_event& event) {
     Reading<schema::ImageAdded> in(event.payload);
     Image image;
@@ -356,6 +374,9 @@ void fold(State& state, const noded_event& event) {
         case EventType::container_update_failed: return container_update_failed(state, event);
         case EventType::host_observed: return host_observed(state, event);
         case EventType::container_health_changed: return container_health_changed(state, event);
+        case EventType::container_commit_requested: return commit_requested(state, event);
+        case EventType::image_imported:
+        case EventType::image_import_failed: return import_ended(state, event);
         case EventType::image_added: return image_added(state, event);
         case EventType::image_tagged: return image_tagged(state, event);
         case EventType::image_untagged: return image_untagged(state, event);

@@ -70,6 +70,28 @@ void Effects::propose_pause_failed(Live& live, const std::string& message) {
     host_.propose(event, live.freeze_cause);
 }
 
+void Effects::commit_requested(const noded_event& event) {
+    sdk::Reading<schema::ContainerCommitRequested> in(event.payload);
+    Live* live = find_live(to_string(in->getId()));
+    if (live != nullptr && live->running && in->getPauses()) live->commit = sdk::Cause::of(event);
+}
+
+/// Whether the image came or not: who was paused for it goes on.
+void Effects::import_ended(const noded_event& event) {
+    for (auto& [id, live] : lives_) {
+        const sdk::Cause commit = live->commit;
+        if (commit.seq == 0 ||
+            memcmp(commit.command_id, event.command_id, sizeof commit.command_id) != 0)
+            continue;
+        live->commit = {};
+        Message<schema::ContainerUnpauseRequested> unpause;
+        unpause->setId(text(id));
+        unpause->setRun(live->run);
+        host_.propose(unpause, commit);
+        return;
+    }
+}
+
 /// `failure` is empty when it went well. The run's end answers both kinds of waiters.
 void Effects::freeze_ended(const std::string& id, Until until, const std::string& failure) {
     Live* live = find_live(id);

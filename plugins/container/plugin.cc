@@ -28,6 +28,7 @@ constexpr noded_type kCommands[] = {
     type_of<schema::RenameContainer>("RenameContainer"),
     type_of<schema::RestartContainer>("RestartContainer"),
     type_of<schema::UpdateContainer>("UpdateContainer"),
+    type_of<schema::CommitContainer>("CommitContainer"),
 };
 
 constexpr noded_type kEvents[] = {
@@ -55,10 +56,13 @@ constexpr noded_type kEvents[] = {
     type_of<schema::ContainerUpdateFailed>("ContainerUpdateFailed"),
     type_of<schema::HostObserved>("HostObserved"),
     type_of<schema::ContainerHealthChanged>("ContainerHealthChanged"),
+    type_of<schema::ContainerCommitRequested>("ContainerCommitRequested"),
 };
 
 /// Of storage.
 constexpr noded_type kFoldedToo[] = {
+    type_of<schema::ImageImported>("ImageImported"),
+    type_of<schema::ImageImportFailed>("ImageImportFailed"),
     type_of<schema::ImageAdded>("ImageAdded"),
     type_of<schema::ImageTagged>("ImageTagged"),
     type_of<schema::ImageUntagged>("ImageUntagged"),

@@ -115,6 +115,7 @@ void Effects::exited(const noded_event& event) {
     cancel(live.freeze_timer);
     forget_health(live);
     live.freeze = schema::Freeze::NONE;
+    live.commit = {};
     live.running = false;
     live.over = true;
     live.end = {in->getExitCode(), {}, false};
@@ -230,6 +231,9 @@ void Effects::react(const noded_event& event) {
         case EventType::container_update_failed:
             return update_ended(id_in<schema::ContainerUpdateFailed>(event),
                                 message_in<schema::ContainerUpdateFailed>(event));
+        case EventType::container_commit_requested: return commit_requested(event);
+        case EventType::image_imported:
+        case EventType::image_import_failed: return import_ended(event);
         case EventType::rootfs_prepared: return rootfs_prepared(event);
         case EventType::rootfs_prepare_failed: return rootfs_prepare_failed(event);
         case EventType::rootfs_removed: return;

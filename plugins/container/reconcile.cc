@@ -39,6 +39,7 @@ Live& Effects::live_from(const Container& container) {
     live.restart_wanted = container.live() && container.restart_after_exit;
     live.freeze = container.freeze;
     live.freeze_cause = container.freeze_cause;
+    live.commit = container.commit;
     live.end = {container.exit_code, container.error, !container.error.empty()};
     return live;
 }

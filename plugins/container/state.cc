@@ -157,6 +157,8 @@ void save_container(const Container& from, schema::ContainerRecord::Builder out)
     out.setRestartSeq(from.restart.seq);
     out.setRestartCommand(data(from.restart.command_id));
     if (from.update.cause.seq != 0) save_update(from.update, out.initUpdate());
+    out.setCommitSeq(from.commit.seq);
+    out.setCommitCommand(data(from.commit.command_id));
     auto execs = out.initExecs(unsigned(from.execs.size()));
     for (unsigned i = 0; i < from.execs.size(); ++i) {
         const Exec& exec = from.execs[i];
@@ -215,6 +217,7 @@ Container load_container(schema::ContainerRecord::Reader in) {
     out.update = {Resources::read(in.getUpdate().getResources()),
                   RestartPolicy::read(in.getUpdate().getRestart()),
                   read_cause(in.getUpdate().getSeq(), in.getUpdate().getCommand())};
+    out.commit = read_cause(in.getCommitSeq(), in.getCommitCommand());
     for (auto exec : in.getExecs())
         out.execs.push_back({to_string(exec.getExecId()), exec.getSeq(), exec.getDone(),
                              exec.getExitCode(), to_string(exec.getError())});

@@ -102,6 +102,7 @@ struct Container {
     schema::Freeze freeze = schema::Freeze::NONE;  ///< asked for, without outcome
     sdk::Cause freeze_cause;
     Update update;
+    sdk::Cause commit;  ///< that it is paused for; seq 0: none
     Health health;  ///< of this run
     std::vector<Exec> execs;         ///< oldest first
 

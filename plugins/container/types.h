@@ -23,6 +23,7 @@ enum class CommandType : uint64_t {
     rename_container = capnp::typeId<schema::RenameContainer>(),
     restart_container = capnp::typeId<schema::RestartContainer>(),
     update_container = capnp::typeId<schema::UpdateContainer>(),
+    commit_container = capnp::typeId<schema::CommitContainer>(),
 };
 
 /// Events that are outcomes of effects: they come as proposals first.
@@ -43,6 +44,7 @@ enum class ProposalType : uint64_t {
     container_restart_scheduled = capnp::typeId<schema::ContainerRestartScheduled>(),
     host_observed = capnp::typeId<schema::HostObserved>(),
     container_health_changed = capnp::typeId<schema::ContainerHealthChanged>(),
+    container_unpause_requested = capnp::typeId<schema::ContainerUnpauseRequested>(),
 };
 
 enum class EventType : uint64_t {
@@ -70,7 +72,10 @@ enum class EventType : uint64_t {
     container_update_failed = capnp::typeId<schema::ContainerUpdateFailed>(),
     host_observed = capnp::typeId<schema::HostObserved>(),
     container_health_changed = capnp::typeId<schema::ContainerHealthChanged>(),
+    container_commit_requested = capnp::typeId<schema::ContainerCommitRequested>(),
     // Storage's.
+    image_imported = capnp::typeId<schema::ImageImported>(),
+    image_import_failed = capnp::typeId<schema::ImageImportFailed>(),
     image_added = capnp::typeId<schema::ImageAdded>(),
     image_tagged = capnp::typeId<schema::ImageTagged>(),
     image_untagged = capnp::typeId<schema::ImageUntagged>(),

@@ -1,6 +1,7 @@
 // Events into state, see decide.h. One function per event; every event that was ever in a log is
 // accepted, also one that names what is gone.
 #include <algorithm>
+#include <cstring>
 
 #include "agent/base/check.h"
 #include "plugins/storage/created.h"
@@ -79,6 +80,25 @@ void import_requested(State& state, const noded_event& event) {
     import.message = view(requested->getMessage());
 }
 
+void commit_requested(State& state, const noded_event& event) {
+    Reading<schema::ContainerCommitRequested> requested(event.payload);
+    Import& import = state.imports[command_id(event.command_id)];
+    import.seq = event.seq;
+    import.container = view(requested->getId());
+    import.waits = requested->getPauses();
+    import.commit.resize(event.payload.size / sizeof(uint64_t));
+    memcpy(import.commit.data(), event.payload.data, import.commit.size() * sizeof(uint64_t));
+}
+
+/// The container is paused, runs no more, or (then `error` says why) cannot be paused.
+void commits_go_on(State& state, const std::string& container, const std::string& error = {}) {
+    for (auto& [command, import] : state.imports) {
+        if (!import.waits || import.container != container) continue;
+        import.waits = false;
+        import.pause_error = error;
+    }
+}
+
 void import_ended(State& state, ImportOutcome outcome) {
     state.imports.erase(outcome.command_id);
     state.outcomes.push_back(std::move(outcome));
@@ -149,6 +169,12 @@ void rootfs_removed(State& state, const noded_event& event) {
     if (container->gone) state.containers.erase(view(removed->getContainerId()));
 }
 
+template <typename T>
+std::string id_in(const noded_event& event) {
+    Reading<T> in(event.payload);
+    return view(in->getId());
+}
+
 bool fold_container(State& state, const noded_event& event) {
     switch (event.type) {
         case capnp::typeId<schema::ContainerRequested>(): container_requested(state, event); break;
@@ -160,7 +186,20 @@ bool fold_container(State& state, const noded_event& event) {
             break;
         case capnp::typeId<schema::ContainerExited>():
             container_runs<schema::ContainerExited>(state, event, false);
+            commits_go_on(state, id_in<schema::ContainerExited>(event));
             break;
+        case capnp::typeId<schema::ContainerCommitRequested>():
+            commit_requested(state, event);
+            break;
+        case capnp::typeId<schema::ContainerPaused>():
+            commits_go_on(state, id_in<schema::ContainerPaused>(event));
+            break;
+        case capnp::typeId<schema::ContainerPauseFailed>(): {
+            Reading<schema::ContainerPauseFailed> failed(event.payload);
+            commits_go_on(state, view(failed->getId()),
+                          "cannot pause the container: " + view(failed->getMessage()));
+            break;
+        }
         case capnp::typeId<schema::ContainerRemovalRequested>():
             removal_requested(state, event);
             break;

@@ -73,6 +73,7 @@ void StoragePlugin::request_import(const Origin& origin) {
 bool StoragePlugin::start_import() {
     const Origin origin = imports_waiting_.front();
     const Import& wanted = state_.imports.at(origin.command_id);
+    if (!wanted.commit.empty()) return start_commit(origin, wanted);
     auto given = given_.find(origin.command_id);
     CHECK(given != given_.end());
     auto job = std::make_shared<ImportJob>();
@@ -126,6 +127,7 @@ void StoragePlugin::finish_import(const Origin& origin,
 // The store is free for the next one only now that the layers are part of the state.
 void StoragePlugin::import_ended(const CommandId& command) {
     answer_waits(command);
+    failed_commits_.erase(command);
     if (!store_busy_ || importing_ != command) return;
     store_busy_ = false;
     importing_ = {};

@@ -51,6 +51,9 @@ const noded_type kFolds[] = {
     type_of<schema::ContainerStartRequested>("ContainerStartRequested"),
     type_of<schema::ContainerStartFailed>("ContainerStartFailed"),
     type_of<schema::ContainerExited>("ContainerExited"),
+    type_of<schema::ContainerCommitRequested>("ContainerCommitRequested"),
+    type_of<schema::ContainerPaused>("ContainerPaused"),
+    type_of<schema::ContainerPauseFailed>("ContainerPauseFailed"),
     type_of<schema::ContainerRemovalRequested>("ContainerRemovalRequested"),
     type_of<schema::ContainerRemoved>("ContainerRemoved"),
 };

@@ -2,14 +2,15 @@
 // given, calls that wait, the queue to the store. All of the latter is lost in a crash and made
 // anew by reconcile.cc.
 //
-// The store takes one long operation at a time. An import holds it from its start until its outcome
-// was folded, because until then a sweep would take its layers for garbage.
+// The store takes one long operation at a time. An import or a commit holds it from its start until
+// its outcome was folded, because until then a sweep would take its layers for garbage.
 #pragma once
 
 #include <deque>
 #include <expected>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "agent/base/fd.h"
@@ -63,6 +64,10 @@ private:
     void park(const CommandId& command, Fd file);
     void drop_old_archives();
 
+    // commit.cc
+    void request_commits();
+    bool start_commit(const Origin& origin, const Import& wanted);
+
     // images.cc
     void want_sweep();
     void container_gone();
@@ -88,6 +93,7 @@ private:
     bool making_spares_ = false;
 
     std::deque<Origin> imports_waiting_;
+    std::set<CommandId> failed_commits_;  // whose outcome was proposed before they began
     bool sweep_wanted_ = false;
     bool orphans_ = false;  // the last sweep kept layers that only containers refer to
     bool store_busy_ = false;

@@ -1,5 +1,5 @@
 // Durable events into effects: a switch that names, for each event, what is done because of it. The
-// effects themselves stand in import.cc, images.cc and rootfs.cc.
+// effects themselves stand in import.cc, commit.cc, images.cc and rootfs.cc.
 #include "plugins/storage/plugin.h"
 #include "schemas/container.capnp.h"
 #include "schemas/storage.capnp.h"
@@ -12,6 +12,10 @@ void StoragePlugin::react(const noded_event& event) {
         case capnp::typeId<schema::ImageImportRequested>(): return request_import(origin);
         case capnp::typeId<schema::ImageImported>():
         case capnp::typeId<schema::ImageImportFailed>(): return import_ended(origin.command_id);
+        case capnp::typeId<schema::ContainerCommitRequested>():
+        case capnp::typeId<schema::ContainerPaused>():
+        case capnp::typeId<schema::ContainerPauseFailed>():
+        case capnp::typeId<schema::ContainerExited>(): return request_commits();
         case capnp::typeId<schema::ImageRemoved>(): return want_sweep();
         case capnp::typeId<schema::RootfsRemoved>():
         case capnp::typeId<schema::ContainerRemoved>(): return container_gone();

@@ -6,8 +6,11 @@
 namespace noded::storage {
 
 void StoragePlugin::reconcile() {
+    // A commit needs nothing that went with the process: it is done again.
     for (const auto& [command, import] : state_.imports)
-        fail_import({import.seq, command}, "interrupted by a restart of noded; import it again");
+        if (import.commit.empty())
+            fail_import({import.seq, command},
+                        "interrupted by a restart of noded; import it again");
     for (const auto& [id, container] : state_.containers) {
         if (container.removing) {
             remove(id, container);
@@ -20,6 +23,7 @@ void StoragePlugin::reconcile() {
         }
     }
     remove_strays();
+    request_commits();
     refill_spares();
     want_sweep();
 }

@@ -1,7 +1,10 @@
 // The folded state as a StorageSnapshot and back, see decide.h. Maps are ordered, so the same state
 // gives the same bytes.
+#include <cstring>
+
 #include "plugins/storage/created.h"
 #include "plugins/storage/decide.h"
+#include "schemas/container.capnp.h"
 #include "schemas/storage.capnp.h"
 
 namespace noded::storage {
@@ -98,6 +101,11 @@ void save_import(const CommandId& command, const Import& import,
     request.setReference(sdk::text(import.reference));
     fill(request.initChanges(unsigned(import.changes.size())), import.changes);
     request.setMessage(sdk::text(import.message));
+    if (import.commit.empty()) return;
+    out.setCommit({reinterpret_cast<const uint8_t*>(import.commit.data()),
+                   import.commit.size() * sizeof(uint64_t)});
+    out.setWaits(import.waits);
+    out.setPauseError(sdk::text(import.pause_error));
 }
 
 void load_import(State& state, Snapshot::ImportRecord::Reader in) {
@@ -108,6 +116,14 @@ void load_import(State& state, Snapshot::ImportRecord::Reader in) {
     import.reference = view(request.getReference());
     import.changes = strings(request.getChanges());
     import.message = view(request.getMessage());
+    const auto commit = in.getCommit();
+    if (commit.size() == 0) return;
+    import.commit.resize(commit.size() / sizeof(uint64_t));
+    memcpy(import.commit.data(), commit.begin(), import.commit.size() * sizeof(uint64_t));
+    import.waits = in.getWaits();
+    import.pause_error = view(in.getPauseError());
+    sdk::Reading<schema::ContainerCommitRequested> requested(flat_bytes(import.commit));
+    import.container = view(requested->getId());
 }
 
 void save_outcome(const ImportOutcome& outcome, Snapshot::ImportOutcome::Builder out) {

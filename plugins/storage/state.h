@@ -59,6 +59,11 @@ struct Import {
     std::string reference;
     std::vector<std::string> changes;
     std::string message;
+    /// A commit instead: the ContainerCommitRequested, a flat message.
+    std::vector<uint64_t> commit;
+    std::string container;
+    bool waits = false;       ///< for the container to be paused
+    std::string pause_error;  ///< why it will not be
 };
 
 struct ImportOutcome {
@@ -92,6 +97,10 @@ struct State {
     /// Ids of the containers that stand on each image, in order; images without any are absent.
     std::map<std::string, std::vector<std::string>> users() const;
 };
+
+inline noded_bytes flat_bytes(const std::vector<uint64_t>& words) {
+    return {reinterpret_cast<const uint8_t*>(words.data()), words.size() * sizeof(uint64_t)};
+}
 
 /// "0123456789ab" of "sha256:0123456789abcdef…", as users see ids.
 std::string short_id(std::string_view id);

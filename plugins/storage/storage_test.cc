@@ -282,5 +282,89 @@ TEST_F(StorageTest, malformed_commands_are_rejected) {
     EXPECT_TRUE(host.events().empty());
 }
 
+// ------------------------------------------------------------------------------------ commits
+
+struct CommitTest : StorageTest {
+    /// Of a container of box:1 with a rootfs.
+    void SetUp() override {
+        load("1 box:1 a b\n");
+        request_container("c1aaaaaaaaaaaaaa", "1", {"a", "b"});
+    }
+    CommandId commit(bool pauses) {
+        CommandId id;
+        id.bytes[0] = 99;
+        host.inject<schema::ContainerCommitRequested>(
+            [&](auto event) {
+                event.setId("c1aaaaaaaaaaaaaa");
+                event.setReference("mine:2");
+                event.setPauses(pauses);
+                event.initCommand(1).set(0, "sleep");
+                event.initChanges(1).set(0, "ENV A=b");
+            },
+            id);
+        return id;
+    }
+    template <typename Event>
+    void tell() {
+        host.inject<Event>([](auto event) { event.setId("c1aaaaaaaaaaaaaa"); });
+    }
+};
+
+TEST_F(CommitTest, the_image_has_one_layer_more_and_what_the_container_says) {
+    const CommandId command = commit(false);
+    ASSERT_EQ(host.count<ImageImported>(), 2u);
+    EXPECT_EQ(host.last<ImageImported>()->command_id, command);
+    sdk::Reading<ImageAdded> added(host.last<ImageAdded>()->bytes());
+    ASSERT_EQ(added->getLayers().size(), 3u);
+    EXPECT_EQ(added->getNames()[0], "mine:2");
+    const std::string config = added->getConfig().cStr();
+    EXPECT_NE(config.find("\"Cmd\":[\"sleep\"]"), std::string::npos) << config;
+    EXPECT_EQ(host.snapshot_trouble("storage"), "");
+    const auto token = wait(command);
+    ASSERT_NE(host.answer(token), nullptr);
+}
+
+TEST_F(CommitTest, it_begins_when_the_container_is_still) {
+    commit(true);
+    EXPECT_EQ(disk.commits, 0u);
+    EXPECT_EQ(host.snapshot_trouble("storage"), "");
+    tell<schema::ContainerPaused>();
+    EXPECT_EQ(disk.commits, 1u);
+    EXPECT_EQ(host.count<ImageImported>(), 2u);
+}
+
+TEST_F(CommitTest, the_end_of_the_run_is_as_good_as_a_pause) {
+    commit(true);
+    tell<schema::ContainerExited>();
+    EXPECT_EQ(disk.commits, 1u);
+    EXPECT_EQ(host.count<ImageImported>(), 2u);
+}
+
+TEST_F(CommitTest, a_pause_that_fails_is_its_failure) {
+    commit(true);
+    host.inject<schema::ContainerPauseFailed>([](auto event) {
+        event.setId("c1aaaaaaaaaaaaaa");
+        event.setMessage("it will not");
+    });
+    EXPECT_EQ(failure(), "cannot pause the container: it will not");
+    EXPECT_EQ(host.count<ImageImportFailed>(), 1u);
+    EXPECT_EQ(disk.commits, 0u);
+}
+
+TEST_F(CommitTest, without_its_image_or_on_a_full_disk_it_fails_with_a_sentence) {
+    disk.full = true;
+    commit(false);
+    EXPECT_NE(failure().find("ENOSPC"), std::string::npos) << failure();
+    disk.full = false;
+    auto outcome = host.command<RemoveImage>([&](auto root) {
+        root.setReference("box:1");
+        root.setForce(true);
+    });
+    ASSERT_TRUE(outcome.accepted) << outcome.message;
+    commit(false);
+    EXPECT_NE(failure().find("No such image: "), std::string::npos) << failure();
+    EXPECT_EQ(host.count<ImageImportFailed>(), 2u);
+}
+
 }  // namespace
 }  // namespace noded::storage

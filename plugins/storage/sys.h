@@ -13,6 +13,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
+#include "plugins/storage/image/commit.h"
 #include "plugins/storage/image/import.h"
 #include "plugins/storage/image/store.h"
 
@@ -25,6 +26,11 @@ struct ImportJob {
     std::vector<std::string> changes;
     std::string message;
     std::string created;  ///< RFC 3339, of an image made from a root
+};
+
+struct CommitJob {
+    std::string container;
+    image::CommitOptions options;
 };
 
 /// What a sweep leaves alone; digests, "sha256:…".
@@ -41,6 +47,8 @@ public:
     virtual Status open() = 0;
     /// [offload] An error leaves nothing new in the store.
     virtual Result<std::vector<image::ImportedImage>> import(ImportJob& job) = 0;
+    /// [offload] The container's upper directory on top of its image. The same of an error.
+    virtual Result<image::ImportedImage> commit(const CommitJob& job) = 0;
     /// [offload] Removes all layers and blobs but those to keep; returns how many it removed.
     virtual Result<size_t> sweep(const Keep& keep) = 0;
     /// [reactor] Upper and work directory of a container; harmless if they are there.

@@ -21,6 +21,7 @@ struct FakeDisk {
     bool full = false;    ///< whatever writes fails with ENOSPC
     size_t imports = 0;
     size_t sweeps = 0;
+    size_t commits = 0;
 };
 
 /// "sha256:" and the bytes of `name` in hexadecimal, filled up with zeros.

@@ -39,6 +39,10 @@ public:
         return images;
     }
 
+    Result<image::ImportedImage> commit(const CommitJob& job) override {
+        return image::commit_upper(paths_, paths_.rootfs(job.container) + "/upper", job.options);
+    }
+
     Result<size_t> sweep(const Keep& keep) override {
         return image::collect_garbage(paths_, keep.layers, keep.blobs);
     }

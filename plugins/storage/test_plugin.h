@@ -30,6 +30,9 @@ inline void know_containers(sdk::FakeHost& host) {
     host.know<schema::ContainerExited>();
     host.know<schema::ContainerRemovalRequested>();
     host.know<schema::ContainerRemoved>();
+    host.know<schema::ContainerCommitRequested>();
+    host.know<schema::ContainerPaused>();
+    host.know<schema::ContainerPauseFailed>();
 }
 
 }  // namespace noded::storage

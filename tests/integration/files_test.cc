@@ -349,5 +349,113 @@ TEST_F(FilesTest, a_full_disk_is_told_and_leaves_nothing) {
     EXPECT_EQ(in("full", "ls /t"), "");
 }
 
+// ---------------------------------------------------------------------------------------- commit
+
+struct CommitTest : FilesTest {
+    void TearDown() override {
+        node->expect_nothing_left();
+        node->nodectl({"image", "prune", "-af"});
+        node->import_busybox();
+        FilesTest::TearDown();
+    }
+    static std::string config(const std::string& image, const std::string& format) {
+        return node->ok({"image", "inspect", "-f", format, image});
+    }
+};
+
+TEST_F(CommitTest, the_image_has_the_changes_and_the_settings_of_the_container) {
+    box("cc", {"-e", "OWN=1", "-w", "/srv", "--label", "a=b", "-u", "0"},
+        "echo new >/new; rm /etc/group; rm -rf /home; mkdir /home; echo h >/home/h; "
+        "ln /new /again; chown 12:34 /new; touch /ready; sleep 1000");
+    ASSERT_TRUE(has("cc", "/ready"));
+    const std::string id = node->ok({"commit", "-a", "me", "-m", "why", "-c", "ENV MORE=2", "-c",
+                                     "CMD [\"cat\", \"/new\"]", "-c", "EXPOSE 80", "-c",
+                                     "VOLUME /data", "-c", "ONBUILD RUN x", "cc", "mine:1"});
+    EXPECT_TRUE(id.starts_with("sha256:") && id.size() == 71) << id;
+    EXPECT_EQ(node->ok({"ps", "--format", "{{.Status}}"}).find("Paused"), std::string::npos);
+    EXPECT_EQ(node->ok({"run", "--rm", "mine:1"}), "new");
+    EXPECT_EQ(node->ok({"run", "--rm", "mine:1", "sh", "-c",
+                        "echo $OWN$MORE; pwd; ls /home; ls /etc/group 2>/dev/null; "
+                        "stat -c %u:%g:%h /again"}),
+              "12\n/srv\nh\n12:34:2");
+    EXPECT_EQ(config("mine:1", "{{.Author}} {{.Comment}} {{index .Config.Labels \"a\"}}"),
+              "me why b");
+    EXPECT_EQ(config("mine:1", "{{json .Config.ExposedPorts}}{{json .Config.Volumes}}"),
+              "{\"80/tcp\":{}}{\"/data\":{}}");
+    EXPECT_EQ(config("mine:1", "{{len .RootFS.Layers}}"), "2");
+    // A container of the commit is changed and committed in its turn.
+    node->ok({"create", "--name", "again", "mine:1"});
+    put("f", "f");
+    node->ok({"cp", at("f"), "again:/f"});
+    node->ok({"container", "commit", "again", "mine:2"});
+    EXPECT_EQ(node->ok({"run", "--rm", "mine:2", "cat", "/f", "/new"}), "fnew");
+    EXPECT_EQ(config("mine:2", "{{len .RootFS.Layers}}"), "3");
+}
+
+TEST_F(CommitTest, a_running_container_is_paused_meanwhile_unless_it_shall_not) {
+    box("cc");
+    const auto pauses = [] {
+        const std::string events = node->ok({"events", "-o", "json"});
+        size_t count = 0;
+        for (size_t at = 0; (at = events.find("\"ContainerPaused\"", at)) != events.npos; ++at)
+            ++count;
+        return count;
+    };
+    const size_t before = pauses();
+    node->ok({"commit", "cc"});
+    EXPECT_EQ(pauses(), before + 1);
+    EXPECT_EQ(node->ok({"inspect", "-f", "{{.State.Paused}}", "cc"}), "false");
+    node->ok({"commit", "--pause=false", "cc"});
+    EXPECT_EQ(pauses(), before + 1);
+    // One that somebody paused stays paused.
+    node->ok({"pause", "cc"});
+    node->ok({"commit", "cc"});
+    EXPECT_EQ(node->ok({"inspect", "-f", "{{.State.Paused}}", "cc"}), "true");
+    node->ok({"unpause", "cc"});
+}
+
+TEST_F(CommitTest, what_cannot_be_is_refused_with_a_sentence_and_the_container_goes_on) {
+    box("cc");
+    EXPECT_NE(error_of({"commit", "nobody"}).find("No such container: nobody"), std::string::npos);
+    EXPECT_NE(error_of({"commit", "cc", "UPPER:1"}).find("must be lowercase"), std::string::npos);
+    EXPECT_NE(error_of({"commit", "-c", "FLY away", "cc"}).find("FLY"), std::string::npos);
+    EXPECT_EQ(node->ok({"inspect", "-f", "{{.State.Paused}}", "cc"}), "false");
+    EXPECT_EQ(node->nodectl({"commit"}).exit_code, 1);
+}
+
+TEST_F(CommitTest, one_that_noded_dies_in_is_done_again_and_the_container_goes_on) {
+    box("cc", {},
+        "dd if=/dev/zero of=/large bs=1M count=256 2>/dev/null; touch /ready; sleep 1000");
+    ASSERT_TRUE(has("cc", "/ready"));
+    Running client(node->command({"commit", "cc", "late:1"}));
+    ASSERT_TRUE(eventually([] {
+        return node->ok({"events", "-o", "json"}).find("\"ContainerCommitRequested\"") !=
+               std::string::npos;
+    }));
+    node->kill();
+    client.wait();
+    node->start();
+    EXPECT_TRUE(eventually([] { return !node->ok({"images", "-q", "late:1"}).empty(); }, 60));
+    EXPECT_TRUE(eventually(
+        [] { return node->ok({"inspect", "-f", "{{.State.Paused}}", "cc"}) == "false"; }));
+    EXPECT_EQ(node->ok({"run", "--rm", "late:1", "stat", "-c", "%s", "/large"}), "268435456");
+}
+
+// ----------------------------------------------------------------------------------------- sizes
+
+TEST_F(FilesTest, sizes_count_what_the_container_wrote_and_its_image) {
+    box("cc", {}, "dd if=/dev/zero of=/f bs=1000 count=3 2>/dev/null; touch /ready; sleep 1000");
+    ASSERT_TRUE(has("cc", "/ready"));
+    EXPECT_EQ(node->ok({"inspect", "-s", "-f", "{{.SizeRw}}", "cc"}), "3000");
+    const std::string image = node->ok({"image", "inspect", "-f", "{{.Size}}", "busybox"});
+    EXPECT_EQ(node->ok({"inspect", "-s", "-f", "{{.SizeRootFs}}", "cc"}),
+              std::to_string(std::stoull(image) + 3000));
+    const std::string list = node->ok({"ps", "-s"});
+    EXPECT_NE(list.find("SIZE"), std::string::npos) << list;
+    EXPECT_NE(list.find("3kB (virtual "), std::string::npos) << list;
+    EXPECT_EQ(node->ok({"ps"}).find("SIZE"), std::string::npos);
+    EXPECT_EQ(node->ok({"inspect", "cc"}).find("SizeRw"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace noded::test

@@ -4,8 +4,10 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <map>
 #include <thread>
 
 namespace noded::nodectl {
@@ -68,24 +70,32 @@ Status files_with(Session& session, const FilesAsk& ask, const std::function<Sta
     return worked;
 }
 
-std::vector<uint64_t> bytes_written(Session& session, const std::vector<std::string>& containers) {
+Result<std::vector<FileSizes>> file_sizes(Session& session,
+                                          const std::vector<std::string>& containers,
+                                          const std::vector<std::string>& images) {
+    std::vector<FileSizes> sizes(containers.size());
+    const auto list = TRY(session.wait(session.storage().listImagesRequest().send()));
+    std::map<std::string, uint64_t> image_bytes;
+    for (const auto image : list.getImages())
+        image_bytes[image.getId().cStr()] = image.getSizeBytes();
     std::vector<capnp::RemotePromise<schema::Container::FilesResults>> asked;
-    std::vector<uint64_t> bytes;
     constexpr size_t at_once = 32;  // each is a process for a moment
-    for (size_t next = 0; next < containers.size();) {
+    for (size_t begin = 0; begin < containers.size(); begin += at_once) {
+        const size_t end = std::min(begin + at_once, containers.size());
         asked.clear();
-        for (; next < containers.size() && asked.size() < at_once; ++next) {
+        for (size_t i = begin; i < end; ++i) {
             auto request = session.container().filesRequest();
-            request.setContainer(containers[next]);
+            request.setContainer(containers[i]);
             request.initJob().setVerb(schema::FilesVerb::SIZE);
             asked.push_back(request.send());
         }
-        for (auto& one : asked) {
-            const auto answer = session.wait(kj::mv(one));
-            bytes.push_back(answer ? answer->getResult().getSize() : 0);
+        for (size_t i = begin; i < end; ++i) {
+            const auto answer = session.wait(kj::mv(asked[i - begin]));
+            if (!answer && Session::is_lost(answer.error())) return std::unexpected(answer.error());
+            sizes[i] = {answer ? answer->getResult().getSize() : 0, image_bytes[images[i]]};
         }
     }
-    return bytes;
+    return sizes;
 }
 
 }  // namespace noded::nodectl

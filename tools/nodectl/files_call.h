@@ -33,7 +33,14 @@ Status files_through(Session& session, const FilesAsk& ask, Fd fd);
 /// the other. The error is that of the side that failed first.
 Status files_with(Session& session, const FilesAsk& ask, const std::function<Status(int)>& work);
 
-/// Bytes that containers wrote; asked for together. 0 for one that cannot be asked.
-std::vector<uint64_t> bytes_written(Session& session, const std::vector<std::string>& containers);
+struct FileSizes {
+    uint64_t written = 0;  ///< by the container
+    uint64_t image = 0;
+};
+
+/// Of each container and its image; asked for together. 0 for what is gone meanwhile.
+Result<std::vector<FileSizes>> file_sizes(Session& session,
+                                          const std::vector<std::string>& containers,
+                                          const std::vector<std::string>& images);
 
 }  // namespace noded::nodectl

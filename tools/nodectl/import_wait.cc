@@ -19,13 +19,21 @@ ArchiveGift give_archive(Session& session, Fd archive) {
         id};
 }
 
-Result<Imported> wait_imported(Session& session, ArchiveGift gift, Submitted submitted) {
+ImportWait send_wait_import(Session& session, const CommandId& id) {
     auto request = session.storage().waitImportRequest();
-    request.setCommandId(data_of(gift.id));
-    auto waiting = request.send();
+    request.setCommandId(data_of(id));
+    return request.send();
+}
+
+Result<Imported> wait_imported(Session& session, ArchiveGift gift, Submitted submitted) {
+    auto waiting = send_wait_import(session, gift.id);
     const auto given = session.wait(kj::mv(gift.given));
     TRY_STATUS(session.wait_accepted(std::move(submitted)));
     if (!given) return std::unexpected(given.error());
+    return imported_of(session, std::move(waiting));
+}
+
+Result<Imported> imported_of(Session& session, ImportWait waiting) {
     const auto response = TRY(session.wait(kj::mv(waiting)));
     if (response.getError().size() > 0) return fail(response.getError().cStr());
     Imported imported;

@@ -26,6 +26,11 @@ struct ArchiveGift {
 ArchiveGift give_archive(Session& session, Fd archive);
 Result<Imported> wait_imported(Session& session, ArchiveGift gift, Submitted submitted);
 
+/// The outcome of the import, or commit, with this id.
+using ImportWait = capnp::RemotePromise<schema::Storage::WaitImportResults>;
+ImportWait send_wait_import(Session& session, const CommandId& id);
+Result<Imported> imported_of(Session& session, ImportWait waiting);
+
 template <typename Command>
 Result<Imported> give_and_wait(Session& session, Fd archive, Payload<Command>& command) {
     ArchiveGift gift = give_archive(session, std::move(archive));

@@ -1,6 +1,7 @@
 // nodectl inspect: everything about containers and images, as docker's JSON.
 #include "tools/nodectl/container_call.h"
 #include "tools/nodectl/container_json.h"
+#include "tools/nodectl/files_call.h"
 #include "tools/nodectl/image_json.h"
 #include "tools/nodectl/template.h"
 
@@ -11,9 +12,21 @@ using InspectedImage = capnp::RemotePromise<schema::Storage::InspectImageResults
 
 enum class Kind { any, container, image };
 
-Result<Json> look_up_container(Session& session, const std::string& name) {
+struct Look {
+    Kind kind = Kind::any;
+    bool sizes = false;
+};
+
+Result<Json> look_up_container(Session& session, const std::string& name, bool sizes) {
     const auto response = TRY(inspect_one(session, name));
-    return container_json(response.getState());
+    const auto state = response.getState();
+    Json found = container_json(state);
+    if (!sizes) return found;
+    const auto counted =
+        TRY(file_sizes(session, {state.getId().cStr()}, {state.getSpec().getImageId().cStr()}));
+    found["SizeRw"] = counted[0].written;
+    found["SizeRootFs"] = counted[0].written + counted[0].image;
+    return found;
 }
 
 Result<Json> look_up_image(Session& session, const std::string& name) {
@@ -25,10 +38,11 @@ Result<Json> look_up_image(Session& session, const std::string& name) {
 
 bool is_unknown(const Error& error) { return error.message.starts_with("No such "); }
 
-Result<Json> look_up(Session& session, const std::string& name, Kind kind) {
-    if (kind == Kind::image) return look_up_image(session, name);
-    auto container = look_up_container(session, name);
-    if (container || kind == Kind::container || !is_unknown(container.error())) return container;
+Result<Json> look_up(Session& session, const std::string& name, const Look& look) {
+    if (look.kind == Kind::image) return look_up_image(session, name);
+    auto container = look_up_container(session, name, look.sizes);
+    if (container || look.kind == Kind::container) return container;
+    if (!is_unknown(container.error())) return container;
     auto image = look_up_image(session, name);
     if (!image && is_unknown(image.error())) return fail("No such object: " + name);
     return image;
@@ -37,11 +51,14 @@ Result<Json> look_up(Session& session, const std::string& name, Kind kind) {
 int inspect_kind(Invocation& call, Kind kind) {
     std::string format;
     std::string type;
+    bool sizes = false;
     std::vector<Option> options = {
         {'f', "format", &format, "string", "Format output using a Go template, or json"},
     };
     if (kind == Kind::any)
         options.push_back({0, "type", &type, "string", "Only look for this: container or image"});
+    if (kind != Kind::image)
+        options.push_back({'s', "size", &sizes, "", "Display total file sizes of containers"});
     if (const auto status = call.parse(options, {.min = 1})) return *status;
     if (type == "container") kind = Kind::container;
     if (type == "image") kind = Kind::image;
@@ -52,7 +69,7 @@ int inspect_kind(Invocation& call, Kind kind) {
     Json found = Json::array();
     std::vector<Error> errors;
     for (const std::string& name : call.arguments) {
-        auto object = look_up(call.session, name, kind);
+        auto object = look_up(call.session, name, {kind, sizes});
         if (!object) {
             errors.push_back(object.error());
         } else if (!one_by_one) {

@@ -6,6 +6,7 @@
 
 #include "tools/nodectl/container_call.h"
 #include "tools/nodectl/container_json.h"
+#include "tools/nodectl/files_call.h"
 #include "tools/nodectl/filters.h"
 #include "tools/nodectl/health_options.h"
 #include "tools/nodectl/image_json.h"
@@ -39,6 +40,7 @@ struct PsOptions {
     bool quiet = false;
     bool no_trunc = false;
     bool latest = false;
+    bool size = false;
     std::optional<int64_t> last;
     std::vector<std::string> filters;
     std::string format;
@@ -197,6 +199,20 @@ Result<Filters> parse_filters(const std::vector<std::string>& arguments) {
     return filters;
 }
 
+Status add_sizes(Session& session, const std::vector<State>& chosen, std::vector<Row>& rows) {
+    std::vector<std::string> ids;
+    std::vector<std::string> images;
+    for (const State& state : chosen) {
+        ids.push_back(state.getId().cStr());
+        images.push_back(state.getSpec().getImageId().cStr());
+    }
+    const std::vector<FileSizes> sizes = TRY(file_sizes(session, ids, images));
+    for (size_t i = 0; i < rows.size(); ++i)
+        rows[i].fields["Size"] = human_size(sizes[i].written) + " (virtual " +
+                                 human_size(sizes[i].written + sizes[i].image) + ")";
+    return {};
+}
+
 }  // namespace
 
 int ps(Invocation& call) {
@@ -210,16 +226,21 @@ int ps(Invocation& call) {
          "Show the latest created container (includes all states)"},
         {0, "no-trunc", &options.no_trunc, "", "Don't truncate output"},
         {'q', "quiet", &options.quiet, "", "Only display container IDs"},
+        {'s', "size", &options.size, "", "Display total file sizes"},
     };
     if (const auto status = call.parse(table, {.max = 0})) return *status;
     const Filters filters = OR_FAIL(call, parse_filters(options.filters));
     const ContainerList list = OR_FAIL(call, ContainerList::fetch(call.session));
+    const auto chosen = OR_FAIL(call, select(list.states(), options, filters));
     std::vector<Row> rows;
-    for (const State& state : OR_FAIL(call, select(list.states(), options, filters))) {
+    for (const State& state : chosen)
         rows.push_back(container_row(state, !options.no_trunc, call.session.now_ns()));
-    }
+    // docker counts them, too, when a template asks.
+    const bool sizes = options.size || options.format.find(".Size") != std::string::npos;
+    if (sizes && !options.quiet) OR_FAIL_STATUS(call, add_sizes(call.session, chosen, rows));
     const std::string format = options.quiet && options.format.empty() ? "{{.ID}}" : options.format;
-    print(OR_FAIL(call, render_rows(rows, format, kTable, headers())));
+    const std::string table_form = std::string(kTable) + (options.size ? "\t{{.Size}}" : "");
+    print(OR_FAIL(call, render_rows(rows, format, table_form.c_str(), headers())));
     return 0;
 }
 

@@ -91,6 +91,7 @@ private:
 
 // The verbs, each in the file of its name.
 int call_plugin(Invocation&);
+int commit(Invocation&);
 int container_prune(Invocation&);
 int cp(Invocation&);
 int create(Invocation&);

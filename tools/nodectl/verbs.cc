@@ -31,6 +31,8 @@ constexpr Verb kVerbs[] = {
     {"ps,container ls,container list,container ps", "[OPTIONS]", "List containers", ps},
     {"exec,container exec", "[OPTIONS] CONTAINER COMMAND [ARG...]",
      "Execute a command in a running container", exec, kRunFailed, kFailed, Order::stops_early},
+    {"commit,container commit", "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
+     "Create a new image from a container's changes", commit},
     {"cp,container cp",
      "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n        nodectl cp [OPTIONS] SRC_PATH|- "
      "CONTAINER:DEST_PATH",

@@ -93,8 +93,9 @@ TEST_F(TreeTest, what_comes_out_is_what_went_in) {
     const timespec exact[2] = {{7, 250'000'001}, {7, 250'000'001}};
     ASSERT_EQ(utimensat(AT_FDCWD, (from / "top" / "large").c_str(), exact, 0), 0);
     ASSERT_EQ(utimensat(AT_FDCWD, (from / "top").c_str(), early, 0), 0);
-    if (geteuid() == 0)
+    if (geteuid() == 0) {
         ASSERT_EQ(chown((from / "top" / "large").c_str(), 3'000'000, 12), 0);
+    }
 
     ASSERT_TRUE(pack("top", {.root_name = "top"}));
     const auto done = unpack({});
@@ -116,7 +117,9 @@ TEST_F(TreeTest, what_comes_out_is_what_went_in) {
     ASSERT_EQ(lstat((top / "large").c_str(), &info), 0);
     EXPECT_EQ(info.st_mtim.tv_sec, 7);
     EXPECT_EQ(info.st_mtim.tv_nsec, 250'000'001);
-    if (geteuid() == 0) EXPECT_EQ(info.st_uid, 3'000'000u);
+    if (geteuid() == 0) {
+        EXPECT_EQ(info.st_uid, 3'000'000u);
+    }
 }
 
 TEST_F(TreeTest, the_root_gets_another_name_on_the_way_in) {
@@ -143,6 +146,9 @@ TEST_F(TreeTest, an_upper_directory_becomes_a_layer) {
     EXPECT_TRUE(fs::exists(root / "to" / ".wh.gone"));
     EXPECT_TRUE(fs::exists(root / "to" / "fresh" / ".wh..wh..opq"));
     EXPECT_EQ(get(root / "to" / "fresh" / "f"), "f");
+    // What refers to a lower layer by another name cannot be told in one.
+    ASSERT_EQ(setxattr((from / "fresh").c_str(), "trusted.overlay.redirect", "/x", 2, 0), 0);
+    EXPECT_FALSE(pack(".", {.root_name = ".", .layer = true}));
 }
 
 TEST_F(TreeTest, archives_that_want_out_are_refused_or_stay_inside) {

@@ -25,8 +25,20 @@ constexpr size_t kDepthMax = 2048;
 constexpr size_t kXattrListBytes = 64 << 10;
 constexpr size_t kXattrBytes = 64 << 10;
 constexpr const char* kOpaqueAttribute = "trusted.overlay.opaque";
+/// Set where the kernel's defaults for overlayfs let an upper directory refer to lower names or
+/// contents; a layer has no words for that.
+constexpr const char* kRedirectAttribute = "trusted.overlay.redirect";
+constexpr const char* kMetacopyAttribute = "trusted.overlay.metacopy";
 
 bool is_whiteout(const struct stat& info) { return S_ISCHR(info.st_mode) && info.st_rdev == 0; }
+
+Status check_complete(int fd, const std::string& path) {
+    if (fgetxattr(fd, kRedirectAttribute, nullptr, 0) < 0 &&
+        fgetxattr(fd, kMetacopyAttribute, nullptr, 0) < 0)
+        return {};
+    return fail(path + " is not whole without the layers below it: turn off redirect_dir and "
+                       "metacopy of the kernel module overlay");
+}
 
 bool is_wanted(std::string_view xattr) {
     if (xattr == "security.capability") return true;
@@ -110,6 +122,7 @@ Status Walk::whiteout(const std::string& path) {
 }
 
 Status Walk::regular(int fd, TarEntry entry) {
+    if (options_.layer) TRY_STATUS(check_complete(fd, entry.path));
     read_xattrs(fd, entry);
     TRY_STATUS(out_.entry(entry));
     return out_.content(fd, entry.size, entry.path);
@@ -120,6 +133,7 @@ Status Walk::directory(Fd fd, TarEntry entry, size_t depth) {
         return fail("read " + entry.path.substr(0, 256) + "…: it is nested deeper than 2048");
     const std::string path = entry.path;
     const bool root = depth == 0;
+    if (options_.layer) TRY_STATUS(check_complete(fd.get(), path));
     read_xattrs(fd.get(), entry);
     if (!root || !options_.layer) TRY_STATUS(out_.entry(entry));
     if (options_.layer && is_opaque(fd.get())) {

@@ -84,6 +84,7 @@ Status read_runtime(const Json& object, RuntimeConfig& out) {
     TRY_STATUS(read_labels(object, out.labels));
     TRY_STATUS(read_string(object, "StopSignal", out.stop_signal));
     TRY_STATUS(read_strings(object, "Shell", out.shell));
+    TRY_STATUS(read_strings(object, "OnBuild", out.on_build));
     const Json& health = json_member(object, "Healthcheck");
     if (health.is_null()) return {};
     if (!health.is_object()) return wrong("Healthcheck", "is not an object");
@@ -144,6 +145,7 @@ Json runtime_json(const RuntimeConfig& config) {
     if (!config.labels.empty()) out["Labels"] = config.labels;
     if (!config.stop_signal.empty()) out["StopSignal"] = config.stop_signal;
     if (!config.shell.empty()) out["Shell"] = config.shell;
+    if (!config.on_build.empty()) out["OnBuild"] = config.on_build;
     Json health = parse_json(config.healthcheck, "Healthcheck").value_or(Json());
     if (health.is_object()) out["Healthcheck"] = std::move(health);
     return out;
@@ -255,6 +257,8 @@ Status apply(RuntimeConfig& config, const std::string& verb, std::string_view re
         config.working_dir += rest;
     } else if (verb == "STOPSIGNAL") {
         config.stop_signal = rest;
+    } else if (verb == "ONBUILD") {
+        config.on_build.emplace_back(rest);
     } else {
         return fail("the instruction is not known");
     }

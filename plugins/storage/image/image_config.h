@@ -27,6 +27,7 @@ struct RuntimeConfig {
     std::string stop_signal;  ///< "SIGTERM", "15" or empty
     std::string healthcheck;  ///< its JSON object as text, or empty
     std::vector<std::string> shell;
+    std::vector<std::string> on_build;  ///< for the builds that begin with this image
 };
 
 struct HistoryLine {
@@ -51,8 +52,8 @@ Result<ImageConfig> parse_image_config(std::string_view json);
 /// The JSON of `config`. The same value always gives the same bytes, hence the same image id.
 std::string image_config_json(const ImageConfig& config);
 
-/// Applies one instruction of `import --change`: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL,
-/// USER, VOLUME or WORKDIR, written as in a Dockerfile.
+/// Applies one instruction of `import --change`: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD,
+/// STOPSIGNAL, USER, VOLUME or WORKDIR, written as in a Dockerfile.
 Status apply_change(RuntimeConfig& config, std::string_view instruction);
 
 }  // namespace noded::image

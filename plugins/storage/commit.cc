@@ -1,0 +1,107 @@
+// Commits: a ContainerCommitRequested, from the time that its container is still until the image is
+// there. It shares the queue, the store and the outcomes with imports (import.cc); only what it is
+// made of differs.
+#include <algorithm>
+
+#include "plugins/storage/created.h"
+#include "plugins/storage/image/image_config.h"
+#include "plugins/storage/plugin.h"
+#include "schemas/container.capnp.h"
+
+namespace noded::storage {
+namespace {
+
+using Requested = schema::ContainerCommitRequested::Reader;
+
+std::string view(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
+
+std::vector<std::string> strings(capnp::List<capnp::Text>::Reader list) {
+    std::vector<std::string> out;
+    for (auto text : list) out.push_back(view(text));
+    return out;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+    std::string out;
+    for (const std::string& word : words) out += (out.empty() ? "" : " ") + word;
+    return out;
+}
+
+/// What the container says stands for what its image says; ports and volumes are the image's.
+void take_over(image::RuntimeConfig& config, Requested requested) {
+    config.env = strings(requested.getEnv());
+    config.entrypoint = strings(requested.getEntrypoint());
+    config.cmd = strings(requested.getCommand());
+    config.working_dir = view(requested.getWorkingDir());
+    config.user = view(requested.getUser());
+    config.labels.clear();
+    for (auto label : requested.getLabels())
+        config.labels[view(label.getKey())] = view(label.getValue());
+    constexpr int32_t kDefaultSignal = 15;
+    if (requested.getStopSignal() != kDefaultSignal || !config.stop_signal.empty())
+        config.stop_signal = std::to_string(requested.getStopSignal());
+    config.on_build.clear();  // they were for the image that the container is of
+}
+
+}  // namespace
+
+/// Of those that wait for nothing any more, each once.
+void StoragePlugin::request_commits() {
+    for (const auto& [command, import] : state_.imports) {
+        if (import.commit.empty() || import.waits || importing_ == command) continue;
+        if (std::ranges::find(imports_waiting_, command, &Origin::command_id) !=
+            imports_waiting_.end())
+            continue;
+        if (failed_commits_.contains(command)) continue;
+        imports_waiting_.push_back({import.seq, command});
+    }
+    next_store_work();
+}
+
+bool StoragePlugin::start_commit(const Origin& origin, const Import& wanted) {
+    const auto refuse = [&](const std::string& why) {
+        // Its outcome is on its way to the log: not to be begun again meanwhile.
+        failed_commits_.insert(origin.command_id);
+        imports_waiting_.pop_front();
+        fail_import(origin, why);
+        return false;
+    };
+    if (!wanted.pause_error.empty()) return refuse(wanted.pause_error);
+    const auto container = state_.containers.find(wanted.container);
+    if (container == state_.containers.end() || container->second.removing)
+        return refuse("No such container: " + short_id(wanted.container));
+    const auto base = state_.images.find(container->second.image_id);
+    if (base == state_.images.end())
+        return refuse("No such image: " + container->second.image_id +
+                      ", of which the container is");
+    auto config = image::parse_image_config(base->second.config);
+    if (!config) return refuse(config.error().message);
+    sdk::Reading<schema::ContainerCommitRequested> requested(flat_bytes(wanted.commit));
+    auto job = std::make_shared<CommitJob>();
+    job->container = wanted.container;
+    job->options.base = std::move(*config);
+    take_over(job->options.base.config, *requested);
+    for (const Layer& layer : base->second.layers)
+        job->options.layer_bytes.push_back(layer.size_bytes);
+    job->options.changes = strings(requested->getChanges());
+    job->options.author = view(requested->getAuthor());
+    job->options.comment = view(requested->getMessage());
+    job->options.name = view(requested->getReference());
+    job->options.created = rfc3339(host_.realtime_ns());
+    job->options.created_by = joined(strings(requested->getCommand()));
+    auto made = std::make_shared<Result<image::ImportedImage>>();
+    const bool started = host_.offload(
+        [sys = sys_, job, made] { *made = sys->commit(*job); },
+        [this, origin, made] {
+            Result<std::vector<image::ImportedImage>> images;
+            if (*made) images->push_back(std::move(**made));
+            else images = std::unexpected(made->error());
+            finish_import(origin, std::move(images));
+        });
+    if (!started) return false;
+    importing_ = origin.command_id;
+    imports_waiting_.pop_front();
+    return true;
+}
+
+}  // namespace noded::storage
