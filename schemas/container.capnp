@@ -126,8 +126,8 @@ struct HostOptions {
   devices @9 :List(Device);
   mounts @10 :List(Mount);
   sysctls @11 :List(Label);
-  ipcMode @12 :Text;              # these four: "private" or "host"; empty is "private"
-  pidMode @13 :Text;
+  ipcMode @12 :Text;              # these four: "private", which is empty too, or "host"
+  pidMode @13 :Text;              # of ipc also "none"
   utsMode @14 :Text;
   cgroupnsMode @15 :Text;
   logFileBytes @16 :Int64;        # of one file of the log; 0: 10 MB
@@ -137,6 +137,7 @@ struct HostOptions {
   domainname @20 :Text;
   privileged @21 :Bool;           # every right and every device of the host
   deviceRules @22 :List(Text);    # "c 13:* rwm"
+  init @23 :Bool;                 # the command is a child of an init that reaps
 }
 
 struct Ulimit {

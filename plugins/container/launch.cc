@@ -11,6 +11,7 @@
 #include "agent/base/check.h"
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
+#include "plugins/container/propagation.h"
 #include "plugins/container/shim/seccomp_json.h"
 #include "plugins/container/shim/seccomp_profile.h"
 
@@ -59,6 +60,9 @@ void add_options(const Options& options, LaunchSpec& spec) {
     spec.groups = options.group_add;
     spec.domainname = options.domainname;
     if (options.shm_bytes > 0) spec.shm_bytes = uint64_t(options.shm_bytes);
+    if (options.ipc_mode == "none" || options.ipc_mode == "host") spec.shm_bytes = 0;
+    if (options.ipc_mode == "host")
+        spec.mounts.push_back({"bind", "/dev/shm", "/dev/shm", "rbind"});
     for (const Ulimit& limit : options.ulimits) spec.rlimits.push_back(rlimit_of(limit));
     for (const Mount& mount : options.mounts)
         spec.mounts.push_back({mount.type, mount.source, mount.target, mount.options});
@@ -69,6 +73,14 @@ void add_options(const Options& options, LaunchSpec& spec) {
         std::ranges::replace(path, '.', '/');
         spec.sysctls.push_back({std::move(path), value});
     }
+}
+
+/// In a PID namespace of others there is an init already.
+void add_init(const std::string& program, const Options& options, LaunchSpec& spec) {
+    if (!options.init || options.pid_mode == "host") return;
+    constexpr char kPlace[] = "/sbin/docker-init";
+    spec.mounts.push_back({"bind", program, kPlace, "bind,ro,nosuid,nodev"});
+    spec.arguments.insert(spec.arguments.begin(), {kPlace, "--"});
 }
 
 /// Those that were asked for by name stand already.
@@ -153,6 +165,9 @@ Status Effects::launch_now(Live& live, const Container& container) {
     for (const Mount& mount : container.spec.options.mounts)
         if (mount.make_source && !sys_->exists(mount.source))
             TRY_STATUS(sys_->make_folders(mount.source));
+    for (const Mount& mount : container.spec.options.mounts)
+        if (wants_peers(mount))
+            TRY_STATUS(check_peers(mount, TRY(sys_->read_file("/proc/self/mountinfo"))));
     // Overlayfs refuses a volatile upper folder that was used before, since a crash of the machine
     // may have torn it; a container that is restarted with --rm has not seen one.
     if (container.spec.auto_remove && live.start_wanted > 1)
@@ -231,6 +246,7 @@ Result<LaunchSpec> Effects::launch_spec(const Live& live, const Container& conta
     }
     spec.namespaces = namespaces_of(from);
     add_options(from.options, spec);
+    add_init(host_.libexec_dir() + "/init", from.options, spec);
     if (!cgroups_->restricts_devices() && !from.options.privileged) {
         // cgroup v2 has no device list: nothing but /dev may hold devices then.
         spec.nodev_rootfs = true;

@@ -392,6 +392,7 @@ Options Options::read(schema::HostOptions::Reader in) {
     out.domainname = to_string(in.getDomainname());
     out.privileged = in.getPrivileged();
     out.device_rules = to_strings(in.getDeviceRules());
+    out.init = in.getInit();
     out.log_file_bytes = in.getLogFileBytes();
     out.log_files = in.getLogFiles();
     return out;
@@ -462,6 +463,7 @@ void Options::write(schema::HostOptions::Builder out) const {
     out.setSeccompProfile(text(seccomp_profile));
     out.setDomainname(text(domainname));
     out.setPrivileged(privileged);
+    out.setInit(init);
     out.setLogFileBytes(log_file_bytes);
     out.setLogFiles(log_files);
     write_lists(*this, out);
@@ -474,7 +476,7 @@ Status Options::check() const {
                     ", range for oom score adj is [-1000, 1000]");
     if (shm_bytes < 0) return fail("SHM size can not be less than 0");
     TRY_STATUS(check_log(*this));
-    TRY_STATUS(check_mode(ipc_mode, "ipc"));
+    if (ipc_mode != "none") TRY_STATUS(check_mode(ipc_mode, "ipc"));
     TRY_STATUS(check_mode(pid_mode, "pid"));
     TRY_STATUS(check_mode(uts_mode, "uts"));
     TRY_STATUS(check_mode(cgroupns_mode, "cgroupns"));

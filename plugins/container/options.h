@@ -96,6 +96,7 @@ struct Options {
     std::vector<std::string> group_add;
     std::string domainname;
     bool privileged = false;
+    bool init = false;
     std::vector<std::string> device_rules;  ///< "c 13:* rwm"
 
     /// A list of devices of its own instead of the one of all containers.

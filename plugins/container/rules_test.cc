@@ -9,6 +9,7 @@
 #include "plugins/container/image_view.h"
 #include "plugins/container/limits.h"
 #include "plugins/container/names.h"
+#include "plugins/container/propagation.h"
 #include "plugins/container/signals.h"
 #include "plugins/container/spec.h"
 #include "plugins/container/state.h"
@@ -211,6 +212,29 @@ TEST(RestartPolicy, on_failure_tries_so_often_and_never_after_success) {
     EXPECT_EQ(restart_delay_ms(policy, {.exit_code = 0}), std::nullopt);
     EXPECT_EQ(restart_delay_ms(policy, {.exit_code = 1, .restarts = 1, .last_delay_ms = 10}), 15u);
     EXPECT_EQ(restart_delay_ms(policy, {.exit_code = 1, .restarts = 2}), std::nullopt);
+}
+
+TEST(Propagation, is_given_by_the_mount_that_holds_the_source) {
+    constexpr char mounts[] =
+        "22 1 8:1 / / rw shared:1 - ext4 /dev/a rw\n"
+        "30 22 0:5 / /a\\040b rw - tmpfs t rw\n"
+        "31 22 0:6 / /s rw master:4 - tmpfs t rw\n"
+        "32 22 0:7 / /over rw - tmpfs t rw\n"
+        "33 32 0:8 / /over rw shared:9 - tmpfs t rw\n";
+    const auto asked = [&](const std::string& source, const std::string& options) {
+        const Status status = check_peers({"bind", source, "/m", options}, mounts);
+        return status ? "" : status.error().message;
+    };
+    EXPECT_EQ(asked("/abc", "rbind,rshared"), "");
+    EXPECT_EQ(asked("/over/x", "rbind,shared"), "");
+    EXPECT_EQ(asked("/s", "rbind,rslave"), "");
+    EXPECT_EQ(asked("/s", "rbind,rshared"),
+              "path /s is mounted on /s but it is not a shared mount");
+    EXPECT_EQ(asked("/a b/c", "ro,slave"),
+              "path /a b/c is mounted on /a b but it is not a shared or slave mount");
+    EXPECT_TRUE(wants_peers({"bind", "/a", "/b", "ro,rslave"}));
+    EXPECT_FALSE(wants_peers({"bind", "/a", "/b", "rbind,rprivate"}));
+    EXPECT_FALSE(wants_peers({"tmpfs", "", "/b", "rslave"}));
 }
 
 TEST(HealthCheck, so_many_failures_in_a_row_make_unhealthy_and_one_success_heals) {

@@ -171,6 +171,7 @@ TestNode::TestNode() {
     }
     fs::copy_file(built("plugins/container/shim/shim"), dir_ + "/libexec/shim");
     fs::copy_file(built("plugins/container/files/files"), dir_ + "/libexec/files");
+    fs::copy_file(built("plugins/container/shim/init"), dir_ + "/libexec/init");
 }
 
 TestNode::~TestNode() {

@@ -283,6 +283,7 @@ Json host_config_json(const schema::ResolvedSpec::Reader& spec) {
         {"AutoRemove", spec.getAutoRemove()},
         {"RestartPolicy", restart_json(spec.getRestart())},
         {"Privileged", options.getPrivileged()},
+        {"Init", options.getInit() ? Json(true) : Json(nullptr)},
         {"GroupAdd", texts_or_null(options.getGroupAdd())},
         {"DeviceCgroupRules", texts_or_null(options.getDeviceRules())},
         {"CapAdd", texts_or_null(options.getCapAdd())},
@@ -302,6 +303,15 @@ Json host_config_json(const schema::ResolvedSpec::Reader& spec) {
     return out;
 }
 
+/// Docker's word for it: what was asked for, or what is the default.
+std::string propagation_in(const std::string& options, const std::string& type) {
+    if (type != "bind") return "";
+    for (const char* word : {"private", "rprivate", "shared", "rshared", "slave", "rslave"})
+        if (("," + options + ",").find(std::string(",") + word + ",") != std::string::npos)
+            return word;
+    return "rprivate";
+}
+
 Json mounts_json(const schema::HostOptions::Reader& options) {
     Json list = Json::array();
     for (const auto mount : options.getMounts()) {
@@ -311,7 +321,8 @@ Json mounts_json(const schema::HostOptions::Reader& options) {
                         {"Destination", mount.getTarget().cStr()},
                         {"Mode", mount.getOptions().cStr()},
                         {"RW", text.find(",ro,") == std::string::npos},
-                        {"Propagation", "rprivate"}});
+                        {"Propagation", propagation_in(mount.getOptions().cStr(),
+                                                       mount.getType().cStr())}});
     }
     return list;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <span>
 
 namespace noded::nodectl {
 namespace {
@@ -54,6 +55,16 @@ void put_texts(const std::vector<std::string>& texts, Init init) {
     for (unsigned i = 0; i < texts.size(); i++) list.set(i, texts[i]);
 }
 
+bool is_one_of(std::string_view word, std::span<const std::string_view> words) {
+    return std::ranges::find(words, word) != words.end();
+}
+
+constexpr std::string_view kModes[] = {"ro", "nosuid", "nodev", "noexec"};
+constexpr std::string_view kPropagations[] = {"private", "rprivate", "shared",
+                                              "rshared", "slave",    "rslave"};
+/// Docker takes them, and they change nothing on a host without SELinux.
+constexpr std::string_view kNoModes[] = {"rw", "z", "Z", "cached", "delegated", "consistent"};
+
 constexpr const char* kTmpfsOptions = "noexec,nosuid,nodev";
 
 }  // namespace
@@ -80,7 +91,8 @@ std::vector<Option> HostOptions::table() {
          "Limit writes: DEVICE:COUNT per second"},
         {0, "domainname", &domainname, "string", "Container NIS domain name"},
         {0, "group-add", &groups, "list", "Add additional groups to join"},
-        {0, "ipc", &ipc, "string", "IPC namespace: private (default) or host"},
+        {0, "init", &init, "", "Run an init inside the container that forwards signals and reaps"},
+        {0, "ipc", &ipc, "string", "IPC namespace: private (default), host or none"},
         {0, "log-opt", &log_opts, "list",
          "Log options: max-size=BYTES of a file (10m), max-file=COUNT of them (5)"},
         {'m', "memory", &memory, "bytes", "Memory limit"},
@@ -151,19 +163,61 @@ Result<MountText> parse_volume(const std::string& text) {
     MountText mount{"bind", parts[0], parts[1], "rbind", true};
     if (parts.size() == 2) return mount;
     for (const std::string& option : split(parts[2], ',')) {
-        if (option == "ro") mount.options += ",ro";
-        else if (option == "nosuid" || option == "nodev" || option == "noexec")
+        if (is_one_of(option, kModes) || is_one_of(option, kPropagations))
             mount.options += "," + option;
-        else if (option != "rw" && option != "rprivate" && option != "private")
+        else if (!is_one_of(option, kNoModes))
             return fail("invalid mode: " + option + ", this node knows ro, rw, nosuid, nodev, "
-                        "noexec and rprivate");
+                        "noexec, [r]shared, [r]slave and [r]private");
     }
     return mount;
 }
 
+namespace {
+
+std::unexpected<Error> bad_mount(const std::string& text, const std::string& why) {
+    return fail("invalid argument \"" + text + "\" for \"--mount\" flag: " + why);
+}
+
+/// What the keys that begin with "bind-" ask for.
+struct BindText {
+    std::string propagation;
+    std::string recursive;
+};
+
+/// False if there is no such key, or no such value of it.
+bool take_bind_key(const std::string& key, const std::string& value, BindText& out) {
+    constexpr std::string_view kRecursions[] = {"enabled", "disabled", "writable", "readonly"};
+    if (key == "bind-propagation" && is_one_of(value, kPropagations)) out.propagation = value;
+    else if (key == "bind-recursive" && is_one_of(value, kRecursions)) out.recursive = value;
+    else if (key == "bind-nonrecursive" && (value.empty() || value == "true" || value == "1"))
+        out.recursive = "disabled";
+    else if (key == "bind-nonrecursive" && (value == "false" || value == "0")) return true;
+    else return false;
+    return true;
+}
+
+Result<std::string> bind_options(const std::string& text, const BindText& bind, bool read_only) {
+    const auto needs = [&](const std::string& what) {
+        return bad_mount(text, "option 'bind-recursive=" + bind.recursive + "' requires '" + what +
+                                   "' to be specified in conjunction");
+    };
+    if ((bind.recursive == "writable" || bind.recursive == "readonly") && !read_only)
+        return needs("readonly");
+    if (bind.recursive == "readonly" && bind.propagation != "rprivate")
+        return needs("bind-propagation=rprivate");
+    std::string options = bind.recursive == "disabled" ? "bind" : "rbind";
+    if (bind.recursive == "writable") options += ",toponly";
+    if (!bind.propagation.empty()) options += "," + bind.propagation;
+    return options;
+}
+
+}  // namespace
+
 Result<MountText> parse_mount(const std::string& text) {
     MountText mount{"", "", "", "", false};
     std::string tmpfs_options = kTmpfsOptions;
+    BindText bind;
+    bool is_bound = false;
     bool read_only = false;
     for (const std::string& field : split(text, ',')) {
         const size_t equals = std::min(field.find('='), field.size());
@@ -177,22 +231,19 @@ Result<MountText> parse_mount(const std::string& text) {
         else if (key == "tmpfs-size")
             tmpfs_options += ",size=" + std::to_string(TRY(parse_bytes(value)));
         else if (key == "tmpfs-mode") tmpfs_options += ",mode=" + value;
-        else if (key == "bind-propagation" && (value == "rprivate" || value == "private")) continue;
-        else if (key == "bind-nonrecursive") mount.options += ",bind";
-        else
-            return fail("invalid argument \"" + text + "\" for \"--mount\" flag: unexpected key '" +
-                        field + "'");
+        else if (take_bind_key(key, value, bind)) is_bound = true;
+        else if (key != "consistency") return bad_mount(text, "unexpected key '" + field + "'");
     }
-    if (mount.target.empty())
-        return fail("invalid argument \"" + text + "\" for \"--mount\" flag: target is required");
+    if (mount.target.empty()) return bad_mount(text, "target is required");
     if (mount.type.empty() || mount.type == "volume")
-        return fail("invalid argument \"" + text + "\" for \"--mount\" flag: this node has no "
-                    "volumes, say type=bind or type=tmpfs");
+        return bad_mount(text, "this node has no volumes, say type=bind or type=tmpfs");
     if (mount.type == "tmpfs" && !mount.source.empty())
-        return fail("invalid argument \"" + text +
-                    "\" for \"--mount\" flag: a tmpfs has no source");
-    mount.options = (mount.type == "tmpfs" ? tmpfs_options : "rbind" + mount.options) +
-                    (read_only ? ",ro" : "");
+        return bad_mount(text, "a tmpfs has no source");
+    if (mount.type == "tmpfs" && is_bound)
+        return bad_mount(text, "cannot mix 'bind-*' options with mount type 'tmpfs'");
+    mount.options =
+        mount.type == "tmpfs" ? tmpfs_options : TRY(bind_options(text, bind, read_only));
+    if (read_only) mount.options += ",ro";
     return mount;
 }
 
@@ -207,7 +258,7 @@ bool HostOptions::any() const {
                       !cpus.empty() || !cpuset_cpus.empty() || !cpuset_mems.empty() ||
                       !shm_size.empty() || !ipc.empty() || !pid.empty() || !uts.empty() ||
                       !cgroupns.empty() || !domainname.empty();
-    return list || text || privileged || oom_kill_disable || read_only || oom_score_adj ||
+    return list || text || privileged || init || oom_kill_disable || read_only || oom_score_adj ||
            cpu_shares || cpu_quota || cpu_period || pids_limit || blkio_weight;
 }
 
@@ -368,6 +419,7 @@ Status HostOptions::fill(schema::ContainerSpec::Builder spec) const {
     out.setOomScoreAdj(static_cast<int32_t>(score));
     out.setReadOnly(read_only);
     out.setPrivileged(privileged);
+    out.setInit(init);
     out.setDomainname(domainname);
     out.setSeccompProfile(seccomp_profile);
     put_texts(groups, [&](unsigned n) { return out.initGroupAdd(n); });

@@ -48,6 +48,7 @@ struct HostOptions {
     std::vector<std::string> groups;
     std::string domainname;
     bool privileged = false;
+    bool init = false;
     std::vector<std::string> device_rules;
     std::vector<std::string> log_opts;
 

@@ -60,7 +60,7 @@ enum class Tag : uint16_t {
     window = 25,         ///< Window: initial size of the terminal
     oom_score_adj = 26,  ///< i32
     sysctl = 27,         ///< texts*: path below /proc/sys ("net/ipv4/ip_forward"), value
-    shm_bytes = 28,      ///< u64: size of /dev/shm
+    shm_bytes = 28,      ///< u64: size of /dev/shm; 0: there is none
     log_limits = 29,     ///< LogLimits: how large the log may become
     group = 30,          ///< text*: a supplementary group by name or number
     domainname = 31,     ///< text: of the UTS namespace

@@ -31,8 +31,9 @@ struct LaunchMount {
     std::string type;    ///< "bind" or "tmpfs"
     std::string source;  ///< absolute path on the host, for bind
     std::string target;  ///< absolute path in the container, created when missing
-    /// comma list: ro, rw, nosuid, nodev, noexec, bind, rbind; for tmpfs also size=, mode=, uid=,
-    /// gid=
+    /// comma list: ro, rw, nosuid, nodev, noexec, bind, rbind, [r]private, [r]slave, [r]shared,
+    /// toponly (the attributes are not for what is mounted below); for tmpfs also size=, mode=,
+    /// uid=, gid=
     std::string options;
 };
 

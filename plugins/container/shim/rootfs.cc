@@ -135,6 +135,7 @@ void mount_usual(Start& start, const KernelMounts& mounts) {
     attach(start, mounts.devices, "/dev");
     attach(start, mounts.terminals, "/dev/pts");
     attach(start, mounts.queues, "/dev/mqueue");
+    if (start.container->shm_bytes == 0) return;
     mount_at(start, "tmpfs", "/dev/shm", safe,
              Text<64>("mode=1777,size=", start.container->shm_bytes).c_str());
 }
@@ -142,7 +143,17 @@ void mount_usual(Start& start, const KernelMounts& mounts) {
 struct MountOptions {
     uint64_t attributes = 0;
     bool recursive = true;
+    bool top_only = false;   ///< the attributes are not for what is mounted below
+    uint64_t propagation = MS_PRIVATE;
 };
+
+/// 0 if it is no such word. It is for all that is mounted below, with an "r" or without.
+uint64_t propagation_of(std::string_view option) {
+    if (option == "private" || option == "rprivate") return MS_PRIVATE;
+    if (option == "slave" || option == "rslave") return MS_SLAVE;
+    if (option == "shared" || option == "rshared") return MS_SHARED;
+    return 0;
+}
 
 /// Applies one option; the key of a tmpfs goes to its context.
 void take_option(Start& start, const launch::Mount& mount, std::string_view option, int context,
@@ -153,6 +164,8 @@ void take_option(Start& start, const launch::Mount& mount, std::string_view opti
     else if (option == "nodev") out->attributes |= MOUNT_ATTR_NODEV;
     else if (option == "noexec") out->attributes |= MOUNT_ATTR_NOEXEC;
     else if (option == "bind") out->recursive = false;
+    else if (option == "toponly") out->top_only = true;
+    else if (propagation_of(option) != 0) out->propagation = propagation_of(option);
     else if (option == "rw" || option == "rbind" || option.empty()) return;
     else if (context >= 0 && equals != std::string_view::npos) {
         const Text<64> key(std::string_view(option.data(), equals));
@@ -196,11 +209,16 @@ int open_bind(Start& start, const launch::Mount& mount) {
     const int tree = static_cast<int>(sys(SYS_open_tree, AT_FDCWD, mount.source,
                                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive));
     if (tree < 0) give_up(start, 125, "bind", mount.source, tree);
-    if (options.attributes == 0) return tree;
-    mount_attr attributes = {
+    // The copy is a peer of the host's mount until it is told otherwise.
+    mount_attr below = {.attr_set = options.top_only ? 0 : options.attributes,
+                        .attr_clr = 0,
+                        .propagation = options.propagation,
+                        .userns_fd = 0};
+    long result = sys(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | recursive, &below, sizeof below);
+    mount_attr top = {
         .attr_set = options.attributes, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
-    const long result =
-        sys(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | recursive, &attributes, sizeof attributes);
+    if (result == 0 && options.top_only && options.attributes != 0)
+        result = sys(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &top, sizeof top);
     if (result < 0) give_up(start, 125, "set the options of the mount on", mount.target, result);
     return tree;
 }
@@ -346,8 +364,9 @@ void enter_rootfs(Start& start) {
     int cgroup_trees[launch::cgroups_max + 1];
     KernelMounts kernel;
     const bool spare = start.spare != nullptr;
-    if (!spare) make_mounts_private(start);
+    // Before its peers of the host are left: some shall stay peers.
     open_mounts(start, trees);
+    if (!spare) make_mounts_private(start);
     open_cgroup_trees(start, cgroup_trees);
     const int rootfs = open_rootfs(start);
     if (spare) {

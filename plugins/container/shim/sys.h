@@ -13,7 +13,7 @@
 #include <type_traits>
 
 #ifndef __x86_64__
-#error "sys.h and start.cc know the system call convention of x86-64 only"
+#error "sys.h, start.cc and init.cc know the system call convention of x86-64 only"
 #endif
 
 namespace noded::shim {
