@@ -16,37 +16,11 @@
 namespace noded::nodectl {
 namespace {
 
-struct Found {
-    const Verb* verb = nullptr;
-    std::string spelling;
-    size_t words = 0;
-};
-
-/// The verb that the first one or two words name.
-Found find_verb(std::span<const std::string> words) {
-    for (const size_t count : {size_t{2}, size_t{1}}) {
-        if (words.size() < count) continue;
-        const std::string wanted = count == 2 ? words[0] + " " + words[1] : words[0];
-        for (const Verb& verb : verbs()) {
-            std::string_view rest = verb.spellings;
-            while (!rest.empty()) {
-                const size_t comma = std::min(rest.find(','), rest.size());
-                if (rest.substr(0, comma) == wanted) return {&verb, wanted, count};
-                rest.remove_prefix(std::min(comma + 1, rest.size()));
-            }
-        }
-    }
-    return {};
-}
-
-bool is_group(std::string_view word) {
-    return word == "container" || word == "image" || word == "plugin" || word == "system";
-}
-
 /// One line per verb; only those spelled "GROUP …" if a group is given.
 std::string verb_list(std::string_view group) {
     std::vector<std::pair<std::string, const char*>> lines;
     for (const Verb& verb : verbs()) {
+        if (verb.description == nullptr) continue;
         if (group.empty()) {
             lines.emplace_back(verb.main_spelling(), verb.description);
             continue;
@@ -82,7 +56,7 @@ int unknown(std::span<const std::string> words) {
 }
 
 /// Why a verb cannot be used with --at; nothing if it can.
-std::optional<std::string> not_in_the_past(const Found& found) {
+std::optional<std::string> not_in_the_past(const FoundVerb& found) {
     const std::string name = "'nodectl " + found.spelling + "' ";
     switch (found.verb->past()) {
         case Past::answers: return std::nullopt;
@@ -95,8 +69,9 @@ std::optional<std::string> not_in_the_past(const Found& found) {
     return std::nullopt;
 }
 
-int dispatch(std::vector<std::string> words, const std::string& host, const std::string& at) {
-    const Found found = find_verb(words);
+int dispatch(std::vector<std::string> words, const std::string& host, const std::string& at,
+             std::span<const Option> globals) {
+    const FoundVerb found = find_verb(words);
     if (found.verb == nullptr) {
         const bool help = words.size() == 1 || words[1] == "--help" || words[1] == "-h";
         if (!is_group(words[0]) || !help) return unknown(words);
@@ -113,6 +88,7 @@ int dispatch(std::vector<std::string> words, const std::string& host, const std:
     }
     Session session(host, *bound);
     Invocation call(*found.verb, found.spelling, std::move(words), session);
+    call.globals = globals;
     return found.verb->function(call);
 }
 
@@ -148,7 +124,7 @@ int run_main(std::vector<std::string> words) {
         print(usage(globals));
         return 0;
     }
-    return dispatch(std::move(words), host, at);
+    return dispatch(std::move(words), host, at, globals);
 }
 
 }  // namespace

@@ -29,18 +29,45 @@ enum class Past {
 struct Verb {
     const char* spellings;    ///< separated by commas, the first is the main one: "ps,container ls"
     const char* usage;        ///< "[OPTIONS] CONTAINER [CONTAINER...]"
-    const char* description;  ///< one line
+    const char* description;  ///< one line; nullptr hides it: for programs, not for people
     int (*function)(Invocation&);
     int wrong_usage = kFailed;  ///< exit status for a wrong command line
     int failure = kFailed;      ///< exit status for a command that noded refused
     Order order = Order::anywhere;
+    bool local = false;       ///< needs no noded
 
     std::string main_spelling() const;
     Past past() const;
+    /// Each of them: "rm", "container rm".
+    std::vector<std::string> all_spellings() const;
 };
 
 /// The table of all verbs, in the order of the help text.
 std::span<const Verb> verbs();
+
+struct FoundVerb {
+    const Verb* verb = nullptr;   ///< nullptr: there is none
+    std::string spelling;
+    size_t words = 0;
+};
+
+/// The verb that the first one or two words name.
+FoundVerb find_verb(std::span<const std::string> words);
+/// Verbs are spelled "GROUP …" too.
+bool is_group(std::string_view word);
+
+/// An option as the help shows it.
+struct OptionText {
+    char letter = 0;
+    std::string name;
+    std::string value_name;   ///< empty: a flag
+    std::string help;
+};
+
+/// Those that are not hidden.
+std::vector<OptionText> option_texts(std::span<const Option> options);
+/// What the verb reads, and --help.
+std::vector<OptionText> options_of(const Verb& verb);
 
 struct Arity {
     size_t min = 0;
@@ -70,6 +97,9 @@ public:
     std::string spelling;  ///< as the user wrote it: "container ls"
     std::vector<std::string> arguments;
     Session& session;
+    std::span<const Option> globals;   ///< what stands before the verb
+    /// Not nullptr: nobody wants anything done, parse tells its options here and that is all.
+    std::vector<OptionText>* described = nullptr;
 
 private:
     int wrong(const std::string& message) const;
@@ -92,6 +122,8 @@ private:
 // The verbs, each in the file of its name.
 int call_plugin(Invocation&);
 int commit(Invocation&);
+int complete(Invocation&);
+int completion(Invocation&);
 int container_prune(Invocation&);
 int cp(Invocation&);
 int create(Invocation&);
@@ -110,6 +142,7 @@ int inspect_container(Invocation&);
 int inspect_image(Invocation&);
 int kill_container(Invocation&);
 int logs(Invocation&);
+int man(Invocation&);
 int pause_container(Invocation&);
 int plugin_inspect(Invocation&);
 int plugin_ls(Invocation&);

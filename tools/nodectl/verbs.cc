@@ -78,6 +78,11 @@ constexpr Verb kVerbs[] = {
     {"call", "PLUGIN METHOD [JSON|-]", "Call a method of a plugin", call_plugin},
     {"version", "[OPTIONS]", "Show the versions of nodectl and noded", version},
     {"info,system info", "[OPTIONS]", "Show information about the node", info},
+    {"completion", "SHELL", "Print the completion script of a shell: bash, zsh or fish", completion,
+     kFailed, kFailed, Order::anywhere, true},
+    {"man", "", "Print the manual page of nodectl", man, kFailed, kFailed, Order::anywhere, true},
+    {"__complete", "-- WORD [WORD...]", nullptr, complete, kFailed, kFailed, Order::stops_early,
+     true},
 };
 
 // By main spelling; all others may change something.
@@ -90,7 +95,8 @@ constexpr std::string_view kReads[] = {
 };
 /// What they show is in no log.
 constexpr std::string_view kLive[] = {
-    "logs", "wait", "top", "version", "diff", "export", "stats", "sub",
+    "logs", "wait", "top", "version", "diff", "export", "stats", "sub", "completion", "man",
+    "__complete",
 };
 
 /// Whether it stands in the table as a main spelling.
@@ -117,6 +123,51 @@ std::string Verb::main_spelling() const {
     return std::string(all.substr(0, all.find(',')));
 }
 
+std::vector<std::string> Verb::all_spellings() const {
+    std::vector<std::string> all;
+    for (std::string_view rest = spellings; !rest.empty();) {
+        const size_t comma = std::min(rest.find(','), rest.size());
+        all.emplace_back(rest.substr(0, comma));
+        rest.remove_prefix(std::min(comma + 1, rest.size()));
+    }
+    return all;
+}
+
+FoundVerb find_verb(std::span<const std::string> words) {
+    for (const size_t count : {size_t{2}, size_t{1}}) {
+        if (words.size() < count) continue;
+        const std::string wanted = count == 2 ? words[0] + " " + words[1] : words[0];
+        for (const Verb& verb : verbs())
+            for (const std::string& spelling : verb.all_spellings())
+                if (spelling == wanted) return {&verb, wanted, count};
+    }
+    return {};
+}
+
+bool is_group(std::string_view word) {
+    return word == "container" || word == "image" || word == "plugin" || word == "system";
+}
+
+std::vector<OptionText> option_texts(std::span<const Option> options) {
+    std::vector<OptionText> texts;
+    for (const Option& option : options) {
+        if (option.help == nullptr) continue;
+        const bool flag = std::holds_alternative<bool*>(option.target);
+        texts.push_back({option.letter, option.name, flag ? "" : option.value_name, option.help});
+    }
+    return texts;
+}
+
+std::vector<OptionText> options_of(const Verb& verb) {
+    std::vector<OptionText> texts;
+    Session nobody("");
+    Invocation call(verb, verb.main_spelling(), {}, nobody);
+    call.described = &texts;
+    verb.function(call);
+    texts.push_back({0, "help", "", "Print usage"});
+    return texts;
+}
+
 int Invocation::wrong(const std::string& message) const {
     const std::string name = "nodectl " + spelling;
     write_all(STDERR_FILENO, message + "\nSee '" + name + " --help'.\n");
@@ -138,11 +189,16 @@ std::string arity_message(const std::string& name, Arity arity) {
 }  // namespace
 
 std::optional<int> Invocation::parse(std::span<const Option> options, Arity arity) {
+    if (described != nullptr) {
+        *described = option_texts(options);
+        return 0;
+    }
     auto parsed = parse_options(options, arguments, verb.order);
     if (!parsed) return wrong(parsed.error().message);
     const std::string name = "nodectl " + spelling;
+    const char* description = verb.description != nullptr ? verb.description : "";
     const std::string usage =
-        "Usage:  " + name + " " + verb.usage + "\n\n" + verb.description + "\n";
+        "Usage:  " + name + " " + verb.usage + "\n\n" + description + "\n";
     if (parsed->help) {
         print(usage + "\nOptions:\n" + describe_options(options));
         return 0;
@@ -153,6 +209,7 @@ std::optional<int> Invocation::parse(std::span<const Option> options, Arity arit
                   arity_message(name, arity) + "\nSee '" + name + " --help'.\n\n" + usage);
         return verb.wrong_usage;
     }
+    if (verb.local) return std::nullopt;
     if (auto connected = session.connect(); !connected) return failed(connected.error());
     return std::nullopt;
 }

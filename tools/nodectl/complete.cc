@@ -1,0 +1,83 @@
+// nodectl completion: the script of a shell; nodectl __complete: what that asks for; nodectl man.
+//
+// __complete prints one candidate a line, its description behind a tab, and ends with 3 where a
+// path may stand, too.
+#include "tools/nodectl/completion.h"
+#include "tools/nodectl/container_call.h"
+#include "tools/nodectl/output.h"
+
+namespace noded::nodectl {
+namespace {
+
+constexpr int kFilesToo = 3;
+
+/// A shell waits for the answer: a node that cannot be asked has no names.
+class NamesOfNode final : public Names {
+public:
+    explicit NamesOfNode(Session& session) : session_(&session) {}
+
+    void ask(const std::string& host) override {
+        other_ = std::make_unique<Session>(host);
+        session_ = other_.get();
+    }
+    std::vector<std::string> containers(Which which) override {
+        std::vector<std::string> names;
+        if (!session_->connect()) return names;
+        const auto list = ContainerList::fetch(*session_);
+        if (!list) return names;
+        for (const auto state : list->states()) {
+            const bool running = state.getPhase() == schema::Phase::RUNNING;
+            if (which == Which::all || running == (which == Which::running))
+                names.emplace_back(state.getName().cStr());
+        }
+        return names;
+    }
+    std::vector<std::string> images() override {
+        std::vector<std::string> names;
+        if (!session_->connect()) return names;
+        const auto answer = session_->wait(session_->storage().listImagesRequest().send());
+        if (!answer) return names;
+        for (const auto image : answer->getImages())
+            for (const auto name : image.getNames()) names.emplace_back(name.cStr());
+        return names;
+    }
+    std::vector<std::string> plugins() override {
+        std::vector<std::string> names;
+        if (!session_->connect()) return names;
+        const auto answer = session_->wait(session_->node().pluginsRequest().send());
+        if (!answer) return names;
+        for (const auto plugin : answer->getPlugins()) names.emplace_back(plugin.getId().cStr());
+        return names;
+    }
+
+private:
+    Session* session_;
+    std::unique_ptr<Session> other_;
+};
+
+}  // namespace
+
+int complete(Invocation& call) {
+    if (const auto status = call.parse({}, {.min = 1})) return *status;
+    NamesOfNode names(call.session);
+    const Candidates found = complete_line(call.arguments, call.globals, names);
+    std::string out;
+    for (const Candidate& candidate : found.words)
+        out += candidate.word + "\t" + candidate.description + "\n";
+    print(out);
+    return found.files ? kFilesToo : 0;
+}
+
+int completion(Invocation& call) {
+    if (const auto status = call.parse({}, {.min = 1, .max = 1})) return *status;
+    print(OR_FAIL(call, completion_script(call.arguments[0])));
+    return 0;
+}
+
+int man(Invocation& call) {
+    if (const auto status = call.parse({}, {.max = 0})) return *status;
+    print(manual_page(call.globals));
+    return 0;
+}
+
+}  // namespace noded::nodectl
