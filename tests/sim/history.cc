@@ -68,11 +68,12 @@ std::string in_words(const log::Record& event) {
     for (uint32_t i = 0; i < container::descriptor.folds.count; ++i)
         if (container::descriptor.folds.list[i].id == event.type)
             name = container::descriptor.folds.list[i].name;
+    // The stranger's payloads are no messages.
+    if (name == "event" || event.payload.empty()) return name;
     std::vector<uint64_t> words(event.payload.size() / sizeof(uint64_t));
     memcpy(words.data(), event.payload.data(), words.size() * sizeof(uint64_t));
     const auto* at = reinterpret_cast<const capnp::word*>(words.data());
     capnp::FlatArrayMessageReader reader(kj::arrayPtr(at, words.size()));
-    if (name == "event" || event.payload.empty()) return name;
     const auto pointers = reader.getRoot<capnp::AnyStruct>().getPointerSection();
     if (pointers.size() == 0) return name;
     return name + " " + pointers[0].getAs<capnp::Text>().cStr();
