@@ -362,6 +362,10 @@ public:
         if (kernel_.storage_fails()) return fail_errno(EIO, "write a layer");
         return fake_->import(job);
     }
+    Result<image::ImportedImage> commit(const storage::CommitJob& job) override {
+        if (kernel_.storage_fails()) return fail_errno(EIO, "write a layer");
+        return fake_->commit(job);
+    }
     Result<size_t> sweep(const storage::Keep& keep) override { return fake_->sweep(keep); }
     Result<image::RootfsDirs> prepare_rootfs(
         const std::string& container, const std::vector<std::string>& layers) override {
