@@ -814,6 +814,8 @@ TEST_F(ContainerFiles, a_client_that_goes_takes_its_helper_along) {
 TEST_F(ContainerFiles, a_start_ends_those_that_see_mounts_and_a_removal_all) {
     start();
     exit_with(0);
+    shim().die();
+    settle();
     const uint64_t write = ask(schema::FilesVerb::WRITE, stream_pair().first);
     const uint64_t diff = ask(schema::FilesVerb::DIFF, stream_pair().first);
     EXPECT_TRUE(command<schema::StartContainer>().accepted);

@@ -157,8 +157,10 @@ void save_container(const Container& from, schema::ContainerRecord::Builder out)
     out.setRestartSeq(from.restart.seq);
     out.setRestartCommand(data(from.restart.command_id));
     if (from.update.cause.seq != 0) save_update(from.update, out.initUpdate());
-    out.setCommitSeq(from.commit.seq);
-    out.setCommitCommand(data(from.commit.command_id));
+    if (from.commit.seq != 0) {
+        out.setCommitSeq(from.commit.seq);
+        out.setCommitCommand(data(from.commit.command_id));
+    }
     auto execs = out.initExecs(unsigned(from.execs.size()));
     for (unsigned i = 0; i < from.execs.size(); ++i) {
         const Exec& exec = from.execs[i];
