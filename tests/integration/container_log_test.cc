@@ -192,5 +192,50 @@ TEST_F(ContainerLogTest, folder_of_an_earlier_version_is_opened_and_its_file_is_
     node->ok({"rm", "lo"});
 }
 
+TEST_F(ContainerLogTest, logs_of_several_have_the_name_before_each_line) {
+    const auto say = [](const std::string& name, const std::string& tier, const char* script) {
+        node->ok({"run", "-d", "--name", name, "--label", "app=web", "--label", "tier=" + tier,
+                  "busybox", "sh", "-c", script});
+    };
+    say("front", "f", "echo a; echo b; echo oops >&2");
+    say("back-1", "b", "echo c; printf d");
+    node->ok({"run", "-d", "--name", "other", "busybox", "echo", "x"});
+    for (const char* name : {"front", "back-1", "other"}) node->ok({"wait", name});
+    const Ran all = node->nodectl({"logs", "-l", "app=web"});
+    EXPECT_EQ(all.exit_code, 0);
+    EXPECT_EQ(all.out, "back-1  | c\nback-1  | d\nfront   | a\nfront   | b\n");
+    EXPECT_EQ(all.err, "front   | oops\n");
+    EXPECT_EQ(node->nodectl({"logs", "front", "other"}).out,
+              "front  | a\nfront  | b\nother  | x\n");
+    EXPECT_EQ(node->nodectl({"logs", "-l", "app=web", "-l", "tier=b", "other"}).out,
+              "other   | x\nback-1  | c\nback-1  | d\n");
+    EXPECT_EQ(node->nodectl({"logs", "--no-log-prefix", "-l", "app", "--tail", "1"}).out, "db\n");
+    EXPECT_EQ(node->nodectl({"logs", "front"}).out, "a\nb\n");
+    const Ran none = node->nodectl({"logs", "-l", "app=nothing"});
+    EXPECT_EQ(none.exit_code, 0);
+    EXPECT_EQ(none.out, "");
+    EXPECT_NE(none.err.find("no container has such labels"), std::string::npos);
+    EXPECT_EQ(node->nodectl({"logs"}).exit_code, 1);
+    EXPECT_EQ(node->nodectl({"logs", "front", "nobody"}).exit_code, 1);
+}
+
+TEST_F(ContainerLogTest, logs_of_several_are_followed_until_all_have_ended) {
+    for (const char* name : {"one", "two"})
+        node->ok({"run", "-d", "--name", name, "--label", "app=web", "busybox", "sh", "-c",
+                  "echo begin; cat /go 2>/dev/null; while [ ! -e /go ]; do usleep 10000; done; "
+                  "echo end"});
+    Running client(node->command({"logs", "-f", "-l", "app=web"}));
+    ASSERT_TRUE(client.read_until("one  | begin\n"));
+    ASSERT_TRUE(client.read_until("two  | begin\n"));
+    node->kill();
+    node->start();
+    node->ok({"exec", "two", "touch", "/go"});
+    ASSERT_TRUE(client.read_until("two  | end\n"));
+    node->ok({"exec", "one", "touch", "/go"});
+    const Ran ran = client.wait();
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    EXPECT_TRUE(ran.out.ends_with("one  | end\n")) << ran.out;
+}
+
 }  // namespace
 }  // namespace noded::test

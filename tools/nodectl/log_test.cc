@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "tools/nodectl/log_folder.h"
+#include "tools/nodectl/log_prefix.h"
 #include "tools/nodectl/log_printer.h"
 #include "tools/nodectl/units.h"
 
@@ -410,6 +411,25 @@ TEST(LogFolder, a_clock_that_went_back_hides_nothing) {
     EXPECT_EQ(shown(log, {.since_ns = 150 * kSecondNs}), "b\nd\n");
     EXPECT_EQ(shown(log, {.until_ns = 150 * kSecondNs}), "a\nc\nd\n");
     EXPECT_EQ(shown(log, {}, 2), "c\nd\n");
+}
+
+TEST(LogPrefix, stands_before_whole_lines_of_each_stream) {
+    std::string out;
+    std::string err;
+    LogPrefix prefix("a | ", [&](LogStream stream, std::string_view text) {
+        (stream == kErr ? err : out) += text;
+    });
+    prefix.add(kOut, "one\ntw");
+    EXPECT_EQ(out, "a | one\n");
+    prefix.add(kErr, "bad\n");
+    prefix.add(kOut, "o\n\nthree");
+    EXPECT_EQ(out, "a | one\na | two\na | \n");
+    prefix.finish();
+    EXPECT_EQ(out, "a | one\na | two\na | \na | three\n");
+    EXPECT_EQ(err, "a | bad\n");
+    EXPECT_EQ(log_prefixes({"a", "longer"}, false),
+              (std::vector<std::string>{"a       | ", "longer  | "}));
+    EXPECT_EQ(log_prefixes({"a"}, true)[0], "\033[36ma  | \033[0m");
 }
 
 }  // namespace

@@ -1,15 +1,19 @@
-// nodectl logs: what a container wrote. noded only hands over the folder of the log; it is read and
-// followed here.
+// nodectl logs: what containers wrote. noded only hands over the folders of the logs; they are read
+// and followed here. The logs of several come one after the other, followed ones as they grow, with
+// the name of the container in front of each line.
 #include <fcntl.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 
+#include "plugins/sdk/tree/write_tree.h"
 #include "tools/nodectl/container_call.h"
 #include "tools/nodectl/log_folder.h"
+#include "tools/nodectl/log_prefix.h"
 #include "tools/nodectl/log_printer.h"
 #include "tools/nodectl/units.h"
 #include "tools/nodectl/watched_fd.h"
@@ -23,6 +27,9 @@ struct LogsOptions {
     std::string tail = "all";
     std::string since;
     std::string until;
+    std::vector<std::string> selectors;
+    bool no_prefix = false;
+    bool no_colour = false;
 };
 
 Result<int64_t> log_time(const char* option, const std::string& text) {
@@ -69,7 +76,8 @@ class LogReader {
 public:
     /// `tail`: the last so many lines; all if absent.
     static Result<std::unique_ptr<LogReader>> make(Fd folder, LogFilter filter,
-                                                   std::optional<uint64_t> tail) {
+                                                   std::optional<uint64_t> tail,
+                                                   std::string prefix) {
         LogFolder log(std::move(folder));
         if (tail) {
             const uint64_t count = TRY(log.line_count(filter.until_ns));
@@ -78,7 +86,8 @@ public:
         } else {
             log.begin_at_time(filter.since_ns);
         }
-        return std::unique_ptr<LogReader>(new LogReader(std::move(log), filter));
+        return std::unique_ptr<LogReader>(
+            new LogReader(std::move(log), filter, std::move(prefix)));
     }
 
     /// What is there now.
@@ -88,6 +97,12 @@ public:
              .frame = [this](const LogFrame& frame) { return printer_.frame(frame); }});
         out_.flush();
         return status;
+    }
+
+    /// Nothing more will come.
+    void finish() {
+        prefix_.finish();
+        out_.flush();
     }
 
     /// An inotify descriptor that becomes readable when the log grows or is rotated.
@@ -101,13 +116,20 @@ public:
     }
 
 private:
-    LogReader(LogFolder log, LogFilter filter)
-        : log_(std::move(log)), printer_(filter, [this](LogStream stream, std::string_view text) {
-              out_.add(stream == LogStream::standard_error ? STDERR_FILENO : STDOUT_FILENO, text);
+    LogReader(LogFolder log, LogFilter filter, std::string prefix)
+        : log_(std::move(log)),
+          prefix_(std::move(prefix),
+                  [this](LogStream stream, std::string_view text) {
+                      out_.add(stream == LogStream::standard_error ? STDERR_FILENO : STDOUT_FILENO,
+                               text);
+                  }),
+          printer_(filter, [this](LogStream stream, std::string_view text) {
+              prefix_.add(stream, text);
           }) {}
 
     LogFolder log_;
     Output out_;
+    LogPrefix prefix_;
     LogPrinter printer_;
 };
 
@@ -119,48 +141,149 @@ void tell_of_old_log(int folder) {
               "file \"log\" of its log folder (inspect shows the path) and is not shown\n");
 }
 
-/// Reads until the container has exited and nothing is left, or until the time of --until has come.
-Status follow_connected(Session& session, const std::string& container, LogReader& reader,
-                        int64_t until_ns) {
-    const Fd inotify = TRY(reader.watch());
-    WatchedFd grown(session.port(), inotify.get());
-    auto exited = send_wait(session, container, Until::EXITED).then([](auto&&) {}).fork();
-    for (bool done = false; !done && now_ns() <= until_ns;) {
-        TRY_STATUS(reader.read_rest());
-        auto ends = exited.addBranch().then([] { return true; });
-        auto grows = grown.readable().then([&inotify] {
+struct Source {
+    std::string container;  ///< as it was named; once it is followed its id
+    std::string prefix;     ///< empty: none
+    std::unique_ptr<LogReader> reader;
+    bool over = false;  ///< it does not run: its log will not grow
+};
+
+using Sources = std::vector<Source>;
+
+Status read_all(Sources& sources) {
+    for (Source& source : sources) TRY_STATUS(source.reader->read_rest());
+    return {};
+}
+
+/// One that grows or ends wakes all.
+class Watch {
+public:
+    /// `was_away`: noded was. What ended and was removed meanwhile is over.
+    static Result<std::unique_ptr<Watch>> make(Session& session, Source& source, bool was_away) {
+        return std::unique_ptr<Watch>(
+            new Watch(session, source, TRY(source.reader->watch()), was_away));
+    }
+    kj::Promise<void> next() {
+        auto grows = grown_.readable().then([this] {
             char events[4096];
-            while (read(inotify.get(), events, sizeof events) > 0) {
+            while (read(inotify_.get(), events, sizeof events) > 0) {
             }
-            return false;
         });
-        auto next = ends.exclusiveJoin(kj::mv(grows));
+        return ends_.addBranch().exclusiveJoin(kj::mv(grows));
+    }
+
+private:
+    Watch(Session& session, Source& source, Fd inotify, bool was_away)
+        : inotify_(std::move(inotify)),
+          grown_(session.port(), inotify_.get()),
+          ends_(send_wait(session, source.container, Until::EXITED)
+                    .then([&source](auto&&) { source.over = true; },
+                          [&source, was_away](kj::Exception&& exception) {
+                              source.over = was_away &&
+                                            exception.getType() !=
+                                                kj::Exception::Type::DISCONNECTED;
+                              if (!source.over) kj::throwFatalException(kj::mv(exception));
+                          })
+                    .fork()) {}
+
+    Fd inotify_;
+    WatchedFd grown_;
+    kj::ForkedPromise<void> ends_;
+};
+
+/// Reads until all containers have exited and nothing is left, or until the time of --until.
+Status follow_connected(Session& session, Sources& sources, int64_t until_ns, bool was_away) {
+    std::vector<std::unique_ptr<Watch>> watches;
+    for (Source& source : sources)
+        watches.push_back(source.over ? nullptr : TRY(Watch::make(session, source, was_away)));
+    while (now_ns() <= until_ns) {
+        TRY_STATUS(read_all(sources));
+        kj::Promise<void> next = kj::NEVER_DONE;
+        bool any = false;
+        for (size_t i = 0; i < sources.size(); ++i) {
+            if (sources[i].over) continue;
+            any = true;
+            next = next.exclusiveJoin(watches[i]->next());
+        }
+        if (!any) return {};
         if (until_ns != INT64_MAX) {
             const auto left = (until_ns - now_ns()) * kj::NANOSECONDS;
-            next = next.exclusiveJoin(
-                session.port().getTimer().afterDelay(left).then([] { return true; }));
+            next = next.exclusiveJoin(session.port().getTimer().afterDelay(left));
         }
-        done = TRY(session.wait<bool>(kj::mv(next)));
+        TRY(session.wait<bool>(next.then([] { return true; })));
     }
-    return reader.read_rest();
+    return read_all(sources);
 }
 
-bool is_gone(Session& session, const std::string& id) {
-    const auto known = inspect_one(session, id);
-    return !known && is_no_such_container(known.error());
-}
-
-/// The same across restarts of noded: the shim goes on writing, and what was read stays read.
-Status follow(Session& session, const std::string& id, LogReader& reader, int64_t until_ns) {
-    for (;;) {
-        const Status followed = follow_connected(session, id, reader, until_ns);
+/// The same across restarts of noded: the shims go on writing, and what was read stays read.
+Status follow(Session& session, Sources& sources, int64_t until_ns) {
+    for (bool was_away = false;; was_away = true) {
+        const Status followed = follow_connected(session, sources, until_ns, was_away);
         if (followed || !Session::is_lost(followed.error())) return followed;
-        TRY_STATUS(session.reconnect([&reader] { return reader.read_rest(); }));
-        // One that ended and was removed meanwhile: its log was read, or is open here.
-        if (!is_gone(session, id)) continue;
-        (void)reader.read_rest();
-        return {};
+        TRY_STATUS(session.reconnect([&sources] { return read_all(sources); }));
     }
+}
+
+/// By name, those that have all the labels; of those that were named, each once.
+Result<std::vector<std::string>> chosen(Session& session, const std::vector<std::string>& named,
+                                        const std::vector<std::string>& selectors) {
+    std::vector<std::string> names;
+    for (const std::string& name : named)
+        if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+    if (selectors.empty()) return names;
+    const ContainerList list = TRY(ContainerList::fetch(session));
+    std::vector<std::string> labelled;
+    for (const auto& state : list.states()) {
+        const auto has = [&](const std::string& label) {
+            return container_has_label(state, label);
+        };
+        const std::string name = state.getName().cStr();
+        if (std::ranges::all_of(selectors, has) && std::ranges::find(names, name) == names.end())
+            labelled.push_back(name);
+    }
+    std::ranges::sort(labelled);
+    names.insert(names.end(), labelled.begin(), labelled.end());
+    return names;
+}
+
+Sources make_sources(const std::vector<std::string>& names, const LogsOptions& options) {
+    const bool several = names.size() > 1 || !options.selectors.empty();
+    const bool coloured = isatty(STDOUT_FILENO) != 0 && getenv("NO_COLOR") == nullptr;
+    std::vector<std::string> prefixes(names.size());
+    if (several && !options.no_prefix)
+        prefixes = log_prefixes(names, coloured && !options.no_colour);
+    Sources sources;
+    for (size_t i = 0; i < names.size(); ++i)
+        sources.push_back({names[i], prefixes[i], nullptr, false});
+    return sources;
+}
+
+Status open_source(Session& session, Source& source, const LogsOptions& options,
+                   const LogFilter& filter) {
+    OpenLog log = TRY(open_log(session, source.container));
+    source.over = !options.follow || !log.running;
+    if (!source.over) {
+        // A name may come to mean another one while this one is followed.
+        const auto known = TRY(inspect_one(session, source.container));
+        source.container = known.getState().getId().cStr();
+        // One that is still starting for the first time has its log only once it has started.
+        TRY(session.wait(send_wait(session, source.container, Until::STARTED)));
+        log = TRY(open_log(session, source.container));
+    }
+    tell_of_old_log(log.fd.get());
+    source.reader =
+        TRY(LogReader::make(std::move(log.fd), filter, parse_number(options.tail), source.prefix));
+    return {};
+}
+
+Status show(Session& session, Sources& sources, const LogsOptions& options,
+            const LogFilter& filter) {
+    for (Source& source : sources) TRY_STATUS(open_source(session, source, options, filter));
+    Status shown;
+    if (std::ranges::all_of(sources, &Source::over)) shown = read_all(sources);
+    else shown = follow(session, sources, filter.until_ns);
+    for (Source& source : sources) source.reader->finish();
+    return shown;
 }
 
 }  // namespace
@@ -169,6 +292,10 @@ int logs(Invocation& call) {
     LogsOptions options;
     const Option table[] = {
         {'f', "follow", &options.follow, "", "Follow log output"},
+        {'l', "selector", &options.selectors, "label",
+         "Also those containers that have this label (KEY or KEY=VALUE; all of several)"},
+        {0, "no-color", &options.no_colour, "", "Names of several containers without colours"},
+        {0, "no-log-prefix", &options.no_prefix, "", "Don't print the names of several containers"},
         {0, "since", &options.since, "string",
          "Show logs since a time (2013-01-02T13:23:37Z) or a duration ago (42m)"},
         {'n', "tail", &options.tail, "string",
@@ -177,27 +304,16 @@ int logs(Invocation& call) {
         {0, "until", &options.until, "string",
          "Show logs before a time (2013-01-02T13:23:37Z) or a duration ago (42m)"},
     };
-    if (const auto status = call.parse(table, {.min = 1, .max = 1})) return *status;
+    if (const auto status = call.parse(table, {})) return *status;
+    if (call.arguments.empty() && options.selectors.empty())
+        return call.failed(Error{0, "logs needs the name of a container, or --selector"});
     const LogFilter filter = OR_FAIL(call, log_filter(options));
-    std::string container = call.arguments[0];
-    OpenLog log = OR_FAIL(call, open_log(call.session, container));
-    const bool running = log.running;
-    if (options.follow && running) {
-        // A name may come to mean another one while this one is followed.
-        const auto known = OR_FAIL(call, inspect_one(call.session, container));
-        container = known.getState().getId().cStr();
-        // One that is still starting for the first time has its log only once it has started.
-        OR_FAIL(call, call.session.wait(send_wait(call.session, container, Until::STARTED)));
-        log = OR_FAIL(call, open_log(call.session, container));
-    }
-    tell_of_old_log(log.fd.get());
-    const auto reader = OR_FAIL(
-        call, LogReader::make(std::move(log.fd), filter, parse_number(options.tail)));
-    if (options.follow && running) {
-        OR_FAIL_STATUS(call, follow(call.session, container, *reader, filter.until_ns));
-    } else {
-        OR_FAIL_STATUS(call, reader->read_rest());
-    }
+    tree::raise_descriptor_limit();
+    const auto names =
+        OR_FAIL(call, chosen(call.session, call.arguments, options.selectors));
+    if (names.empty()) print_error("no container has such labels");
+    Sources sources = make_sources(names, options);
+    OR_FAIL_STATUS(call, show(call.session, sources, options, filter));
     return 0;
 }
 
