@@ -595,6 +595,8 @@ struct ContainerRecord {
   signals @24 :List(SignalRecord);  # of this run: the newest request of each number, by seq
   commitSeq @25 :UInt64;      # of the ContainerCommitRequested that it is paused for
   commitCommand @26 :Data;
+  commitPauses @27 :Bool;
+  commitOver @28 :Bool;       # its outcome is there, the unpause is not
 }
 
 struct SignalRecord {

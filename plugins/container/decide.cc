@@ -462,7 +462,11 @@ void emit_commit(const Container& container, schema::CommitContainer::Reader in,
     event->setChanges(in.getChanges());
     event->setPauses(pauses);
     const Spec& spec = container.spec;
-    write_strings(spec.env, [&](unsigned n) { return event->initEnv(n); });
+    std::vector<std::string> env = spec.env;
+    // What was made for this container alone.
+    std::erase(env, "HOSTNAME=" + spec.hostname);
+    if (spec.tty) std::erase(env, "TERM=xterm");
+    write_strings(env, [&](unsigned n) { return event->initEnv(n); });
     write_strings(spec.entrypoint, [&](unsigned n) { return event->initEntrypoint(n); });
     write_strings(spec.command, [&](unsigned n) { return event->initCommand(n); });
     event->setWorkingDir(text(spec.working_dir));
@@ -488,6 +492,11 @@ void commit_container(const State& state, const noded_command& command, Decision
     if (container->commit.seq != 0)
         return decision.reject(NODED_REJECT_BUSY, "a commit of container " + container->name +
                                                       " is under way; try again");
+    if (std::ranges::count_if(state.by_id, [](const auto& entry) {
+            return entry.second.commit.seq != 0;
+        }) >= limits::commits_max)
+        return decision.reject(NODED_REJECT_BUSY, std::to_string(limits::commits_max) +
+                                                      " commits are under way; try again");
     const bool pauses =
         container->phase == Phase::RUNNING && !container->freezes() && !in->getKeepRunning();
     emit_commit(*container, *in, pauses, decision);

@@ -244,6 +244,7 @@ private:
     void look_at_freeze(Live& live, int64_t again_ns, int64_t deadline_ns);
     void propose_freeze(Live& live);
     void propose_pause_failed(Live& live, const std::string& message);
+    void unpause_after_commit(Live& live);
     void commit_requested(const noded_event& event);
     void import_ended(const noded_event& event);
     void freeze_ended(const std::string& id, Until until, const std::string& failure);

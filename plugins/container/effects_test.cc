@@ -671,6 +671,24 @@ TEST_F(ContainerEffects,
     EXPECT_FALSE(old.take()) << "it would take a signal that it has had for a new one";
 }
 
+TEST_F(ContainerEffects,
+       what_was_paused_for_a_commit_goes_on_although_a_crash_came_before_the_unpause) {
+    start();
+    const auto commit = command<schema::CommitContainer>();
+    ASSERT_TRUE(commit.accepted) << commit.message;
+    EXPECT_FALSE(command<schema::CommitContainer>().accepted) << "one at a time";
+    host.hold_reactions(true);
+    host.inject<schema::ImageImported>([](auto) {}, commit.id);
+    sys().listening.insert(run_folder());
+    host.restart_from_snapshot();
+    host.restart();
+    EXPECT_EQ(host.count<schema::ContainerUnpauseRequested>(), 0u);
+    FakeShim& its = shim();
+    its.say_status(its.take()->header.tag, ShimState::running, 77, 0);
+    settle();
+    EXPECT_EQ(host.count<schema::ContainerUnpauseRequested>(), 1u);
+}
+
 TEST_F(ContainerEffects, a_removal_that_was_interrupted_goes_on) {
     start();
     exit_with(0);

@@ -85,13 +85,24 @@ void container_start_failed(State& state, const noded_event& event) {
     container->finished_ns = event.time_ns;
 }
 
+void forget_commit(Container& container) {
+    container.commit = {};
+    container.commit_pauses = container.commit_over = false;
+}
+
+/// It goes on, by the end of its run or of its pause: nobody need wait for the commit any more.
+void commit_pauses_no_more(Container& container) {
+    if (container.commit_over) forget_commit(container);
+    else container.commit_pauses = false;
+}
+
 void container_exited(State& state, const noded_event& event) {
     Reading<schema::ContainerExited> in(event.payload);
     Container* container = state.get(to_string(in->getId()));
     CHECK(container != nullptr && container->phase == Phase::RUNNING);
     container->phase = Phase::EXITED;
     container->paused = false;
-    container->commit = {};
+    commit_pauses_no_more(*container);
     container->freeze = schema::Freeze::NONE;
     // What was asked for is for the runs to come.
     if (container->update.cause.seq != 0) install(*container, container->update);
@@ -150,6 +161,7 @@ void freeze_requested(State& state, const noded_event& event, schema::Freeze ask
     CHECK(container != nullptr && container->phase == Phase::RUNNING);
     container->freeze = asked;
     container->freeze_cause = sdk::Cause::of(event);
+    if (asked == schema::Freeze::UNPAUSE) commit_pauses_no_more(*container);
 }
 
 template <typename Event>
@@ -166,6 +178,7 @@ void container_pause_failed(State& state, const noded_event& event) {
     Container* container = state.get(to_string(in->getId()));
     CHECK(container != nullptr);
     container->freeze = schema::Freeze::NONE;
+    commit_pauses_no_more(*container);
 }
 
 void container_renamed(State& state, const noded_event& event) {
@@ -268,16 +281,20 @@ void exec_failed(State& state, const noded_event& event) {
 void commit_requested(State& state, const noded_event& event) {
     Reading<schema::ContainerCommitRequested> in(event.payload);
     Container* container = state.get(to_string(in->getId()));
-    if (container != nullptr && in->getPauses()) container->commit = sdk::Cause::of(event);
+    if (container == nullptr) return;
+    container->commit = sdk::Cause::of(event);
+    container->commit_pauses = in->getPauses();
 }
 
 /// Of any import; if it was a commit, its container need not stay paused for it.
 void import_ended(State& state, const noded_event& event) {
     for (auto& [id, container] : state.by_id) {
         const sdk::Cause& commit = container.commit;
-        if (commit.seq != 0 &&
-            memcmp(commit.command_id, event.command_id, sizeof commit.command_id) == 0)
-            container.commit = {};
+        if (commit.seq == 0 ||
+            memcmp(commit.command_id, event.command_id, sizeof commit.command_id) != 0)
+            continue;
+        if (container.commit_pauses) container.commit_over = true;
+        else forget_commit(container);
     }
 }
 

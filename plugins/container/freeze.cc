@@ -1,6 +1,7 @@
 // Pause and its end: the container's cgroup is frozen or thawed, and looked at until all its
 // processes are so. A freeze that does not come about within its deadline is taken back.
 #include <algorithm>
+#include <utility>
 
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
@@ -78,18 +79,17 @@ void Effects::commit_requested(const noded_event& event) {
 
 /// Whether the image came or not: who was paused for it goes on.
 void Effects::import_ended(const noded_event& event) {
-    for (auto& [id, live] : lives_) {
-        const sdk::Cause commit = live->commit;
-        if (commit.seq == 0 ||
-            memcmp(commit.command_id, event.command_id, sizeof commit.command_id) != 0)
-            continue;
-        live->commit = {};
-        Message<schema::ContainerUnpauseRequested> unpause;
-        unpause->setId(text(id));
-        unpause->setRun(live->run);
-        host_.propose(unpause, commit);
-        return;
-    }
+    for (auto& [id, live] : lives_)
+        if (live->commit.seq != 0 && memcmp(live->commit.command_id, event.command_id,
+                                            sizeof live->commit.command_id) == 0)
+            return unpause_after_commit(*live);
+}
+
+void Effects::unpause_after_commit(Live& live) {
+    Message<schema::ContainerUnpauseRequested> unpause;
+    unpause->setId(text(live.id));
+    unpause->setRun(live.run);
+    host_.propose(unpause, std::exchange(live.commit, {}));
 }
 
 /// `failure` is empty when it went well. The run's end answers both kinds of waiters.

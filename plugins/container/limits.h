@@ -36,6 +36,7 @@ constexpr int64_t log_file_bytes_default = 10'000'000;
 constexpr int64_t log_file_bytes_max = int64_t{1} << 40;
 constexpr int32_t log_files_default = 5;
 constexpr int32_t log_files_max = 128;  ///< as many as a shim keeps count of
+constexpr ptrdiff_t commits_max = 8;   ///< under way at once, each of another container
 constexpr size_t commit_changes_max = 128;
 constexpr size_t commit_changes_bytes_max = 64 << 10;
 constexpr size_t commit_text_bytes_max = 4096;  ///< author and message, each

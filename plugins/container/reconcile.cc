@@ -39,7 +39,7 @@ Live& Effects::live_from(const Container& container) {
     live.restart_wanted = container.live() && container.restart_after_exit;
     live.freeze = container.freeze;
     live.freeze_cause = container.freeze_cause;
-    live.commit = container.commit;
+    if (container.commit_pauses) live.commit = container.commit;
     live.end = {container.exit_code, container.error, !container.error.empty()};
     return live;
 }
@@ -171,6 +171,7 @@ void Effects::adopt_running(Live& live, const StartedReply& started,
         if (knows_signals && asked.signal != 9) send_signal(live, asked.signal, asked.seq);
     if (live.stop.signal != 0) apply_stop(live);
     if (live.freeze != schema::Freeze::NONE) apply_freeze(live);
+    if (container->commit_over && live.commit.seq != 0) unpause_after_commit(live);
     watch_health(live, container->started_ns, container->health);
     if (container->update.cause.seq != 0) apply_update(live, container->update);
     reconcile_execs(*container, execs);

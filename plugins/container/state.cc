@@ -160,6 +160,8 @@ void save_container(const Container& from, schema::ContainerRecord::Builder out)
     if (from.commit.seq != 0) {
         out.setCommitSeq(from.commit.seq);
         out.setCommitCommand(data(from.commit.command_id));
+        out.setCommitPauses(from.commit_pauses);
+        out.setCommitOver(from.commit_over);
     }
     auto execs = out.initExecs(unsigned(from.execs.size()));
     for (unsigned i = 0; i < from.execs.size(); ++i) {
@@ -220,6 +222,8 @@ Container load_container(schema::ContainerRecord::Reader in) {
                   RestartPolicy::read(in.getUpdate().getRestart()),
                   read_cause(in.getUpdate().getSeq(), in.getUpdate().getCommand())};
     out.commit = read_cause(in.getCommitSeq(), in.getCommitCommand());
+    out.commit_pauses = in.getCommitPauses();
+    out.commit_over = in.getCommitOver();
     for (auto exec : in.getExecs())
         out.execs.push_back({to_string(exec.getExecId()), exec.getSeq(), exec.getDone(),
                              exec.getExitCode(), to_string(exec.getError())});

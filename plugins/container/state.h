@@ -102,7 +102,9 @@ struct Container {
     schema::Freeze freeze = schema::Freeze::NONE;  ///< asked for, without outcome
     sdk::Cause freeze_cause;
     Update update;
-    sdk::Cause commit;  ///< that it is paused for; seq 0: none
+    sdk::Cause commit;  ///< under way, or over while it still is paused for it; seq 0: none
+    bool commit_pauses = false;
+    bool commit_over = false;  ///< it may go on
     Health health;  ///< of this run
     std::vector<Exec> execs;         ///< oldest first
 

@@ -194,6 +194,10 @@ bool fold_container(State& state, const noded_event& event) {
         case capnp::typeId<schema::ContainerPaused>():
             commits_go_on(state, id_in<schema::ContainerPaused>(event));
             break;
+        case capnp::typeId<schema::ContainerUnpauseRequested>():
+            commits_go_on(state, id_in<schema::ContainerUnpauseRequested>(event),
+                          "the container was unpaused before its files were read");
+            break;
         case capnp::typeId<schema::ContainerPauseFailed>(): {
             Reading<schema::ContainerPauseFailed> failed(event.payload);
             commits_go_on(state, view(failed->getId()),

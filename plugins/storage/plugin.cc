@@ -53,6 +53,7 @@ const noded_type kFolds[] = {
     type_of<schema::ContainerExited>("ContainerExited"),
     type_of<schema::ContainerCommitRequested>("ContainerCommitRequested"),
     type_of<schema::ContainerPaused>("ContainerPaused"),
+    type_of<schema::ContainerUnpauseRequested>("ContainerUnpauseRequested"),
     type_of<schema::ContainerPauseFailed>("ContainerPauseFailed"),
     type_of<schema::ContainerRemovalRequested>("ContainerRemovalRequested"),
     type_of<schema::ContainerRemoved>("ContainerRemoved"),

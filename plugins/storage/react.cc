@@ -14,6 +14,7 @@ void StoragePlugin::react(const noded_event& event) {
         case capnp::typeId<schema::ImageImportFailed>(): return import_ended(origin.command_id);
         case capnp::typeId<schema::ContainerCommitRequested>():
         case capnp::typeId<schema::ContainerPaused>():
+        case capnp::typeId<schema::ContainerUnpauseRequested>():
         case capnp::typeId<schema::ContainerPauseFailed>():
         case capnp::typeId<schema::ContainerExited>(): return request_commits();
         case capnp::typeId<schema::ImageRemoved>(): return want_sweep();

@@ -40,7 +40,9 @@ public:
     }
 
     Result<image::ImportedImage> commit(const CommitJob& job) override {
-        return image::commit_upper(paths_, paths_.rootfs(job.container) + "/upper", job.options);
+        image::CommitOptions options = job.options;
+        options.limits = unpack_;
+        return image::commit_upper(paths_, paths_.rootfs(job.container) + "/upper", options);
     }
 
     Result<size_t> sweep(const Keep& keep) override {

@@ -2,6 +2,12 @@
 //
 // __complete prints one candidate a line, its description behind a tab, and ends with 3 where a
 // path may stand, too.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+
 #include "tools/nodectl/completion.h"
 #include "tools/nodectl/container_call.h"
 #include "tools/nodectl/output.h"
@@ -57,13 +63,24 @@ private:
 
 }  // namespace
 
+/// What a node says goes onto a command line: names as noded gives them, nothing that a shell reads
+/// as more.
+bool is_plain(const std::string& word) {
+    return std::ranges::all_of(word, [](char c) {
+        return isalnum(static_cast<unsigned char>(c)) != 0 || strchr("_.:/@=+-", c) != nullptr;
+    });
+}
+
 int complete(Invocation& call) {
+    constexpr unsigned kSecondsMax = 3;   // a shell waits: a node that does not answer has no names
     if (const auto status = call.parse({}, {.min = 1})) return *status;
+    alarm(kSecondsMax);
     NamesOfNode names(call.session);
     const Candidates found = complete_line(call.arguments, call.globals, names);
     std::string out;
     for (const Candidate& candidate : found.words)
-        out += candidate.word + "\t" + candidate.description + "\n";
+        if (is_plain(candidate.word))
+            out += candidate.word + "\t" + candidate.description + "\n";
     print(out);
     return found.files ? kFilesToo : 0;
 }

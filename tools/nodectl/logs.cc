@@ -279,10 +279,12 @@ Status open_source(Session& session, Source& source, const LogsOptions& options,
 Status show(Session& session, Sources& sources, const LogsOptions& options,
             const LogFilter& filter) {
     for (Source& source : sources) TRY_STATUS(open_source(session, source, options, filter));
-    Status shown;
-    if (std::ranges::all_of(sources, &Source::over)) shown = read_all(sources);
-    else shown = follow(session, sources, filter.until_ns);
-    for (Source& source : sources) source.reader->finish();
+    const bool follows = !std::ranges::all_of(sources, &Source::over);
+    Status shown = follows ? follow(session, sources, filter.until_ns) : Status();
+    for (Source& source : sources) {
+        if (!follows && shown) shown = source.reader->read_rest();
+        source.reader->finish();
+    }
     return shown;
 }
 

@@ -26,7 +26,7 @@ void place(Start& start, int& tree, const char* name) {
     mount_attr read_only = {
         .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
         .attr_clr = 0,
-        .propagation = 0,
+        .propagation = MS_PRIVATE,   // the host's may be shared
         .userns_fd = 0};
     long result = sys(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &read_only, sizeof read_only);
     const Path target("/sys/fs/cgroup", name[0] != 0 ? "/" : "", name);
