@@ -70,6 +70,7 @@ inline kj::Promise<uint64_t> put(schema::Node::Client& node, uint64_t number, ui
     for (uint64_t& word : payload.words) word = number ^ 0x1234567812345678;
     uint8_t id[32] = {};
     memcpy(id, &id_number, sizeof id_number);
+    id[31] = 1;   // all zero is no command: what a plugin found by itself has that
     auto request = node.submitRequest();
     auto command = request.initCommand();
     command.setId(kj::arrayPtr(id, sizeof id));
