@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <span>
 
 namespace noded::nodectl {
 
@@ -28,30 +29,28 @@ std::string human_duration(int64_t seconds) {
     return counted(hours / 24 / 365, "years");
 }
 
-std::string human_size(uint64_t bytes) {
-    static constexpr const char* units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+/// With so many significant digits, in the largest unit that leaves at least one before the point.
+static std::string size_in(std::span<const char* const> units, double step, int digits,
+                           uint64_t bytes) {
     double value = static_cast<double>(bytes);
     size_t unit = 0;
-    while (value >= 1000 && unit + 1 < std::size(units)) {
-        value /= 1000;
+    while (value >= step && unit + 1 < units.size()) {
+        value /= step;
         unit++;
     }
     char text[32];
-    snprintf(text, sizeof text, "%.3g%s", value, units[unit]);
+    snprintf(text, sizeof text, "%.*g%s", digits, value, units[unit]);
     return text;
+}
+
+std::string human_size(uint64_t bytes) {
+    static constexpr const char* units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+    return size_in(units, 1000, 3, bytes);
 }
 
 std::string binary_size(uint64_t bytes) {
     static constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    double value = static_cast<double>(bytes);
-    size_t unit = 0;
-    while (value >= 1024 && unit + 1 < std::size(units)) {
-        value /= 1024;
-        unit++;
-    }
-    char text[32];
-    snprintf(text, sizeof text, "%.4g%s", value, units[unit]);
-    return text;
+    return size_in(units, 1024, 4, bytes);
 }
 
 int64_t now_ns() {
