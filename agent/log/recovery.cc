@@ -13,6 +13,10 @@ namespace noded::log {
 namespace {
 
 constexpr size_t kChunk = 1 << 20;
+/// One write is under way at most, and what follows it begins behind it: twice the longest shows
+/// both.
+constexpr uint64_t kSeenBytes = 2 * limits::log_batch_bytes_max;
+static_assert(kSeenBytes % kBlock == 0);
 
 /// What the unwritten part of a segment looks like.
 struct TailShape {
@@ -67,6 +71,7 @@ public:
 private:
     Result<std::vector<uint64_t>> find_segments();
     Result<bool> is_opened(uint64_t id);
+    Result<TailShape> look_at_tail(Window& window, uint64_t id, uint64_t begin, uint64_t end);
     Result<std::vector<TailShape>> find_prepared(const std::vector<uint64_t>& ids);
     Status judge_header(uint64_t id);
     Status scan_last(bool may_be_torn);
@@ -153,6 +158,16 @@ Status Recovery::judge_header(uint64_t id) {
     return {};
 }
 
+/// All of it, or its beginning where that says enough.
+Result<TailShape> Recovery::look_at_tail(Window& window, uint64_t id, uint64_t begin,
+                                         uint64_t end) {
+    if (repair_ == Repair::no || end - begin <= kSeenBytes) return tail_shape(window, begin, end);
+    const auto shape = TRY(tail_shape(window, begin, begin + kSeenBytes));
+    if (shape.data_end != 0) return tail_shape(window, begin, end);
+    result_.unseen.push_back({id, begin + kSeenBytes});
+    return shape;
+}
+
 /// The last segment with a header: where it ends is where the log ends.
 Status Recovery::scan_last(bool may_be_torn) {
     const SegmentInfo& segment = result_.segments.back();
@@ -191,7 +206,7 @@ Result<uint64_t> Recovery::scan_batches(File& file, Window& window, const Place&
 
 Status Recovery::judge_tail(File& file, Window& window, const Place& place, bool may_be_torn) {
     const uint64_t begin = result_.end_offset;
-    const auto shape = TRY(tail_shape(window, begin, file.size()));
+    const auto shape = TRY(look_at_tail(window, place.segment_id, begin, file.size()));
     if (shape.data_end == 0) return {};
     if (!may_be_torn) {
         return damage(place.segment_id, begin,
@@ -302,7 +317,7 @@ Result<std::vector<TailShape>> Recovery::find_prepared(const std::vector<uint64_
                 *id, 0,
                 "the segment header is missing, though something was written to a later segment");
         }
-        shapes.insert(shapes.begin(), TRY(tail_shape(window, 0, file->size())));
+        shapes.insert(shapes.begin(), TRY(look_at_tail(window, *id, 0, file->size())));
     }
     return shapes;
 }
@@ -320,8 +335,11 @@ Result<Recovered> Recovery::run() {
     if (cut_) TRY_STATUS(apply_cut());
     if (repair_ == Repair::yes) {
         for (const std::string& name : unfinished_) TRY_STATUS(storage_.remove(name));
-        for (size_t i = ids.size(); i > opened + 1; --i)
+        for (size_t i = ids.size(); i > opened + 1; --i) {
             TRY_STATUS(storage_.remove(segment_name(ids[i - 1])));
+            std::erase_if(result_.unseen,
+                          [&](const Unseen& part) { return part.segment_id == ids[i - 1]; });
+        }
     }
     if (const std::string passed_over = add_archives(files_, result_.segments);
         !passed_over.empty())
@@ -330,6 +348,19 @@ Result<Recovered> Recovery::run() {
 }
 
 }  // namespace
+
+Status check_zeros(Storage& storage, const std::vector<Unseen>& unseen) {
+    for (const Unseen& part : unseen) {
+        const auto file = TRY(storage.open(segment_name(part.segment_id)));
+        Window window(*file);
+        const auto shape = TRY(tail_shape(window, part.begin, file->size()));
+        if (shape.data_end == 0) continue;
+        return damage(part.segment_id, part.begin,
+                      "something was written up to byte " + std::to_string(shape.data_end) +
+                          ", though the log ends before it");
+    }
+    return {};
+}
 
 Result<Recovered> recover(Storage& storage, Repair repair, std::string* notice) {
     CHECK(notice != nullptr);

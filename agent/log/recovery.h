@@ -10,6 +10,12 @@
 
 namespace noded::log {
 
+/// The end of a segment where nothing was written yet and which was not looked at.
+struct Unseen {
+    uint64_t segment_id;
+    uint64_t begin;
+};
+
 struct Recovered {
     uint64_t log_id = 0;                ///< 0: nothing was ever written
     /// opened ones, ascending; below them those that only their archives hold
@@ -18,6 +24,8 @@ struct Recovered {
     uint64_t next_seq = 1;
     bool prepared = false;  ///< a segment of zeros follows the last one
     bool recycled = false;  ///< kRecycledName is there
+    /// To be looked at before anything is written (check_zeros); none without repair
+    std::vector<Unseen> unseen;
 };
 
 enum class Repair {
@@ -25,6 +33,12 @@ enum class Repair {
     no,   ///< change nothing
 };
 
+/// With repair, what lies further behind the end than any write under way can have reached is left
+/// unseen if all before it is zeros: reading up to two segments of nothing would be most of a
+/// start.
 Result<Recovered> recover(Storage& storage, Repair repair, std::string* notice);
+
+/// That nothing was ever written there. Blocking, for Storage::aside.
+Status check_zeros(Storage& storage, const std::vector<Unseen>& unseen);
 
 }  // namespace noded::log

@@ -2,6 +2,7 @@
 // left as it was.
 #include <random>
 
+#include "agent/log/recovery.h"
 #include "agent/log/segment.h"
 #include "agent/log/test_log.h"
 
@@ -420,6 +421,89 @@ TEST_F(LogDamage, since_opening_is_refused_by_reading) {
               std::string::npos)
         << status.error().message;
     EXPECT_EQ(seqs, (std::vector<uint64_t>{3, 4}));
+}
+
+/// A log with a segment that is far larger than a batch, and one prepared.
+class LogFarBehindEnd : public testing::Test {
+protected:
+    static constexpr uint64_t kSegment = 4 * limits::log_batch_bytes_max;
+
+    LogFarBehindEnd() {
+        EXPECT_TRUE(log.open());
+        while (image_of(storage).size() < 3) log.write(limits::log_payload_bytes_max);
+        log.close();
+    }
+    void damage(const std::string& segment) {
+        Buffer content = storage.bytes(segment);
+        ASSERT_EQ(content.size(), kSegment);
+        content[kSegment - kBlock + 100] = 7;
+        storage.put(segment, content);
+    }
+    Status open_without_looking() {
+        std::string notice;
+        opened = open_log(storage, &notice, {kSegment, kTestLogId});
+        return opened ? Status() : std::unexpected(opened.error());
+    }
+
+    MemStorage storage;
+    TestLog log{storage, {kSegment, kTestLogId}};
+    Result<std::unique_ptr<Log>> opened = fail("not yet");
+};
+
+TEST_F(LogFarBehindEnd, nothing_is_written_before_it_was_seen_to_be_zeros) {
+    ASSERT_TRUE(open_without_looking());
+    Log& again = **opened;
+    const auto before = image_of(storage);
+    storage.hold_preparations(true);
+    again.append(record_of(again.next_seq(), payload_of(again.next_seq(), 64)));
+    again.sync(log);
+    EXPECT_TRUE(again.sync_under_way());
+    storage.run();
+    EXPECT_EQ(image_of(storage), before);
+    storage.hold_preparations(false);
+    storage.run();
+    EXPECT_EQ(log.durable_seq, again.next_seq() - 1);
+    EXPECT_NE(image_of(storage), before);
+}
+
+TEST_F(LogFarBehindEnd, damage_is_told_and_nothing_is_written) {
+    for (const std::string& segment : {segment_name(2), segment_name(3)}) {
+        const auto whole = image_of(storage);
+        damage(segment);
+        ASSERT_TRUE(open_without_looking());
+        const auto before = image_of(storage);
+        Log& again = **opened;
+        again.append(record_of(again.next_seq(), payload_of(again.next_seq(), 64)));
+        again.sync(log);
+        storage.run();
+        ASSERT_FALSE(log.result);
+        EXPECT_NE(log.result.error().message.find(segment), std::string::npos)
+            << log.result.error().message;
+        EXPECT_EQ(image_of(storage), before);
+        restore(storage, whole);
+    }
+}
+
+TEST_F(LogFarBehindEnd, damage_seen_before_the_first_write_is_told_by_it) {
+    damage(segment_name(3));
+    ASSERT_TRUE(open_without_looking());
+    storage.run();
+    Log& again = **opened;
+    again.append(record_of(again.next_seq(), payload_of(again.next_seq(), 64)));
+    again.sync(log);
+    EXPECT_FALSE(log.result);
+}
+
+TEST_F(LogFarBehindEnd, is_looked_at_in_line_when_no_lane_is_free) {
+    damage(segment_name(3));
+    storage.refuse_preparations(true);
+    EXPECT_FALSE(open_without_looking());
+}
+
+TEST_F(LogFarBehindEnd, a_reader_that_repairs_nothing_looks_at_all) {
+    damage(segment_name(3));
+    std::string notice;
+    EXPECT_FALSE(recover(storage, Repair::no, &notice));
 }
 
 TEST(LogRecovery, leftovers_of_a_crash_are_removed_and_strange_files_left_alone) {

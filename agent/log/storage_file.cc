@@ -393,7 +393,7 @@ bool FileStorage::prepare_zeroed(const std::string& name, uint64_t bytes, const 
 
 bool FileStorage::aside(std::function<Status(Storage&)> work, WriteDone& done) {
     CHECK_MSG(reactor_ != nullptr, "a read-only storage never writes");
-    CHECK_MSG(aside_.done == nullptr, "one at a time");
+    if (aside_.done != nullptr) return false;
     // The reactor may give the work back unfinished.
     auto status = std::make_shared<Status>(fail_errno(ECANCELED, "work in " + path_));
     // On the same directory, but an object of its own: this one may be gone before the work ends.

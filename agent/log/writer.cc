@@ -42,7 +42,8 @@ LogWriter::LogWriter(Storage& storage, const LogOptions& options, Recovered reco
       recycled_(recovered.recycled),
       next_seq_(recovered.next_seq),
       durable_seq_(recovered.next_seq - 1),
-      batches_{BatchBuffer(batch_bytes_max_), BatchBuffer(batch_bytes_max_)} {}
+      batches_{BatchBuffer(batch_bytes_max_), BatchBuffer(batch_bytes_max_)},
+      unseen_(std::move(recovered.unseen)) {}
 
 Status LogWriter::start() {
     if (log_id_ == 0) log_id_ = options_.new_log_id != 0 ? options_.new_log_id : TRY(mint_log_id());
@@ -55,6 +56,8 @@ Status LogWriter::start() {
             // Prepared under other options: too small for a batch of today, or more than its share.
             next_.reset();
             TRY_STATUS(storage_.remove(segment_name(next_id())));
+            std::erase_if(unseen_,
+                          [&](const Unseen& part) { return part.segment_id == next_id(); });
         }
     }
     if (open_ == nullptr && next_ == nullptr) {
@@ -62,8 +65,28 @@ Status LogWriter::start() {
         // in line.
         next_ = TRY(storage_.create_zeroed(segment_name(1), kBlock + batch_bytes_max_));
     }
+    look_behind_end();
+    if (!damage_) return damage_;
     prepare_next();
     return {};
+}
+
+/// Beside what else a start has to do, if there is a lane for it.
+void LogWriter::look_behind_end() {
+    if (unseen_.empty()) return;
+    const auto work = [unseen = unseen_](Storage& storage) { return check_zeros(storage, unseen); };
+    looking_ = storage_.aside(work, look_);
+    if (!looking_) damage_ = check_zeros(storage_, unseen_);
+}
+
+void LogWriter::looked(Status status) {
+    CHECK(looking_);
+    looking_ = false;
+    damage_ = std::move(status);
+    if (held_.empty()) return;
+    const Bytes data = std::exchange(held_, {});
+    if (!damage_) return written(damage_);
+    open_->write_durable(held_offset_, data, *this);
 }
 
 uint64_t LogWriter::oldest_seq() const {
@@ -95,6 +118,7 @@ void LogWriter::sync(SyncDone& done) {
     CHECK_MSG(done_ == nullptr, "one sync at a time");
     CHECK_MSG(!failed_, "nothing can follow a failed write");
     CHECK(!filling().empty());
+    if (!damage_) return done.synced(damage_, durable_seq_);
     const size_t bytes = filling().sealed_bytes();
     Bytes data;
     uint64_t offset = 0;
@@ -112,7 +136,9 @@ void LogWriter::sync(SyncDone& done) {
     filling_ ^= 1;
     CHECK(filling().empty() && write_offset_ <= open_->size());
     done_ = &done;
-    open_->write_durable(offset, data, *this);
+    if (!looking_) return open_->write_durable(offset, data, *this);
+    held_ = data;
+    held_offset_ = offset;
 }
 
 /// The next segment becomes the open one; the batch goes out behind its header.

@@ -3,8 +3,8 @@
 //
 // Invariants: the open segment is segments_.back(); batches go to write_offset_ and on; the segment
 // after it is ready (next_), in preparation, or could not be made. A write that opens a segment
-// carries its header in front. Built by open_log; called by the pipeline, on the reactor's thread
-// only.
+// carries its header in front. Nothing is written before it is known that nothing stands there.
+// Built by open_log; called by the pipeline, on the reactor's thread only.
 #pragma once
 
 #include "agent/log/recovery.h"
@@ -49,7 +49,19 @@ private:
         LogWriter& writer_;
     };
 
+    /// The third: whether nothing stands behind the end of the log, which start-up left unseen.
+    class Look final : public WriteDone {
+    public:
+        explicit Look(LogWriter& writer) : writer_(writer) {}
+        void written(Status status) override { writer_.looked(std::move(status)); }
+
+    private:
+        LogWriter& writer_;
+    };
+
     void written(Status status) override;
+    void look_behind_end();
+    void looked(Status status);
     void prepared(Status status);
     void prepare_next();
     Status make_next_now(uint64_t batch_bytes);
@@ -78,9 +90,15 @@ private:
     BatchBuffer batches_[2];
     size_t filling_ = 0;
     SyncDone* done_ = nullptr;
+    std::vector<Unseen> unseen_;
+    bool looking_ = false;
+    Bytes held_;               ///< the first write, which waits for that
+    uint64_t held_offset_ = 0;
+    Status damage_;            ///< what was seen there
     bool failed_ = false;
     int lacks_space_ = 0;   ///< why the last attempt to make a segment found no room, or 0
     Preparation preparation_{*this};
+    Look look_{*this};
 };
 
 }  // namespace noded::log

@@ -60,9 +60,14 @@ void Effects::reconcile() {
     cgroups_ = std::make_shared<Cgroups>(sys_, state_dir_, warnings);
     for (const std::string& warning : warnings) host_.warn(warning);
     const std::vector<std::string> grouped = cgroups_->ids();
+    // One look at each folder, not one per container: of a thousand most may never have run.
+    std::vector<std::string> ran = sys_->folders_in(runtime_dir_);
+    std::ranges::sort(ran);
     for (const auto& [id, container] : state_.by_id) {
         Live& live = live_from(container);
-        live.traces = sys_->exists(runtime_folder(live)) || std::ranges::binary_search(grouped, id);
+        const bool has_run = std::ranges::binary_search(ran, id);
+        live.traces = has_run || std::ranges::binary_search(grouped, id);
+        live.launched = has_run ? newest_run_folder(live) : 0;
         reconcile_container(live, container);
         if (container.phase == Phase::RESTARTING)
             wait_for_restart(live, container.next_start_ns, container.restart_delay_ms,
@@ -80,7 +85,6 @@ void Effects::reconcile_container(Live& live, const Container& container) {
         exec_of(exec.id).container_id = container.id;
         exec_of(exec.id).from_before = true;
     }
-    live.launched = newest_run_folder(live);
     const bool of_this_run = live.launched == live.run;
     // a reboot emptied the runtime folder
     if (live.running && !of_this_run) live.launched = live.run;

@@ -1,5 +1,7 @@
 // After replay: gives every intent that a crash left without an outcome one, and removes from the
 // disk what no event speaks of. tmp/ was emptied when the store was opened.
+#include <set>
+
 #include "plugins/storage/plugin.h"
 #include "schemas/storage.capnp.h"
 
@@ -11,13 +13,17 @@ void StoragePlugin::reconcile() {
         if (import.commit.empty())
             fail_import({import.seq, command},
                         "interrupted by a restart of noded; import it again");
+    const std::vector<std::string> present =
+        sys_->rootfs_ids().value_or(std::vector<std::string>());
+    const std::set<std::string> there(present.begin(), present.end());
     for (const auto& [id, container] : state_.containers) {
         if (container.removing) {
             remove(id, container);
         } else if (container.rootfs == Rootfs::requested) {
             prepare(id, container);
-        } else if (container.rootfs == Rootfs::prepared) {
-            // A power failure may have taken the directories, which are not synced.
+        } else if (container.rootfs == Rootfs::prepared && !there.contains(id)) {
+            // A power failure may have taken the directories, which are not synced: all of a
+            // container's or none, since they were given their name when they were complete.
             if (auto dirs = sys_->prepare_rootfs(id, container.layers); !dirs)
                 host_.warn("container " + short_id(id) + " has no rootfs: " + dirs.error().message);
         }
