@@ -440,7 +440,7 @@ interface Container @0xf2b7a6d1c0e4a020 {
   list @0 (after :Text) -> (containers :List(ContainerState), next :Text);
   # By id, those after `after`, as many as fit into a page; `next` is the `after` of the next page,
   # empty at the end. Each has what a list shows, as docker's: of the spec only image, argv, labels,
-  # network and mounts; the rest is for inspect.
+  # network, mounts and limits; the rest is for inspect.
   inspect @1 (container :Text) -> (state :ContainerState);
   wait @2 (container :Text, until :Until) -> (result :WaitResult);
   # Answers when the outcome is durable. A wait for a container that is not known yet, by full id,

@@ -10,11 +10,13 @@ using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("noded::schema");
 
 interface Stats @0xb4d51e7a90c64020 {
-  read @0 (containers :List(Text), after :UInt64) -> (samples :List(Sample));
+  read @0 (containers :List(Text), after :UInt64, once :Bool) -> (samples :List(Sample));
   # The newest samples, oldest first, of the containers named by id or name; all that run if none is
   # named, none but the node's figures for the single name "". With `after` 0 there are two of them,
   # so that rates can be computed at once; otherwise the first sample with a greater seq, as soon as
   # there is one. Samples are taken every second while somebody asks, and ten seconds longer.
+  # With `once` there is one sample, taken after the call for all who ask so at the same time, and
+  # none is taken because of it later: for those who ask seldom and know what they saw before.
 
   status @1 () -> (status :StatsStatus);
 }
@@ -30,7 +32,7 @@ struct StatsStatus {
 }
 
 struct Sample {
-  seq @0 :UInt64;                 # from 1 since the plugin was loaded, dense
+  seq @0 :UInt64;                 # from 1 since the plugin was loaded, dense; 0: taken for `once`
   monotonicNs @1 :Int64;          # CLOCK_MONOTONIC
   timeNs @2 :Int64;               # CLOCK_REALTIME
   node @3 :NodeFigures;
@@ -77,6 +79,9 @@ struct KernelFigures {
   waits @6 :UInt64;               # for a CPU, of tasks that could run
   waitNs @7 :UInt64;
   waitUsLog2 @8 :List(UInt64);    # item n: how many took 2^n to 2^(n+1) µs
+  io @9 :IoFigures;               # of block devices, counted when a request is done
+  ioNs @10 :UInt64;               # from issue to completion, summed
+  ioUsLog2 @11 :List(UInt64);     # item n: how many requests took 2^n to 2^(n+1) µs
 }
 
 struct CpuFigures {
@@ -96,6 +101,8 @@ struct MemoryFigures {
   limitBytes @4 :UInt64;          # 0: none
   pageFaults @5 :UInt64;
   majorPageFaults @6 :UInt64;
+  swapBytes @7 :UInt64;
+  mappedBytes @8 :UInt64;         # of files
 }
 
 struct PidsFigures {
@@ -148,6 +155,10 @@ struct NodeFigures {
   disks @11 :List(Disk);          # that were ever used
   networks @12 :List(Network);    # of noded's network namespace
   bootNs @13 :Int64;              # real time
+  perCpu @14 :List(NodeCpu);      # by number
+  meminfo @15 :List(MemoryItem);  # all that /proc/meminfo has
+  filesystems @16 :List(Filesystem);  # on disks, of noded's mount namespace
+  interrupts @17 :UInt64;
 
   struct NodeCpu {
     userNs @0 :UInt64;
@@ -174,6 +185,30 @@ struct NodeFigures {
     name @0 :Text;                # "vda1"
     io @1 :IoFigures;
     busyMs @2 :UInt64;
+    readsMerged @3 :UInt64;
+    writesMerged @4 :UInt64;
+    readMs @5 :UInt64;            # that all requests took
+    writeMs @6 :UInt64;
+    inProgress @7 :UInt64;        # now
+    weightedMs @8 :UInt64;        # time in progress, of each request
+  }
+
+  struct MemoryItem {
+    name @0 :Text;                # "MemTotal", "Active(anon)"
+    value @1 :UInt64;             # in bytes, or a count (HugePages_Total)
+    isBytes @2 :Bool;
+  }
+
+  struct Filesystem {
+    device @0 :Text;              # "/dev/vda1"
+    mountPoint @1 :Text;
+    type @2 :Text;                # "ext4"
+    readOnly @3 :Bool;
+    sizeBytes @4 :UInt64;
+    freeBytes @5 :UInt64;
+    availableBytes @6 :UInt64;    # to those who are not root
+    files @7 :UInt64;             # inodes
+    filesFree @8 :UInt64;
   }
 
   struct Network {

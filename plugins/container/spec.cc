@@ -88,7 +88,11 @@ void Spec::write_summary(schema::ResolvedSpec::Builder out) const {
     write_strings(argv, [&](unsigned n) { return out.initArgv(n); });
     write_labels(out);
     out.setNetwork(text(network));
-    if (!options.mounts.empty()) options.write_mounts(out.initOptions());
+    const bool limited = options.resources.any();
+    if (options.mounts.empty() && !limited) return;
+    auto some = out.initOptions();
+    if (!options.mounts.empty()) options.write_mounts(some);
+    if (limited) options.resources.write(some.initResources());
 }
 
 Status check_text(std::string_view text, size_t bytes_max, std::string_view what) {

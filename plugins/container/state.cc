@@ -98,6 +98,8 @@ size_t summary_bytes(const Container& container) {
     for (const auto& [key, value] : container.spec.labels) bytes += key.size() + value.size() + 32;
     for (const Mount& mount : container.spec.options.mounts)
         bytes += mount.source.size() + mount.target.size() + mount.options.size() + 64;
+    for (const DeviceRate& rate : container.spec.options.resources.rates)
+        bytes += rate.device.size() + 32;
     return bytes;
 }
 

@@ -49,11 +49,11 @@ struct Collector::Files {
 };
 
 struct Collector::NodeFiles {
-    FilePtr stat, meminfo, loadavg, diskstats, net;
+    FilePtr stat, meminfo, loadavg, diskstats, net, mounts;
     FilePtr pressure_cpu, pressure_memory, pressure_io;
 
     size_t count() const {
-        return count_of({&stat, &meminfo, &loadavg, &diskstats, &net, &pressure_cpu,
+        return count_of({&stat, &meminfo, &loadavg, &diskstats, &net, &mounts, &pressure_cpu,
                          &pressure_memory, &pressure_io});
     }
 };
@@ -187,12 +187,17 @@ void Collector::read_node(NodeFigures& node) {
         node_->loadavg = open("/proc", "loadavg");
         node_->diskstats = open("/proc", "diskstats");
         node_->net = open("/proc/self", "net/dev");
+        node_->mounts = open("/proc/self", "mountinfo");
         node_->pressure_cpu = open("/proc/pressure", "cpu");
         node_->pressure_memory = open("/proc/pressure", "memory");
         node_->pressure_io = open("/proc/pressure", "io");
     }
     parse_stat(text_in(node_->stat), sys_->ticks_per_second(), node);
-    node.memory = parse_meminfo(text_in(node_->meminfo));
+    const std::string_view meminfo = text_in(node_->meminfo);
+    node.memory = parse_meminfo(meminfo);
+    node.meminfo = parse_meminfo_items(meminfo);
+    for (Filesystem& filesystem : parse_filesystems(text_in(node_->mounts)))
+        if (sys_->measure(filesystem)) node.filesystems.push_back(std::move(filesystem));
     node.load = parse_loadavg(text_in(node_->loadavg));
     node.disks = parse_diskstats(text_in(node_->diskstats));
     node.networks = parse_net_dev(text_in(node_->net));
@@ -215,14 +220,18 @@ bool Collector::sample_container(const Target& target, Files& files, Sample& sam
     return true;
 }
 
-Sample Collector::take(const std::vector<Target>& targets, bool node_wanted) {
+void Collector::follow_scheduler(bool follow) {
+    if (counters_) counters_->follow_scheduler(follow);
+}
+
+Sample Collector::take(const std::vector<Target>& targets, bool node_wanted, bool follow) {
     Sample sample;
     sample.monotonic_ns = sys_->monotonic_ns();
     sample.time_ns = sys_->realtime_ns();
     if (node_wanted) read_node(sample.node);
     sample.kernel = watch(targets);
     if (counters_) {
-        counters_->follow_scheduler(true);
+        if (follow) counters_->follow_scheduler(true);
         kernel_figures_ = counters_->read();
     }
     std::map<std::string, std::unique_ptr<Files>> kept;
@@ -248,6 +257,7 @@ Sample Collector::take(const std::vector<Target>& targets, bool node_wanted) {
 
 /// The container's group in the v2 tree; 0 if there is none, or its process ended.
 uint64_t Collector::find_cgroup(const Target& target) {
+    if (counters_tried_ && !counters_) return 0;
     const std::string proc = "/proc/" + std::to_string(target.pid);
     const auto groups = read_once(*sys_, proc + "/cgroup");
     const auto stat = read_once(*sys_, proc + "/stat");
@@ -274,11 +284,13 @@ KernelState Collector::watch(const std::vector<Target>& targets) {
     std::map<std::string, Watched> still;
     for (const Target& target : targets) {
         const auto before = watched_.find(target.id);
-        if (before != watched_.end() && before->second.run == target.run) {
+        const bool same_run = before != watched_.end() && before->second.run == target.run;
+        if (same_run && (before->second.cgroup_id != 0 ||
+                         before->second.tries >= limits::watch_tries_max)) {
             still.insert(watched_.extract(before));
             continue;
         }
-        Watched watched{target.run, find_cgroup(target)};
+        Watched watched{target.run, find_cgroup(target), same_run ? before->second.tries + 1 : 1};
         if (watched.cgroup_id != 0 && !counters_->watch(watched.cgroup_id)) watched.cgroup_id = 0;
         still.emplace(target.id, watched);
     }
@@ -289,7 +301,7 @@ KernelState Collector::watch(const std::vector<Target>& targets) {
 }
 
 void Collector::release() {
-    if (counters_) counters_->follow_scheduler(false);
+    follow_scheduler(false);
     kernel_figures_.clear();
     files_.clear();
     node_.reset();

@@ -33,7 +33,9 @@ public:
 
     /// All figures of now; the rows are in the order of the targets. Files of containers that are
     /// not among them are closed.
-    Sample take(const std::vector<Target>& targets, bool node_wanted = true);
+    /// `follow` attaches what counts on the scheduler's path, which stays until it is told else.
+    Sample take(const std::vector<Target>& targets, bool node_wanted = true, bool follow = true);
+    void follow_scheduler(bool follow);
     /// Begins to count in the kernel for those that are new, and ends it for those that are gone.
     /// Called by take, and when a container has started, so that little is missed.
     KernelState watch(const std::vector<Target>& targets);
@@ -66,7 +68,8 @@ private:
 
     struct Watched {
         uint32_t run = 0;
-        uint64_t cgroup_id = 0;  ///< 0: it cannot be counted for
+        uint64_t cgroup_id = 0;  ///< 0: it is not counted for
+        uint32_t tries = 0;
     };
     std::map<std::string, Watched> watched_;  ///< by id
     std::unique_ptr<Counters> counters_;

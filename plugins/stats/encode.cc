@@ -44,6 +44,8 @@ void write_memory(const Memory& from, schema::MemoryFigures::Builder out) {
     out.setLimitBytes(from.limit);
     out.setPageFaults(from.page_faults);
     out.setMajorPageFaults(from.major_page_faults);
+    out.setSwapBytes(from.swap);
+    out.setMappedBytes(from.mapped);
 }
 
 void write_pressure(const Pressure& from, schema::PressureFigures::Pressure::Builder out) {
@@ -74,6 +76,58 @@ void write_kernel(const Kernel& from, schema::KernelFigures::Builder out) {
     for (unsigned i = 0; i < buckets.size(); ++i) buckets.set(i, from.wait_us_log2[i]);
 }
 
+void write_node_cpu(const NodeCpu& from, schema::NodeFigures::NodeCpu::Builder out) {
+    out.setUserNs(from.user_ns);
+    out.setNiceNs(from.nice_ns);
+    out.setSystemNs(from.system_ns);
+    out.setIdleNs(from.idle_ns);
+    out.setIowaitNs(from.iowait_ns);
+    out.setIrqNs(from.irq_ns);
+    out.setSoftirqNs(from.softirq_ns);
+    out.setStealNs(from.steal_ns);
+}
+
+void write_disk(const Disk& from, schema::NodeFigures::Disk::Builder out) {
+    out.setName(text(from.name));
+    write_io(from.io, out.initIo());
+    out.setBusyMs(from.busy_ms);
+    out.setReadsMerged(from.reads_merged);
+    out.setWritesMerged(from.writes_merged);
+    out.setReadMs(from.read_ms);
+    out.setWriteMs(from.write_ms);
+    out.setInProgress(from.in_progress);
+    out.setWeightedMs(from.weighted_ms);
+}
+
+void write_filesystem(const Filesystem& from, schema::NodeFigures::Filesystem::Builder out) {
+    out.setDevice(text(from.device));
+    out.setMountPoint(text(from.mount_point));
+    out.setType(text(from.type));
+    out.setReadOnly(from.read_only);
+    out.setSizeBytes(from.size);
+    out.setFreeBytes(from.free);
+    out.setAvailableBytes(from.available);
+    out.setFiles(from.files);
+    out.setFilesFree(from.files_free);
+}
+
+void write_node_memory(const NodeFigures& from, schema::NodeFigures::Builder out) {
+    auto memory = out.initMemory();
+    memory.setTotalBytes(from.memory.total);
+    memory.setFreeBytes(from.memory.free);
+    memory.setAvailableBytes(from.memory.available);
+    memory.setBuffersBytes(from.memory.buffers);
+    memory.setCachedBytes(from.memory.cached);
+    memory.setSwapTotalBytes(from.memory.swap_total);
+    memory.setSwapFreeBytes(from.memory.swap_free);
+    auto items = out.initMeminfo(unsigned(from.meminfo.size()));
+    for (unsigned i = 0; i < items.size(); ++i) {
+        items[i].setName(text(from.meminfo[i].name));
+        items[i].setValue(from.meminfo[i].value);
+        items[i].setIsBytes(from.meminfo[i].is_bytes);
+    }
+}
+
 }  // namespace
 
 void write_container(const ContainerFigures& from, schema::ContainerFigures::Builder out) {
@@ -97,43 +151,30 @@ void write_container(const ContainerFigures& from, schema::ContainerFigures::Bui
 
 void write_node(const NodeFigures& from, schema::NodeFigures::Builder out) {
     out.setCpus(from.cpus);
-    auto cpu = out.initCpu();
-    cpu.setUserNs(from.cpu.user_ns);
-    cpu.setNiceNs(from.cpu.nice_ns);
-    cpu.setSystemNs(from.cpu.system_ns);
-    cpu.setIdleNs(from.cpu.idle_ns);
-    cpu.setIowaitNs(from.cpu.iowait_ns);
-    cpu.setIrqNs(from.cpu.irq_ns);
-    cpu.setSoftirqNs(from.cpu.softirq_ns);
-    cpu.setStealNs(from.cpu.steal_ns);
-    auto memory = out.initMemory();
-    memory.setTotalBytes(from.memory.total);
-    memory.setFreeBytes(from.memory.free);
-    memory.setAvailableBytes(from.memory.available);
-    memory.setBuffersBytes(from.memory.buffers);
-    memory.setCachedBytes(from.memory.cached);
-    memory.setSwapTotalBytes(from.memory.swap_total);
-    memory.setSwapFreeBytes(from.memory.swap_free);
+    write_node_cpu(from.cpu, out.initCpu());
+    auto per_cpu = out.initPerCpu(unsigned(from.per_cpu.size()));
+    for (unsigned i = 0; i < per_cpu.size(); ++i) write_node_cpu(from.per_cpu[i], per_cpu[i]);
+    write_node_memory(from, out);
     out.setLoad1(from.load.one);
     out.setLoad5(from.load.five);
     out.setLoad15(from.load.fifteen);
     out.setContextSwitches(from.context_switches);
+    out.setInterrupts(from.interrupts);
     out.setProcessesCreated(from.processes_created);
     out.setProcessesRunning(from.processes_running);
     out.setProcessesBlocked(from.processes_blocked);
     out.setBootNs(from.boot_ns);
     if (from.pressure.any()) write_pressures(from.pressure, out.initPressure());
     auto disks = out.initDisks(unsigned(from.disks.size()));
-    for (unsigned i = 0; i < disks.size(); ++i) {
-        disks[i].setName(text(from.disks[i].name));
-        write_io(from.disks[i].io, disks[i].initIo());
-        disks[i].setBusyMs(from.disks[i].busy_ms);
-    }
+    for (unsigned i = 0; i < disks.size(); ++i) write_disk(from.disks[i], disks[i]);
     auto networks = out.initNetworks(unsigned(from.networks.size()));
     for (unsigned i = 0; i < networks.size(); ++i) {
         networks[i].setName(text(from.networks[i].name));
         write_net(from.networks[i].net, networks[i].initNet());
     }
+    auto filesystems = out.initFilesystems(unsigned(from.filesystems.size()));
+    for (unsigned i = 0; i < filesystems.size(); ++i)
+        write_filesystem(from.filesystems[i], filesystems[i]);
 }
 
 void write_sample(const Sample& from, const std::function<bool(const ContainerFigures&)>& wanted,

@@ -18,9 +18,17 @@ constexpr int64_t first_pair_ns = 250'000'000;
 constexpr int64_t interest_ns = 10'000'000'000;
 /// A question is answered by samples that are at most this old.
 constexpr int64_t fresh_ns = 2 * tick_ns;
-/// Of the process's descriptors at most this part is kept open between samples.
 /// Samples per second that a topic can have: stats@RATE/….
 constexpr uint32_t rate_max = 100;
+/// Questions for one sample that come within this time share it.
+constexpr int64_t once_gather_ns = 1'000'000;
+/// Files stay open so long for those who ask for one sample now and then: a scrape each minute.
+constexpr int64_t once_keep_ns = 90'000'000'000;
+/// So often it is tried to count for a container in the kernel.
+constexpr uint32_t watch_tries_max = 5;
+/// A full offload lane is asked again after this time.
+constexpr int64_t lane_full_ns = 50'000'000;
+/// Of the process's descriptors at most this part is kept open between samples.
 constexpr size_t files_open_share = 4;
 constexpr size_t files_open_max = 262'144;
 constexpr size_t file_bytes_max = 256 << 10;       ///< of what is read; the rest is not looked at
@@ -28,6 +36,9 @@ constexpr size_t file_bytes_max = 256 << 10;       ///< of what is read; the res
 constexpr size_t verifier_bytes_max = 2048;
 constexpr size_t disks_max = 256;
 constexpr size_t networks_max = 256;
+constexpr size_t filesystems_max = 256;
+constexpr size_t memory_items_max = 128;
+constexpr size_t cpus_max = 4096;                  ///< with figures of their own
 
 static_assert(first_pair_ns < tick_ns && tick_ns < fresh_ns && fresh_ns < interest_ns);
 

@@ -99,6 +99,8 @@ void parse_memory_stat(std::string_view text, bool v1, Memory& memory) {
     memory.rss = get("total_rss", "anon");
     memory.page_faults = get("total_pgfault", "pgfault");
     memory.major_page_faults = get("total_pgmajfault", "pgmajfault");
+    memory.swap = get("total_swap", "swap");
+    memory.mapped = get("total_mapped_file", "file_mapped");
 }
 
 /// "254:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6".
@@ -194,12 +196,20 @@ std::vector<Disk> parse_diskstats(std::string_view text) {
         next_word(line);
         next_word(line);
         const std::string_view name = next_word(line);
-        std::array<uint64_t, 10> values{};
-        if (numbers(line, values) < values.size()) continue;
+        std::array<uint64_t, 11> values{};
+        if (numbers(line, values) < 10) continue;
         if (values[0] == 0 && values[4] == 0) continue;
-        disks.push_back({std::string(name),
-                         {values[2] * kSectorBytes, values[6] * kSectorBytes, values[0], values[4]},
-                         values[9]});
+        Disk disk;
+        disk.name = name;
+        disk.io = {values[2] * kSectorBytes, values[6] * kSectorBytes, values[0], values[4]};
+        disk.reads_merged = values[1];
+        disk.read_ms = values[3];
+        disk.writes_merged = values[5];
+        disk.write_ms = values[7];
+        disk.in_progress = values[8];
+        disk.busy_ms = values[9];
+        disk.weighted_ms = values[10];
+        disks.push_back(std::move(disk));
     }
     return disks;
 }
@@ -210,19 +220,19 @@ void parse_stat(std::string_view text, uint64_t ticks_per_second, NodeFigures& n
     node.processes_created = value_of(text, "processes").value_or(0);
     node.processes_running = value_of(text, "procs_running").value_or(0);
     node.processes_blocked = value_of(text, "procs_blocked").value_or(0);
+    node.interrupts = value_of(text, "intr").value_or(0);
     node.boot_ns = int64_t(value_of(text, "btime").value_or(0) * kNsPerSecond);
     while (!text.empty()) {
         std::string_view line = next_line(text);
         if (!line.starts_with("cpu")) continue;
-        if (next_word(line) != "cpu") {
-            ++node.cpus;
-            continue;
-        }
+        const bool sum = next_word(line) == "cpu";
         std::array<uint64_t, 8> values{};
         numbers(line, values);
         for (uint64_t& value : values) value *= tick_ns;
-        node.cpu = {values[0], values[1], values[2], values[3],
-                    values[4], values[5], values[6], values[7]};
+        const NodeCpu cpu = {values[0], values[1], values[2], values[3],
+                             values[4], values[5], values[6], values[7]};
+        if (sum) node.cpu = cpu;
+        else if (++node.cpus <= limits::cpus_max) node.per_cpu.push_back(cpu);
     }
 }
 
@@ -230,6 +240,73 @@ NodeMemory parse_meminfo(std::string_view text) {
     const auto bytes = [&](std::string_view key) { return value_of(text, key).value_or(0) * 1024; };
     return {bytes("MemTotal:"), bytes("MemFree:"),   bytes("MemAvailable:"), bytes("Buffers:"),
             bytes("Cached:"),   bytes("SwapTotal:"), bytes("SwapFree:")};
+}
+
+std::vector<MemoryItem> parse_meminfo_items(std::string_view text) {
+    std::vector<MemoryItem> items;
+    while (!text.empty() && items.size() < limits::memory_items_max) {
+        std::string_view line = next_line(text);
+        const size_t colon = line.find(':');
+        if (colon == std::string_view::npos) continue;
+        MemoryItem item;
+        item.name = line.substr(0, colon);
+        line.remove_prefix(colon + 1);
+        const auto value = number(next_word(line));
+        if (!value) continue;
+        item.is_bytes = next_word(line) == "kB";
+        item.value = item.is_bytes ? *value * 1024 : *value;
+        items.push_back(std::move(item));
+    }
+    return items;
+}
+
+namespace {
+
+/// A path of mountinfo has blanks as three octal digits.
+std::string unescaped(std::string_view text) {
+    std::string out;
+    for (size_t i = 0; i < text.size(); ++i) {
+        const auto digit = [&](size_t at) { return text[at] >= '0' && text[at] <= '7'; };
+        const bool escape = text[i] == '\\' && i + 3 < text.size() && digit(i + 1) &&
+                            digit(i + 2) && digit(i + 3);
+        if (escape) {
+            out += char((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+            i += 3;
+        } else {
+            out += text[i];
+        }
+    }
+    return out;
+}
+
+bool is_on_disk(std::string_view type) {
+    constexpr std::array kTypes = {"ext2",  "ext3",  "ext4", "xfs",    "btrfs",
+                                   "f2fs",  "zfs",   "vfat", "exfat",  "ntfs3",
+                                   "jfs",   "nilfs2", "bcachefs", "tmpfs", "hostfs"};
+    return std::ranges::find(kTypes, type) != kTypes.end();
+}
+
+}  // namespace
+
+/// "36 35 98:0 /root /mount/point rw,noatime master:1 - ext4 /dev/root rw".
+std::vector<Filesystem> parse_filesystems(std::string_view mountinfo) {
+    std::vector<Filesystem> found;
+    while (!mountinfo.empty() && found.size() < limits::filesystems_max) {
+        std::string_view line = next_line(mountinfo);
+        const size_t dash = line.find(" - ");
+        if (dash == std::string_view::npos) continue;
+        std::string_view after = line.substr(dash + 3);
+        line = line.substr(0, dash);
+        for (int i = 0; i < 4; ++i) next_word(line);
+        Filesystem one;
+        one.mount_point = unescaped(next_word(line));
+        const std::string_view options = next_word(line);
+        one.read_only = options == "ro" || options.starts_with("ro,");
+        one.type = next_word(after);
+        one.device = unescaped(next_word(after));
+        if (is_on_disk(one.type)) found.push_back(std::move(one));
+    }
+    return found;
 }
 
 Load parse_loadavg(std::string_view text) {

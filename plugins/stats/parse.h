@@ -37,6 +37,11 @@ std::vector<Disk> parse_diskstats(std::string_view text);
 /// /proc/stat.
 void parse_stat(std::string_view text, uint64_t ticks_per_second, NodeFigures& node);
 NodeMemory parse_meminfo(std::string_view text);
+/// Each line of it.
+std::vector<MemoryItem> parse_meminfo_items(std::string_view text);
+/// /proc/self/mountinfo: what is mounted from disks of this machine, without the figures. What is
+/// on a network is left out, since a look at it may hang.
+std::vector<Filesystem> parse_filesystems(std::string_view mountinfo);
 Load parse_loadavg(std::string_view text);
 
 }  // namespace noded::stats

@@ -111,6 +111,38 @@ TEST(StatsParse, disks_that_were_never_used_are_left_out) {
     EXPECT_EQ(disks[0].io.writes, 40u);
     EXPECT_EQ(disks[0].io.write_bytes, 800u * 512);
     EXPECT_EQ(disks[0].busy_ms, 77u);
+    EXPECT_EQ(disks[0].reads_merged, 1u);
+    EXPECT_EQ(disks[0].read_ms, 30u);
+    EXPECT_EQ(disks[0].writes_merged, 2u);
+    EXPECT_EQ(disks[0].write_ms, 50u);
+    EXPECT_EQ(disks[0].in_progress, 0u);
+    EXPECT_EQ(disks[0].weighted_ms, 80u);
+}
+
+TEST(StatsParse, file_systems_are_those_on_disks_of_this_machine) {
+    const auto found = parse_filesystems(
+        "21 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
+        "22 21 0:5 / /proc rw - proc proc rw\n"
+        "23 21 0:40 / /mnt/far rw - nfs4 server:/x rw\n"
+        "24 21 8:1 /sub /mnt/with\\040blank ro,nosuid - xfs /dev/sda1 rw\ncut 1 2\n");
+    ASSERT_EQ(found.size(), 2u);
+    EXPECT_EQ(found[0].mount_point, "/");
+    EXPECT_EQ(found[0].device, "/dev/vda");
+    EXPECT_FALSE(found[0].read_only);
+    EXPECT_EQ(found[1].mount_point, "/mnt/with blank");
+    EXPECT_EQ(found[1].type, "xfs");
+    EXPECT_TRUE(found[1].read_only);
+}
+
+TEST(StatsParse, all_lines_of_meminfo) {
+    const auto items = parse_meminfo_items(
+        "MemTotal:       1000 kB\nActive(anon):  2 kB\nHugePages_Total:       3\nbad\nworse: x\n");
+    ASSERT_EQ(items.size(), 3u);
+    EXPECT_EQ(items[0].value, 1'024'000u);
+    EXPECT_EQ(items[1].name, "Active(anon)");
+    EXPECT_TRUE(items[1].is_bytes);
+    EXPECT_EQ(items[2].value, 3u);
+    EXPECT_FALSE(items[2].is_bytes);
 }
 
 TEST(StatsParse, the_node_from_proc) {
@@ -123,6 +155,10 @@ TEST(StatsParse, the_node_from_proc) {
     EXPECT_EQ(node.cpu.idle_ns, 40'000'000'000u);
     EXPECT_EQ(node.cpu.steal_ns, 80'000'000u);
     EXPECT_EQ(node.context_switches, 99u);
+    EXPECT_EQ(node.interrupts, 5u);
+    ASSERT_EQ(node.per_cpu.size(), 2u);
+    EXPECT_EQ(node.per_cpu[1].user_ns, 30'000'000u);
+    EXPECT_EQ(node.per_cpu[1].nice_ns, 40'000'000u);
     EXPECT_EQ(node.processes_created, 12u);
     EXPECT_EQ(node.processes_running, 3u);
     EXPECT_EQ(node.boot_ns, 1'700'000'000'000'000'000);

@@ -29,6 +29,7 @@ void StatsPlugin::call(const noded_call& call) {
             Question question;
             question.token = call.token;
             question.after = in->getAfter();
+            question.once = in->getOnce();
             for (const auto name : names) question.containers.emplace(name.cStr());
             return sampler_.ask(std::move(question));
         }

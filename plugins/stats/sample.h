@@ -19,6 +19,7 @@ struct Memory {
     uint64_t usage = 0, working_set = 0, cache = 0, rss = 0;
     uint64_t limit = 0;  ///< 0: none
     uint64_t page_faults = 0, major_page_faults = 0;
+    uint64_t swap = 0, mapped = 0;
 };
 
 struct Pids {
@@ -85,6 +86,21 @@ struct Disk {
     std::string name;
     Io io;
     uint64_t busy_ms = 0;
+    uint64_t reads_merged = 0, writes_merged = 0, read_ms = 0, write_ms = 0;
+    uint64_t in_progress = 0, weighted_ms = 0;
+};
+
+struct MemoryItem {
+    std::string name;
+    uint64_t value = 0;
+    bool is_bytes = false;
+};
+
+/// A mounted file system on a disk.
+struct Filesystem {
+    std::string device, mount_point, type;
+    bool read_only = false;
+    uint64_t size = 0, free = 0, available = 0, files = 0, files_free = 0;
 };
 
 struct Network {
@@ -99,9 +115,12 @@ struct Load {
 struct NodeFigures {
     uint32_t cpus = 0;
     NodeCpu cpu;
+    std::vector<NodeCpu> per_cpu;
     NodeMemory memory;
+    std::vector<MemoryItem> meminfo;
+    std::vector<Filesystem> filesystems;
     Load load;
-    uint64_t context_switches = 0, processes_created = 0;
+    uint64_t context_switches = 0, processes_created = 0, interrupts = 0;
     uint64_t processes_running = 0, processes_blocked = 0;
     int64_t boot_ns = 0;
     Pressures pressure;

@@ -16,6 +16,13 @@ void Sampler::ask(Question question) {
         return host_.refuse(question.token, NODED_REJECT_BUSY,
                             "so many calls wait for a sample already, try again");
     const int64_t now = host_.monotonic_ns();
+    if (question.once) {
+        question.once_due_ns = now + limits::once_gather_ns;
+        question.once_take = takes_ + 1;
+        files_until_ns_ = now + limits::once_keep_ns;
+        waiting_.push_back(std::move(question));
+        return schedule();
+    }
     interest_until_ns_ = now + limits::interest_ns;
     // What is older would be the average of a time that nobody asked about.
     if (!samples_.empty() && now - samples_.back()->monotonic_ns > limits::fresh_ns)
@@ -31,7 +38,7 @@ void Sampler::forget(uint64_t token) {
 }
 
 bool Sampler::answerable(const Question& question) const {
-    if (samples_.empty()) return false;
+    if (question.once || samples_.empty()) return false;
     if (question.wants_pair())
         return samples_.size() >= limits::samples_kept &&
                (seq_ >= question.enough_seq || complete(question));
@@ -52,15 +59,32 @@ bool Sampler::complete(const Question& question) const {
 }
 
 void Sampler::answer(const Question& question) {
+    const size_t count = question.wants_pair() ? samples_.size() : 1;
+    std::vector<const Sample*> newest;
+    for (size_t i = samples_.size() - count; i < samples_.size(); ++i)
+        newest.push_back(samples_[i].get());
+    answer_with(question, newest);
+}
+
+void Sampler::answer_with(const Question& question, std::span<const Sample* const> samples) {
     const auto wanted = [&](const ContainerFigures& row) {
         return question.wants(row.id, row.name);
     };
     sdk::Message<schema::Stats::ReadResults> results;
-    const size_t count = question.wants_pair() ? samples_.size() : 1;
-    auto list = results->initSamples(unsigned(count));
-    for (unsigned i = 0; i < count; ++i)
-        write_sample(*samples_[samples_.size() - count + i], wanted, list[i]);
+    auto list = results->initSamples(unsigned(samples.size()));
+    for (unsigned i = 0; i < list.size(); ++i) write_sample(*samples[i], wanted, list[i]);
     host_.respond(question.token, results);
+}
+
+/// Such a sample is not kept: between it and the next one may be too little time for a rate.
+void Sampler::answer_once(const Sample& sample, uint64_t take) {
+    const Sample* const one[] = {&sample};
+    std::vector<Question> still;
+    for (Question& question : std::exchange(waiting_, {})) {
+        if (question.once && question.once_take <= take) answer_with(question, one);
+        else still.push_back(std::move(question));
+    }
+    waiting_ = std::move(still);
 }
 
 void Sampler::take() {
@@ -68,17 +92,27 @@ void Sampler::take() {
     resting_ = false;
     const int64_t now = host_.monotonic_ns();
     const bool asked = asked_due_ns(now) <= now;
+    const bool once = once_due_ns() <= now;
     auto targets = state_.targets();
-    if (!asked) streams_.mark_wanted(now, targets);
-    const bool node_wanted = asked || streams_.node_wanted(now);
+    if (!asked && !once) streams_.mark_wanted(now, targets);
+    const bool node_wanted = asked || once || streams_.node_wanted(now);
     auto sample = std::make_shared<Sample>();
-    auto work = [sample, collector = collector_, targets = std::move(targets), node_wanted] {
-        *sample = collector->take(targets, node_wanted);
+    // Who asks once sees what is always counted: programs on a hot path are for those who stay.
+    const bool follow = asked || streams_.due_ns();
+    auto work = [sample, collector = collector_, targets = std::move(targets), node_wanted,
+                 follow] { *sample = collector->take(targets, node_wanted, follow); };
+    auto done = [this, sample, asked, number = takes_ + 1] {
+        taken(std::move(*sample), asked, number);
     };
-    auto done = [this, sample, asked] { taken(std::move(*sample), asked); };
     busy_ = host_.offload(std::move(work), std::move(done));
-    // A full lane is asked again.
-    if (!busy_) timer_ = host_.start_timer(limits::first_pair_ns, on_tick, this);
+    if (!busy_) return retry();
+    ++takes_;
+    following_ |= follow;
+}
+
+/// The lane was full.
+void Sampler::retry() {
+    if (timer_ == 0) timer_ = host_.start_timer(limits::lane_full_ns, on_tick, this);
 }
 
 /// One job for all that start while another is under way; each sample does the same.
@@ -94,22 +128,31 @@ void Sampler::look_at_containers() {
             kernel_ = std::move(*state);
             go_on();
         });
+    if (busy_) return;
+    containers_changed_ = true;
+    retry();
 }
 
 /// After a job.
 void Sampler::go_on() {
     busy_ = false;
-    if (stopped_) return;
-    if (containers_changed_) return look_at_containers();
-    const bool idle = asked_due_ns(host_.monotonic_ns()) == INT64_MAX && !streams_.due_ns();
-    if (!idle) schedule();
-    else if (!resting_) rest();
+    next();
 }
 
-void Sampler::taken(Sample sample, bool asked) {
+void Sampler::next() {
+    if (busy_ || stopped_) return;
+    if (containers_changed_) return look_at_containers();
+    const bool idle = asked_due_ns(host_.monotonic_ns()) == INT64_MAX &&
+                      once_due_ns() == INT64_MAX && !streams_.due_ns();
+    if (!idle) schedule();
+    else if (!resting_) be_idle();
+}
+
+void Sampler::taken(Sample sample, bool asked, uint64_t take) {
     if (stopped_) return;
     kernel_ = sample.kernel;
     publish(sample);
+    answer_once(sample, take);
     if (asked) keep(std::move(sample));
     go_on();
 }
@@ -160,10 +203,19 @@ void Sampler::on_topics(void*, void* argument) noexcept {
 /// When those who ask need the next sample: a tick after the last one, or sooner if somebody waits
 /// for a pair; never while nobody asks.
 int64_t Sampler::asked_due_ns(int64_t now_ns) const {
-    if (waiting_.empty() && now_ns >= interest_until_ns_) return INT64_MAX;
+    const bool waits = std::ranges::any_of(waiting_, [](const auto& one) { return !one.once; });
+    if (!waits && now_ns >= interest_until_ns_) return INT64_MAX;
     if (samples_.empty()) return now_ns;
     const bool hurry = std::ranges::any_of(waiting_, &Question::wants_pair);
     return samples_.back()->monotonic_ns + (hurry ? limits::first_pair_ns : limits::tick_ns);
+}
+
+/// Questions that come together are answered by one sample, so the first waits a moment.
+int64_t Sampler::once_due_ns() const {
+    int64_t due = INT64_MAX;
+    for (const Question& question : waiting_)
+        if (question.once) due = std::min(due, question.once_due_ns);
+    return due;
 }
 
 void Sampler::schedule() {
@@ -171,7 +223,8 @@ void Sampler::schedule() {
     if (timer_ != 0) host_.stop_timer(timer_);
     timer_ = 0;
     const int64_t now = host_.monotonic_ns();
-    const int64_t due = std::min(asked_due_ns(now), streams_.due_ns().value_or(INT64_MAX));
+    const int64_t due = std::min({asked_due_ns(now), once_due_ns(),
+                                  streams_.due_ns().value_or(INT64_MAX)});
     if (due == INT64_MAX) return;
     if (due <= now) return take();
     timer_ = host_.start_timer(due - now, on_tick, this);
@@ -180,13 +233,28 @@ void Sampler::schedule() {
 void Sampler::on_tick(void*, void* argument) noexcept {
     auto& sampler = *static_cast<Sampler*>(argument);
     sampler.timer_ = 0;
-    if (!sampler.stopped_ && !sampler.busy_) sampler.take();
+    sampler.next();
 }
 
-/// Should the lane be full the files stay open until the next time.
+/// Nobody is waited for. Files are closed when nobody asked for a while.
+void Sampler::be_idle() {
+    const int64_t now = host_.monotonic_ns();
+    if (now >= files_until_ns_) return rest();
+    if (following_) {
+        busy_ = host_.offload([collector = collector_] { collector->follow_scheduler(false); },
+                              [this] { go_on(); });
+        following_ = !busy_;
+        return busy_ ? void() : retry();
+    }
+    if (timer_ != 0) host_.stop_timer(timer_);
+    timer_ = host_.start_timer(files_until_ns_ - now, on_tick, this);
+}
+
 void Sampler::rest() {
     busy_ = host_.offload([collector = collector_] { collector->release(); }, [this] { go_on(); });
-    resting_ = busy_;
+    if (!busy_) return retry();
+    resting_ = true;
+    following_ = false;
 }
 
 void Sampler::status(schema::StatsStatus::Builder out) const {
@@ -202,7 +270,7 @@ void Sampler::status(schema::StatsStatus::Builder out) const {
     fill(out.initWarnings(unsigned(warnings.size())), warnings);
     out.setContainers(uint32_t(state_.running()));
     out.setSamples(seq_);
-    out.setSampling(timer_ != 0 || busy_);
+    out.setSampling(asked_due_ns(host_.monotonic_ns()) != INT64_MAX || streams_.due_ns() || busy_);
     if (samples_.empty()) return;
     out.setOpenFiles(out.getSampling() ? uint32_t(samples_.back()->open_files) : 0);
     out.setSampleNs(samples_.back()->took_ns);

@@ -10,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct Question {
     uint64_t token = 0;
     std::set<std::string> containers;  ///< ids or names; all if empty
     uint64_t after = 0;
+    bool once = false;  ///< one sample that begins later than the question; see stats.capnp
+    int64_t once_due_ns = 0;
+    uint64_t once_take = 0;  ///< the number of the first sample that is new enough
     /// Of a container that has just started there is no pair of samples yet; one that has none
     /// after this seq will not get one.
     uint64_t enough_seq = 0;
@@ -33,7 +37,7 @@ struct Question {
         return containers.empty() || containers.contains(id) ||
                (!name.empty() && containers.contains(name));
     }
-    bool wants_pair() const { return after == 0; }
+    bool wants_pair() const { return after == 0 && !once; }
 };
 
 class Sampler {
@@ -58,15 +62,21 @@ private:
     bool answerable(const Question& question) const;
     bool complete(const Question& question) const;
     void answer(const Question& question);
+    void answer_with(const Question& question, std::span<const Sample* const> samples);
+    void answer_once(const Sample& sample, uint64_t take);
     void take();
-    void taken(Sample sample, bool asked);
+    void taken(Sample sample, bool asked, uint64_t take);
     void keep(Sample sample);
     void publish(const Sample& sample);
     void look_at_topics();
     int64_t asked_due_ns(int64_t now_ns) const;
+    int64_t once_due_ns() const;
     void schedule();
     void go_on();
+    void next();
     void rest();
+    void retry();
+    void be_idle();
 
     const sdk::Host host_;
     const State& state_;
@@ -76,13 +86,16 @@ private:
     Streams streams_;
     int64_t interest_until_ns_ = 0;
     uint64_t seq_ = 0;
+    uint64_t takes_ = 0;  ///< samples begun
     uint64_t timer_ = 0;
     bool busy_ = false;  ///< a job is under way
     bool stopped_ = false;
     bool resting_ = true;  ///< the collector's files are closed
+    bool following_ = false;  ///< the scheduler's programs are attached
+    int64_t files_until_ns_ = 0;  ///< they stay open for those who ask once, and again
     bool publishing_ = false;
     bool topics_changed_ = false;  ///< meanwhile
-    bool containers_changed_ = false;  ///< while a job was under way
+    bool containers_changed_ = false;  ///< while a job was under way, or the lane was full
     KernelState kernel_;
 };
 

@@ -1,28 +1,14 @@
 // What the stats plugin does over time: who is sampled, when, what becomes of files that vanish.
 #include <gtest/gtest.h>
 
-#include "plugins/sdk/fake_host.h"
 #include "plugins/stats/limits.h"
-#include "plugins/stats/plugin.h"
-#include "plugins/stats/sys_fake.h"
+#include "plugins/stats/test_plugin.h"
 #include "schemas/container.capnp.h"
 
 namespace noded::stats {
 namespace {
 
 using Calls = schema::Stats;
-
-/// The machine that the next instance sees: a plugin's create has no parameter for it.
-std::shared_ptr<FakeSys> machine;
-
-struct TestStats : StatsPlugin {
-    using StatsPlugin::StatsPlugin;
-    static std::expected<std::unique_ptr<TestStats>, std::string> create(sdk::Host host) {
-        return std::make_unique<TestStats>(host, machine);
-    }
-};
-
-const noded_plugin test_table = sdk::plugin_table<TestStats>(&stats_descriptor);
 
 const std::string kWeb(64, 'a');
 const std::string kDb(64, 'b');
@@ -287,7 +273,7 @@ TEST_P(StatsTest, an_exit_takes_the_row_away_and_the_next_run_brings_it_back) {
     exited(kWeb);
     advance_ms(1000);
     EXPECT_EQ(rows(ask()), "");
-    EXPECT_LE(machine->open_now, 8u) << "the node's files alone";
+    EXPECT_LE(machine->open_now, 9u) << "the node's files alone";
     fill_container(*machine, v2_only(), kWeb, 12, 5);
     started(kWeb, 12, 2);
     const uint64_t token = ask();
@@ -345,6 +331,84 @@ TEST_P(StatsTest, a_full_lane_delays_a_sample_and_loses_nobody) {
     host.fill_offload(false);
     advance_ms(600);
     EXPECT_EQ(rows(token), "web ");
+}
+
+TEST_P(StatsTest, a_full_lane_delays_counting_in_the_kernel_and_its_end) {
+    host.fill_offload(true);
+    run(kWeb, "web", 10, 50);
+    advance_ms(1000);
+    EXPECT_TRUE(machine->counted.empty());
+    host.fill_offload(false);
+    advance_ms(100);
+    EXPECT_TRUE(machine->counted.contains(1010)) << "though nobody asked";
+    ask();
+    advance_ms(9'900);
+    EXPECT_TRUE(machine->scheduler_followed);
+    host.fill_offload(true);
+    advance_ms(5'000);
+    EXPECT_TRUE(machine->scheduler_followed);
+    host.fill_offload(false);
+    advance_ms(200);
+    EXPECT_FALSE(machine->scheduler_followed);
+    EXPECT_EQ(machine->open_now, 0u);
+    EXPECT_EQ(host.timers(), 0u);
+}
+
+TEST_P(StatsTest, a_cgroup_that_could_not_be_found_is_looked_for_again) {
+    machine->cgroups_hidden = true;
+    run(kWeb, "web", 10, 50);
+    EXPECT_TRUE(machine->counted.empty());
+    machine->cgroups_hidden = false;
+    ask();
+    advance_ms(300);
+    EXPECT_TRUE(machine->counted.contains(1010));
+}
+
+TEST_P(StatsTest, who_asks_once_gets_one_new_sample_and_nothing_follows) {
+    run(kWeb, "web", 10, 50);
+    const auto ask_once = [&](const char* name) {
+        return host.call<Calls::ReadParams>("stats", "read", [&](auto params) {
+            params.initContainers(1).set(0, name);
+            params.setOnce(true);
+        });
+    };
+    const uint64_t one = ask_once("web"), other = ask_once("");
+    EXPECT_EQ(rows(one), "?");
+    advance_ms(10);
+    ASSERT_EQ(rows(one), "web ");
+    ASSERT_EQ(rows(other), "");
+    sdk::Reading<Calls::ReadResults> results(host.answer(one)->bytes());
+    sdk::Reading<Calls::ReadResults> others(host.answer(other)->bytes());
+    ASSERT_EQ(results->getSamples().size(), 1u);
+    EXPECT_EQ(results->getSamples()[0].getSeq(), 0u);
+    EXPECT_GT(results->getSamples()[0].getMonotonicNs(), 0);
+    EXPECT_EQ(results->getSamples()[0].getMonotonicNs(), others->getSamples()[0].getMonotonicNs())
+        << "they came together";
+    EXPECT_FALSE(status().getSampling());
+    EXPECT_FALSE(machine->scheduler_followed);
+    const size_t reads = machine->reads, opens = machine->opens;
+    advance_ms(20'000);
+    EXPECT_EQ(machine->reads, reads);
+    // Files stay open for the next one, and not for ever.
+    const uint64_t next = ask_once("web");
+    advance_ms(10);
+    EXPECT_EQ(rows(next), "web ");
+    EXPECT_EQ(machine->opens, opens);
+    advance_ms(limits::once_keep_ns / 1'000'000 + 100);
+    EXPECT_EQ(machine->open_now, 0u);
+    EXPECT_EQ(host.timers(), 0u);
+}
+
+TEST_P(StatsTest, asking_once_does_not_shorten_the_span_of_those_who_ask_for_rates) {
+    run(kWeb, "web", 10, 50);
+    ask();
+    advance_ms(1000);
+    host.call<Calls::ReadParams>("stats", "read", [](auto params) { params.setOnce(true); });
+    advance_ms(10);
+    sdk::Reading<Calls::ReadResults> results(host.answer(ask())->bytes());
+    ASSERT_EQ(results->getSamples().size(), 2u);
+    EXPECT_GE(results->getSamples()[1].getMonotonicNs() - results->getSamples()[0].getMonotonicNs(),
+              limits::first_pair_ns);
 }
 
 TEST_P(StatsTest, a_machine_without_cgroups_says_so_and_still_has_a_node) {

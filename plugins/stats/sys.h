@@ -32,6 +32,8 @@ public:
     virtual uint64_t ticks_per_second() = 0;
     /// How many descriptors this process may have.
     virtual size_t files_max() = 0;
+    /// Fills the figures of a mounted file system; false if there are none.
+    virtual bool measure(Filesystem& filesystem) = 0;
     /// By which eBPF knows a cgroup: the number of its folder in the v2 tree; 0 if it is gone.
     virtual uint64_t cgroup_id(const std::string& folder) = 0;
     virtual Result<std::unique_ptr<Counters>> load_counters(const std::string& mount,

@@ -44,9 +44,16 @@ private:
 
 }  // namespace
 
+bool FakeSys::measure(Filesystem& filesystem) {
+    filesystem.size = 1000;
+    filesystem.free = 400;
+    filesystem.available = 300;
+    return true;
+}
+
 uint64_t FakeSys::cgroup_id(const std::string& folder) {
     const auto found = cgroup_ids.find(folder);
-    return found != cgroup_ids.end() ? found->second : 0;
+    return found != cgroup_ids.end() && !cgroups_hidden ? found->second : 0;
 }
 
 Result<std::unique_ptr<Counters>> FakeSys::load_counters(const std::string&, int level) {

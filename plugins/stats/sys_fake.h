@@ -19,6 +19,7 @@ public:
     uint64_t ticks_per_second() override { return 100; }
     size_t files_max() override { return files_allowed; }
 
+    bool measure(Filesystem& filesystem) override;
     uint64_t cgroup_id(const std::string& folder) override;
     Result<std::unique_ptr<Counters>> load_counters(const std::string& mount, int level) override;
 
@@ -33,6 +34,7 @@ public:
     std::map<uint64_t, Kernel> counted;          ///< of those that are watched, by cgroup id
     bool scheduler_followed = false;
     int container_level = 0;
+    bool cgroups_hidden = false;                 ///< for now
     size_t open_now = 0;
     size_t opens = 0;
     std::set<std::string> opened;  ///< ever

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -68,6 +69,17 @@ public:
     size_t files_max() override {
         rlimit limit{};
         return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+    }
+
+    bool measure(Filesystem& filesystem) override {
+        struct statvfs info {};
+        if (statvfs(filesystem.mount_point.c_str(), &info) != 0) return false;
+        filesystem.size = info.f_blocks * info.f_frsize;
+        filesystem.free = info.f_bfree * info.f_frsize;
+        filesystem.available = info.f_bavail * info.f_frsize;
+        filesystem.files = info.f_files;
+        filesystem.files_free = info.f_ffree;
+        return filesystem.size > 0;
     }
 
     uint64_t cgroup_id(const std::string& folder) override {

@@ -6,23 +6,13 @@
 #include <sstream>
 
 #include "tests/integration/test_node.h"
+#include "tests/integration/text.h"
 
 namespace noded::test {
 namespace {
 
 using Json = nlohmann::json;
 using StreamsTest = SharedNodeTest;
-
-bool says(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-    std::istringstream in(text);
-    std::vector<std::string> lines;
-    for (std::string line; std::getline(in, line);) lines.push_back(line);
-    return lines;
-}
 
 /// `script` has `sub`, a socket of zmq, connected to the node; ten seconds are its patience.
 Ran python(const TestNode& node, const std::string& script) {

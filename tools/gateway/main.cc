@@ -1,0 +1,115 @@
+// noded-gateway: what Prometheus scrapes. Asks noded over its socket at each scrape, holds nothing.
+//
+// A program of its own and a client of noded like others: it may end, be started anew and be more
+// than one at any time. Page: ops/docs/metrics.md.
+#include <getopt.h>
+#include <kj/async-unix.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "agent/base/version.h"
+#include "tools/gateway/server.h"
+
+namespace noded::gateway {
+namespace {
+
+constexpr const char* kUsage =
+    R"(usage: noded-gateway [--listen ADDRESS:PORT] [--host unix:PATH] [--version] [--help]
+
+Answers Prometheus with what noded knows: /metrics has containers under cAdvisor's names, the node
+under node_exporter's, and noded itself; /healthz tells whether noded answers. It runs in the
+foreground.
+
+  --listen ADDRESS:PORT   where scrapes come in; "[::]:9480" is everywhere   (127.0.0.1:9480)
+  --host unix:PATH        noded's socket           ($NODECTL_HOST, or unix:/run/noded/noded.sock)
+)";
+
+struct Options {
+    std::string listen = "127.0.0.1:9480";
+    std::string host = "unix:/run/noded/noded.sock";
+};
+
+/// An exit status when the program is to end at once.
+int parse(int argc, char** argv, Options& options) {
+    constexpr option kLong[] = {{"listen", required_argument, nullptr, 'l'},
+                                {"host", required_argument, nullptr, 'H'},
+                                {"version", no_argument, nullptr, 'v'},
+                                {"help", no_argument, nullptr, 'h'},
+                                {nullptr, 0, nullptr, 0}};
+    if (const char* host = getenv("NODECTL_HOST"); host != nullptr && *host != 0)
+        options.host = host;
+    for (;;) {
+        const int letter = getopt_long(argc, argv, "l:H:vh", kLong, nullptr);
+        if (letter < 0) break;
+        if (letter == 'l') options.listen = optarg;
+        if (letter == 'H') options.host = optarg;
+        if (letter == 'h') fputs(kUsage, stdout);
+        if (letter == 'v') printf("noded-gateway version %s\n", kVersion);
+        if (letter == 'h' || letter == 'v') return 0;
+        if (letter == '?') {
+            fputs("See 'noded-gateway --help'.\n", stderr);
+            return 2;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "noded-gateway: there is no argument \"%s\"\nSee 'noded-gateway --help'.\n",
+                argv[optind]);
+        return 2;
+    }
+    return -1;
+}
+
+int complain(const std::string& text, int status) {
+    fprintf(stderr, "noded-gateway: %s\n", text.c_str());
+    return status;
+}
+
+int run(const Options& options) {
+    constexpr std::string_view kScheme = "unix:";
+    std::string path = options.host;
+    if (!path.starts_with(kScheme))
+        return complain("a host is written as unix:PATH, not \"" + path + "\"", 2);
+    path.erase(0, kScheme.size());
+    if (path.starts_with("//")) path.erase(0, 2);
+    // Before the loop begins: the signals are taken by it.
+    kj::UnixEventPort::captureSignal(SIGTERM);
+    kj::UnixEventPort::captureSignal(SIGINT);
+    auto io = kj::setupAsyncIo();
+    NodeLink link(io, path);
+    Server server(io, link);
+    int status = 0;
+    KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] {
+        auto address = io.provider->getNetwork()
+                           .parseAddress(kj::StringPtr(options.listen.c_str()))
+                           .wait(io.waitScope);
+        auto port = address->listen();
+        // Port 0 is one that the kernel chose.
+        std::string where = options.listen;
+        const size_t colon = where.rfind(':');
+        if (colon != std::string::npos && where.find(']', colon) == std::string::npos)
+            where = where.substr(0, colon) + ":" + std::to_string(port->getPort());
+        printf("noded-gateway: http://%s/metrics\n", where.c_str());
+        fflush(stdout);
+        auto ended = io.unixEventPort.onSignal(SIGTERM)
+                         .exclusiveJoin(io.unixEventPort.onSignal(SIGINT))
+                         .ignoreResult();
+        server.serve(*port).exclusiveJoin(kj::mv(ended)).wait(io.waitScope);
+    }))
+        status = complain("listen at " + options.listen + ": " +
+                              exception->getDescription().cStr(), 1);
+    return status;
+}
+
+}  // namespace
+}  // namespace noded::gateway
+
+int main(int argc, char** argv) {
+    signal(SIGPIPE, SIG_IGN);
+    noded::gateway::Options options;
+    const int status = noded::gateway::parse(argc, argv, options);
+    return status >= 0 ? status : noded::gateway::run(options);
+}
