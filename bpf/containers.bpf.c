@@ -1,5 +1,6 @@
-/* Counts in the kernel, for each container that noded watches: packets, TCP retransmits, programs
- * executed and ended, OOM kills, and how long tasks waited for a CPU.
+/* Counts in the kernel, for each container that noded watches: packets, TCP connects and
+ * retransmits, programs executed and ended, OOM kills, requests of block devices and how long they
+ * took, and how long tasks waited for a CPU.
  *
  * A container is its cgroup in the v2 tree (also where controllers are v1's), at `container_level`
  * below the root; what runs in groups below it belongs to it. User space (plugins/stats) puts the
@@ -26,6 +27,16 @@ struct {
     __type(value, struct noded_container_counters);
 } counters SEC(".maps");
 
+/* Where blkio is a hierarchy of its own a request knows the group there: to the id in the v2
+ * tree. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 1);
+    __type(key, u64);
+    __type(value, u64);
+} blkio_groups SEC(".maps");
+
 /* Since when a task that could run waits for a CPU; 0: it does not. */
 struct {
     __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -38,13 +49,18 @@ static __always_inline struct noded_container_counters *of_id(u64 id) {
     return id == 0 ? 0 : bpf_map_lookup_elem(&counters, &id);
 }
 
-static __always_inline struct noded_container_counters *of_cgroup(struct cgroup *group) {
+/* The id of the group at the containers' level that this one is, or is below; 0: it is above. */
+static __always_inline u64 container_id(struct cgroup *group) {
     struct cgroup *ancestor = 0;
     if (group == 0 || BPF_CORE_READ(group, level) < container_level) return 0;
     bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
                           (void *)group + bpf_core_field_offset(struct cgroup, ancestors) +
                               container_level * sizeof(ancestor));
-    return of_id(BPF_CORE_READ(ancestor, kn, id));
+    return BPF_CORE_READ(ancestor, kn, id);
+}
+
+static __always_inline struct noded_container_counters *of_cgroup(struct cgroup *group) {
+    return of_id(container_id(group));
 }
 
 static __always_inline struct noded_container_counters *of_task(struct task_struct *task) {
@@ -77,6 +93,16 @@ SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(retransmitted, struct sock *sock) {
     struct noded_container_counters *found = of_cgroup(BPF_CORE_READ(sock, sk_cgrp_data.cgroup));
     if (found) found->tcp_retransmits += 1;
+    return 0;
+}
+
+/* From a state to another one; 2 is SYN_SENT. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(state_changed, struct sock *sock, int before, int now) {
+    struct noded_container_counters *found;
+    if (now != 2) return 0;
+    found = of_cgroup(BPF_CORE_READ(sock, sk_cgrp_data.cgroup));
+    if (found) found->tcp_connects += 1;
     return 0;
 }
 
@@ -118,6 +144,40 @@ int BPF_PROG(woken, struct task_struct *task) {
 SEC("tp_btf/sched_wakeup_new")
 int BPF_PROG(woken_new, struct task_struct *task) {
     if (of_task(task)) begins_to_wait(task);
+    return 0;
+}
+
+static __always_inline unsigned int bucket_of(u64 ns);
+
+static __always_inline struct noded_container_counters *of_request(struct request *request) {
+    u64 *group;
+    u64 id = container_id(BPF_CORE_READ(request, bio, bi_blkg, blkcg, css.cgroup));
+    if (id == 0) return 0;
+    group = bpf_map_lookup_elem(&blkio_groups, &id);
+    return of_id(group ? *group : id);
+}
+
+/* Called for each part of a request that is done; the last one ends it. */
+SEC("tp_btf/block_rq_complete")
+int BPF_PROG(request_done, struct request *request, int error, unsigned int bytes) {
+    const unsigned int operation = BPF_CORE_READ(request, cmd_flags) & 0xff;
+    struct noded_container_counters *found;
+    u64 start;
+    if (operation > 1) return 0; /* neither a read nor a write */
+    found = of_request(request);
+    if (!found) return 0;
+    if (operation == 0) found->read_bytes += bytes;
+    else found->write_bytes += bytes;
+    if (bytes < BPF_CORE_READ(request, __data_len)) return 0;
+    if (operation == 0) found->reads += 1;
+    else found->writes += 1;
+    start = BPF_CORE_READ(request, start_time_ns);
+    if (start) {
+        u64 ns = bpf_ktime_get_ns() - start;
+        unsigned int bucket = bucket_of(ns);
+        found->io_ns += ns;
+        if (bucket < NODED_IO_BUCKETS) found->io_us_log2[bucket] += 1;
+    }
     return 0;
 }
 

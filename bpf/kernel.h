@@ -19,6 +19,7 @@ typedef __u32 __wsum;
 typedef __u64 u64;
 
 enum bpf_map_type {
+    BPF_MAP_TYPE_HASH = 1,
     BPF_MAP_TYPE_PERCPU_HASH = 5,
     BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
@@ -52,6 +53,24 @@ struct sock_cgroup_data {
 };
 struct sock {
     struct sock_cgroup_data sk_cgrp_data;
+};
+struct cgroup_subsys_state {
+    struct cgroup *cgroup;
+};
+struct blkcg {
+    struct cgroup_subsys_state css;
+};
+struct blkcg_gq {
+    struct blkcg *blkcg;
+};
+struct bio {
+    struct blkcg_gq *bi_blkg;
+};
+struct request {
+    unsigned int cmd_flags;
+    unsigned int __data_len;
+    struct bio *bio;
+    __u64 start_time_ns;
 };
 
 #pragma clang attribute pop

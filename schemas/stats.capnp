@@ -80,8 +80,9 @@ struct KernelFigures {
   waitNs @7 :UInt64;
   waitUsLog2 @8 :List(UInt64);    # item n: how many took 2^n to 2^(n+1) µs
   io @9 :IoFigures;               # of block devices, counted when a request is done
-  ioNs @10 :UInt64;               # from issue to completion, summed
+  ioNs @10 :UInt64;               # that the requests took, from the queue to the end
   ioUsLog2 @11 :List(UInt64);     # item n: how many requests took 2^n to 2^(n+1) µs
+  tcpConnects @12 :UInt64;        # that it began
 }
 
 struct CpuFigures {

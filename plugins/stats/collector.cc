@@ -256,7 +256,7 @@ Sample Collector::take(const std::vector<Target>& targets, bool node_wanted, boo
 }
 
 /// The container's group in the v2 tree; 0 if there is none, or its process ended.
-uint64_t Collector::find_cgroup(const Target& target) {
+uint64_t Collector::find_cgroup(const Target& target, uint64_t& blkio_id) {
     if (counters_tried_ && !counters_) return 0;
     const std::string proc = "/proc/" + std::to_string(target.pid);
     const auto groups = read_once(*sys_, proc + "/cgroup");
@@ -265,7 +265,9 @@ uint64_t Collector::find_cgroup(const Target& target) {
     const Places places = places_of(mounts_, *groups, target.id);
     if (places.v2.empty()) return 0;
     if (!counters_tried_) count_in_kernel(places);
-    return counters_ ? sys_->cgroup_id(places.v2) : 0;
+    if (!counters_) return 0;
+    blkio_id = places.blkio.empty() ? 0 : sys_->cgroup_id(places.blkio);
+    return sys_->cgroup_id(places.v2);
 }
 
 /// All containers are at the same depth of the tree.
@@ -290,8 +292,11 @@ KernelState Collector::watch(const std::vector<Target>& targets) {
             still.insert(watched_.extract(before));
             continue;
         }
-        Watched watched{target.run, find_cgroup(target), same_run ? before->second.tries + 1 : 1};
-        if (watched.cgroup_id != 0 && !counters_->watch(watched.cgroup_id)) watched.cgroup_id = 0;
+        uint64_t blkio_id = 0;
+        Watched watched{target.run, find_cgroup(target, blkio_id),
+                        same_run ? before->second.tries + 1 : 1};
+        if (watched.cgroup_id != 0 && !counters_->watch(watched.cgroup_id, blkio_id))
+            watched.cgroup_id = 0;
         still.emplace(target.id, watched);
     }
     for (const auto& [id, gone] : watched_)

@@ -56,7 +56,7 @@ private:
     bool read_container(const Target& target, Files& files, ContainerFigures& out);
     void read_node(NodeFigures& node);
     std::unique_ptr<File> open(const std::string& folder, const char* name);
-    uint64_t find_cgroup(const Target& target);
+    uint64_t find_cgroup(const Target& target, uint64_t& blkio_id);
     void count_in_kernel(const Places& places);
 
     const std::shared_ptr<Sys> sys_;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "agent/base/result.h"
@@ -18,8 +19,9 @@ namespace noded::stats {
 class Counters {
 public:
     virtual ~Counters() = default;
-    /// Begins to count for a cgroup of the v2 tree; harmless if it does already.
-    virtual Status watch(uint64_t cgroup_id) = 0;
+    /// Begins to count for a cgroup of the v2 tree; harmless if it does already. `blkio_id` is its
+    /// group in the hierarchy of blkio where that is another one; 0: it is not.
+    virtual Status watch(uint64_t cgroup_id, uint64_t blkio_id = 0) = 0;
     virtual void forget(uint64_t cgroup_id) = 0;
     /// Attaches what costs on a hot path, or takes it away.
     virtual void follow_scheduler(bool follow) = 0;
@@ -29,7 +31,12 @@ public:
     virtual KernelState state() const = 0;
 };
 
+/// One program that the kernel refuses is left out, and the verifier's words are in the state.
 /// `mount` is that of the v2 tree, `level` the depth of containers below its root.
 Result<std::unique_ptr<Counters>> load_bpf_counters(const std::string& mount, int level);
+
+/// The same of another object file, which a test has.
+Result<std::unique_ptr<Counters>> load_bpf_counters(std::span<const unsigned char> object,
+                                                    const std::string& mount, int level);
 
 }  // namespace noded::stats

@@ -52,6 +52,9 @@ struct Close {
 using Object = std::unique_ptr<bpf_object, Close>;
 using Link = std::unique_ptr<bpf_link, Close>;
 
+/// Why the kernel did not take a program, by its name.
+using Refused = std::map<std::string, std::string>;
+
 bool of_scheduler(const bpf_program* program) {
     const std::string section = bpf_program__section_name(program);
     return section == "tp_btf/sched_switch" || section.starts_with("tp_btf/sched_wakeup");
@@ -60,6 +63,7 @@ bool of_scheduler(const bpf_program* program) {
 Kernel sum_of(const std::vector<Value>& per_cpu, size_t first, size_t cpus) {
     Kernel sum;
     sum.wait_us_log2.resize(NODED_WAIT_BUCKETS);
+    sum.io_us_log2.resize(NODED_IO_BUCKETS);
     for (size_t cpu = 0; cpu < cpus; ++cpu) {
         const Value& value = per_cpu[first + cpu];
         sum.received_bytes += value.received_bytes;
@@ -67,6 +71,13 @@ Kernel sum_of(const std::vector<Value>& per_cpu, size_t first, size_t cpus) {
         sum.sent_bytes += value.sent_bytes;
         sum.sent_packets += value.sent_packets;
         sum.tcp_retransmits += value.tcp_retransmits;
+        sum.tcp_connects += value.tcp_connects;
+        sum.io.read_bytes += value.read_bytes;
+        sum.io.write_bytes += value.write_bytes;
+        sum.io.reads += value.reads;
+        sum.io.writes += value.writes;
+        sum.io_ns += value.io_ns;
+        for (size_t i = 0; i < NODED_IO_BUCKETS; ++i) sum.io_us_log2[i] += value.io_us_log2[i];
         sum.execs += value.execs;
         sum.exits += value.exits;
         sum.oom_kills += value.oom_kills;
@@ -81,20 +92,24 @@ Kernel sum_of(const std::vector<Value>& per_cpu, size_t first, size_t cpus) {
 
 class BpfCounters final : public Counters {
 public:
-    BpfCounters(Object object, Fd root) : object_(std::move(object)), root_(std::move(root)) {
+    BpfCounters(Object object, Fd root, const Refused& refused)
+        : object_(std::move(object)), root_(std::move(root)) {
+        blkio_ = bpf_object__find_map_fd_by_name(object_.get(), "blkio_groups");
         map_ = bpf_object__find_map_fd_by_name(object_.get(), "counters");
         const int cpus = libbpf_num_possible_cpus();
         cpus_ = cpus > 0 ? static_cast<size_t>(cpus) : 1;
         bpf_program* program = nullptr;
         bpf_object__for_each_program(program, object_.get()) {
-            if (!bpf_program__autoload(program))
+            const auto words = refused.find(bpf_program__name(program));
+            if (words != refused.end()) lack(program, words->second);
+            else if (!bpf_program__autoload(program))
                 lack(program, "this kernel has no such tracepoint");
             else if (!of_scheduler(program))
                 attach(program, links_);
         }
     }
 
-    Status watch(uint64_t cgroup_id) override {
+    Status watch(uint64_t cgroup_id, uint64_t blkio_id) override {
         // The kernel makes its reserve for values bigger a moment after it ran out.
         constexpr int kTriesMax = 50;
         constexpr useconds_t kPauseUs = 1000;
@@ -102,7 +117,7 @@ public:
         for (int tries = 0; tries < kTriesMax; ++tries) {
             if (bpf_map_update_elem(map_, &cgroup_id, zero.data(), BPF_NOEXIST) == 0) {
                 ++watched_;
-                return {};
+                return watch_blkio(cgroup_id, blkio_id);
             }
             if (errno == EEXIST) return {};
             if (errno != ENOMEM) break;
@@ -113,6 +128,10 @@ public:
 
     void forget(uint64_t cgroup_id) override {
         if (bpf_map_delete_elem(map_, &cgroup_id) == 0 && watched_ > 0) --watched_;
+        const auto group = blkio_of_.find(cgroup_id);
+        if (group == blkio_of_.end()) return;
+        bpf_map_delete_elem(blkio_, &group->second);
+        blkio_of_.erase(group);
     }
 
     void follow_scheduler(bool follow) override {
@@ -136,6 +155,13 @@ public:
     }
 
 private:
+    /// Without it only requests are not counted.
+    Status watch_blkio(uint64_t cgroup_id, uint64_t blkio_id) {
+        if (blkio_id != 0 && blkio_id != cgroup_id &&
+            bpf_map_update_elem(blkio_, &blkio_id, &cgroup_id, BPF_ANY) == 0)
+            blkio_of_[cgroup_id] = blkio_id;
+        return {};
+    }
     void attach(bpf_program* program, std::vector<Link>& links) {
         const std::string section = bpf_program__section_name(program);
         said.clear();
@@ -155,6 +181,8 @@ private:
     std::vector<Link> links_, scheduler_links_;
     std::string lacks_;
     int map_ = -1;
+    int blkio_ = -1;
+    std::map<uint64_t, uint64_t> blkio_of_;  ///< by cgroup id
     size_t cpus_ = 1;
     size_t watched_ = 0;
     bool following_ = false;
@@ -215,25 +243,62 @@ bool set_level(bpf_object* object, int level) {
     return false;
 }
 
+/// The program that libbpf spoke of last: the one that the kernel did not take.
+std::string name_in(const std::string& words) {
+    constexpr std::string_view kMark = "prog '";
+    const size_t at = words.rfind(kMark);
+    if (at == std::string::npos) return "";
+    const size_t begin = at + kMark.size();
+    return words.substr(begin, words.find('\'', begin) - begin);
+}
+
+/// Ready to be loaded, without those that were refused before.
+Result<Object> prepare(std::span<const unsigned char> file, int level, const Refused& refused) {
+    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "noded");
+    Object object(bpf_object__open_mem(file.data(), file.size(), &options));
+    if (!object) return fail_errno(errno, "open the eBPF programs" + last_words());
+    choose_programs(object.get());
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object.get())
+        if (refused.contains(bpf_program__name(program))) bpf_program__set_autoload(program, false);
+    said.clear();
+    if (!set_level(object.get(), level))
+        return fail("prepare the eBPF programs" + last_words());
+    for (const char* name : {"counters", "blkio_groups"}) {
+        bpf_map* map = bpf_object__find_map_by_name(object.get(), name);
+        if (map == nullptr || bpf_map__set_max_entries(map, limits::containers_max) != 0)
+            return fail("prepare the eBPF programs" + last_words());
+    }
+    return object;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Counters>> load_bpf_counters(const std::string& mount, int level) {
+    return load_bpf_counters(containers_object, mount, level);
+}
+
+Result<std::unique_ptr<Counters>> load_bpf_counters(std::span<const unsigned char> file,
+                                                    const std::string& mount, int level) {
     libbpf_set_print(keep_what_is_said);
     said.clear();
     Fd root(open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root.valid()) return fail_errno(errno, "open " + mount);
-    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "noded");
-    Object object(bpf_object__open_mem(containers_object, sizeof containers_object, &options));
-    if (!object) return fail_errno(errno, "open the eBPF programs" + last_words());
-    choose_programs(object.get());
-    said.clear();
-    bpf_map* counters = bpf_object__find_map_by_name(object.get(), "counters");
-    if (!set_level(object.get(), level) || counters == nullptr ||
-        bpf_map__set_max_entries(counters, limits::containers_max) != 0)
-        return fail("prepare the eBPF programs" + last_words());
-    if (bpf_object__load(object.get()) != 0)
-        return fail_errno(errno, "load the eBPF programs" + last_words());
-    return std::make_unique<BpfCounters>(std::move(object), std::move(root));
+    for (Refused refused;;) {
+        Object object = TRY(prepare(file, level, refused));
+        if (bpf_object__load(object.get()) == 0)
+            return std::make_unique<BpfCounters>(std::move(object), std::move(root), refused);
+        const int error = errno;
+        const std::string name = name_in(said);
+        const std::string said_of_it = last_words();
+        // It is not one program, or there is no end to it.
+        if (name.empty() || refused.contains(name) || error == EPERM)
+            return fail_errno(error, "load the eBPF programs" + said_of_it);
+        std::string words = strerror(error) + said_of_it;
+        constexpr size_t kWordsMax = 512;
+        if (words.size() > kWordsMax) words = "…" + words.substr(words.size() - kWordsMax);
+        refused[name] = std::move(words);
+    }
 }
 
 }  // namespace noded::stats

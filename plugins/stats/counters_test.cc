@@ -12,6 +12,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "bpf/refused_object.h"
 #include "plugins/stats/places.h"
 
 namespace noded::stats {
@@ -25,22 +26,42 @@ std::string v2_mount() {
     return "";
 }
 
-/// A group of its own in the v2 tree, one below the root.
+/// Empty where blkio has no hierarchy of its own.
+std::string blkio_mount() {
+    std::stringstream text;
+    text << std::ifstream("/proc/self/mountinfo").rdbuf();
+    for (const Mount& mount : parse_mounts(text.str()))
+        if (mount.has("blkio")) return mount.path;
+    return "";
+}
+
+uint64_t id_of(const std::string& path) {
+    struct stat info {};
+    return stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
+}
+
+/// A group of its own in the v2 tree, one below the root, and in that of blkio.
 class Group {
 public:
     explicit Group(const std::string& mount) : path_(mount + "/noded-test-XXXXXX") {
         EXPECT_NE(mkdtemp(path_.data()), nullptr);
+        if (blkio_mount().empty()) return;
+        blkio_ = blkio_mount() + path_.substr(mount.size());
+        mkdir(blkio_.c_str(), 0755);
     }
-    ~Group() { rmdir(path_.c_str()); }
-    uint64_t id() const {
-        struct stat info {};
-        return stat(path_.c_str(), &info) == 0 ? info.st_ino : 0;
+    ~Group() {
+        rmdir(path_.c_str());
+        if (!blkio_.empty()) rmdir(blkio_.c_str());
     }
+    uint64_t id() const { return id_of(path_); }
+    uint64_t blkio_id() const { return blkio_.empty() ? 0 : id_of(blkio_); }
     /// Runs a script in it to its end: one program, and those that it names.
     void run(const char* script) const {
         const pid_t child = fork();
         if (child == 0) {
             std::ofstream(path_ + "/cgroup.procs") << getpid() << std::flush;
+            if (!blkio_.empty())
+                std::ofstream(blkio_ + "/cgroup.procs") << getpid() << std::flush;
             execl("/bin/sh", "sh", "-c", script, nullptr);
             _exit(121);
         }
@@ -50,7 +71,7 @@ public:
     }
 
 private:
-    std::string path_;
+    std::string path_, blkio_;
 };
 
 TEST(StatsCounters, what_a_cgroup_does_is_counted_for_it_alone) {
@@ -81,6 +102,64 @@ TEST(StatsCounters, what_a_cgroup_does_is_counted_for_it_alone) {
     EXPECT_EQ(counters.read()[watched.id()].waits, waits);
     counters.forget(other.id());
     EXPECT_EQ(counters.read().size(), 1u);
+}
+
+TEST(StatsCounters, requests_of_block_devices_are_counted_with_their_time) {
+    const std::string mount = v2_mount();
+    if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
+    auto loaded = load_bpf_counters(mount, 1);
+    if (!loaded) GTEST_SKIP() << loaded.error().message;
+    if ((*loaded)->state().warning.find("block_rq") != std::string::npos)
+        GTEST_SKIP() << (*loaded)->state().warning;
+    const Group watched(mount), other(mount);
+    ASSERT_TRUE((*loaded)->watch(watched.id(), watched.blkio_id()));
+    ASSERT_TRUE((*loaded)->watch(other.id(), other.blkio_id()));
+    const std::string file = testing::TempDir() + "/noded-counters-test";
+    // What goes past the cache is charged to the one who writes.
+    const std::string script = "dd if=/dev/zero of=" + file +
+                               " bs=1M count=4 oflag=direct 2>/dev/null && dd if=" + file +
+                               " of=/dev/null bs=1M iflag=direct 2>/dev/null || exit 9";
+    const int fits = open((file + "-probe").c_str(), O_CREAT | O_WRONLY | O_DIRECT, 0600);
+    unlink((file + "-probe").c_str());
+    if (fits < 0) GTEST_SKIP() << "the temporary folder takes no direct writes";
+    close(fits);
+    watched.run(script.c_str());
+    unlink(file.c_str());
+    auto found = (*loaded)->read();
+    const Kernel& figures = found[watched.id()];
+    EXPECT_GE(figures.io.write_bytes, 4u << 20);
+    EXPECT_LT(figures.io.write_bytes, 6u << 20);
+    EXPECT_GE(figures.io.read_bytes, 4u << 20);
+    EXPECT_GT(figures.io.reads, 0u);
+    EXPECT_GT(figures.io.writes, 0u);
+    EXPECT_GT(figures.io_ns, 0u);
+    uint64_t in_buckets = 0;
+    for (const uint64_t count : figures.io_us_log2) in_buckets += count;
+    EXPECT_EQ(in_buckets, figures.io.reads + figures.io.writes);
+    EXPECT_EQ(found[other.id()].io.writes, 0u);
+}
+
+TEST(StatsCounters, a_connection_that_is_begun_is_counted) {
+    const std::string mount = v2_mount();
+    if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
+    auto loaded = load_bpf_counters(mount, 1);
+    if (!loaded) GTEST_SKIP() << loaded.error().message;
+    const Group watched(mount);
+    ASSERT_TRUE((*loaded)->watch(watched.id()));
+    watched.run("python3 -c \"import socket; socket.socket().connect_ex(('127.0.0.1', 9))\"");
+    EXPECT_EQ((*loaded)->read()[watched.id()].tcp_connects, 1u);
+}
+
+TEST(StatsCounters, a_program_that_the_verifier_refuses_is_left_out_and_its_words_are_told) {
+    const std::string mount = v2_mount();
+    if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
+    auto loaded = load_bpf_counters(refused_object, mount, 1);
+    if (!loaded) GTEST_SKIP() << loaded.error().message;
+    const std::string warning = (*loaded)->state().warning;
+    EXPECT_NE(warning.find("cgroup_skb/ingress: "), std::string::npos) << warning;
+    EXPECT_NE(warning.find("invalid mem access"), std::string::npos) << warning;
+    EXPECT_EQ(warning.find("egress"), std::string::npos) << warning;
+    EXPECT_LT(warning.size(), 1024u);
 }
 
 TEST(StatsCounters, a_thousand_cgroups_are_read_at_once) {

@@ -66,6 +66,9 @@ void write_kernel(const Kernel& from, schema::KernelFigures::Builder out) {
     net.setSentBytes(from.sent_bytes);
     net.setSentPackets(from.sent_packets);
     out.setTcpRetransmits(from.tcp_retransmits);
+    out.setTcpConnects(from.tcp_connects);
+    write_io(from.io, out.initIo());
+    out.setIoNs(from.io_ns);
     out.setExecs(from.execs);
     out.setExits(from.exits);
     out.setOomKills(from.oom_kills);
@@ -74,6 +77,8 @@ void write_kernel(const Kernel& from, schema::KernelFigures::Builder out) {
     out.setWaitNs(from.wait_ns);
     auto buckets = out.initWaitUsLog2(unsigned(from.wait_us_log2.size()));
     for (unsigned i = 0; i < buckets.size(); ++i) buckets.set(i, from.wait_us_log2[i]);
+    auto io_buckets = out.initIoUsLog2(unsigned(from.io_us_log2.size()));
+    for (unsigned i = 0; i < io_buckets.size(); ++i) io_buckets.set(i, from.io_us_log2[i]);
 }
 
 void write_node_cpu(const NodeCpu& from, schema::NodeFigures::NodeCpu::Builder out) {

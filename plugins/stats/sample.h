@@ -48,7 +48,10 @@ struct Pressures {
 /// What eBPF programs counted since the container is watched.
 struct Kernel {
     uint64_t received_bytes = 0, received_packets = 0, sent_bytes = 0, sent_packets = 0;
-    uint64_t tcp_retransmits = 0, execs = 0, exits = 0, oom_kills = 0;
+    uint64_t tcp_retransmits = 0, tcp_connects = 0, execs = 0, exits = 0, oom_kills = 0;
+    Io io;
+    uint64_t io_ns = 0;
+    std::vector<uint64_t> io_us_log2;
     uint64_t involuntary_switches = 0, waits = 0, wait_ns = 0;
     std::vector<uint64_t> wait_us_log2;
 };

@@ -29,7 +29,7 @@ private:
 class FakeCounters final : public Counters {
 public:
     explicit FakeCounters(FakeSys& sys) : sys_(sys) {}
-    Status watch(uint64_t cgroup_id) override {
+    Status watch(uint64_t cgroup_id, uint64_t) override {
         sys_.counted.try_emplace(cgroup_id);
         return {};
     }

@@ -163,6 +163,24 @@ TEST_F(Cgroup2, a_cpu_limit_throttles) {
     node->ok({"rm", "-f", "busy"});
 }
 
+/// User-mode Linux has no BTF, and so no eBPF programs.
+TEST_F(Cgroup2, figures_come_from_files_where_the_kernel_counts_nothing_and_info_says_so) {
+    node->ok({"run", "-d", "--name", "busy", "busybox", "sh", "-c", "while :; do :; done"});
+    std::string shown;
+    EXPECT_TRUE(eventually([&] {
+        shown = node->ok({"stats", "--no-stream", "--format",
+                          "{{.CPUPerc}} {{.PIDs}} {{.WaitP50}} {{.OOMKills}} {{.IOP99}}", "busy"});
+        return strtod(shown.c_str(), nullptr) > 1 && shown.ends_with("% 1 -- -- --");
+    })) << shown;
+    const std::string warnings = node->ok({"info", "--format", "{{json .Warnings}}"});
+    EXPECT_NE(warnings.find("nothing is counted by eBPF: load the eBPF programs"),
+              std::string::npos)
+        << warnings;
+    const std::string sources = node->ok({"info", "--format", "{{json .StatsSources}}"});
+    EXPECT_NE(sources.find("memory /sys/fs/cgroup"), std::string::npos) << sources;
+    node->ok({"rm", "-f", "busy"});
+}
+
 TEST_F(Cgroup2, a_limit_that_this_kernel_does_not_know_is_refused) {
     const Ran ran =
         node->nodectl({"run", "--rm", "-m", "64m", "--oom-kill-disable", "busybox", "true"});

@@ -26,6 +26,7 @@ const Json& headers() {
         // Not docker's, for templates.
         {"Throttled", "THROTTLED %"},     {"WaitP50", "WAIT P50"},
         {"WaitP99", "WAIT P99"},          {"PressureCPU", "CPU PRESSURE"},
+        {"IOP50", "I/O P50"},             {"IOP99", "I/O P99"},
         {"PressureMemory", "MEM PRESSURE"}, {"PressureIO", "I/O PRESSURE"},
         {"Retransmits", "RETRANSMITS"},   {"OOMKills", "OOM KILLS"},
     };

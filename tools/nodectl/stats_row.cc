@@ -64,6 +64,8 @@ Json further_fields(const StatsSubject& subject) {
         {"Throttled", throttled(subject)},
         {"WaitP50", wait_percentile(subject, 50)},
         {"WaitP99", wait_percentile(subject, 99)},
+        {"IOP50", io_percentile(subject, 50)},
+        {"IOP99", io_percentile(subject, 99)},
         {"PressureCPU", pressure(subject, [](const Figures& all) { return all.hasCpu(); },
                                  [](const Figures& all) -> Pressure { return all.getCpu(); })},
         {"PressureMemory",
@@ -88,10 +90,12 @@ double cpu_percent(const StatsSubject& subject) {
                         subject.before->getCpu().getTotalNs());
 }
 
-std::string wait_percentile(const StatsSubject& subject, int percent) {
-    if (!comparable(subject)) return kUnknown;
-    const auto now = subject.figures->getKernel().getWaitUsLog2();
-    const auto before = subject.before->getKernel().getWaitUsLog2();
+namespace {
+
+using Buckets = capnp::List<uint64_t>::Reader;
+
+/// Of what lies between two histograms in doubling steps of microseconds.
+std::string percentile(const Buckets& now, const Buckets& before, int percent) {
     if (now.size() != before.size()) return kUnknown;
     std::vector<uint64_t> waits;
     uint64_t all = 0;
@@ -107,6 +111,20 @@ std::string wait_percentile(const StatsSubject& subject, int percent) {
     if (most_us < 1000) return std::to_string(most_us) + "µs";
     if (most_us < 1'000'000) return std::to_string(most_us / 1000) + "ms";
     return std::to_string(most_us / 1'000'000) + "s";
+}
+
+}  // namespace
+
+std::string wait_percentile(const StatsSubject& subject, int percent) {
+    if (!comparable(subject)) return kUnknown;
+    return percentile(subject.figures->getKernel().getWaitUsLog2(),
+                      subject.before->getKernel().getWaitUsLog2(), percent);
+}
+
+std::string io_percentile(const StatsSubject& subject, int percent) {
+    if (!comparable(subject)) return kUnknown;
+    return percentile(subject.figures->getKernel().getIoUsLog2(),
+                      subject.before->getKernel().getIoUsLog2(), percent);
 }
 
 Row stats_row(const StatsSubject& subject, uint64_t memory_total, bool truncate) {

@@ -29,9 +29,12 @@ double cpu_percent(const StatsSubject& subject);
 /// doubling steps; "--" where nothing is known or nobody waited.
 std::string wait_percentile(const StatsSubject& subject, int percent);
 
+/// The same of requests of block devices.
+std::string io_percentile(const StatsSubject& subject, int percent);
+
 /// `memory_total` is shown as the limit of a container that has none. Beside docker's fields there
-/// are, for templates, those that docker does not know: Throttled, WaitP50, WaitP99, PressureCPU,
-/// PressureMemory, PressureIO, Retransmits, OOMKills.
+/// are, for templates, those that docker does not know: Throttled, WaitP50, WaitP99, IOP50, IOP99,
+/// PressureCPU, PressureMemory, PressureIO, Retransmits, OOMKills.
 Row stats_row(const StatsSubject& subject, uint64_t memory_total, bool truncate);
 
 }  // namespace noded::nodectl
