@@ -32,7 +32,10 @@ containers go on.
                       may use the socket besides root), logAgeMax (older events go: seconds, or
                       "30d", "12h"), logSegmentBytes, snapshotEveryEvents, archive (true: segments
                       are compressed into STATE/log/archive before they go), archiveBytesMax
-                      (4294967296; the oldest archives go first) and plugins (an object of settings
+                      (4294967296; the oldest archives go first), publishTcp ("tcp://ADDRESS:PORT":
+                      samples, events and output are published there, too, encrypted),
+                      publishKeyFile (from 'nodectl keygen'), publishClients (a list of the public
+                      keys that are let in there) and plugins (an object of settings
                       for each, by the plugin's id); the command line wins
 )";
 
@@ -96,6 +99,15 @@ static bool read_plugins(const nlohmann::json& value, Config& config) {
     return true;
 }
 
+static bool read_clients(const nlohmann::json& value, Config& config) {
+    if (!value.is_array()) return false;
+    for (const auto& key : value) {
+        if (!key.is_string()) return false;
+        config.publish_clients.push_back(key.get<std::string>());
+    }
+    return true;
+}
+
 static constexpr Setting kSettings[] = {
     {"--state-dir", "stateDir", &Config::state_dir, nullptr},
     {"--runtime-dir", "runtimeDir", &Config::runtime_dir, nullptr},
@@ -108,6 +120,9 @@ static constexpr Setting kSettings[] = {
     {nullptr, "logAgeMax", nullptr, nullptr, read_age},
     {nullptr, "archive", nullptr, nullptr, read_archive},
     {nullptr, "archiveBytesMax", nullptr, &Config::archive_bytes_max},
+    {nullptr, "publishTcp", &Config::publish_tcp, nullptr},
+    {nullptr, "publishKeyFile", &Config::publish_key_file, nullptr},
+    {nullptr, "publishClients", nullptr, nullptr, read_clients},
     {nullptr, "plugins", nullptr, nullptr, read_plugins},
     {nullptr, "snapshotEveryEvents", nullptr, &Config::snapshot_every_events},
 };
@@ -162,7 +177,32 @@ std::optional<Severity> severity_of(const std::string& level) {
     return std::nullopt;
 }
 
+/// All three or none; what the keys are worth the socket says.
+static Status check_publish(const Config& config) {
+    constexpr size_t kKeyBytes = 40;
+    if (config.publish_tcp.empty()) {
+        if (config.publish_key_file.empty() && config.publish_clients.empty()) return {};
+        return fail("publishKeyFile and publishClients are for publishTcp, which is not set");
+    }
+    if (!config.publish_tcp.starts_with("tcp://"))
+        return fail("publishTcp is written as tcp://ADDRESS:PORT, not \"" + config.publish_tcp +
+                    "\"");
+    if (config.publish_key_file.empty())
+        return fail("publishTcp needs publishKeyFile: make one with 'nodectl keygen FILE'");
+    if (config.publish_clients.empty())
+        return fail("publishTcp needs publishClients, the public keys of those who are let in");
+    if (config.publish_clients.size() > limits::publish_clients_max)
+        return fail("publishClients has more than " +
+                    std::to_string(limits::publish_clients_max) + " keys");
+    for (const std::string& key : config.publish_clients)
+        if (key.size() != kKeyBytes)
+            return fail("publishClients has \"" + key + "\", which is no public key: those have " +
+                        std::to_string(kKeyBytes) + " characters");
+    return {};
+}
+
 static Status check(Config& config) {
+    TRY_STATUS(check_publish(config));
     for (std::string* dir :
          {&config.state_dir, &config.runtime_dir, &config.plugin_dir, &config.libexec_dir}) {
         if (dir->empty() || dir->front() != '/')

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/base/logger.h"
 #include "agent/base/result.h"
@@ -25,6 +26,9 @@ struct Config {
     bool archive = false;              ///< segments are compressed before they go
     uint64_t archive_bytes_max = limits::archive_bytes_max;   ///< all archives together
     uint64_t snapshot_every_events = 0;
+    std::string publish_tcp;           ///< "tcp://ADDRESS:PORT"; empty: the publish socket is local
+    std::string publish_key_file;      ///< secret key of this node there
+    std::vector<std::string> publish_clients;  ///< public keys of those who are let in there
     /// Of plugins: id, key, value as text.
     std::map<std::string, std::map<std::string, std::string>> plugins;
     bool show_help = false;

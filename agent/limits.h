@@ -74,6 +74,10 @@ constexpr size_t plugin_name_bytes_max = 64;
 constexpr uint64_t plugin_undeclared_events_max = 16;   ///< so many refused proposals stop a plugin
 
 // Publish.
+constexpr size_t publish_clients_max = 1024;      ///< public keys that are let in at tcp://
+/// Of subscribers that were not let in so many sentences are logged, each once in this time.
+constexpr size_t complaints_max = 32;
+constexpr int64_t complaint_pause_ns = 3600ll * 1'000'000'000;
 constexpr size_t publish_bytes_max = 1 << 20;
 constexpr size_t publish_queue_messages_max = 8192;    ///< per subscriber; then it loses some
 constexpr size_t subscriptions_max = 4096;              ///< different ones; more are not served

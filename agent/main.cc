@@ -222,12 +222,37 @@ Status recover(reactor::Reactor& reactor, const Config& config, Recovered& to) {
     return {};
 }
 
+/// The first word of a file that nobody else may read.
+Result<std::string> read_secret(const std::string& path) {
+    constexpr size_t bytes_max = 4096;
+    Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat info {};
+    if (!fd.valid() || fstat(fd.get(), &info) != 0) return fail_errno(errno, "open " + path);
+    if ((info.st_mode & 077) != 0)
+        return fail(path + " can be read by others than its owner: chmod 600 " + path);
+    std::string text(bytes_max, '\0');
+    const ssize_t size = read(fd.get(), text.data(), text.size());
+    if (size < 0) return fail_errno(errno, "read " + path);
+    text.resize(static_cast<size_t>(size));
+    return text.substr(0, text.find_first_of(" \t\r\n"));
+}
+
+Result<std::optional<ipc::PublisherSocket::Curve>> curve_of(const Config& config) {
+    if (config.publish_tcp.empty()) return std::nullopt;
+    ipc::PublisherSocket::Curve curve{config.publish_tcp, TRY(read_secret(config.publish_key_file)),
+                                      config.publish_clients};
+    if (!ipc::PublisherSocket::public_key(curve.secret_key))
+        return fail(config.publish_key_file +
+                    " does not hold a secret key: make one with 'nodectl keygen FILE'");
+    return curve;
+}
+
 /// Opens the sockets and runs until the stop signal.
 Status serve(const Config& config, reactor::UringReactor& reactor, rpc_service::Node& node,
              Retry& retry, const StopSignal& stop) {
     const std::string events = config.runtime_dir + "/events.sock";
     Fd listening = TRY(listen(config));   // tells whether another noded is there, before all else
-    TRY_STATUS(node.outbox.open("ipc://" + events));
+    TRY_STATUS(node.outbox.open("ipc://" + events, TRY(curve_of(config))));
     TRY_STATUS(share(events, config));
     auto server = std::make_unique<rpc::RpcServer>(
         reactor, std::move(listening),

@@ -461,6 +461,10 @@ interface Container @0xf2b7a6d1c0e4a020 {
   # Looks at, reads or writes files of a container, whether it runs or not. All but stat and size
   # take a descriptor (Node.callWithStream): a pipe, a socket or a file that the bytes go through.
   # The answer comes when all is done; its error is about the whole job.
+  readLog @10 (container :Text, tail :Int64 = -1, position :UInt64) -> (part :LogPart);
+  # The last `tail` lines of what it wrote, of both streams, or with -1 what follows `position`. At
+  # most about a MiB: while there is `more`, ask again from the part's own position. Who subscribed
+  # to log/… before goes on without gap or duplicate, see LogMessage.
 
   # The last three: what was asked for last has its outcome.
   enum Until { started @0; exited @1; removed @2; paused @3; unpaused @4; updated @5; }
@@ -470,6 +474,38 @@ interface Container @0xf2b7a6d1c0e4a020 {
     error @1 :Text;         # of what failed, or why the wait can not end
     startFailed @2 :Bool;
   }
+}
+
+enum OutputStream { stdout @0; stderr @1; }
+
+struct LogMessage {
+  # What is published under log/<container id>/<stdout|stderr> (ops/docs/streams.md): what the
+  # container wrote at once. Positions count all bytes that it wrote since it was created, of both
+  # streams, so each chunk is known by the one that it begins at.
+  sequence @0 :UInt64;      # of this topic, dense while somebody is subscribed to it
+  lost @1 :UInt64;          # how often a subscriber of it was found too slow
+  container @2 :Text;
+  stream @3 :OutputStream;
+  position @4 :UInt64;      # of the first byte
+  after @5 :UInt64;         # behind the topic's message before this one, or where following began:
+                            # who has read up to there has missed nothing
+  lostBytes @6 :UInt64;     # of output that nobody can read any more: a full disk, or rotation
+  timeNs @7 :Int64;
+  data @8 :Data;
+}
+
+struct LogPart {
+  chunks @0 :List(LogChunk);
+  position @1 :UInt64;      # behind the last of them
+  more @2 :Bool;
+  lostBytes @3 :UInt64;     # between where it was to begin and its end
+}
+
+struct LogChunk {
+  stream @0 :OutputStream;
+  position @1 :UInt64;
+  timeNs @2 :Int64;
+  data @3 :Data;
 }
 
 struct FilesJob {

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <functional>
 
 #include "agent/core/pipeline.h"
 #include "agent/host/host.h"
@@ -75,6 +76,7 @@ struct Behaviour {
     int fired = 0;
     uint64_t token = 0;
     std::string speed;   ///< a setting, read in init
+    std::function<void()> when_called;
 } behaviour;
 
 const noded_ext_events* events() {
@@ -101,6 +103,7 @@ void react(void*, const noded_event*) noexcept {
 void fire(void*, void*) noexcept { ++behaviour.fired; }
 void call(void*, const noded_call* call) noexcept {
     behaviour.token = call->token;
+    if (behaviour.when_called) behaviour.when_called();
     for (size_t i = 0; i < behaviour.propose_when_called; ++i)
         if (events()->propose(behaviour.host, kEvent, {}, 1, nullptr) != 0) ++behaviour.refused;
 }
@@ -108,7 +111,7 @@ const char* const kMethods[] = {"ask"};
 const noded_plugin_rpc kRpc = {sizeof kRpc, 1, 0, kMethods, call, nullptr};
 
 const char* const kExtensions[] = {NODED_EXT_EVENTS, NODED_EXT_TIMER, NODED_EXT_RPC,
-                                   NODED_EXT_SETTINGS, nullptr};
+                                   NODED_EXT_SETTINGS, NODED_EXT_TOPIC, nullptr};
 const noded_type kCommands[] = {{kCommand, "DoIt"}};
 const noded_type kEvents[] = {{kEvent, "ItWasDone"}};
 const noded_descriptor kDescriptor = {sizeof kDescriptor,
@@ -171,6 +174,28 @@ struct Contract : testing::Test {
     core::Pipeline pipeline{host, log, topics};
     uint8_t last_id = 0;
 };
+
+TEST_F(Contract, topics_below_a_word_that_is_nobody_elses_can_be_owned) {
+    const auto* topic = static_cast<const noded_ext_topic*>(
+        behaviour.host->get_extension(behaviour.host, NODED_EXT_TOPIC));
+    behaviour.when_called = [topic] {
+        const noded_host* host = behaviour.host;
+        EXPECT_EQ(topic->publish_as(host, "log/x", {}), -1) << "not before it is owned";
+        EXPECT_EQ(topic->own(host, "log"), 0);
+        EXPECT_EQ(topic->own(host, "log"), 0) << "again";
+        EXPECT_EQ(topic->publish_as(host, "log/x", {}), 0);
+        EXPECT_EQ(topic->publish_as(host, "json/log@5/x", {}), 0);
+        EXPECT_EQ(topic->publish_as(host, "logs/x", {}), -1);
+        EXPECT_EQ(topic->publish_as(host, "doer/x", {}), 0);
+        for (const char* word : {"event", "json", "", "Log", "a/b"})
+            EXPECT_EQ(topic->own(host, word), -1) << word;
+        EXPECT_EQ(topic->own(host, nullptr), -1);
+    };
+    host.call("doer", 0, {}, {}, Fd(), [](CallResult) {});
+    EXPECT_TRUE(host.has_topics_for("log/x"));
+    EXPECT_TRUE(host.has_topics_for("json/lo"));
+    EXPECT_FALSE(host.has_topics_for("logs/x"));
+}
 
 TEST_F(Contract, a_command_goes_through_decide_fold_and_react_of_its_owner) {
     EXPECT_TRUE(command().accepted);

@@ -1,4 +1,6 @@
 // topic: samples of plugins for subscribers.
+#include <algorithm>
+
 #include "agent/base/logger.h"
 #include "agent/host/extensions.h"
 #include "agent/host/host.h"
@@ -16,17 +18,28 @@ std::string_view without_json(std::string_view topic) {
 }
 
 /// "ID/…" or "ID@…", also behind "json/".
-bool belongs(std::string_view topic, const std::string& id) {
+bool is_below(std::string_view topic, const std::string& id) {
     const std::string_view rest = without_json(topic);
     return rest.starts_with(id) && rest.size() > id.size() &&
            (rest[id.size()] == '/' || rest[id.size()] == '@');
 }
 
+template <typename Test>
+bool any_word(const Instance& instance, Test test) {
+    return test(instance.description.id) || std::ranges::any_of(instance.topic_words, test);
+}
+
+bool belongs(std::string_view topic, const Instance& instance) {
+    return any_word(instance, [&](const std::string& id) { return is_below(topic, id); });
+}
+
 /// A subscription to `prefix` takes topics of the plugin, or those that it could have.
-bool concerns(std::string_view prefix, const std::string& id) {
+bool concerns(std::string_view prefix, const Instance& instance) {
     if (kJson.starts_with(prefix)) return true;
     const std::string_view rest = without_json(prefix);
-    return id.starts_with(rest) || belongs(prefix, id);
+    return any_word(instance, [&](const std::string& id) {
+        return id.starts_with(rest) || is_below(prefix, id);
+    });
 }
 
 int send(Instance& instance, const std::string& topic, noded_bytes payload) {
@@ -46,7 +59,7 @@ void publish(const noded_host* face, const char* suffix, noded_bytes payload) no
 
 int publish_as(const noded_host* face, const char* topic, noded_bytes payload) noexcept {
     Instance& instance = require(face, "topic.publish_as");
-    if (topic == nullptr || !belongs(topic, instance.description.id)) return -1;
+    if (topic == nullptr || !belongs(topic, instance)) return -1;
     return send(instance, topic, payload);
 }
 
@@ -72,8 +85,27 @@ void subscriptions(const noded_host* face,
                    void* context) noexcept {
     const Instance& instance = require(face, "topic.subscriptions");
     instance.host->topics().visit_subscriptions([&](const std::string& prefix) {
-        if (concerns(prefix, instance.description.id)) visit(context, prefix.c_str());
+        if (concerns(prefix, instance)) visit(context, prefix.c_str());
     });
+}
+
+bool is_word(std::string_view text) {
+    return !text.empty() && text.size() <= limits::plugin_name_bytes_max &&
+           std::ranges::all_of(text, [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+           });
+}
+
+int own(const noded_host* face, const char* word) noexcept {
+    Instance& instance = require(face, "topic.own");
+    if (word == nullptr || !is_word(word) || word == std::string_view("event") ||
+        word == std::string_view("json"))
+        return -1;
+    const auto has = [word](const std::string& id) { return id == word; };
+    for (const auto& other : instance.host->instances())
+        if (other.get() != &instance && any_word(*other, has)) return -1;
+    if (!any_word(instance, has)) instance.topic_words.emplace_back(word);
+    return 0;
 }
 
 }  // namespace
@@ -86,12 +118,12 @@ void Host::subscriptions_changed() {
 bool Host::has_topics_for(const std::string& prefix) const {
     for (const auto& instance : instances_)
         if (instance->loaded() && instance->requires_extension(NODED_EXT_TOPIC) &&
-            concerns(prefix, instance->description.id))
+            concerns(prefix, *instance))
             return true;
     return false;
 }
 
 const noded_ext_topic ext_topic = {sizeof(noded_ext_topic), publish, publish_as, watch,
-                                   subscriptions};
+                                   subscriptions, own};
 
 }  // namespace noded::host

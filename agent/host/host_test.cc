@@ -62,7 +62,7 @@ TEST(Loader, another_abi_is_refused_with_a_sentence_that_names_both_sides) {
     const auto description = describe(table);
     ASSERT_FALSE(description);
     EXPECT_EQ(description.error().message,
-              "it was built for plugin ABI 7.3, this noded has 1.1; build it with the headers of "
+              "it was built for plugin ABI 7.3, this noded has 1.2; build it with the headers of "
               "this noded");
 }
 

@@ -63,6 +63,7 @@ struct Instance {
     /// told when subscriptions change, if the plugin asked for it
     void (*topics_changed)(void* self, void* argument) NODED_NOEXCEPT = nullptr;
     void* topics_argument = nullptr;
+    std::vector<std::string> topic_words;  ///< beside its id, see topic.own
 
     std::string state_dir;
     std::string runtime_dir;

@@ -8,8 +8,10 @@
 #include <utility>
 
 #include "agent/base/check.h"
+#include "agent/base/logger.h"
 #include "agent/limits.h"
 #include "agent/pub/event_words.h"
+#include "schemas/payload_json.h"
 #include "schemas/node.capnp.h"
 
 namespace noded::pub {
@@ -17,9 +19,10 @@ namespace noded::pub {
 namespace {
 
 constexpr std::string_view kEvents = "event/";
+constexpr std::string_view kJson = "json/";
 
 /// A topic as JSON text: it came from a subscriber and may hold anything.
-std::string quoted(std::string_view text) {
+std::string json_text(std::string_view text) {
     std::string out = "\"";
     for (const char c : text) {
         const bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
@@ -32,20 +35,54 @@ std::string quoted(std::string_view text) {
 
 }  // namespace
 
-Status Outbox::open(const std::string& endpoint) {
+Status Outbox::open(const std::string& endpoint,
+                    std::optional<ipc::PublisherSocket::Curve> curve) {
     CHECK(!socket_);
     socket_ = TRY(ipc::PublisherSocket::bind(
-        endpoint, {limits::publish_queue_messages_max, limits::subscriptions_max,
-                   limits::subscription_bytes_max}));
+        endpoint, {.queue_messages_max = limits::publish_queue_messages_max,
+                   .prefixes_max = limits::subscriptions_max,
+                   .prefix_bytes_max = limits::subscription_bytes_max,
+                   .curve = std::move(curve)}));
     endpoint_ = endpoint;
     reactor_.poll(socket_->fd(), POLLIN, true, *this);
+    for (const int fd : socket_->guard_fds()) {
+        doors_.push_back(std::make_unique<Door>(*this, fd));
+        reactor_.poll(fd, POLLIN, true, *doors_.back());
+    }
     drain();
+    guard();
     return {};
+}
+
+void Outbox::Door::complete(int32_t result, bool more) {
+    if (!outbox.socket_) return;
+    outbox.guard();
+    if (!more && result >= 0) outbox.reactor_.poll(fd, POLLIN, true, *this);
+}
+
+/// A client that is refused comes again ten times a second: each sentence is logged once an hour.
+void Outbox::guard() {
+    const auto said = socket_->guard();
+    if (said.empty()) return;
+    const int64_t now = reactor_.clock().monotonic_ns();
+    std::erase_if(complaints_, [&](const auto& one) {
+        return now - one.second > limits::complaint_pause_ns;
+    });
+    for (const std::string& sentence : said) {
+        if (complaints_.size() >= limits::complaints_max || complaints_.contains(sentence))
+            continue;
+        complaints_.emplace(sentence, now);
+        const bool last = complaints_.size() == limits::complaints_max;
+        log_line(
+            Severity::warning, "pub",
+            sentence + (last ? " (there were so many that no more are told for an hour)" : ""));
+    }
 }
 
 void Outbox::close() {
     if (!socket_) return;
     reactor_.cancel(*this);
+    for (const auto& door : doors_) reactor_.cancel(*door);
     socket_.reset();
 }
 
@@ -72,15 +109,17 @@ void Outbox::drain() {
 
 /// A message on the very topic that was subscribed to, so that the subscriber has it.
 void Outbox::notice(const std::string& prefix, const std::string& what) {
-    const std::string text = "{\"error\":" + quoted("the subscription \"" + prefix + "\" " + what) +
-                             "}";
+    const std::string text =
+        "{\"error\":" + json_text("the subscription \"" + prefix + "\" " + what) + "}";
     socket_->send(prefix, as_bytes(text));
 }
 
 bool Outbox::exists(const std::string& prefix) const {
-    if (kEvents.starts_with(prefix)) return true;
-    if (!prefix.starts_with(kEvents)) return host_ != nullptr && host_->has_topics_for(prefix);
-    const std::string_view rest = std::string_view(prefix).substr(kEvents.size());
+    std::string_view rest = prefix;
+    if (rest.starts_with(kJson)) rest.remove_prefix(kJson.size());
+    if (kJson.starts_with(prefix) || kEvents.starts_with(rest)) return true;
+    if (!rest.starts_with(kEvents)) return host_ != nullptr && host_->has_topics_for(prefix);
+    rest.remove_prefix(kEvents.size());
     for (const auto& instance : host_->instances()) {
         for (const auto& type : instance->description.events)
             if ((instance->description.id + "/" + type.name).starts_with(rest)) return true;
@@ -95,12 +134,39 @@ void Outbox::publish(const core::Event& event) {
     const host::Instance* owner = host_->owner_of_event(event.type, &name);
     if (owner == nullptr) return;
     const std::string topic = "event/" + owner->description.id + "/" + *name;
-    if (!socket_->wanted(topic)) return;
-    capnp::MallocMessageBuilder message;
-    fill_event(message.initRoot<schema::Event>(), event, *host_);
-    const auto words = capnp::messageToFlatArray(message);
-    socket_->send(topic, {words.asBytes().begin(), words.asBytes().size()});
-    drain();
+    const std::string json_topic = std::string(kJson) + topic;
+    const bool wanted = socket_->wanted(topic), json_wanted = socket_->wanted(json_topic);
+    if (wanted) {
+        capnp::MallocMessageBuilder message;
+        fill_event(message.initRoot<schema::Event>(), event, *host_);
+        const auto words = capnp::messageToFlatArray(message);
+        socket_->send(topic, {words.asBytes().begin(), words.asBytes().size()});
+    }
+    if (json_wanted) socket_->send(json_topic, as_bytes(json_of(event, *owner, *name)));
+    if (wanted || json_wanted) drain();
+}
+
+/// As `nodectl events -o json` has it.
+std::string Outbox::json_of(const core::Event& event, const host::Instance& owner,
+                            const std::string& name) {
+    constexpr int64_t kSecondNs = 1'000'000'000;
+    const std::string& plugin = owner.description.id;
+    auto known = schemas_.find(plugin);
+    if (known == schemas_.end())
+        known = schemas_.emplace(plugin, load_schema(as_bytes(owner.description.schema))).first;
+    PayloadJson payload;
+    if (known->second)
+        payload = decode_payload(*known->second, event.type,
+                                 {event.payload.data(), event.payload.size()});
+    return PayloadJson{{"seq", event.seq},
+                       {"time", event.time_ns / kSecondNs},
+                       {"timeNano", event.time_ns},
+                       {"type", name},
+                       {"plugin", plugin},
+                       {"commandId", to_hex(event.command_id.bytes)},
+                       {"causeSeq", event.cause_seq},
+                       {"payload", std::move(payload)}}
+        .dump(-1, ' ', false, PayloadJson::error_handler_t::replace);
 }
 
 bool Outbox::publish_sample(const std::string& topic, Bytes payload) {

@@ -1,4 +1,4 @@
-// The only file that includes zmq.h; see publisher_socket.h.
+// With curve_guard.cc the only file that includes zmq.h; see publisher_socket.h.
 #include "ipc/pubsub/publisher_socket.h"
 
 #include <zmq.h>
@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "agent/base/check.h"
+#include "ipc/pubsub/curve_guard.h"
 
 namespace noded::ipc {
 
@@ -18,8 +19,10 @@ struct PublisherSocket::Zmq {
     Prefixes prefixes;
     size_t longest = 0;  ///< bytes that a prefix had at most
     std::vector<uint8_t> buffer;
+    std::unique_ptr<CurveGuard> guard;
 
     ~Zmq() {
+        guard.reset();
         if (socket != nullptr) zmq_close(socket);
         if (context != nullptr) zmq_ctx_term(context);
     }
@@ -50,12 +53,33 @@ Result<std::unique_ptr<PublisherSocket>> PublisherSocket::bind(const std::string
     if (zmq_bind(zmq->socket, endpoint.c_str()) != 0) {
         return fail_errno(zmq_errno(), "bind the publish socket to " + endpoint);
     }
+    if (options.curve)
+        zmq->guard = TRY(CurveGuard::bind(zmq->context, zmq->socket, *options.curve));
     size_t size = sizeof zmq->fd;
     zmq_getsockopt(zmq->socket, ZMQ_FD, &zmq->fd, &size);
     return std::unique_ptr<PublisherSocket>(new PublisherSocket(std::move(zmq)));
 }
 
 int PublisherSocket::fd() const { return zmq_->fd; }
+
+std::vector<int> PublisherSocket::guard_fds() const {
+    return zmq_->guard ? zmq_->guard->fds() : std::vector<int>();
+}
+
+std::vector<std::string> PublisherSocket::guard() {
+    return zmq_->guard ? zmq_->guard->work() : std::vector<std::string>();
+}
+
+std::string PublisherSocket::tcp_endpoint() const {
+    return zmq_->guard ? zmq_->guard->endpoint() : std::string();
+}
+
+std::optional<std::string> PublisherSocket::public_key(const std::string& secret_key) {
+    char key[kZ85Bytes + 1];
+    if (secret_key.size() != kZ85Bytes || zmq_curve_public(key, secret_key.c_str()) != 0)
+        return std::nullopt;
+    return std::string(key);
+}
 
 const Prefixes& PublisherSocket::prefixes() const { return zmq_->prefixes; }
 

@@ -13,9 +13,8 @@ namespace {
 class Subscriber {
 public:
     Subscriber(const std::string& endpoint, int queue_messages_max)
-        : context_(zmq_ctx_new()), socket_(zmq_socket(context_, ZMQ_SUB)) {
-        zmq_setsockopt(socket_, ZMQ_RCVHWM, &queue_messages_max, sizeof queue_messages_max);
-        EXPECT_EQ(zmq_connect(socket_, endpoint.c_str()), 0);
+        : Subscriber(queue_messages_max) {
+        connect(endpoint);
     }
     ~Subscriber() {
         zmq_close(socket_);
@@ -43,9 +42,38 @@ public:
         return text;
     }
 
-private:
+protected:
+    explicit Subscriber(int queue_messages_max)
+        : context_(zmq_ctx_new()), socket_(zmq_socket(context_, ZMQ_SUB)) {
+        zmq_setsockopt(socket_, ZMQ_RCVHWM, &queue_messages_max, sizeof queue_messages_max);
+    }
+    void connect(const std::string& endpoint) {
+        EXPECT_EQ(zmq_connect(socket_, endpoint.c_str()), 0);
+    }
+
     void* context_;
     void* socket_;
+};
+
+struct Pair {
+    Pair() {
+        EXPECT_EQ(zmq_curve_keypair(known, secret), 0);
+    }
+    char known[41], secret[41];
+};
+
+/// A subscriber at tcp://; `server` is what it takes for the publisher's key, nullptr: no CURVE.
+class FarSubscriber : public Subscriber {
+public:
+    FarSubscriber(const std::string& endpoint, const char* server, const Pair& own)
+        : Subscriber(1000) {
+        if (server != nullptr) {
+            zmq_setsockopt(socket_, ZMQ_CURVE_SERVERKEY, server, 41);
+            zmq_setsockopt(socket_, ZMQ_CURVE_PUBLICKEY, own.known, 41);
+            zmq_setsockopt(socket_, ZMQ_CURVE_SECRETKEY, own.secret, 41);
+        }
+        connect(endpoint);
+    }
 };
 
 class PublisherTest : public testing::Test {
@@ -147,6 +175,80 @@ TEST_F(PublisherTest, too_many_and_too_long_subscriptions_are_refused_and_the_ot
     // What is told to one that was refused reaches it.
     EXPECT_TRUE(publisher->send("d", as_bytes("no")));
     EXPECT_EQ(one.receive(), "d=no");
+}
+
+/// Works at the door until `text` was said, or nothing was for ten seconds. All that was said.
+std::string hear(PublisherSocket& publisher, const std::string& text) {
+    std::string said;
+    for (int i = 0; i < 1000 && said.find(text) == std::string::npos; ++i) {
+        for (const std::string& sentence : publisher.guard()) said += sentence + "\n";
+        publisher.drain();
+        usleep(10'000);
+    }
+    return said;
+}
+
+TEST_F(PublisherTest, at_tcp_those_whose_key_is_known_are_let_in_and_nobody_else) {
+    const Pair server, friendly, stranger, other;
+    publisher.reset();
+    auto bound = PublisherSocket::bind(
+        endpoint,
+        {.queue_messages_max = 1000,
+         .prefixes_max = 100,
+         .prefix_bytes_max = 100,
+         .curve = PublisherSocket::Curve{"tcp://127.0.0.1:0", server.secret, {friendly.known}}});
+    ASSERT_TRUE(bound) << bound.error().message;
+    publisher = std::move(*bound);
+    const std::string far = publisher->tcp_endpoint();
+    ASSERT_TRUE(far.starts_with("tcp://127.0.0.1:")) << far;
+    EXPECT_EQ(publisher->guard_fds().size(), 2u);
+    EXPECT_EQ(*PublisherSocket::public_key(server.secret), server.known);
+    EXPECT_FALSE(PublisherSocket::public_key("short"));
+
+    FarSubscriber good(far, server.known, friendly);
+    Subscriber near(endpoint, 1000);
+    good.subscribe("a");
+    near.subscribe("a");
+    for (int i = 0, seen = 0; i < 1000 && seen < 2; ++i) {
+        publisher->guard();
+        seen += static_cast<int>(publisher->drain().subscribed.size());
+        usleep(10'000);
+    }
+    ASSERT_TRUE(publisher->wanted("a"));
+    const uint8_t payload[] = {'x'};
+    EXPECT_TRUE(publisher->send("a", payload));
+    EXPECT_EQ(good.receive(), "a=x");
+    EXPECT_EQ(near.receive(), "a=x") << "ipc:// needs no key";
+
+    FarSubscriber unknown(far, server.known, stranger);
+    unknown.subscribe("b");
+    const std::string refused = hear(*publisher, "was not let in");
+    EXPECT_NE(refused.find(std::string("with the public key ") + stranger.known),
+              std::string::npos) << refused;
+    FarSubscriber mistaken(far, other.known, friendly);
+    mistaken.subscribe("c");
+    EXPECT_NE(hear(*publisher, "another public key").find("publishKeyFile"), std::string::npos);
+    FarSubscriber plain(far, nullptr, friendly);
+    plain.subscribe("d");
+    EXPECT_NE(hear(*publisher, "without CURVE").find("needed there"), std::string::npos);
+    publisher->drain();
+    for (const char* topic : {"b", "c", "d"}) EXPECT_FALSE(publisher->wanted(topic)) << topic;
+}
+
+TEST_F(PublisherTest, a_key_that_is_none_and_a_taken_port_are_told) {
+    const Pair server;
+    const auto tried = [&](const std::string& at, const std::string& key) {
+        auto bound = PublisherSocket::bind(
+            endpoint + "2", {.queue_messages_max = 1000,
+                             .prefixes_max = 100,
+                             .prefix_bytes_max = 100,
+                             .curve = PublisherSocket::Curve{at, key, {}}});
+        unlink((endpoint.substr(6) + "2").c_str());
+        return bound ? std::string() : bound.error().message;
+    };
+    EXPECT_NE(tried("tcp://127.0.0.1:0", "nonsense").find("nodectl keygen"), std::string::npos);
+    EXPECT_NE(tried("tcp://nowhere.invalid:1", server.secret).find("bind the publish socket to"),
+              std::string::npos);
 }
 
 }  // namespace

@@ -90,7 +90,8 @@ struct noded_ext_offload {
 
 /* topic: samples for subscribers; not events, never in the log, lossy when a subscriber is slow.
  * A plugin's topics begin with "<plugin id>/", or with "<plugin id>@" for variants of them, or with
- * "json/" in front of either. A subscription is a prefix: it takes all topics that begin with it.
+ * "json/" in front of either; `own` adds to them. A subscription is a prefix: it takes all topics
+ * that begin with it.
  */
 #define NODED_EXT_TOPIC "noded.topic/1"
 struct noded_ext_topic {
@@ -114,6 +115,11 @@ struct noded_ext_topic {
     void (*subscriptions)(const struct noded_host*,
                           void (*visit)(void* context, const char* prefix) NODED_NOEXCEPT,
                           void* context) NODED_NOEXCEPT;
+    /* Since minor version 2. */
+    /* [reactor] Topics that begin with another word than the plugin's id, "log/" or "log@", are the
+     * plugin's from now on. Returns 0, -1 when they are another plugin's, or the node's ("event",
+     * "json"), or it is no id. */
+    int (*own)(const struct noded_host*, const char* word) NODED_NOEXCEPT;
 };
 
 /* log: lines in noded's own diagnostics. */

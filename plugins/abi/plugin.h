@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define NODED_ABI_MAJOR 1 /* a host refuses a plugin with another one */
-#define NODED_ABI_MINOR 1 /* a host refuses a plugin with a greater one */
+#define NODED_ABI_MINOR 2 /* a host refuses a plugin with a greater one */
 #define NODED_PLUGIN_SYMBOL "noded_plugin"
 
 struct noded_host; /* host.h */

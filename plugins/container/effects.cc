@@ -42,7 +42,8 @@ Effects::Effects(const State& state, sdk::Host host, std::shared_ptr<Sys> sys)
       runtime_dir_(host.runtime_dir()),
       state_dir_(host.state_dir()),
       shim_program_(host.libexec_dir() + "/shim"),
-      files_program_(host.libexec_dir() + "/files") {}
+      files_program_(host.libexec_dir() + "/files"),
+      log_topics_(host_, state_, [this](const std::string& id) { return state_folder(id); }) {}
 
 Live* Effects::find_live(std::string_view id) {
     const auto found = lives_.find(id);
@@ -339,6 +340,7 @@ void Effects::stop() {
     timers_.clear();
     for (auto& [key, zombie] : zombies_) host_.unwatch(zombie.watch);
     zombies_.clear();
+    log_topics_.stop();
     if (cgroups_) cgroups_->remove_parents();
 }
 

@@ -6,8 +6,9 @@
 // Outcomes are proposed; decide drops those that no longer fit, so proposing twice is harmless.
 //
 // The functions stand in one file per effect: launch.cc, attach.cc, exec.cc, stop.cc, freeze.cc,
-// update.cc, again.cc, health.cc, files.cc, cleanup.cc, wait.cc, top.cc, reconcile.cc; react.cc and
-// rpc.cc dispatch to them. Everything runs on the reactor.
+// update.cc, again.cc, health.cc, files.cc, read_log.cc, cleanup.cc, wait.cc, top.cc, reconcile.cc;
+// react.cc and rpc.cc dispatch to them; log_topics.h is a part of its own. Everything runs on the
+// reactor.
 #pragma once
 
 #include <deque>
@@ -20,6 +21,7 @@
 
 #include "agent/base/fd.h"
 #include "plugins/container/cgroup.h"
+#include "plugins/container/log_topics.h"
 #include "plugins/container/shim/launch_encode.h"
 #include "plugins/container/shim_link.h"
 #include "plugins/container/state.h"
@@ -304,6 +306,9 @@ private:
     void cut_files_off(const std::string& id, bool all, const std::string& why);
     void forget_files(uint64_t token);
 
+    // read_log.cc
+    void read_log(uint64_t token, const std::string& reference, int64_t tail, uint64_t position);
+
     // top.cc
     void top(uint64_t token, const std::string& reference);
 
@@ -366,6 +371,7 @@ private:
     /// Lives and LiveExecs that wait for their command
     size_t unknown_ = 0;
 
+    LogTopics log_topics_;
     std::unique_ptr<ShimLink> idle_;
     uint64_t refill_timer_ = 0;
     std::map<uint64_t, Timer> timers_;

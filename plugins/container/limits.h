@@ -36,6 +36,14 @@ constexpr int64_t log_file_bytes_default = 10'000'000;
 constexpr int64_t log_file_bytes_max = int64_t{1} << 40;
 constexpr int32_t log_files_default = 5;
 constexpr int32_t log_files_max = 128;  ///< as many as a shim keeps count of
+/// Of output for subscribers: read of all containers in one turn, and the time between two turns.
+constexpr size_t log_topic_turn_bytes = 1 << 20;
+constexpr size_t log_topic_container_bytes = 256 << 10;  ///< of one container in one turn
+constexpr int64_t log_topic_pause_ns = 5'000'000;
+constexpr size_t log_topic_containers_max = 1024;  ///< followed at once; each takes descriptors
+/// Of one message: what waits for a subscriber that never reads is 8,192 of them at most.
+constexpr size_t log_topic_message_bytes = 8 << 10;
+constexpr size_t log_part_bytes_max = 1 << 20;
 constexpr ptrdiff_t commits_max = 8;   ///< under way at once, each of another container
 constexpr size_t commit_changes_max = 128;
 constexpr size_t commit_changes_bytes_max = 64 << 10;

@@ -81,10 +81,11 @@ constexpr auto kFolds = [] {
 
 constexpr const char* kExtensions[] = {NODED_EXT_EVENTS,  NODED_EXT_TIMER, NODED_EXT_FD,
                                        NODED_EXT_OFFLOAD, NODED_EXT_LOG,   NODED_EXT_PATHS,
-                                       NODED_EXT_RPC,     nullptr};
+                                       NODED_EXT_RPC,     NODED_EXT_TOPIC, nullptr};
 
 constexpr const char* kMethods[] = {"list",     "inspect", "wait", "attach", "attachExec",
-                                    "waitExec", "resize",  "top",  "logFile", "files"};
+                                    "waitExec", "resize",  "top",  "logFile", "files",
+                                    "readLog"};
 
 template <size_t N>
 constexpr noded_types types(const noded_type (&list)[N]) {

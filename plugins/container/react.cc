@@ -33,6 +33,7 @@ void Effects::container_requested(const noded_event& event) {
     if (live.park_timer != 0) --unknown_;
     cancel(live.park_timer);
     live.known = true;
+    log_topics_.created(live.id);
 }
 
 void Effects::start_requested(const noded_event& event) {
@@ -85,6 +86,7 @@ void Effects::started(const noded_event& event) {
     cancel(live.start_timer);
     live.start_wanted = 0;
     live.running = true;
+    log_topics_.started(live.id);
     watch_health(live, event.time_ns, {});
     attach_parked(live);
     answer_waiters(live, {Until::STARTED}, {});
@@ -172,6 +174,7 @@ void Effects::removed(const noded_event& event) {
     const Ended end = live.end;
     live.gone = true;
     remember_end(live.id, end);
+    log_topics_.removed(live.id);
     answer_waiters(live, {Until::STARTED, Until::EXITED, Until::REMOVED}, end);
     advance_later(live.id);
 }

@@ -77,6 +77,7 @@ void Effects::reconcile() {
     remove_strays();
     empty_trash();
     refill_later();
+    log_topics_.begin();
 }
 
 void Effects::reconcile_container(Live& live, const Container& container) {

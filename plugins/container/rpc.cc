@@ -23,7 +23,8 @@ enum class Method : uint16_t {
     resize,
     top,
     log_file,
-    files
+    files,
+    read_log
 };
 
 }  // namespace
@@ -120,6 +121,11 @@ void Effects::call(const noded_call& call) {
         case Method::log_file: {
             Reading<schema::Container::LogFileParams> in(call.params);
             return log_file(token, to_string(in->getContainer()));
+        }
+        case Method::read_log: {
+            Reading<schema::Container::ReadLogParams> in(call.params);
+            return read_log(token, to_string(in->getContainer()), in->getTail(),
+                            in->getPosition());
         }
         case Method::files: {
             Reading<schema::Container::FilesParams> in(call.params);

@@ -36,6 +36,7 @@ struct Loaded {
     const noded_plugin_rpc* rpc = nullptr;
     void (*topics_changed)(void*, void*) noexcept = nullptr;
     void* topics_argument = nullptr;
+    std::vector<std::string> topic_words;
 
     std::string_view id() const { return table->descriptor->id; }
 };
@@ -282,8 +283,11 @@ int topic_publish_as(const noded_host* host, const char* topic, noded_bytes payl
     Loaded& plugin = on_reactor(host);
     const std::string_view all = topic;
     const std::string_view rest = all.starts_with("json/") ? all.substr(5) : all;
-    const std::string id(plugin.id());
-    if (!rest.starts_with(id + "/") && !rest.starts_with(id + "@")) return -1;
+    const auto is_below = [&](const std::string& word) {
+        return rest.starts_with(word + "/") || rest.starts_with(word + "@");
+    };
+    if (!is_below(std::string(plugin.id())) && !std::ranges::any_of(plugin.topic_words, is_below))
+        return -1;
     plugin.fake->published.push_back({topic, copy(payload)});
     return plugin.fake->subscriber_slow ? 1 : 0;
 }
@@ -300,8 +304,12 @@ void topic_subscriptions(const noded_host* host, void (*visit)(void*, const char
     for (const std::string& prefix : on_reactor(host).fake->subscriptions)
         visit(context, prefix.c_str());
 }
-constexpr noded_ext_topic kTopic{sizeof(noded_ext_topic), topic_publish, topic_publish_as,
-                                 topic_watch, topic_subscriptions};
+int topic_own(const noded_host* host, const char* word) noexcept {
+    on_reactor(host).topic_words.emplace_back(word);
+    return 0;
+}
+constexpr noded_ext_topic kTopic{sizeof(noded_ext_topic), topic_publish,       topic_publish_as,
+                                 topic_watch,             topic_subscriptions, topic_own};
 
 void log_line(const noded_host* host, int severity, const char* text) noexcept {
     CHECK_MSG(loaded(host).phase != Phase::pure, "a line was logged from a [pure] function");
@@ -407,6 +415,7 @@ void FakeHost::Impl::read_schema(noded_bytes request) {
 void FakeHost::Impl::create(Loaded& plugin) {
     plugin.host = {sizeof(noded_host), NODED_ABI_MINOR, &plugin, host_get_extension, host_fail};
     plugin.topics_changed = nullptr;
+    plugin.topic_words.clear();
     In load(plugin, Phase::load);
     plugin.self = plugin.table->init(&plugin.host);
     if (plugin.self == nullptr) return;

@@ -103,6 +103,11 @@ public:
         CHECK(topic_ != nullptr);
         topic_->watch(host_, changed, argument);
     }
+    /// Topics below this word are the plugin's, too. False: they are somebody else's.
+    bool own_topics(const char* word) const {
+        CHECK(topic_ != nullptr);
+        return topic_->own(host_, word) == 0;
+    }
     /// The prefixes that take, or would take, topics of this plugin.
     std::vector<std::string> subscriptions() const {
         CHECK(topic_ != nullptr);

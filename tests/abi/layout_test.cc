@@ -78,7 +78,8 @@ void host_side(Layout& layout) {
     STRUCT(noded_ext_fd, FIELD(size) FIELD(watch) FIELD(unwatch))
     STRUCT(noded_ext_offload, FIELD(size) FIELD(run))
     STRUCT(noded_ext_topic,
-           FIELD(size) FIELD(publish) FIELD(publish_as) FIELD(watch) FIELD(subscriptions))
+           FIELD(size) FIELD(publish) FIELD(publish_as) FIELD(watch) FIELD(subscriptions)
+               FIELD(own))
     STRUCT(noded_ext_log, FIELD(size) FIELD(line))
     STRUCT(noded_ext_paths, FIELD(size) FIELD(state_dir) FIELD(runtime_dir) FIELD(libexec_dir))
     STRUCT(noded_ext_rpc, FIELD(size) FIELD(respond) FIELD(refuse))

@@ -3,10 +3,10 @@
 
 #include "agent/base/check.h"
 #include "schemas/container.capnp.h"
+#include "schemas/payload_json.h"
 #include "schemas/storage.capnp.h"
 #include "tests/fuzz/message.h"
 #include "tools/nodectl/event_line.h"
-#include "tools/nodectl/payload_json.h"
 
 namespace noded::nodectl {
 namespace {

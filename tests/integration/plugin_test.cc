@@ -69,8 +69,8 @@ TEST(Plugins, what_cannot_be_loaded_is_listed_with_the_reason_and_the_others_go_
     node.import_busybox();
     const std::pair<const char*, const char*> kBad[] = {
         {"bad_not_a_plugin", "does not export the symbol noded_plugin"},
-        {"bad_wrong_abi", "this noded has 1.1"},
-        {"bad_newer_minor", "this noded has 1.1"},
+        {"bad_wrong_abi", "this noded has 1.2"},
+        {"bad_newer_minor", "this noded has 1.2"},
         {"bad_fails_init", "its init failed: open /dev/flux: ENODEV"},
         {"bad_fails_silently", "its init failed: it gave no reason"},
         {"bad_duplicate_id", "a plugin named good is loaded already"},

@@ -28,7 +28,7 @@ PluginTypes::PluginTypes(const std::string& directory) {
         // Words, as Cap'n Proto wants them.
         std::vector<uint64_t> words(described->schema.size() / kWordSize);
         memcpy(words.data(), described->schema.data(), words.size() * kWordSize);
-        const std::shared_ptr<capnp::SchemaLoader> schema = nodectl::load_schema(
+        const std::shared_ptr<capnp::SchemaLoader> schema = load_schema(
             {reinterpret_cast<const uint8_t*>(words.data()), words.size() * kWordSize});
         for (const host::NamedType& type : described->events)
             types_[type.id] = {described->id, type.name, schema};
@@ -47,7 +47,7 @@ nodectl::ShownEvent PluginTypes::show(const log::Record& record) const {
         shown.plugin = type->second.plugin;
         if (type->second.schema != nullptr) {
             shown.payload =
-                nodectl::decode_payload(*type->second.schema, record.type, record.payload);
+                decode_payload(*type->second.schema, record.type, record.payload);
         }
     }
     if (shown.payload.is_null()) shown.payload = {{"hex", to_hex(record.payload)}};

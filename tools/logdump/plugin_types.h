@@ -7,8 +7,8 @@
 #include <string>
 
 #include "agent/log/log.h"
+#include "schemas/payload_json.h"
 #include "tools/nodectl/event_line.h"
-#include "tools/nodectl/payload_json.h"
 
 namespace noded::logdump {
 

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "agent/base/result.h"
+#include "schemas/payload_json.h"
 #include "tools/nodectl/event_line.h"
-#include "tools/nodectl/payload_json.h"
 #include "tools/nodectl/session.h"
 
 namespace noded::nodectl {

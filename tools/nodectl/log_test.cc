@@ -1,5 +1,4 @@
-// Tests of reading a log: frames to lines, and segments of blocks in a folder to frames. TestLog
-// writes what LOG.md describes.
+// Tests of reading a log: frames to lines, and segments of blocks in a folder to frames.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
@@ -10,7 +9,8 @@
 #include <functional>
 #include <optional>
 
-#include "tools/nodectl/log_folder.h"
+#include "plugins/container/shim/log_folder.h"
+#include "plugins/container/shim/test_log.h"
 #include "tools/nodectl/log_prefix.h"
 #include "tools/nodectl/log_printer.h"
 #include "tools/nodectl/units.h"
@@ -21,87 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 constexpr LogStream kOut = LogStream::standard_output;
 constexpr LogStream kErr = LogStream::standard_error;
-
-template <typename T>
-std::string raw(const T& value) {
-    return std::string(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-/// Writes a log as a shim does: `write` is one read of the container's output.
-class TestLog {
-public:
-    explicit TestLog(uint64_t segment_bytes = 1 << 20) : segment_bytes_(segment_bytes) {
-        std::string name = "/tmp/log_test.XXXXXX";
-        folder_ = mkdtemp(name.data());
-    }
-    ~TestLog() { fs::remove_all(folder_); }
-    TestLog(const TestLog&) = delete;
-    TestLog& operator=(const TestLog&) = delete;
-
-    void write(uint64_t time_ns, LogStream stream, std::string_view text) {
-        do {
-            const uint64_t at = end_ % log_block_bytes;
-            if (at == 0 || log_room(at) == 0) begin_block(time_ns);
-            const size_t size = std::min<size_t>(text.size(), log_room(end_ % log_block_bytes));
-            const std::string_view piece = text.substr(0, size);
-            const bool partial = stream != LogStream::lost && piece.back() != '\n';
-            const LogHeader header{time_ns, static_cast<uint32_t>(size), stream,
-                                   static_cast<uint8_t>(partial ? log_partial : 0), 0};
-            append(raw(header) + std::string(piece));
-            tally_.add({header, piece});
-            text.remove_prefix(size);
-        } while (!text.empty());
-    }
-    void lose(uint64_t time_ns, uint64_t count) { write(time_ns, LogStream::lost, raw(count)); }
-    void rotate() { end_ = base_ = next_block(), rotated_ = true; }
-
-    std::vector<fs::path> segments() const {
-        std::vector<fs::path> found;
-        for (const auto& entry : fs::directory_iterator(folder_)) found.push_back(entry.path());
-        std::ranges::sort(found);
-        return found;
-    }
-    void remove_oldest() { fs::remove(segments().at(0)); }
-    void damage(uint64_t at, const std::string& bytes) {
-        std::fstream file(segments().at(0), std::ios::in | std::ios::out);
-        file.seekp(static_cast<std::streamoff>(at));
-        file << bytes;
-    }
-    void cut(uint64_t bytes) {
-        const fs::path newest = segments().back();
-        fs::resize_file(newest, fs::file_size(newest) - bytes);
-    }
-    Fd open() const { return Fd(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); }
-
-private:
-    uint64_t next_block() const {
-        return (end_ + log_block_bytes - 1) / log_block_bytes * log_block_bytes;
-    }
-    void begin_block(uint64_t time_ns) {
-        append(std::string(next_block() - end_, '\0'));
-        if (rotated_ || end_ == 0 || end_ - base_ >= segment_bytes_) base_ = end_;
-        rotated_ = false;
-        append(raw(LogBlock{log_block_magic, tally_.open, end_, time_ns, tally_.lines, tally_.bytes,
-                            tally_.lost}));
-    }
-    void append(const std::string& bytes) {
-        if (end_ == base_) {
-            char name[log_segment_name_bytes + 1];
-            log_segment_name(base_, name);
-            file_ = std::ofstream(folder_ + "/" + name);
-        }
-        file_ << bytes << std::flush;
-        end_ += bytes.size();
-    }
-
-    std::string folder_;
-    std::ofstream file_;  ///< the newest segment
-    uint64_t segment_bytes_;
-    uint64_t base_ = 0;
-    uint64_t end_ = 0;
-    bool rotated_ = false;
-    LogTally tally_{};
-};
 
 /// What `logs` shows: text for stderr stands in <>.
 class Shown {

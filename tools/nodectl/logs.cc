@@ -10,9 +10,9 @@
 #include <cstdlib>
 #include <memory>
 
+#include "plugins/container/shim/log_folder.h"
 #include "plugins/sdk/tree/write_tree.h"
 #include "tools/nodectl/container_call.h"
-#include "tools/nodectl/log_folder.h"
 #include "tools/nodectl/log_prefix.h"
 #include "tools/nodectl/log_printer.h"
 #include "tools/nodectl/units.h"

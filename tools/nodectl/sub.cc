@@ -1,13 +1,16 @@
 // nodectl sub: what the node publishes (ops/docs/streams.md), a line per message. Samples of
-// containers and of the node are shown as text or as JSON, events as `nodectl events` does.
+// containers and of the node are shown as text or as JSON, events as `nodectl events` does, output
+// of containers line by line.
 #include <unistd.h>
 
 #include <cstring>
 
 #include "agent/base/bytes.h"
 #include "tools/nodectl/container_call.h"
+#include "tools/nodectl/curve.h"
 #include "tools/nodectl/dynamic_json.h"
 #include "tools/nodectl/event_line.h"
+#include "tools/nodectl/sub_log.h"
 #include "tools/nodectl/units.h"
 #include "tools/nodectl/verb.h"
 #include "tools/nodectl/zmtp.h"
@@ -18,6 +21,12 @@ namespace {
 constexpr std::string_view kEvents = "event/";
 constexpr std::string_view kJson = "json/";
 constexpr size_t kIdDigits = 64;
+
+/// A node on another machine: nothing can be asked there, only subscribed to.
+struct Server {
+    std::string endpoint;
+    CurveKey key{}, secret{};
+};
 
 /// A message as words, which are aligned.
 class Words {
@@ -34,6 +43,8 @@ private:
 bool is_stats(std::string_view topic) {
     return topic.starts_with("stats/") || topic.starts_with("stats@");
 }
+
+bool is_log(std::string_view topic) { return topic.starts_with("log/"); }
 
 std::string pair(const char* key, uint64_t value) {
     return std::string(" ") + key + "=" + std::to_string(value);
@@ -64,17 +75,25 @@ std::string node_line(const schema::NodeFigures::Reader& node) {
 
 class Subscriber {
 public:
-    Subscriber(Invocation& call, bool json)
-        : session_(call.session), json_(json), schemas_(session_) {}
+    Subscriber(Invocation& call, bool json, std::optional<uint64_t> tail,
+               std::optional<Server> server)
+        : session_(call.session),
+          json_(json),
+          schemas_(session_),
+          tail_(tail),
+          server_(std::move(server)),
+          logs_(session_, [this](const LogOutput& output) { show_output(output); }) {}
 
     /// A container may be named: topics have its id.
     Status add(std::string topic) {
+        if (server_) return add_far(std::move(topic));
         const size_t slash = topic.rfind('/');
         const std::string last = slash == std::string::npos ? "" : topic.substr(slash + 1);
         if (is_stats(topic) && !last.empty() && last != "node" && last.size() != kIdDigits) {
             const auto found = TRY(inspect_one(session_, last));
             topic = topic.substr(0, slash + 1) + found.getState().getId().cStr();
         }
+        if (is_log(topic)) topic = TRY(log_topic(topic));
         if (json_ && is_stats(topic)) topic = std::string(kJson) + topic;
         topics_.push_back(std::move(topic));
         return {};
@@ -82,25 +101,86 @@ public:
 
     /// `count` messages, or for ever if it is 0.
     Status run(uint64_t count) {
-        for (uint64_t seen = 0;;) {
+        for (;;) {
             auto opened = open();
             if (!opened && !Session::is_lost(opened.error()))
                 return std::unexpected(opened.error());
+            TRY_STATUS(read_tails());
             while (opened) {
+                // A subscription takes a moment to arrive.
+                constexpr int kArrivedMs = 500;
+                if (catch_up_ && !opened->ready(kArrivedMs)) {
+                    catch_up_ = false;
+                    TRY_STATUS(logs_.catch_up());
+                }
+                if (seen_ >= count && count != 0) return {};
                 const auto message = opened->receive();
                 if (!message && message.error().code == ECONNRESET) break;
                 const auto parts = TRY(message);
                 if (parts.size() < 2) continue;
                 TRY_STATUS(show(parts[0], parts[1]));
-                if (++seen == count) return {};
+                if (seen_ >= count && count != 0) return {};
             }
-            TRY_STATUS(session_.reconnect());
+            TRY_STATUS(server_ ? come_back() : session_.reconnect());
             schemas_.forget();
         }
     }
 
 private:
+    /// As JSON, which needs nobody who knows the types of events.
+    Status add_far(std::string topic) {
+        const size_t slash = topic.rfind('/');
+        const std::string last = slash == std::string::npos ? "" : topic.substr(slash + 1);
+        const std::string named = is_log(topic) ? parse_log_topic(topic).container : last;
+        const bool is_id = named.empty() || named.size() == kIdDigits;
+        if ((is_log(topic) && !is_id) || (is_stats(topic) && !is_id && named != "node"))
+            return fail("\"" + topic + "\": with --server a container is named by its id, all " +
+                        std::to_string(kIdDigits) + " digits of it");
+        topics_.push_back(topic.starts_with(kJson) ? topic : std::string(kJson) + topic);
+        return {};
+    }
+
+    /// "log/web/stdout" with the container's id.
+    Result<std::string> log_topic(const std::string& topic) {
+        const LogTopic parts = parse_log_topic(topic);
+        if (parts.container.empty() || parts.container.size() == kIdDigits) return topic;
+        const auto found = TRY(inspect_one(session_, parts.container));
+        return "log/" + std::string(found.getState().getId().cStr()) +
+               topic.substr(4 + parts.container.size());
+    }
+
+    /// Once, behind the subscriptions.
+    Status read_tails() {
+        if (!tail_) return {};
+        for (const std::string& topic : topics_) {
+            const LogTopic parts = parse_log_topic(topic);
+            if (parts.container.size() == kIdDigits)
+                TRY_STATUS(logs_.begin(parts.container, parts.out, parts.err, *tail_));
+        }
+        tail_.reset();
+        catch_up_ = true;
+        return {};
+    }
+
+    Status come_back() {
+        constexpr useconds_t kPauseUs = 500'000;
+        write_all(STDERR_FILENO, "the node is gone: waiting for it to come back\n");
+        for (int tries = kReconnectSeconds * 2; tries > 0; --tries) {
+            usleep(kPauseUs);
+            const auto opened = open();
+            if (opened) return {};
+            if (tries == 1) return std::unexpected(opened.error());
+        }
+        return {};
+    }
+
     Result<ZmtpSubscriber> open() {
+        if (server_) {
+            auto socket = TRY(
+                ZmtpSubscriber::connect(server_->endpoint, server_->key, server_->secret));
+            for (const std::string& topic : topics_) TRY_STATUS(socket.subscribe(topic));
+            return socket;
+        }
         const auto info = TRY(session_.wait(session_.node().infoRequest().send()));
         ZmtpSubscriber socket =
             TRY(ZmtpSubscriber::connect(info.getInfo().getPublishEndpoint().cStr()));
@@ -116,9 +196,12 @@ private:
             if (!message.is_object()) return say_size(topic, payload);
             Json line = {{"topic", topic}};
             line.update(message);
+            ++seen_;
             print(json_ ? to_line(line) + "\n" : topic + " " + payload + "\n");
             return {};
         }
+        if (is_log(topic)) return take_output(payload);
+        ++seen_;
         if (topic.starts_with(kEvents)) return show_event(topic, payload);
         if (is_stats(topic)) return show_sample(topic, payload);
         return say_size(topic, payload);
@@ -129,6 +212,41 @@ private:
         if (json_) print(to_line(Json{{"topic", topic}, {"bytes", payload.size()}}) + "\n");
         else print(topic + " " + std::to_string(payload.size()) + " bytes\n");
         return {};
+    }
+
+    Status take_output(const std::string& payload) {
+        const Words words(payload);
+        capnp::FlatArrayMessageReader reader(words.get());
+        return logs_.take(reader.getRoot<schema::LogMessage>());
+    }
+
+    /// As text a line each, with the time of what it was written with.
+    void show_output(const LogOutput& output) {
+        ++seen_;
+        const char* stream = output.stream == schema::OutputStream::STDOUT ? "stdout" : "stderr";
+        if (json_) {
+            Json line = {{"topic", "log/" + output.container + "/" + stream},
+                         {"position", output.position},
+                         {"timeNano", output.time_ns}};
+            if (output.sequence != 0) {
+                line["sequence"] = output.sequence;
+                line["lost"] = output.lost;
+            }
+            line["text"] = output.data;
+            print(to_line(line) + "\n");
+            return;
+        }
+        const std::string head = rfc3339_fixed(output.time_ns) + " log/" +
+                                 short_id(output.container) + "/" + stream + " ";
+        std::string text;
+        for (std::string_view rest = output.data; !rest.empty();) {
+            const size_t end = std::min(rest.find('\n'), rest.size());
+            text += head;
+            text += rest.substr(0, end);
+            text += '\n';
+            rest.remove_prefix(std::min(end + 1, rest.size()));
+        }
+        print(text);
     }
 
     Status show_event(const std::string& topic, const std::string& payload) {
@@ -168,15 +286,40 @@ private:
     const bool json_;
     PluginSchemas schemas_;
     std::vector<std::string> topics_;
+    std::optional<uint64_t> tail_;  ///< lines of output that are shown first
+    std::optional<Server> server_;
+    bool catch_up_ = false;
+    uint64_t seen_ = 0;  ///< messages that were shown
+    LogJoin logs_;
 };
+
+Result<std::optional<Server>> server_of(const std::string& endpoint, const std::string& server_key,
+                                        const std::string& key, bool tail) {
+    if (endpoint.empty()) {
+        if (!server_key.empty() || !key.empty())
+            return fail("--server-key and --key are for --server, which is not given");
+        return std::nullopt;
+    }
+    if (server_key.empty() || key.empty())
+        return fail("--server needs --server-key (the node's public key) and --key (a file with "
+                    "your secret one, see 'nodectl keygen')");
+    if (tail)
+        return fail("--tail asks noded what was before, which --server cannot: leave it away");
+    return Server{endpoint, TRY(read_curve_public(server_key)), TRY(read_curve_secret(key))};
+}
 
 }  // namespace
 
 int subscribe(Invocation& call) {
-    std::string output;
-    std::optional<int64_t> count;
+    std::string output, server, server_key, key;
+    std::optional<int64_t> count, tail;
     const Option table[] = {
         {'n', "count", &count, "int", "End after so many messages"},
+        {0, "tail", &tail, "int", "Of log/CONTAINER/… also this many lines from before"},
+        {0, "key", &key, "file", "With --server: the file of your secret key"},
+        {0, "server", &server, "endpoint", "A node on another machine: tcp://HOST:PORT"},
+        {0, "server-key", &server_key, "string",
+         "With --server: its public key, or a file with it"},
         {'o', "output", &output, "string", "text or json (one object per line)"},
     };
     if (const auto status = call.parse(table, {.min = 1})) return *status;
@@ -185,7 +328,14 @@ int subscribe(Invocation& call) {
     if (count && *count <= 0)
         return call.failed(Error{0, "invalid --count " + std::to_string(*count) +
                                         ": it is a number of messages"});
-    Subscriber subscriber(call, output == "json");
+    if (tail && *tail < 0)
+        return call.failed(Error{0, "invalid --tail " + std::to_string(*tail) +
+                                        ": it is a number of lines"});
+    auto far = OR_FAIL(call, server_of(server, server_key, key, tail.has_value()));
+    if (!far) OR_FAIL_STATUS(call, call.session.connect());
+    Subscriber subscriber(call, output == "json",
+                          tail ? std::optional<uint64_t>(*tail) : std::nullopt,
+                          std::move(far));
     for (const std::string& topic : call.arguments)
         OR_FAIL_STATUS(call, subscriber.add(topic));
     OR_FAIL_STATUS(call, subscriber.run(static_cast<uint64_t>(count.value_or(0))));

@@ -140,6 +140,7 @@ int info(Invocation&);
 int inspect(Invocation&);
 int inspect_container(Invocation&);
 int inspect_image(Invocation&);
+int keygen(Invocation&);
 int kill_container(Invocation&);
 int logs(Invocation&);
 int man(Invocation&);

@@ -69,7 +69,10 @@ constexpr Verb kVerbs[] = {
     {"events,system events", "[OPTIONS]",
      "Show the events of the node: its history, or as they happen", events},
     {"sub,system sub", "[OPTIONS] TOPIC [TOPIC...]",
-     "Follow samples and events as the node publishes them", subscribe},
+     "Follow samples, events and output as the node publishes them", subscribe, kFailed, kFailed,
+     Order::anywhere, true},
+    {"keygen", "FILE", "Make a pair of keys for streams over TCP: FILE and FILE.pub", keygen,
+     kFailed, kFailed, Order::anywhere, true},
     {"events diff", "--from SEQ|TIME [OPTIONS]",
      "Show what changed between two moments, and which commands caused it", events_diff},
     {"plugin ls,plugin list", "[OPTIONS]", "List plugins", plugin_ls},
@@ -96,8 +99,8 @@ constexpr std::string_view kReads[] = {
 };
 /// What they show is in no log.
 constexpr std::string_view kLive[] = {
-    "logs", "wait", "top", "version", "diff", "export", "stats", "sub", "completion", "man",
-    "__complete",
+    "logs", "wait", "top", "version", "diff", "export", "stats", "sub", "keygen", "completion",
+    "man", "__complete",
 };
 
 /// Whether it stands in the table as a main spelling.

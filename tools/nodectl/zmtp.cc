@@ -1,6 +1,8 @@
 // See zmtp.h.
 #include "tools/nodectl/zmtp.h"
 
+#include <netdb.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -16,18 +18,49 @@ constexpr size_t kGreetingBytes = 64;
 constexpr uint8_t kMore = 1, kLong = 2, kCommand = 4;
 
 /// Signature, version 3.0, mechanism, and zeros.
-std::string greeting() {
+std::string greeting(std::string_view mechanism) {
     std::string bytes(kGreetingBytes, '\0');
     bytes[0] = char(0xff);
     bytes[9] = 0x7f;
     bytes[10] = 3;
-    bytes.replace(12, 4, "NULL");
+    bytes.replace(12, mechanism.size(), mechanism);
     return bytes;
 }
 
-std::string ready() {
-    std::string body("\x05READY\x0bSocket-Type\0\0\0\x03SUB", 6 + 12 + 4 + 3);
-    return std::string{char(kCommand), char(body.size())} + body;
+const std::string kMetadata("\x0bSocket-Type\0\0\0\x03SUB", 12 + 4 + 3);
+
+std::string frame_head(uint8_t flags, size_t size) {
+    std::string head;
+    if (size <= 255) return {char(flags), char(size)};
+    head += char(flags | kLong);
+    for (int shift = 56; shift >= 0; shift -= 8) head += char(size >> shift & 0xff);
+    return head;
+}
+
+/// "HOST:PORT" or "[ADDRESS]:PORT".
+Result<Fd> connect_tcp(const std::string& where) {
+    const size_t colon = where.rfind(':');
+    if (colon == std::string::npos)
+        return fail("a server is written as tcp://HOST:PORT, not \"tcp://" + where + "\"");
+    std::string host = where.substr(0, colon);
+    const std::string port = where.substr(colon + 1);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    if (const int error = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); error != 0)
+        return fail("find " + where + ": " + gai_strerror(error));
+    int error = ECONNREFUSED;
+    Fd connected;
+    for (const addrinfo* one = found; one != nullptr && !connected.valid(); one = one->ai_next) {
+        Fd fd(socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        if (fd.valid() && ::connect(fd.get(), one->ai_addr, one->ai_addrlen) == 0)
+            connected = std::move(fd);
+        else error = errno;
+    }
+    freeaddrinfo(found);
+    if (!connected.valid()) return fail_errno(error, "connect to " + where);
+    return connected;
 }
 
 }  // namespace
@@ -50,30 +83,81 @@ Result<ZmtpSubscriber> ZmtpSubscriber::connect(const std::string& endpoint) {
     return subscriber;
 }
 
+Result<ZmtpSubscriber> ZmtpSubscriber::connect(const std::string& endpoint, const CurveKey& server,
+                                               const CurveKey& secret) {
+    constexpr std::string_view kScheme = "tcp://";
+    if (!endpoint.starts_with(kScheme))
+        return fail("a server is written as tcp://HOST:PORT, not \"" + endpoint + "\"");
+    ZmtpSubscriber subscriber(TRY(connect_tcp(endpoint.substr(kScheme.size()))));
+    subscriber.curve_.emplace(server, secret);
+    TRY_STATUS(subscriber.greet());
+    return subscriber;
+}
+
 Status ZmtpSubscriber::greet() {
-    TRY_STATUS(send(greeting()));
+    const std::string mechanism = curve_ ? "CURVE" : "NULL";
+    TRY_STATUS(send(greeting(mechanism)));
     const std::string theirs = TRY(read(kGreetingBytes));
     if (theirs[0] != char(0xff) || (theirs[9] & 1) == 0 || theirs[10] < 3 ||
-        theirs.substr(12, 5) != std::string("NULL\0", 5))
-        return fail("what noded publishes on does not speak ZMTP 3 without encryption");
-    TRY_STATUS(send(ready()));
-    const Frame frame = TRY(read_frame());
-    if (!frame.command || !frame.body.starts_with("\x05READY"))
-        return fail("noded refused the subscriber: " + frame.body);
+        theirs.substr(12, mechanism.size() + 1) != mechanism + '\0')
+        return fail(curve_ ? "what answers there does not speak ZMTP 3 with CURVE"
+                           : "what noded publishes on does not speak ZMTP 3 without encryption");
+    if (curve_) return shake_hands();
+    TRY_STATUS(send_command("\x05READY" + kMetadata));
+    const std::string answer = TRY(read_command());
+    if (!answer.starts_with("\x05READY")) return fail("noded refused the subscriber: " + answer);
     return {};
+}
+
+/// A node that is spoken to with the key of another one hangs up without a word.
+Status ZmtpSubscriber::shake_hands() {
+    constexpr const char* kWrongKey =
+        "the node hung up: is --server-key its public key? (its log tells)";
+    constexpr std::string_view kError = "\x05" "ERROR";
+    TRY_STATUS(send_command(curve_->hello()));
+    const auto welcome = read_command();
+    if (!welcome && welcome.error().code == ECONNRESET) return fail(kWrongKey);
+    TRY_STATUS(send_command(TRY(curve_->initiate(TRY(welcome), kMetadata))));
+    const auto answer = read_command();
+    if ((!answer && answer.error().code == ECONNRESET) ||
+        (answer && answer->starts_with(kError)))
+        return fail("the node does not let this key in: its configuration needs \"" +
+                    to_z85(curve_->own_public()) + "\" in publishClients");
+    return curve_->ready(TRY(answer));
+}
+
+Status ZmtpSubscriber::send_command(std::string_view body) {
+    return send(frame_head(kCommand, body.size()) + std::string(body));
+}
+
+Result<std::string> ZmtpSubscriber::read_command() {
+    Frame frame = TRY(read_frame());
+    if (!frame.command) return fail("what answers there does not speak ZMTP 3");
+    return std::move(frame.body);
 }
 
 Status ZmtpSubscriber::subscribe(std::string_view prefix) {
     if (prefix.size() > 254) return fail("a topic has at most 254 bytes");
-    std::string frame{char(0), char(prefix.size() + 1), char(1)};
-    frame += prefix;
-    return send(frame);
+    std::string body(1, char(1));
+    body += prefix;
+    if (curve_) body = curve_->seal({false, false, std::move(body)});
+    return send(frame_head(0, body.size()) + body);
+}
+
+bool ZmtpSubscriber::ready(int timeout_ms) const {
+    if (taken_ < buffer_.size()) return true;
+    pollfd one{fd_.get(), POLLIN, 0};
+    return poll(&one, 1, timeout_ms) > 0;
 }
 
 Result<std::vector<std::string>> ZmtpSubscriber::receive() {
     std::vector<std::string> parts;
     for (;;) {
         Frame frame = TRY(read_frame());
+        if (curve_) {
+            auto opened = TRY(curve_->open(frame.body));
+            frame = {opened.more, opened.command, std::move(opened.body)};
+        }
         if (frame.command) continue;
         if (parts.size() == kPartsMax) return fail("a message has too many parts");
         parts.push_back(std::move(frame.body));

@@ -2,7 +2,7 @@
 // folder that noded handed over: finds lines and times in a few reads of headers, and goes forward
 // across rotations. Segments are held open from the moment they are seen: what is deleted then is
 // read all the same. A reader who is slow holds a few of those that come, and learns what it lost.
-// Called by logs.cc.
+// Called by nodectl logs, and by the plugin for those who subscribe (log_topics.h).
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 #include "agent/base/result.h"
 #include "plugins/container/shim/log_frames.h"
 
-namespace noded::nodectl {
+namespace noded {
 
 class LogFolder {
 public:
@@ -29,6 +29,8 @@ public:
     /// Reading begins so that no line with this number or a higher one is missed, and little more
     /// is read. The container's first line is 0.
     Status begin_at_line(uint64_t line);
+    /// The same for the byte with this number of all that the container wrote.
+    Status begin_at_byte(uint64_t byte);
     /// The same for lines that begin at this time or later.
     void begin_at_time(int64_t since_ns) { since_ns_ = since_ns; }
 
@@ -41,6 +43,11 @@ public:
     };
     /// All that is there now, from where the last reading ended.
     Status read_on(const Sink& sink);
+    /// The same, and no frame more once the sink has had so many bytes. True: there may be more.
+    Result<bool> read_some(const Sink& sink, size_t bytes_max);
+    /// How many bytes the container had written where reading is: behind the frame that a sink has
+    /// just got. Lost ones count.
+    uint64_t position() const { return seen_bytes_; }
 
     int fd() const { return folder_.get(); }
 
@@ -56,6 +63,8 @@ private:
     Result<std::vector<uint64_t>> list() const;
     Status hold_newer();
     Result<std::string_view> read_block(const Segment& segment, uint64_t block, size_t from);
+    template <typename Before>
+    Status begin_where(Before before);
     void begin_segment(uint64_t block, bool jumps);
     Status read_segment(const Sink& sink, bool* wanted);
     bool read_header(std::string_view bytes, const Sink& sink);
@@ -70,7 +79,9 @@ private:
     bool jumps_ = true;       ///< the next header does not follow what was read before
     uint64_t seen_bytes_ = 0;  ///< that the container had written up to where reading is
     int64_t since_ns_ = INT64_MIN;
+    size_t bytes_left_ = SIZE_MAX;  ///< until the reading pauses
+    bool paused_ = false;
     std::unique_ptr<char[]> buffer_;
 };
 
-}  // namespace noded::nodectl
+}  // namespace noded

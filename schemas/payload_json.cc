@@ -1,14 +1,14 @@
 // See payload_json.h.
-#include "tools/nodectl/payload_json.h"
+#include "schemas/payload_json.h"
 
 #include <capnp/schema.capnp.h>
 #include <capnp/serialize.h>
 #include <kj/exception.h>
 
-namespace noded::nodectl {
+namespace noded {
 namespace {
 
-Json value_json(const capnp::DynamicValue::Reader& value, const capnp::Type& type) {
+PayloadJson value_json(const capnp::DynamicValue::Reader& value, const capnp::Type& type) {
     using Value = capnp::DynamicValue;
     switch (value.getType()) {
         case Value::UNKNOWN:
@@ -25,7 +25,7 @@ Json value_json(const capnp::DynamicValue::Reader& value, const capnp::Type& typ
             return to_hex({data.begin(), data.size()});
         }
         case Value::LIST: {
-            Json list = Json::array();
+            PayloadJson list = PayloadJson::array();
             const auto reader = value.as<capnp::DynamicList>();
             for (const auto item : reader)
                 list.push_back(value_json(item, reader.getSchema().getElementType()));
@@ -38,13 +38,13 @@ Json value_json(const capnp::DynamicValue::Reader& value, const capnp::Type& typ
         }
         case Value::STRUCT: return to_json(value.as<capnp::DynamicStruct>());
     }
-    return type.isVoid() ? Json(nullptr) : Json();
+    return type.isVoid() ? PayloadJson(nullptr) : PayloadJson();
 }
 
 }  // namespace
 
-Json to_json(const capnp::DynamicStruct::Reader& value) {
-    Json out = Json::object();
+PayloadJson to_json(const capnp::DynamicStruct::Reader& value) {
+    PayloadJson out = PayloadJson::object();
     const auto add = [&](const capnp::StructSchema::Field& field) {
         out[field.getProto().getName().cStr()] = value_json(value.get(field), field.getType());
     };
@@ -77,8 +77,8 @@ std::unique_ptr<capnp::SchemaLoader> load_schema(Bytes bytes) {
     return loader;
 }
 
-Json decode_payload(const capnp::SchemaLoader& loader, uint64_t type, Bytes payload) {
-    Json result;
+PayloadJson decode_payload(const capnp::SchemaLoader& loader, uint64_t type, Bytes payload) {
+    PayloadJson result;
     KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&] {
         KJ_IF_MAYBE(schema, loader.tryGet(type)) {
             capnp::FlatArrayMessageReader reader(words_of(payload));
@@ -91,4 +91,4 @@ Json decode_payload(const capnp::SchemaLoader& loader, uint64_t type, Bytes payl
     return result;
 }
 
-}  // namespace noded::nodectl
+}  // namespace noded

@@ -1,5 +1,5 @@
 // See log_folder.h.
-#include "tools/nodectl/log_folder.h"
+#include "plugins/container/shim/log_folder.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -9,8 +9,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
+#include <utility>
 
-namespace noded::nodectl {
+namespace noded {
 namespace {
 
 ssize_t pread_whole(int fd, void* to, size_t size, uint64_t at) {
@@ -125,9 +126,10 @@ Result<uint64_t> LogFolder::line_count(int64_t until_ns) {
     return uint64_t{0};
 }
 
-Status LogFolder::begin_at_line(uint64_t line) {
+/// In the last block of which it is true.
+template <typename Before>
+Status LogFolder::begin_where(Before before) {
     TRY_STATUS(hold_newer());
-    const auto before = [line](const LogBlock& block) { return block.lines <= line; };
     LogBlock first;
     while (held_.size() > 1 && header_of(held_[1].fd.get(), held_[1].base, 0, &first) &&
            before(first))
@@ -135,6 +137,14 @@ Status LogFolder::begin_at_line(uint64_t line) {
     if (!held_.empty())
         begin_segment(last_block(held_.front().fd.get(), held_.front().base, before), true);
     return {};
+}
+
+Status LogFolder::begin_at_line(uint64_t line) {
+    return begin_where([line](const LogBlock& block) { return block.lines <= line; });
+}
+
+Status LogFolder::begin_at_byte(uint64_t byte) {
+    return begin_where([byte](const LogBlock& block) { return block.bytes <= byte; });
 }
 
 void LogFolder::begin_segment(uint64_t block, bool jumps) {
@@ -171,6 +181,8 @@ Status LogFolder::read_segment(const Sink& sink, bool* wanted) {
                 const bool lost = frame.header.stream == LogStream::lost;
                 seen_bytes_ += lost ? log_lost_bytes(frame) : frame.bytes.size();
                 if (!(*wanted = sink.frame(frame))) return {};
+                bytes_left_ -= std::min(bytes_left_, frame.bytes.size());
+                if ((paused_ = bytes_left_ == 0)) return {};
             }
         }
         // A whole block has no more to come; of a shorter one the rest may still be written.
@@ -187,6 +199,7 @@ Status LogFolder::read_on(const Sink& sink) {
         bool wanted = true;
         if (begun_) {
             TRY_STATUS(read_segment(sink, &wanted));
+            if (paused_) return {};
             if (held_.size() < 2) return {};
             held_.pop_front();
         }
@@ -203,4 +216,13 @@ Status LogFolder::read_on(const Sink& sink) {
     }
 }
 
-}  // namespace noded::nodectl
+Result<bool> LogFolder::read_some(const Sink& sink, size_t bytes_max) {
+    bytes_left_ = bytes_max;
+    paused_ = false;
+    const Status status = read_on(sink);
+    bytes_left_ = SIZE_MAX;
+    TRY_STATUS(status);
+    return std::exchange(paused_, false);
+}
+
+}  // namespace noded
