@@ -1,5 +1,8 @@
 // nodectl top: the processes of a container, in docker's columns. With options of ps(1), ps itself
-// is run here and shows those of its lines that belong to the container.
+// is run here and shows those of its lines that belong to the container. Without a container it is
+// a terminal program (top_ui.cc).
+#include "tools/nodectl/top.h"
+
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
@@ -84,8 +87,23 @@ Result<std::string> lines_of_ps(const Processes& processes, std::vector<std::str
 
 }  // namespace
 
+std::string process_table(const Processes& processes) {
+    std::string text = "UID\tPID\tPPID\tC\tSTIME\tTTY\tTIME\tCMD\n";
+    for (const auto process : processes) {
+        const std::string user = process.getUser().cStr();
+        const std::string tty = process.getTty().cStr();
+        text += (user.empty() ? std::to_string(process.getUid()) : user) + "\t" +
+                std::to_string(process.getPid()) + "\t" + std::to_string(process.getPpid()) + "\t" +
+                std::to_string(process.getCpuPercent()) + "\t" +
+                start_time(process.getStartedNs()) + "\t" + (tty.empty() ? "?" : tty) + "\t" +
+                cpu_time(process.getCpuTimeMs()) + "\t" + process.getCommand().cStr() + "\n";
+    }
+    return align_tabs(text);
+}
+
 int top(Invocation& call) {
-    if (const auto status = call.parse({}, {.min = 1})) return *status;
+    if (const auto status = call.parse({}, {})) return *status;
+    if (call.arguments.empty()) return top_of_node(call);
     auto request = call.session.container().topRequest();
     request.setContainer(call.arguments[0]);
     const auto response = OR_FAIL(call, call.session.wait(request.send()));
@@ -95,17 +113,7 @@ int top(Invocation& call) {
         print(align_tabs(OR_FAIL(call, lines)));
         return 0;
     }
-    std::string text = "UID\tPID\tPPID\tC\tSTIME\tTTY\tTIME\tCMD\n";
-    for (const auto process : response.getProcesses()) {
-        const std::string user = process.getUser().cStr();
-        const std::string tty = process.getTty().cStr();
-        text += (user.empty() ? std::to_string(process.getUid()) : user) + "\t" +
-                std::to_string(process.getPid()) + "\t" + std::to_string(process.getPpid()) + "\t" +
-                std::to_string(process.getCpuPercent()) + "\t" +
-                start_time(process.getStartedNs()) + "\t" + (tty.empty() ? "?" : tty) + "\t" +
-                cpu_time(process.getCpuTimeMs()) + "\t" + process.getCommand().cStr() + "\n";
-    }
-    print(align_tabs(text));
+    print(process_table(response.getProcesses()));
     return 0;
 }
 
