@@ -12,6 +12,7 @@ import log_metrics
 import node_metrics
 import output_metrics
 import sides
+import stream_metrics
 from lines import Line, times_better
 
 ROUNDS, WARM_UP_RUNS = 10, 3
@@ -117,5 +118,9 @@ ALL = {
     "logs-tail": Metric(output_metrics.logs_tail, True, (TIMER,)),
     "restart": Metric(node_metrics.restart, True, NODE),
     "snapshot-pause": Metric(node_metrics.snapshot_pause, True, NODE),
+    "stats-cost": Metric(stream_metrics.stats_cost, True, ()),
+    "stats-accuracy": Metric(stream_metrics.stats_accuracy, True, ()),
+    "scrape": Metric(stream_metrics.scrape, True, ()),
+    "logs-follow-10": Metric(stream_metrics.logs_follow_10, True, ()),
     "pipeline": Metric(node_metrics.pipeline, True, NODE),
 }

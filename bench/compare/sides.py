@@ -22,7 +22,8 @@ NODE_STATES = (NODE_STATE, "node-restart", "node-pause",
 # By path: another docker may stand before Debian's 20.10 in PATH.
 DOCKER, DOCKERD = "/usr/bin/docker", "/usr/sbin/dockerd"
 START_SECONDS_MAX = 60
-PEER_PROGRAMS = (DOCKER, DOCKERD, "runc", "containerd", "tini", "fio", "etcd", "redis-server")
+PEER_PROGRAMS = (DOCKER, DOCKERD, "runc", "containerd", "tini", "fio", "etcd", "redis-server",
+                 "prometheus-node-exporter")
 
 
 class Unmeasured(Exception):
