@@ -42,13 +42,6 @@ void set_oom_score(Start& start) {
     close_fd(fd);
 }
 
-/// Signals as a new program expects them; the shim itself blocks them all. It ignores none, so none
-/// is ignored here.
-void open_signals() {
-    const uint64_t none = 0;
-    sys(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
-}
-
 void join_network(Start& start) {
     const char* path = start.container->netns;
     if (path == nullptr) return;
@@ -56,20 +49,6 @@ void join_network(Start& start) {
     const long result = fd < 0 ? fd : sys(SYS_setns, fd, CLONE_NEWNET);
     if (result < 0) give_up(start, 125, "join the network namespace", path, result);
     close_fd(fd);
-}
-
-void set_hostname(Start& start) {
-    const char* name = start.container->hostname;
-    if (name == nullptr || (start.container->namespaces & CLONE_NEWUTS) == 0) return;
-    const long result = sys(SYS_sethostname, name, strlen(name));
-    if (result < 0) give_up(start, 125, "set the host name to", name, result);
-}
-
-void set_domainname(Start& start) {
-    const char* name = start.container->domainname;
-    if (name == nullptr || (start.container->namespaces & CLONE_NEWUTS) == 0) return;
-    const long result = sys(SYS_setdomainname, name, strlen(name));
-    if (result < 0) give_up(start, 125, "set the domain name to", name, result);
 }
 
 /// All mounts below /sys, which enter_rootfs has made; /sys itself is a real folder.
@@ -80,19 +59,6 @@ void open_kernel(Start& start) {
     const long result = sys(SYS_mount_setattr, AT_FDCWD, "/sys", AT_RECURSIVE, &writable,
                             sizeof writable);
     if (result < 0) give_up(start, 125, "make writable", "/sys", result);
-}
-
-void set_sysctls(Start& start) {
-    for (uint32_t i = 0; i < start.container->sysctl_count; ++i) {
-        const launch::Pair& sysctl = start.container->sysctls[i];
-        const Text<512> path("/proc/sys/", sysctl.first);
-        if (path.cut() || path.view().find("..") != std::string_view::npos)
-            give_up(start, 125, "write to the sysctl", sysctl.first, -EINVAL);
-        int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path.c_str(), O_WRONLY | O_CLOEXEC));
-        const long result = fd < 0 ? fd : sys(SYS_write, fd, sysctl.second, strlen(sysctl.second));
-        if (result < 0) give_up(start, 125, "write to", path.view(), result);
-        close_fd(fd);
-    }
 }
 
 /// Of the shim's descriptors and those that were open around the clone, the ones that a container's
@@ -117,6 +83,40 @@ void keep_streams(const Start& start) {
 }
 
 }  // namespace
+
+/// Signals as a new program expects them; the shim itself blocks them all. It ignores none, so none
+/// is ignored here.
+void open_signals() {
+    const uint64_t none = 0;
+    sys(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
+}
+
+void set_hostname(Start& start) {
+    const char* name = start.container->hostname;
+    if (name == nullptr || (start.container->namespaces & CLONE_NEWUTS) == 0) return;
+    const long result = sys(SYS_sethostname, name, strlen(name));
+    if (result < 0) give_up(start, 125, "set the host name to", name, result);
+}
+
+void set_domainname(Start& start) {
+    const char* name = start.container->domainname;
+    if (name == nullptr || (start.container->namespaces & CLONE_NEWUTS) == 0) return;
+    const long result = sys(SYS_setdomainname, name, strlen(name));
+    if (result < 0) give_up(start, 125, "set the domain name to", name, result);
+}
+
+void set_sysctls(Start& start) {
+    for (uint32_t i = 0; i < start.container->sysctl_count; ++i) {
+        const launch::Pair& sysctl = start.container->sysctls[i];
+        const Text<512> path("/proc/sys/", sysctl.first);
+        if (path.cut() || path.view().find("..") != std::string_view::npos)
+            give_up(start, 125, "write to the sysctl", sysctl.first, -EINVAL);
+        int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path.c_str(), O_WRONLY | O_CLOEXEC));
+        const long result = fd < 0 ? fd : sys(SYS_write, fd, sysctl.second, strlen(sysctl.second));
+        if (result < 0) give_up(start, 125, "write to", path.view(), result);
+        close_fd(fd);
+    }
+}
 
 long send_descriptor(int socket, int fd) {
     char byte = 'd';
@@ -171,6 +171,7 @@ void give_up(Start& start, int code, std::string_view sentence) {
     start.message.clear();
     start.message.add(sentence);
     start.code = code;
+    if (start.tell != nullptr) start.tell(start);
     exit_group(code);
 }
 

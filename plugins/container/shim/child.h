@@ -33,6 +33,30 @@ struct Spare {
     KernelMounts mounts;
 };
 
+struct Start;
+
+/// What an OCI configuration says itself where a container of noded's follows docker's rules: who
+/// the process is, in numbers, and the places where `noci` has steps of its own. Filled by
+/// plugins/container/noci/init.
+struct Exact {
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t group_count;
+    const uint32_t* groups;
+    uint32_t umask;
+    bool keeps_keyring;  ///< the caller's session keyring stays
+    // The bounding set is Launch::capabilities.
+    uint64_t effective;
+    uint64_t permitted;
+    uint64_t inheritable;
+    uint64_t ambient;
+    void (*send_terminal)(Start&, int master);
+    void (*close_rest)(Start&);  ///< descriptors that the process shall not have
+    /// everything is made and the command is found: between create and start
+    void (*ready)(Start&);
+    long (*load_filter)(Start&, const void* program);
+};
+
 /// What one child is told, and what it leaves behind when it does not reach its exec.
 struct Start {
     launch::Launch* process;  ///< command, environment, folder, user, terminal
@@ -46,6 +70,8 @@ struct Start {
                     ///< means "executed, or gave up"
     int stdio[3];   ///< -1 stands for /dev/null; unused with a terminal
     int oom_score_adj;  ///< what the shim has, hence what the child was born with
+    const Exact* exact;  ///< nullptr: docker's rules
+    void (*tell)(Start&);  ///< of a failure, where nobody shares this memory; or nullptr
 
     bool executing;  ///< the next thing is execve: an end without a code is success
     int code;        ///< 0, or 125, 126, 127 with a sentence in `message`
@@ -95,10 +121,16 @@ void make_kernel_mounts(Start& start, KernelMounts* mounts);
 void enter_spare(Start& start);
 void make_mounts_private(Start& start);  ///< rootfs.cc
 void enter_rootfs(Start& start);         ///< ends with all mounts in place
+void open_signals();                     ///< child.cc
+void set_hostname(Start& start);
+void set_domainname(Start& start);
+void set_sysctls(Start& start);  ///< before /proc/sys becomes read-only
 void hide_paths(Start& start);
 /// A descriptor (O_PATH) of `path` below the root, made when missing, with links resolved inside
 /// the root only.
 int open_target(Start& start, const char* path, bool folder);
+/// The same below any folder.
+int open_target_below(Start& start, int root, const char* path, bool folder);
 [[noreturn]] void become_process(Start& start);  ///< process.cc: terminal, user, rights, exec
 
 }  // namespace noded::shim

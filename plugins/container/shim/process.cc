@@ -62,13 +62,23 @@ int open_terminal(Start& start) {
         if (bound < 0) give_up(start, 125, "mount the terminal on", "/dev/console", bound);
         close_fd(console);
     }
-    const long sent = send_descriptor(start.report_fd, master);
-    if (sent < 0) give_up(start, 125, "hand over", "the terminal", sent);
+    if (start.exact != nullptr) {
+        start.exact->send_terminal(start, master);
+    } else if (const long sent = send_descriptor(start.report_fd, master); sent < 0) {
+        give_up(start, 125, "hand over", "the terminal", sent);
+    }
     close_fd(master);
     const int terminal = static_cast<int>(result);
     result = sys(SYS_ioctl, terminal, TIOCSCTTY, 0);
     if (result < 0) give_up(start, 125, "take", "the terminal", result);
     return terminal;
+}
+
+/// A device that noci was started with, a terminal or /dev/null, is somebody else's.
+bool is_foreign(const Start& start, int fd) {
+    if (start.exact == nullptr || start.process->has(launch::flag_tty)) return false;
+    struct stat info;
+    return sys(SYS_fstat, fd, &info) < 0 || S_ISCHR(info.st_mode);
 }
 
 void set_stdio(Start& start, const User& user) {
@@ -77,17 +87,19 @@ void set_stdio(Start& start, const User& user) {
     int nothing = -1;
     for (int i = 0; i < 3; ++i) {
         // Owned by the user, or /dev/stdout could not be opened again by a user that is not root.
-        if (stdio[i] >= 0 && user.uid != 0) sys(SYS_fchown, stdio[i], user.uid, -1);
+        if (stdio[i] >= 0 && user.uid != 0 && !is_foreign(start, stdio[i]))
+            sys(SYS_fchown, stdio[i], user.uid, -1);
         // The container's own: a user who owns the host's could change its mode.
         if (stdio[i] < 0 && nothing < 0) {
             nothing = open_device("/dev/null", 0, 1, 3);
             if (nothing < 0) give_up(start, 125, "open", "/dev/null", nothing);
         }
         const int from = stdio[i] >= 0 ? stdio[i] : nothing;
-        const long result = from < 0 ? from : sys(SYS_dup3, from, i, 0);
+        const long result = from < 0 || from == i ? from : sys(SYS_dup3, from, i, 0);
         if (result < 0) give_up(start, 125, "open", "the standard streams", result);
     }
-    keep_only(&start.report_fd, 1);
+    if (start.exact != nullptr) start.exact->close_rest(start);
+    else keep_only(&start.report_fd, 1);
 }
 
 void set_rlimits(Start& start) {
@@ -142,12 +154,14 @@ void set_user(Start& start, const User& user) {
     if (result < 0) give_up(start, 125, "become user", Text<16>(user.uid).view(), result);
 }
 
-void set_capabilities(Start& start, uint64_t effective, uint64_t permitted) {
+void set_capabilities(Start& start, uint64_t effective, uint64_t permitted,
+                      uint64_t inheritable = 0) {
     __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     __user_cap_data_struct data[2] = {};
     for (int i = 0; i < 2; ++i) {
         data[i].effective = static_cast<uint32_t>(effective >> (32 * i));
         data[i].permitted = static_cast<uint32_t>(permitted >> (32 * i));
+        data[i].inheritable = static_cast<uint32_t>(inheritable >> (32 * i));
     }
     const long result = sys(SYS_capset, &header, data);
     if (result < 0) give_up(start, 125, "set", "the capabilities", result);
@@ -165,7 +179,9 @@ void load_seccomp(Start& start) {
     if (container.seccomp_count == 0) return;
     const sock_fprog program = {static_cast<unsigned short>(container.seccomp_count),
                                 static_cast<sock_filter*>(const_cast<void*>(container.seccomp))};
-    const long result = sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+    const long result = start.exact != nullptr
+                            ? start.exact->load_filter(start, &program)
+                            : sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
     if (result < 0) give_up(start, 125, "load", "the seccomp filter", result);
 }
 
@@ -227,6 +243,11 @@ void enter_folder(Start& start) {
     int folder = open_in_container(cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
     const long result = folder < 0 ? folder : sys(SYS_fchdir, folder);
     close_fd(folder);
+    if (result < 0 && start.exact != nullptr)
+        give_up(start, 125,
+                Sentence("chdir to cwd (\"", cwd, "\") set in config.json failed: ",
+                         error_words(result))
+                    .view());
     if (result < 0)
         give_up(start,
                 result == -ENOENT   ? 127
@@ -235,45 +256,68 @@ void enter_folder(Start& start) {
                 "change to the working directory", cwd, result);
 }
 
+/// What docker's rules add to the environment of a container.
+void add_usual_variables(const Start& start, const char* hostname) {
+    launch::Launch& process = *start.process;
+    add_variable(process, "PATH", default_path);
+    if (start.container->hostname != nullptr) add_variable(process, "HOSTNAME", hostname);
+    if (process.has(launch::flag_tty)) add_variable(process, "TERM", "TERM=xterm");
+}
+
+/// The sets that the process begins with; `rights` is what this child has to give.
+void set_final_capabilities(Start& start, const User& user, uint64_t rights) {
+    const Exact* exact = start.exact;
+    const uint64_t wanted = start.container->capabilities & rights;
+    // The kernel clears a plain user's effective set at exec; clear it now, so that the exec is
+    // checked as that user's.
+    if (exact == nullptr) {
+        const uint64_t given = user.uid == 0 ? wanted : 0;
+        return set_capabilities(start, given, given);
+    }
+    const uint64_t permitted = exact->permitted & rights;
+    set_capabilities(start, exact->effective & permitted, permitted, exact->inheritable & rights);
+    for (int capability = 0; capability < 64; ++capability)
+        if ((exact->ambient & permitted & exact->inheritable) >> capability & 1)
+            sys(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+}
+
 }  // namespace
 
 void become_process(Start& start) {
     launch::Launch& process = *start.process;
+    const Exact* exact = start.exact;
     User user;
     resolve_user(start, &user);
     const Text<520> home("HOME=", user.home.view());
     const Text<96> hostname("HOSTNAME=",
                             start.container->hostname != nullptr ? start.container->hostname : "");
-    add_variable(process, "PATH", default_path);
-    if (start.container->hostname != nullptr) add_variable(process, "HOSTNAME", hostname.c_str());
-    if (process.has(launch::flag_tty)) add_variable(process, "TERM", "TERM=xterm");
+    if (exact == nullptr) add_usual_variables(start, hostname.c_str());
     add_variable(process, "HOME", home.c_str());
 
     set_stdio(start, user);
     set_rlimits(start);
     enter_folder(start);
-    sys(SYS_umask, 022);
+    sys(SYS_umask, exact == nullptr ? 022 : exact->umask);
     // not the host's keys; absent on some kernels
-    sys(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
+    if (exact == nullptr || !exact->keeps_keyring)
+        sys(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
     const uint64_t rights = permitted_capabilities();
     set_user(start, user);
     Path path;
     find_command(start, &path);
+    if (exact != nullptr) exact->ready(start);
 
-    const launch::Launch& container = *start.container;
-    const uint64_t wanted = container.capabilities & rights;
-    const bool early_filter = !container.has(launch::flag_no_new_privs);
+    const bool early_filter = !start.container->has(launch::flag_no_new_privs);
     if (user.uid != 0) set_capabilities(start, rights, rights);
     if (early_filter) load_seccomp(start);
-    // The kernel clears a plain user's effective set at exec; clear it now, so that the exec is
-    // checked as that user's.
-    set_capabilities(start, user.uid == 0 ? wanted : 0, user.uid == 0 ? wanted : 0);
+    set_final_capabilities(start, user, rights);
     if (!early_filter) {
         const long result = sys(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         if (result < 0) give_up(start, 125, "set", "no_new_privs", result);
         load_seccomp(start);
     }
-    sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // setresuid and capset have cleared it
+    // setresuid and capset have cleared it
+    if (exact == nullptr) sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     start.executing = true;
     const long result =
         sys(SYS_execve, path.c_str(), process.arguments.items, process.environment.items);

@@ -328,6 +328,12 @@ bool fits_open_overlay(const launch::Launch& container) {
 int open_target(Start& start, const char* path, bool folder) {
     int root = static_cast<int>(sys(SYS_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (root < 0) give_up(start, 125, "open", "/", root);
+    const int fd = open_target_below(start, root, path, folder);
+    close_fd(root);
+    return fd;
+}
+
+int open_target_below(Start& start, int root, const char* path, bool folder) {
     int fd = open_inside(root, path);
     if (fd == -ENOENT) {
         Text<launch::path_bytes_max + 1> prefix;
@@ -350,7 +356,6 @@ int open_target(Start& start, const char* path, bool folder) {
         }
     }
     if (fd < 0) give_up(start, 125, "open", path, fd);
-    close_fd(root);
     return fd;
 }
 

@@ -79,5 +79,7 @@ uint64_t wall_clock_ns();
 
 /// "ENOENT" for -ENOENT or ENOENT; the number when it has no well-known name.
 std::string_view error_name(long error);
+/// "no such file or directory" for -ENOENT; the name where users rarely see it.
+std::string_view error_words(long error);
 
 }  // namespace noded::shim

@@ -160,13 +160,24 @@ void add_groups(Start& start, User* out) {
     }
 }
 
+/// The files of the container say no more than where its home is.
+void take_exact_user(Start& start, const Exact& exact, User* out) {
+    Text<256> name;
+    find_account(start, Text<16>(exact.uid).view(), out, &name);
+    out->uid = exact.uid;
+    out->gid = exact.gid;
+    for (uint32_t i = 0; i < exact.group_count && i < launch::groups_max; ++i)
+        out->groups[out->group_count++] = exact.groups[i];
+}
+
 }  // namespace
 
 void resolve_user(Start& start, User* out) {
+    out->home.add("/");
+    if (start.exact != nullptr) return take_exact_user(start, *start.exact, out);
     std::string_view group = start.process->user;
     const std::string_view user = cut(group, ':');
     Text<256> name;
-    out->home.add("/");
     find_account(start, user, out, &name);
     find_groups(start, group, name.view(), out);
     add_groups(start, out);
