@@ -50,7 +50,7 @@ const Json& member(const Json& object, const char* key) {
     return found == object.end() ? none : *found;
 }
 
-Result<uint32_t> action_of(const Json& value, const Json& error) {
+Result<uint32_t> action_of(const Json& value, const Json& error, bool can_notify) {
     const std::string name = value.is_string() ? value.get<std::string>() : "";
     const uint32_t number =
         error.is_number_unsigned() ? uint32_t(error.get<uint64_t>() & 0xffff) : uint32_t(EPERM);
@@ -61,6 +61,7 @@ Result<uint32_t> action_of(const Json& value, const Json& error) {
     if (name == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
     if (name == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
     if (name == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(number);
+    if (name == "SCMP_ACT_NOTIFY" && can_notify) return SCMP_ACT_NOTIFY;
     return fail(kInvalid + ("invalid action '" + name + "'"));
 }
 
@@ -115,14 +116,14 @@ Result<std::vector<SeccompArgument>> arguments_of(const Json& value) {
     return out;
 }
 
-Result<SeccompRule> rule_of(const Json& value) {
+Result<SeccompRule> rule_of(const Json& value, bool can_notify) {
     if (!value.is_object()) return fail(std::string(kInvalid) + "an entry is not an object");
     SeccompRule out;
     out.names = TRY(names_of(member(value, "names"), "names"));
     if (member(value, "name").is_string())
         out.names.push_back(member(value, "name").get<std::string>());
     if (out.names.empty()) return fail(std::string(kInvalid) + "an entry names no system call");
-    out.action = TRY(action_of(member(value, "action"), member(value, "errnoRet")));
+    out.action = TRY(action_of(member(value, "action"), member(value, "errnoRet"), can_notify));
     out.arguments = TRY(arguments_of(member(value, "args")));
     out.includes = TRY(condition_of(member(value, "includes"), "includes"));
     out.excludes = TRY(condition_of(member(value, "excludes"), "excludes"));
@@ -157,17 +158,18 @@ Status read_architectures(const Json& profile, SeccompProfile& out) {
 
 }  // namespace
 
-Result<SeccompProfile> seccomp_parse(std::string_view text) {
+Result<SeccompProfile> seccomp_parse(std::string_view text, bool can_notify) {
     const Json profile = Json::parse(text, nullptr, false);
     if (!profile.is_object()) return fail(std::string(kInvalid) + "it is not a JSON object");
     SeccompProfile out;
     out.default_action =
-        TRY(action_of(member(profile, "defaultAction"), member(profile, "defaultErrnoRet")));
+        TRY(action_of(member(profile, "defaultAction"), member(profile, "defaultErrnoRet"),
+                      can_notify));
     TRY_STATUS(read_architectures(profile, out));
     const Json& rules = member(profile, "syscalls");
     if (!rules.is_null() && !rules.is_array())
         return fail(std::string(kInvalid) + "syscalls is not a list");
-    for (const Json& rule : rules) out.rules.push_back(TRY(rule_of(rule)));
+    for (const Json& rule : rules) out.rules.push_back(TRY(rule_of(rule, can_notify)));
     return out;
 }
 

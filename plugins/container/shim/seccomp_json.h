@@ -48,8 +48,9 @@ struct SeccompProfile {
     std::vector<SeccompRule> rules;
 };
 
-/// The error is a sentence that names what in the profile is wrong.
-Result<SeccompProfile> seccomp_parse(std::string_view json);
+/// The error is a sentence that names what in the profile is wrong. SCMP_ACT_NOTIFY is one of the
+/// actions only where somebody will listen.
+Result<SeccompProfile> seccomp_parse(std::string_view json, bool can_notify = false);
 /// A list of sock_filter. `bit_of` gives the number of a capability, or nothing.
 Result<Buffer> seccomp_compile(const SeccompProfile& profile, uint64_t capabilities,
                                std::optional<uint32_t> (*bit_of)(const std::string& name));

@@ -1,5 +1,5 @@
-// The clock and the names of errors, for the programs without a C library and for what else includes
-// sys.h.
+// The clock and the names of errors, for the programs without a C library and for what else
+// includes sys.h.
 #include "plugins/container/shim/sys.h"
 
 #include <errno.h>

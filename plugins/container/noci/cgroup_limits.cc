@@ -1,0 +1,280 @@
+// Limits in the words of an OCI configuration (config-linux.md, "Control groups"): what is written
+// to which file of v1 or v2. A limit that this host cannot set is refused with a sentence. See
+// cgroups.h.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "plugins/container/noci/cgroups.h"
+#include "plugins/container/noci/device_program.h"
+
+namespace noded::noci {
+namespace {
+
+/// The conversion that the specification's runtimes agree on: 2..262144 to 1..10000.
+uint64_t weight_of_shares(uint64_t shares) { return 1 + (shares - 2) * 9999 / 262142; }
+uint64_t weight_of_block(uint64_t weight) { return 1 + (weight - 10) * 9999 / 990; }
+
+std::string number_or_max(int64_t value) { return value < 0 ? "max" : std::to_string(value); }
+
+bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+/// What every container may do besides its own rules: make any node, use the harmless ones and
+/// terminals of its own.
+constexpr const char* kAlways[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",  "c 1:5 rwm",
+                                   "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",  "c 5:0 rwm",
+                                   "c 5:2 rwm", "c 136:* rwm"};
+
+std::string part_of(const JsonView& number) {
+    const int64_t value = number ? number.integer() : -1;
+    return value < 0 ? "*" : std::to_string(value);
+}
+
+}  // namespace
+
+Status Cgroups::set(const std::string& controller, const std::string& v1_file,
+                    const std::string& v2_file, const std::string& v1_value,
+                    const std::string& v2_value) const {
+    const CgroupPlace* place = place_of(controller);
+    const bool v2 = place != nullptr && place->name.empty();
+    const std::string& file = v2 ? v2_file : v1_file;
+    if (place == nullptr || file.empty() || !exists(place->folder + "/" + file))
+        return fail("this host cannot limit " + controller + " so: it has no file " +
+                    (v2_file.empty() ? v1_file : v2_file) + " in a cgroup hierarchy");
+    return write_file(place->folder + "/" + file, v2 ? v2_value : v1_value);
+}
+
+/// Memory and swap bound each other on v1, so the order depends on which way they go.
+Status Cgroups::set_memory_limit(int64_t limit, int64_t both) const {
+    const auto set_limit = [&] {
+        return set("memory", "memory.limit_in_bytes", "memory.max", std::to_string(limit),
+                   number_or_max(limit));
+    };
+    Status first;
+    if (limit != 0) first = set_limit();
+    if (both != 0) {
+        // v2 counts swap alone.
+        const int64_t swap = both < 0 || limit < 0 ? -1 : std::max<int64_t>(both - limit, 0);
+        TRY_STATUS(set("memory", "memory.memsw.limit_in_bytes", "memory.swap.max",
+                       std::to_string(both), number_or_max(swap)));
+    }
+    if (!first) first = set_limit();
+    if (first || first.error().code != EBUSY) return first;
+    return fail("unable to set memory limit to " + std::to_string(limit) + " (current usage: " +
+                std::to_string(strtoull(
+                    read_file("memory", "memory.usage_in_bytes", "memory.current").c_str(), nullptr,
+                    10)) +
+                ", peak usage: " +
+                std::to_string(strtoull(
+                    read_file("memory", "memory.max_usage_in_bytes", "memory.peak").c_str(),
+                    nullptr, 10)) +
+                ")");
+}
+
+Status Cgroups::limit_memory(const JsonView& in) const {
+    if (!in) return {};
+    const int64_t limit = in["limit"].integer();
+    if (limit > 0 && in["checkBeforeUpdate"].flag()) {
+        const auto usage = strtoull(
+            read_file("memory", "memory.usage_in_bytes", "memory.current").c_str(), nullptr, 10);
+        if (int64_t(usage) > limit)
+            return fail("rejecting memory limit " + std::to_string(limit) +
+                        ": current usage is " + std::to_string(usage));
+    }
+    TRY_STATUS(set_memory_limit(limit, in["swap"].integer()));
+    if (const int64_t low = in["reservation"].integer(); low != 0)
+        TRY_STATUS(set("memory", "memory.soft_limit_in_bytes", "memory.low", std::to_string(low),
+                       number_or_max(low)));
+    if (const int64_t tcp = in["kernelTCP"].integer(); tcp != 0)
+        TRY_STATUS(set("memory", "memory.kmem.tcp.limit_in_bytes", "", std::to_string(tcp)));
+    if (in["swappiness"]) {
+        const uint64_t value = in["swappiness"].u64();
+        if (value > 100)
+            return fail("invalid memory swappiness value: " + std::to_string(value) +
+                        " (valid range is 0-100)");
+        TRY_STATUS(set("memory", "memory.swappiness", "", std::to_string(value)));
+    }
+    if (in["disableOOMKiller"].flag())
+        TRY_STATUS(set("memory", "memory.oom_control", "", "1"));
+    return {};
+}
+
+/// Quota and period bound each other, too.
+Status Cgroups::limit_bandwidth(const JsonView& in) const {
+    const int64_t quota = in["quota"].integer();
+    const uint64_t period = in["period"].u64();
+    const CgroupPlace* place = place_of("cpu");
+    if (quota == 0 && period == 0 && !in["burst"]) return {};
+    if (place != nullptr && place->name.empty()) {
+        std::string now = read_file("cpu", "", "cpu.max");
+        std::string most = quota == 0 ? now.substr(0, now.find(' ')) : number_or_max(quota);
+        if (period != 0) most += " " + std::to_string(period);
+        if (quota != 0 || period != 0) TRY_STATUS(set("cpu", "", "cpu.max", most));
+    } else {
+        Status first;
+        const auto set_period = [&] {
+            return set("cpu", "cpu.cfs_period_us", "", std::to_string(period));
+        };
+        if (period != 0) first = set_period();
+        if (quota != 0) TRY_STATUS(set("cpu", "cpu.cfs_quota_us", "", std::to_string(quota)));
+        if (!first) first = set_period();
+        TRY_STATUS(first);
+    }
+    if (in["burst"])
+        return set("cpu", "cpu.cfs_burst_us", "cpu.max.burst", std::to_string(in["burst"].u64()));
+    return {};
+}
+
+Status Cgroups::limit_cpu(const JsonView& in) const {
+    if (!in) return {};
+    if (in["idle"])
+        TRY_STATUS(set("cpu", "cpu.idle", "cpu.idle", std::to_string(in["idle"].integer())));
+    if (const uint64_t shares = in["shares"].u64(); shares != 0)
+        TRY_STATUS(set("cpu", "cpu.shares", "cpu.weight", std::to_string(shares),
+                       std::to_string(weight_of_shares(std::clamp<uint64_t>(shares, 2, 262144)))));
+    TRY_STATUS(limit_bandwidth(in));
+    if (const uint64_t period = in["realtimePeriod"].u64(); period != 0)
+        TRY_STATUS(set("cpu", "cpu.rt_period_us", "", std::to_string(period)));
+    if (const int64_t runtime = in["realtimeRuntime"].integer(); runtime != 0)
+        TRY_STATUS(set("cpu", "cpu.rt_runtime_us", "", std::to_string(runtime)));
+    if (const std::string cpus = in["cpus"].text(); !cpus.empty())
+        TRY_STATUS(set("cpuset", "cpuset.cpus", "cpuset.cpus", cpus));
+    if (const std::string mems = in["mems"].text(); !mems.empty())
+        TRY_STATUS(set("cpuset", "cpuset.mems", "cpuset.mems", mems));
+    return {};
+}
+
+/// The weight's file is another one with each scheduler.
+Status Cgroups::limit_block(const JsonView& in) const {
+    if (!in) return {};
+    if (const uint64_t weight = in["weight"].u64(); weight != 0) {
+        if (!set("blkio", "blkio.weight", "io.weight", std::to_string(weight),
+                 std::to_string(weight_of_block(std::clamp<uint64_t>(weight, 10, 1000)))))
+            TRY_STATUS(set("blkio", "blkio.bfq.weight", "io.bfq.weight", std::to_string(weight)));
+    }
+    if (const uint64_t weight = in["leafWeight"].u64(); weight != 0)
+        TRY_STATUS(set("blkio", "blkio.leaf_weight", "", std::to_string(weight)));
+    const auto device = [](const JsonView& item) {
+        return std::to_string(item["major"].integer()) + ":" +
+               std::to_string(item["minor"].integer()) + " ";
+    };
+    for (const JsonView& item : in["weightDevice"].items())
+        if (const uint64_t weight = item["weight"].u64(); weight != 0)
+            if (!set("blkio", "blkio.weight_device", "io.weight",
+                     device(item) + std::to_string(weight)))
+                TRY_STATUS(set("blkio", "blkio.bfq.weight_device", "io.bfq.weight",
+                               device(item) + std::to_string(weight)));
+    struct Rate {
+        const char* key;
+        const char* v1;
+        const char* v2;
+    };
+    constexpr Rate rates[] = {
+        {"throttleReadBpsDevice", "blkio.throttle.read_bps_device", "rbps="},
+        {"throttleWriteBpsDevice", "blkio.throttle.write_bps_device", "wbps="},
+        {"throttleReadIOPSDevice", "blkio.throttle.read_iops_device", "riops="},
+        {"throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops="}};
+    for (const Rate& rate : rates)
+        for (const JsonView& item : in[rate.key].items()) {
+            const std::string value = std::to_string(item["rate"].u64());
+            TRY_STATUS(set("blkio", rate.v1, "io.max", device(item) + value,
+                           device(item) + rate.v2 + value));
+        }
+    return {};
+}
+
+Status Cgroups::limit_unified(const JsonView& in) const {
+    const CgroupPlace* v2 = unified();
+    for (const auto& [file, value] : in.members()) {
+        if (file.find('/') != std::string::npos)
+            return fail("unified resource \"" + file + "\" must be a file name (no slashes)");
+        if (v2 == nullptr || (!pure_v2() && !exists(v2->folder + "/" + file)))
+            return fail("invalid configuration: cannot use unified on cgroup v1");
+        if (!exists(v2->folder + "/" + file))
+            return fail("unified resource \"" + file + "\" can't be set: controller \"" +
+                        file.substr(0, file.find('.')) + "\" not available");
+        const std::string text = value.text();
+        for (size_t at = 0; at < text.size();) {
+            const size_t end = std::min(text.find('\n', at), text.size());
+            TRY_STATUS(write_file(v2->folder + "/" + file, text.substr(at, end - at)));
+            at = end + 1;
+        }
+    }
+    return {};
+}
+
+Status Cgroups::limit_rest(const JsonView& in) const {
+    if (const int64_t pids = in["pids"]["limit"].integer(); pids != 0)
+        TRY_STATUS(set("pids", "pids.max", "pids.max", pids > 0 ? std::to_string(pids) : "max"));
+    for (const JsonView& item : in["hugepageLimits"].items()) {
+        const std::string size = item["pageSize"].text();
+        const std::string limit = std::to_string(item["limit"].u64());
+        TRY_STATUS(set("hugetlb", "hugetlb." + size + ".limit_in_bytes", "hugetlb." + size + ".max",
+                       limit));
+    }
+    if (const JsonView network = in["network"]; network) {
+        if (const uint32_t id = network["classID"].u32(); id != 0)
+            TRY_STATUS(set("net_cls", "net_cls.classid", "", std::to_string(id)));
+        for (const JsonView& item : network["priorities"].items())
+            TRY_STATUS(set("net_prio", "net_prio.ifpriomap", "",
+                           item["name"].text() + " " + std::to_string(item["priority"].u32())));
+    }
+    for (const auto& [device, limit] : in["rdma"].members()) {
+        std::string line = device;
+        if (limit["hcaHandles"])
+            line += " hca_handle=" + std::to_string(limit["hcaHandles"].u32());
+        if (limit["hcaObjects"])
+            line += " hca_object=" + std::to_string(limit["hcaObjects"].u32());
+        TRY_STATUS(set("rdma", "rdma.max", "rdma.max", line));
+    }
+    return limit_unified(in["unified"]);
+}
+
+Status Cgroups::limit(const Json& resources) const {
+    std::string error;
+    const JsonView in(&resources, "linux.resources", &error);
+    if (!in) return {};
+    TRY_STATUS(limit_memory(in["memory"]));
+    TRY_STATUS(limit_cpu(in["cpu"]));
+    TRY_STATUS(limit_block(in["blockIO"]));
+    TRY_STATUS(limit_rest(in));
+    if (!error.empty()) return fail(error);
+    return {};
+}
+
+/// A new group may do nothing but what its rules and the harmless ones say.
+Status Cgroups::limit_devices(const JsonView& rules) const {
+    std::vector<DeviceRule> all = {{false, "a"}};
+    for (const JsonView& rule : rules.items()) {
+        const std::string type = rule["type"].text();
+        std::string access = rule["access"].text();
+        if (access.empty()) access = "rwm";
+        if (access.find_first_not_of("rwm") != std::string::npos)
+            return fail(rule.path() + ": invalid cgroup device access \"" + access + "\"");
+        if (type != "" && type != "a" && type != "b" && type != "c")
+            return fail(rule.path() + ": invalid cgroup device type \"" + type + "\"");
+        const std::string numbers = part_of(rule["major"]) + ":" + part_of(rule["minor"]);
+        const bool allow = rule["allow"].flag();
+        const bool any_type = type.empty() || type == "a";
+        if (any_type && numbers == "*:*" && access.size() == 3) {
+            all.push_back({allow, "a"});
+        } else if (any_type) {
+            for (const char* each : {"c ", "b "})
+                all.push_back({allow, each + numbers + " " + access});
+        } else {
+            all.push_back({allow, type + " " + numbers + " " + access});
+        }
+    }
+    for (const char* rule : kAlways) all.push_back({true, rule});
+    const CgroupPlace* place = place_of("devices");
+    if (place == nullptr) return {};
+    if (place->name.empty()) return attach_device_program(place->folder, all);
+    for (const DeviceRule& rule : all)
+        TRY_STATUS(write_file(place->folder + (rule.allow ? "/devices.allow" : "/devices.deny"),
+                              rule.text));
+    return {};
+}
+
+}  // namespace noded::noci

@@ -1,0 +1,319 @@
+// Reading of a configuration, see config.h. Formats: the runtime specification, config.md and
+// config-linux.md.
+#include "plugins/container/noci/config.h"
+
+#include <linux/sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <map>
+
+#include "plugins/container/noci/limits.h"
+
+namespace noded::noci {
+namespace {
+
+const std::map<std::string, uint32_t> kNamespaces = {
+    {"pid", CLONE_NEWPID},   {"network", CLONE_NEWNET}, {"mount", CLONE_NEWNS},
+    {"ipc", CLONE_NEWIPC},   {"uts", CLONE_NEWUTS},     {"user", CLONE_NEWUSER},
+    {"cgroup", CLONE_NEWCGROUP}, {"time", CLONE_NEWTIME}};
+
+const std::map<std::string, uint64_t> kPropagations = {
+    {"private", MS_PRIVATE},       {"rprivate", MS_PRIVATE | MS_REC},
+    {"slave", MS_SLAVE},           {"rslave", MS_SLAVE | MS_REC},
+    {"shared", MS_SHARED},         {"rshared", MS_SHARED | MS_REC},
+    {"unbindable", MS_UNBINDABLE}, {"runbindable", MS_UNBINDABLE | MS_REC}};
+
+const std::map<std::string, uint32_t> kRlimits = {
+    {"RLIMIT_CPU", RLIMIT_CPU},           {"RLIMIT_FSIZE", RLIMIT_FSIZE},
+    {"RLIMIT_DATA", RLIMIT_DATA},         {"RLIMIT_STACK", RLIMIT_STACK},
+    {"RLIMIT_CORE", RLIMIT_CORE},         {"RLIMIT_RSS", RLIMIT_RSS},
+    {"RLIMIT_NPROC", RLIMIT_NPROC},       {"RLIMIT_NOFILE", RLIMIT_NOFILE},
+    {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},   {"RLIMIT_AS", RLIMIT_AS},
+    {"RLIMIT_LOCKS", RLIMIT_LOCKS},       {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
+    {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE}, {"RLIMIT_NICE", RLIMIT_NICE},
+    {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},     {"RLIMIT_RTTIME", RLIMIT_RTTIME}};
+
+const std::map<std::string, uint32_t> kPolicies = {
+    {"SCHED_OTHER", 0}, {"SCHED_FIFO", 1}, {"SCHED_RR", 2},   {"SCHED_BATCH", 3},
+    {"SCHED_ISO", 4},   {"SCHED_IDLE", 5}, {"SCHED_DEADLINE", 6}};
+
+const std::map<std::string, uint64_t> kSchedulerFlags = {
+    {"SCHED_FLAG_RESET_ON_FORK", 0x01}, {"SCHED_FLAG_RECLAIM", 0x02},
+    {"SCHED_FLAG_DL_OVERRUN", 0x04},    {"SCHED_FLAG_KEEP_POLICY", 0x08},
+    {"SCHED_FLAG_KEEP_PARAMS", 0x10},   {"SCHED_FLAG_UTIL_CLAMP_MIN", 0x20},
+    {"SCHED_FLAG_UTIL_CLAMP_MAX", 0x40}};
+
+/// Of a map of names; `what` begins the sentence.
+template <typename T>
+T named(const std::map<std::string, T>& known, const JsonView& at, const char* what) {
+    const std::string name = at.text();
+    const auto found = known.find(name);
+    if (found != known.end()) return found->second;
+    at.wrong(std::string(what) + " \"" + name + "\" is not known");
+    return {};
+}
+
+std::vector<IdMap> read_maps(const JsonView& list) {
+    std::vector<IdMap> maps;
+    for (const JsonView& item : list.items())
+        maps.push_back({item["containerID"].u32(), item["hostID"].u32(), item["size"].u32()});
+    if (maps.size() > limits::id_maps_max) list.wrong("has more than 340 mappings");
+    return maps;
+}
+
+uint64_t read_capabilities(const JsonView& list, ProcessConfig& out) {
+    uint64_t set = 0;
+    for (const std::string& name : list.texts()) {
+        // Newer than this program or this kernel: told, not refused.
+        const auto number = capability_number(name);
+        if (number) set |= uint64_t{1} << *number;
+        else if (std::ranges::count(out.unknown_capabilities, name) == 0)
+            out.unknown_capabilities.push_back(name);
+    }
+    return set;
+}
+
+void read_user(const JsonView& user, ProcessConfig& out) {
+    out.uid = user["uid"].u32();
+    out.gid = user["gid"].u32();
+    for (const JsonView& gid : user["additionalGids"].items()) out.groups.push_back(gid.u32());
+    if (user["umask"]) out.umask = user["umask"].u32();
+}
+
+void read_rlimits(const JsonView& list, ProcessConfig& out) {
+    for (const JsonView& item : list.items()) {
+        const RlimitConfig limit = {named(kRlimits, item["type"], "the resource limit"),
+                                    item["soft"].u64(), item["hard"].u64()};
+        if (std::ranges::count(out.rlimits, limit.resource, &RlimitConfig::resource) > 0)
+            item.wrong("the resource limit stands there twice");
+        out.rlimits.push_back(limit);
+    }
+}
+
+void read_scheduler(const JsonView& in, ProcessConfig& out) {
+    if (!in) return;
+    SchedulerConfig scheduler;
+    if (!in["policy"]) return in.wrong("scheduler policy is required");
+    scheduler.policy = named(kPolicies, in["policy"], "the scheduler policy");
+    scheduler.nice = int32_t(in["nice"].integer());
+    scheduler.priority = in["priority"].u32();
+    for (const JsonView& flag : in["flags"].items())
+        scheduler.flags |= named(kSchedulerFlags, flag, "the scheduler flag");
+    scheduler.runtime = in["runtime"].u64();
+    scheduler.deadline = in["deadline"].u64();
+    scheduler.period = in["period"].u64();
+    const bool fair = scheduler.policy == 0 || scheduler.policy == 3;
+    if (fair && (scheduler.nice < -20 || scheduler.nice > 19))
+        in.wrong("invalid scheduler.nice: " + std::to_string(scheduler.nice));
+    if (scheduler.priority != 0 && scheduler.policy != 1 && scheduler.policy != 2)
+        in.wrong("scheduler.priority can only be specified for SchedFIFO or SchedRR policy");
+    if ((scheduler.runtime | scheduler.deadline | scheduler.period) != 0 && scheduler.policy != 6)
+        in.wrong(
+            "scheduler runtime/deadline/period can only be specified for SchedDeadline policy");
+    out.scheduler = scheduler;
+}
+
+void read_io_priority(const JsonView& in, ProcessConfig& out) {
+    if (!in) return;
+    const std::map<std::string, uint32_t> classes = {
+        {"IOPRIO_CLASS_RT", 1}, {"IOPRIO_CLASS_BE", 2}, {"IOPRIO_CLASS_IDLE", 3}};
+    const uint32_t kind = named(classes, in["class"], "the ioPriority.Class");
+    const int64_t priority = in["priority"].integer();
+    if (priority < 0 || priority > 7)
+        in.wrong("invalid ioPriority.Priority: " + std::to_string(priority));
+    out.io_priority = kind << 13 | uint32_t(priority);
+}
+
+ProcessConfig read_process(const JsonView& in) {
+    ProcessConfig out;
+    out.terminal = in["terminal"].flag();
+    out.rows = uint16_t(in["consoleSize"]["height"].u32());
+    out.columns = uint16_t(in["consoleSize"]["width"].u32());
+    read_user(in["user"], out);
+    out.args = in["args"].texts();
+    out.env = in["env"].texts();
+    out.cwd = in["cwd"].text();
+    if (const JsonView sets = in["capabilities"]; sets)
+        out.capabilities = {read_capabilities(sets["bounding"], out),
+                            read_capabilities(sets["effective"], out),
+                            read_capabilities(sets["permitted"], out),
+                            read_capabilities(sets["inheritable"], out),
+                            read_capabilities(sets["ambient"], out)};
+    read_rlimits(in["rlimits"], out);
+    out.no_new_privs = in["noNewPrivileges"].flag();
+    out.apparmor = in["apparmorProfile"].text();
+    out.selinux = in["selinuxLabel"].text();
+    if (in["oomScoreAdj"]) out.oom_score_adj = int32_t(in["oomScoreAdj"].integer());
+    if (out.oom_score_adj.value_or(0) < -1000 || out.oom_score_adj.value_or(0) > 1000)
+        in["oomScoreAdj"].wrong("is not between -1000 and 1000");
+    read_scheduler(in["scheduler"], out);
+    read_io_priority(in["ioPriority"], out);
+    return out;
+}
+
+std::vector<HookConfig> read_hooks(const JsonView& list) {
+    std::vector<HookConfig> hooks;
+    for (const JsonView& item : list.items()) {
+        HookConfig hook = {item["path"].text(), item["args"].texts(), item["env"].texts(), 0};
+        if (hook.path.empty() || hook.path[0] != '/')
+            item["path"].wrong("a hook needs an absolute path");
+        if (hook.args.empty()) hook.args.push_back(hook.path);
+        if (item["timeout"]) {
+            hook.timeout_seconds = item["timeout"].u32();
+            if (hook.timeout_seconds == 0) item["timeout"].wrong("must be greater than zero");
+        }
+        if (hook.args.size() > limits::hook_strings_max ||
+            hook.env.size() > limits::hook_strings_max)
+            item.wrong("a hook has at most 255 arguments and 255 variables");
+        hooks.push_back(std::move(hook));
+    }
+    if (hooks.size() > limits::hooks_max) list.wrong("has more than 64 hooks");
+    return hooks;
+}
+
+void read_mounts(const JsonView& list, Config& out) {
+    for (const JsonView& item : list.items()) {
+        MountConfig mount = {item["destination"].text(), item["type"].text(),
+                             item["source"].text(),      item["options"].texts(),
+                             read_maps(item["uidMappings"]), read_maps(item["gidMappings"])};
+        if (mount.destination.empty()) item.wrong("mount destination must not be empty");
+        if (mount.uid_maps.empty() != mount.gid_maps.empty())
+            item.wrong("id-mapped mounts must have both uid and gid mappings specified");
+        out.mounts.push_back(std::move(mount));
+    }
+}
+
+void read_namespaces(const JsonView& list, Config& out) {
+    for (const JsonView& item : list.items()) {
+        const std::string name = item["type"].text();
+        const auto known = kNamespaces.find(name);
+        if (known == kNamespaces.end()) {
+            item.wrong("namespace \"" + name + "\" does not exist");
+            continue;
+        }
+        if (out.find(known->second) != nullptr)
+            item.wrong("malformed spec file: duplicated ns \"" + name + "\"");
+        const std::string path = item["path"].text();
+        if (!path.empty() && path[0] != '/') item["path"].wrong("is not an absolute path");
+        out.namespaces.push_back({known->second, path});
+    }
+}
+
+void read_devices(const JsonView& list, Config& out) {
+    for (const JsonView& item : list.items()) {
+        DeviceConfig device;
+        device.path = item["path"].text();
+        const std::string type = item["type"].text();
+        if (type != "c" && type != "b" && type != "p" && type != "u")
+            item["type"].wrong("invalid device type \"" + type + "\"");
+        device.type = type == "u" ? 'c' : type.empty() ? 'c' : type[0];
+        device.major = item["major"].u32();
+        device.minor = item["minor"].u32();
+        if (item["fileMode"]) device.mode = item["fileMode"].u32() & 07777;
+        device.uid = item["uid"].u32();
+        device.gid = item["gid"].u32();
+        if (device.path.empty() || device.path[0] != '/')
+            item["path"].wrong("a device needs an absolute path");
+        out.devices.push_back(std::move(device));
+    }
+    if (out.devices.size() > limits::devices_max) list.wrong("has more than 1024 devices");
+}
+
+void read_sysctls(const JsonView& in, Config& out) {
+    for (const auto& [key, value] : in.members()) {
+        // Both notations: the first separator says which.
+        std::string path = key;
+        const size_t first = path.find_first_of("./");
+        if (first != std::string::npos && path[first] == '.')
+            for (char& c : path) c = c == '.' ? '/' : c == '/' ? '.' : c;
+        out.sysctls.emplace_back(clean_path(path).substr(1), value.text());
+    }
+}
+
+void read_time_offsets(const JsonView& in, Config& out) {
+    for (const auto& [clock, offset] : in.members()) {
+        if (clock != "monotonic" && clock != "boottime")
+            offset.wrong("a time namespace has no such clock");
+        out.time_offsets += clock + " " + std::to_string(offset["secs"].integer()) + " " +
+                            std::to_string(offset["nanosecs"].u32()) + "\n";
+    }
+}
+
+void read_linux(const JsonView& in, Config& out) {
+    read_namespaces(in["namespaces"], out);
+    out.uid_maps = read_maps(in["uidMappings"]);
+    out.gid_maps = read_maps(in["gidMappings"]);
+    read_time_offsets(in["timeOffsets"], out);
+    read_sysctls(in["sysctl"], out);
+    out.cgroups_path = in["cgroupsPath"].text();
+    out.resources = in["resources"].json();
+    read_devices(in["devices"], out);
+    out.seccomp = in["seccomp"].json();
+    if (const std::string name = in["rootfsPropagation"].text(); !name.empty()) {
+        const auto known = kPropagations.find(name);
+        if (known == kPropagations.end())
+            in["rootfsPropagation"].wrong("rootfsPropagation=" + name + " is not supported");
+        else out.rootfs_propagation = known->second;
+    }
+    out.masked_paths = in["maskedPaths"].texts();
+    out.read_only_paths = in["readonlyPaths"].texts();
+    if (const JsonView personality = in["personality"]; personality) {
+        const std::map<std::string, uint32_t> domains = {{"LINUX", 0}, {"LINUX32", 8}};
+        out.personality = named(domains, personality["domain"], "invalid personality domain");
+    }
+    if (in["intelRdt"] && !in["intelRdt"].json().empty())
+        in["intelRdt"].wrong("intelRdt is specified in config, but noci does not set it");
+}
+
+void read_root(const JsonView& in, const std::string& bundle, Config& out) {
+    if (!in) return in.wrong("root must be specified");
+    const std::string path = in["path"].text();
+    if (path.empty()) return in.wrong("root.path must not be empty");
+    out.rootfs = clean_path(path[0] == '/' ? path : bundle + "/" + path);
+    out.read_only = in["readonly"].flag();
+}
+
+}  // namespace
+
+const NamespaceConfig* Config::find(uint32_t type) const {
+    const auto found = std::ranges::find(namespaces, type, &NamespaceConfig::type);
+    return found == namespaces.end() ? nullptr : &*found;
+}
+
+Result<Config> parse_config(const std::string& text, const std::string& bundle) {
+    const Json json = TRY(parse_json(text, "config.json"));
+    if (json.is_null()) return fail("config cannot be null");
+    std::string error;
+    const JsonView in(&json, "config.json:", &error);
+    Config out;
+    out.version = in["ociVersion"].text();
+    out.has_process = bool(in["process"]);
+    if (out.has_process) out.process = read_process(in["process"]);
+    read_root(in["root"], bundle, out);
+    out.hostname = in["hostname"].text();
+    out.domainname = in["domainname"].text();
+    read_mounts(in["mounts"], out);
+    for (const auto& [key, value] : in["annotations"].members())
+        out.annotations.emplace_back(key, value.text());
+    const JsonView hooks = in["hooks"];
+    out.hooks = {read_hooks(hooks["prestart"]),         read_hooks(hooks["createRuntime"]),
+                 read_hooks(hooks["createContainer"]), read_hooks(hooks["startContainer"]),
+                 read_hooks(hooks["poststart"]),        read_hooks(hooks["poststop"])};
+    read_linux(in["linux"], out);
+    if (!error.empty()) return fail(error);
+    if (out.has_process) TRY_STATUS(check_process(out.process));
+    return out;
+}
+
+Result<ProcessConfig> parse_process(const std::string& text, const std::string& name) {
+    const Json json = TRY(parse_json(text, name));
+    std::string error;
+    ProcessConfig out = read_process(JsonView(&json, name + ":", &error));
+    if (!error.empty()) return fail(error);
+    TRY_STATUS(check_process(out));
+    return out;
+}
+
+}  // namespace noded::noci

@@ -1,0 +1,141 @@
+// Config: an OCI bundle's config.json as noci keeps it, read by type and checked as far as it can
+// be without the kernel, so that what is wrong is told before anything is made. runtime-spec 1.0,
+// 1.1 and the parts of 1.2 that are named here. Sentences are runc's where runc has one.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "plugins/container/noci/json_view.h"
+
+namespace noded::noci {
+
+struct IdMap {
+    uint32_t container = 0;
+    uint32_t host = 0;
+    uint32_t size = 0;
+};
+
+struct NamespaceConfig {
+    uint32_t type = 0;  ///< CLONE_NEW*
+    std::string path;   ///< empty: a new one
+};
+
+struct MountConfig {
+    std::string destination;
+    std::string type;
+    std::string source;
+    std::vector<std::string> options;
+    std::vector<IdMap> uid_maps;
+    std::vector<IdMap> gid_maps;
+};
+
+struct HookConfig {
+    std::string path;
+    std::vector<std::string> args;
+    std::vector<std::string> env;
+    uint32_t timeout_seconds = 0;
+};
+
+struct HooksConfig {
+    std::vector<HookConfig> prestart, create_runtime, create_container, start_container, poststart,
+        poststop;
+};
+
+struct RlimitConfig {
+    uint32_t resource = 0;
+    uint64_t soft = 0;
+    uint64_t hard = 0;
+};
+
+struct SchedulerConfig {
+    uint32_t policy = 0;
+    int32_t nice = 0;
+    uint32_t priority = 0;
+    uint64_t flags = 0;
+    uint64_t runtime = 0, deadline = 0, period = 0;
+};
+
+struct CapabilitySets {
+    uint64_t bounding = 0, effective = 0, permitted = 0, inheritable = 0, ambient = 0;
+};
+
+struct ProcessConfig {
+    bool terminal = false;
+    uint16_t rows = 0, columns = 0;
+    uint32_t uid = 0, gid = 0;
+    std::vector<uint32_t> groups;
+    std::optional<uint32_t> umask;
+    std::vector<std::string> args;
+    std::vector<std::string> env;
+    std::string cwd;
+    std::optional<CapabilitySets> capabilities;
+    std::vector<std::string> unknown_capabilities;
+    std::vector<RlimitConfig> rlimits;
+    bool no_new_privs = false;
+    std::string apparmor;
+    std::string selinux;
+    std::optional<int32_t> oom_score_adj;
+    std::optional<SchedulerConfig> scheduler;
+    std::optional<uint32_t> io_priority;
+};
+
+struct DeviceConfig {
+    std::string path;
+    char type = 'c';  ///< 'b', 'p'
+    uint32_t major = 0, minor = 0;
+    uint32_t mode = 0666;
+    uint32_t uid = 0, gid = 0;
+};
+
+struct Config {
+    std::string version;
+    ProcessConfig process;
+    bool has_process = false;
+    std::string rootfs;  ///< absolute, without links
+    bool read_only = false;
+    std::string hostname;
+    std::string domainname;
+    std::vector<MountConfig> mounts;
+    std::vector<std::pair<std::string, std::string>> annotations;
+    HooksConfig hooks;
+    std::vector<NamespaceConfig> namespaces;
+    std::vector<IdMap> uid_maps, gid_maps;
+    std::string time_offsets;  ///< as /proc/PID/timens_offsets takes them
+    std::vector<std::pair<std::string, std::string>> sysctls;  ///< path, value
+    std::string cgroups_path;
+    Json resources;
+    std::vector<DeviceConfig> devices;
+    Json seccomp;
+    uint64_t rootfs_propagation = 0;  ///< MS_*
+    std::vector<std::string> masked_paths, read_only_paths;
+    std::optional<uint32_t> personality;
+
+    /// nullptr if the container shares the host's.
+    const NamespaceConfig* find(uint32_t type) const;
+};
+
+/// `text` is the content of the config.json in `bundle`.
+Result<Config> parse_config(const std::string& text, const std::string& bundle);
+/// A process.json, for exec.
+Result<ProcessConfig> parse_process(const std::string& text, const std::string& name);
+/// What every process must say.
+Status check_process(const ProcessConfig& process);
+/// What the kernel and the host have to say to a configuration that is well formed.
+Status check_config(const Config& config);
+
+/// "CAP_KILL" or "KILL"; nothing if there is none of this name.
+std::optional<uint32_t> capability_number(const std::string& name);
+std::string capability_name(uint32_t number);
+constexpr uint32_t capabilities_known = 41;
+/// "kill", "SIGKILL" or "9"; nothing if there is none.
+std::optional<int> signal_number(const std::string& name);
+
+/// Without ".", ".." and doubled slashes; absolute.
+std::string clean_path(const std::string& path);
+
+}  // namespace noded::noci

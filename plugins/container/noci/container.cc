@@ -1,0 +1,320 @@
+// See container.h.
+#include "plugins/container/noci/container.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+
+#include "plugins/container/noci/limits.h"
+
+namespace noded::noci {
+namespace {
+
+constexpr const char* kState = "/state.json";
+constexpr const char* kConfig = "/config.json";
+constexpr const char* kSocket = "start.sock";
+
+/// Complete or absent, never torn.
+Status write_new(const std::string& path, const std::string& text) {
+    const std::string draft = path + ".tmp";
+    const Fd file(open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!file.valid()) return fail_errno(errno, "make " + draft);
+    for (size_t at = 0; at < text.size();) {
+        const ssize_t count = write(file.get(), text.data() + at, text.size() - at);
+        if (count < 0 && errno != EINTR) return fail_errno(errno, "write " + draft);
+        if (count > 0) at += size_t(count);
+    }
+    if (rename(draft.c_str(), path.c_str()) != 0) return fail_errno(errno, "rename " + draft);
+    return {};
+}
+
+/// Names of sockets are short, paths of folders are not: through a descriptor of the folder.
+Result<sockaddr_un> socket_address(const Fd& folder) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(),
+             kSocket);
+    return address;
+}
+
+std::string name_of(uid_t uid) {
+    // Without the C library's own look-up, which a static program has no part of.
+    const std::string passwd = read_whole("/etc/passwd", 1 << 20).value_or("");
+    const std::string wanted = ":" + std::to_string(uid) + ":";
+    for (size_t at = 0; at < passwd.size();) {
+        const size_t end = std::min(passwd.find('\n', at), passwd.size());
+        const std::string line = passwd.substr(at, end - at);
+        at = end + 1;
+        const size_t name = line.find(':');
+        const size_t password = name == std::string::npos ? name : line.find(':', name + 1);
+        if (password != std::string::npos && line.compare(password, wanted.size(), wanted) == 0)
+            return line.substr(0, name);
+    }
+    return "#" + std::to_string(uid);
+}
+
+}  // namespace
+
+const char* status_name(ContainerStatus status) {
+    switch (status) {
+        case ContainerStatus::creating: return "creating";
+        case ContainerStatus::created: return "created";
+        case ContainerStatus::running: return "running";
+        case ContainerStatus::paused: return "paused";
+        case ContainerStatus::stopped: return "stopped";
+    }
+    return "?";
+}
+
+Status check_id(const std::string& id) {
+    if (id.empty()) return fail("container id cannot be empty");
+    constexpr const char* allowed =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.";
+    if (id.size() > limits::id_bytes_max || id == "." || id == ".." ||
+        id.find_first_not_of(allowed) != std::string::npos)
+        return fail("invalid container ID format");
+    return {};
+}
+
+uint64_t process_start_time(int pid) {
+    if (pid <= 0) return 0;
+    const auto text = read_whole("/proc/" + std::to_string(pid) + "/stat", 4096);
+    if (!text) return 0;
+    // The name may hold anything, parentheses, too.
+    const size_t end = text->rfind(')');
+    if (end == std::string::npos) return 0;
+    const char* at = text->c_str() + end + 2;
+    if (*at == 'Z' || *at == 'X') return 0;
+    for (int field = 3; field < 22 && at != nullptr; ++field) {
+        at = strchr(at, ' ');
+        if (at != nullptr) ++at;
+    }
+    return at == nullptr ? 0 : strtoull(at, nullptr, 10);
+}
+
+std::string now_text() {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    tm parts{};
+    gmtime_r(&now.tv_sec, &parts);
+    char text[64];
+    const size_t size = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(text + size, sizeof text - size, ".%09ldZ", now.tv_nsec);
+    return text;
+}
+
+Json namespace_paths(int pid) {
+    constexpr const char* kinds[][2] = {{"NEWCGROUP", "cgroup"}, {"NEWIPC", "ipc"},
+                                        {"NEWNET", "net"},       {"NEWNS", "mnt"},
+                                        {"NEWPID", "pid"},       {"NEWUSER", "user"},
+                                        {"NEWUTS", "uts"}};
+    Json paths;
+    for (const auto& [kind, file] : kinds)
+        paths[kind] = "/proc/" + std::to_string(pid) + "/ns/" + file;
+    return paths;
+}
+
+Result<Container> Container::create(const std::string& root, const std::string& id) {
+    TRY_STATUS(check_id(id));
+    for (size_t at = root.find('/', 1);; at = root.find('/', at + 1)) {
+        const std::string part = root.substr(0, at);
+        if (mkdir(part.c_str(), at == std::string::npos ? 0700 : 0711) != 0 && errno != EEXIST)
+            return fail_errno(errno, "make " + part);
+        if (at == std::string::npos) break;
+    }
+    Container container;
+    container.id = id;
+    container.folder_ = root + "/" + id;
+    if (mkdir(container.folder_.c_str(), 0711) != 0)
+        return errno == EEXIST ? fail("container with given ID already exists")
+                               : fail_errno(errno, "make " + container.folder_);
+    container.owner = name_of(geteuid());
+    container.created = now_text();
+    return container;
+}
+
+Result<Container> Container::load(const std::string& root, const std::string& id) {
+    TRY_STATUS(check_id(id));
+    const std::string folder = root + "/" + id;
+    const auto text = read_whole(folder + kState, limits::state_bytes_max);
+    if (!text) return text.error().code == ENOENT ? fail("container does not exist")
+                                                  : context(text.error(), "read the state");
+    const Json json = TRY(parse_json(*text, folder + kState));
+    std::string error;
+    const JsonView in(&json, "state.json:", &error);
+    Container out;
+    out.folder_ = folder;
+    out.id = id;
+    out.pid = int(in["init_process_pid"].integer());
+    out.start_time = in["init_process_start"].u64();
+    out.created = in["created"].text();
+    out.version = in["version"].text();
+    out.bundle = in["bundle"].text();
+    out.rootfs = in["rootfs"].text();
+    out.own_pids = in["own_pids"].flag();
+    for (const auto& [key, value] : in["annotations"].members())
+        out.annotations.emplace_back(key, value.text());
+    out.cgroups = Cgroups::read(in["cgroups"]);
+    if (!error.empty()) return fail(error);
+    struct stat info;
+    out.owner = name_of(stat(folder.c_str(), &info) == 0 ? info.st_uid : 0);
+    return out;
+}
+
+Result<std::vector<std::string>> Container::ids(const std::string& root) {
+    std::vector<std::string> names;
+    DIR* folder = opendir(root.c_str());
+    if (folder == nullptr) return fail_errno(errno, "open " + root);
+    while (const dirent* entry = readdir(folder)) {
+        struct stat info;
+        if (entry->d_name[0] == '.' || !check_id(entry->d_name)) continue;
+        if (fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISDIR(info.st_mode))
+            names.emplace_back(entry->d_name);
+    }
+    closedir(folder);
+    std::ranges::sort(names);
+    return names;
+}
+
+Status Container::save() const {
+    Json paths = Json::object();
+    for (const CgroupPlace& place : cgroups.places()) {
+        for (const std::string& controller : place.controllers) paths[controller] = place.folder;
+        if (place.controllers.empty())
+            paths[place.name.empty() ? "" : "name=" + place.name] = place.folder;
+    }
+    Json labels = Json::object();
+    for (const auto& [key, value] : annotations) labels[key] = value;
+    const Json json = {{"id", id},
+                       {"init_process_pid", pid},
+                       {"init_process_start", start_time},
+                       {"created", created},
+                       {"version", version},
+                       {"bundle", bundle},
+                       {"rootfs", rootfs},
+                       {"annotations", labels},
+                       {"own_pids", own_pids},
+                       {"cgroup_paths", paths},
+                       {"cgroups", cgroups.write()},
+                       {"namespace_paths", namespace_paths(pid)}};
+    return write_new(folder_ + kState, json.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+Status Container::save_config(const std::string& text) const {
+    return write_new(folder_ + kConfig, text);
+}
+
+Result<Config> Container::config() const {
+    return parse_config(TRY(read_whole(folder_ + kConfig, limits::config_bytes_max)), bundle);
+}
+
+bool Container::alive() const { return pid > 0 && process_start_time(pid) == start_time; }
+
+ContainerStatus Container::status() const {
+    if (!alive()) return ContainerStatus::stopped;
+    if (cgroups.frozen()) return ContainerStatus::paused;
+    return access((folder_ + "/" + kSocket).c_str(), F_OK) == 0 ? ContainerStatus::created
+                                                                : ContainerStatus::running;
+}
+
+Json Container::state(const std::string& status) const {
+    Json out = {{"ociVersion", version},
+                {"id", id},
+                {"pid", status == "stopped" ? 0 : pid},
+                {"status", status},
+                {"bundle", bundle}};
+    if (annotations.empty()) return out;
+    Json labels = Json::object();
+    for (const auto& [key, value] : annotations) labels[key] = value;
+    out["annotations"] = labels;
+    return out;
+}
+
+Json Container::full_state() const {
+    Json out = state(status_name(status()));
+    const Json labels = out.contains("annotations") ? out["annotations"] : Json();
+    out.erase("annotations");
+    out["rootfs"] = rootfs;
+    out["created"] = created;
+    if (!labels.is_null()) out["annotations"] = labels;
+    return out;
+}
+
+Result<Fd> Container::state_file(const std::string& status) const {
+    const std::string text = state(status).dump(-1, ' ', false, Json::error_handler_t::replace);
+    Fd file(memfd_create("state", MFD_CLOEXEC));
+    if (!file.valid()) return fail_errno(errno, "make a memfd for the state");
+    if (write(file.get(), text.data(), text.size()) != ssize_t(text.size()))
+        return fail_errno(errno, "write the state");
+    return file;
+}
+
+Result<Fd> Container::listen() const {
+    const Fd folder(open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const sockaddr_un address = TRY(socket_address(folder));
+    Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    if (!socket.valid() ||
+        bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(socket.get(), 4) != 0)
+        return fail_errno(errno, "listen on " + folder_ + "/" + kSocket);
+    // Who may start the container is who may look into the folder.
+    (void)chmod((folder_ + "/" + kSocket).c_str(), 0600);
+    return socket;
+}
+
+Result<Fd> Container::connect() const {
+    const Fd folder(open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const sockaddr_un address = TRY(socket_address(folder));
+    Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    if (!socket.valid() ||
+        ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+        return fail_errno(errno, "connect to the container that waits for its start");
+    return socket;
+}
+
+void Container::forget_socket() const { (void)unlink((folder_ + "/" + kSocket).c_str()); }
+
+Status Container::remove() const {
+    DIR* folder = opendir(folder_.c_str());
+    if (folder == nullptr) return errno == ENOENT ? Status() : fail_errno(errno, "open " + folder_);
+    while (const dirent* entry = readdir(folder))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+    closedir(folder);
+    if (rmdir(folder_.c_str()) != 0 && errno != ENOENT)
+        return fail_errno(errno, "remove " + folder_);
+    return {};
+}
+
+Status Container::signal(int number) const {
+    // By a descriptor: the number may be somebody else's a moment later.
+    const Fd process(int(syscall(SYS_pidfd_open, pid, 0)));
+    if (!process.valid() || !alive()) return fail("container not running");
+    if (syscall(SYS_pidfd_send_signal, process.get(), number, nullptr, 0) != 0)
+        return errno == ESRCH ? fail("container not running") : fail_errno(errno, "signal " + id);
+    return {};
+}
+
+bool Container::wait_until_gone(int milliseconds) const {
+    const Fd process(int(syscall(SYS_pidfd_open, pid, 0)));
+    if (!process.valid() || !alive()) return true;
+    pollfd gone = {process.get(), POLLIN, 0};
+    while (poll(&gone, 1, milliseconds) < 0 && errno == EINTR) {
+    }
+    return !alive();
+}
+
+}  // namespace noded::noci

@@ -1,0 +1,32 @@
+// See hooks.h.
+#include "plugins/container/noci/hooks.h"
+
+#include "plugins/container/noci/init/hook.h"
+
+namespace noded::noci {
+namespace {
+
+std::vector<const char*> pointers(const std::vector<std::string>& texts) {
+    std::vector<const char*> out;
+    for (const std::string& text : texts) out.push_back(text.c_str());
+    out.push_back(nullptr);
+    return out;
+}
+
+}  // namespace
+
+Status run_hooks(const std::vector<HookConfig>& hooks, const char* kind, int state_fd) {
+    for (size_t i = 0; i < hooks.size(); ++i) {
+        const auto arguments = pointers(hooks[i].args);
+        const auto environment = pointers(hooks[i].env);
+        const HookCall call = {hooks[i].path.c_str(), arguments.data(), environment.data(),
+                               hooks[i].timeout_seconds, state_fd};
+        shim::Text<1024> error;
+        if (!run_hook(call, &error))
+            return fail("error running " + std::string(kind) + " hook #" + std::to_string(i) +
+                        ": " + std::string(error.view()));
+    }
+    return {};
+}
+
+}  // namespace noded::noci

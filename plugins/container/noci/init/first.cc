@@ -1,0 +1,164 @@
+// The first stage: what is done with the host's rights and eyes, in the order in which each step
+// still can be done. See init.h.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cstring>
+
+#include "plugins/container/noci/init/init.h"
+
+namespace noded::noci {
+namespace {
+
+using shim::sys;
+using shim::Text;
+
+/// The file takes its whole content in one write.
+long write_file(const char* path, std::string_view text) {
+    int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC));
+    const long result = fd < 0 ? fd : sys(SYS_write, fd, text.data(), text.size());
+    shim::close_fd(fd);
+    return result;
+}
+
+void set_oom_score() {
+    if (init.plan->sets_oom_score == 0) return;
+    const int wanted = init.launch->oom_score_adj;
+    const Text<16> text(wanted < 0 ? "-" : "",
+                        static_cast<uint32_t>(wanted < 0 ? -wanted : wanted));
+    const long result = write_file("/proc/self/oom_score_adj", text.view());
+    // A machine that gives no right to lower it is no reason to have no container.
+    if (result < 0)
+        init.start.warnings.add("set oom_score_adj to ")
+            .add(text.view())
+            .add(": ")
+            .add(shim::error_name(result))
+            .add("\n");
+}
+
+void join_own_cgroups() {
+    shim::join_cgroups(init.start);
+    const char* folder = init.text(init.plan->cgroup_v2);
+    if (folder == nullptr) return;
+    const Text<launch::path_bytes_max + 32> path(folder, "/cgroup.procs");
+    const long result = write_file(path.c_str(), "0");
+    if (result < 0) give_up("join cgroup", folder, result);
+}
+
+struct Held {
+    int fds[16];
+    uint32_t count;
+};
+
+/// Their paths may lead through a mount namespace that is about to be left.
+void open_joined(Held* held) {
+    for (const Joined& joined : init.list<Joined>(init.plan->joined)) {
+        const char* path = init.text(joined.path);
+        const int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
+        if (fd < 0)
+            give_up(Text<512>("failed to open ", path, ": ", shim::error_words(fd)).view());
+        if (held->count == 16) give_up("there are too many namespaces to join");
+        held->fds[held->count++] = fd;
+    }
+}
+
+/// The host's root may enter namespaces of any owner; as the root of a user namespace it could not
+/// any more, so that one is entered last. The mount namespace goes before it: paths are done with.
+void join_namespaces(const Held& held) {
+    const Items<Joined> joined = init.list<Joined>(init.plan->joined);
+    for (int round = 0; round < 3; ++round) {
+        for (uint32_t i = 0; i < joined.count; ++i) {
+            const uint32_t type = joined.items[i].type;
+            const int turn = type == CLONE_NEWUSER ? 2 : type == CLONE_NEWNS ? 1 : 0;
+            if (turn != round) continue;
+            const long result = sys(SYS_setns, held.fds[i], type);
+            if (result < 0)
+                give_up("join the namespace", init.text(joined.items[i].path), result);
+            if (type == CLONE_NEWUSER) init.userns_fd = held.fds[i];
+        }
+    }
+}
+
+void prepare_time() {
+    if ((init.plan->new_namespaces & CLONE_NEWTIME) == 0) return;
+    long result = sys(SYS_unshare, CLONE_NEWTIME);
+    if (result < 0) give_up("make", "a time namespace", result);
+    const char* offsets = init.text(init.plan->time_offsets);
+    if (offsets == nullptr) return;
+    result = write_file("/proc/self/timens_offsets", offsets);
+    if (result < 0) give_up("set", "the offsets of the time namespace", result);
+}
+
+void enter_namespaces() {
+    const Plan& plan = *init.plan;
+    if (plan.is_exec != 0) {
+        if (plan.exec_namespaces == 0) return;
+        const long result = sys(SYS_setns, plan.pidfd, plan.exec_namespaces);
+        if (result < 0) give_up("enter", "the container's namespaces", result);
+        return;
+    }
+    Held held = {};
+    open_joined(&held);
+    prepare_time();
+    const char* uid_map = init.text(plan.uid_map);
+    if ((plan.new_namespaces & CLONE_NEWUSER) != 0)
+        init.userns_fd = make_user_namespace(uid_map, init.text_or_empty(plan.gid_map));
+    for (uint32_t i = 0; i < held.count; ++i)
+        if (init.list<Joined>(plan.joined).items[i].type == CLONE_NEWUSER)
+            init.userns_fd = held.fds[i];
+    open_sources();
+    join_namespaces(held);
+    if ((plan.new_namespaces & CLONE_NEWUSER) != 0) {
+        const long result = sys(SYS_setns, init.userns_fd, CLONE_NEWUSER);
+        if (result < 0) give_up("enter", "the user namespace", result);
+    }
+}
+
+}  // namespace
+
+int make_user_namespace(const char* uid_map, const char* gid_map) {
+    clone_args arguments = {};
+    arguments.flags = CLONE_NEWUSER;
+    arguments.exit_signal = SIGCHLD;
+    const long pid = sys(SYS_clone3, &arguments, sizeof arguments);
+    if (pid == 0) {
+        sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) sys(SYS_pause);
+    }
+    if (pid < 0) give_up("make", "a user namespace", pid);
+    const auto path = [&](const char* file) {
+        return Text<64>("/proc/", static_cast<uint32_t>(pid), "/", file);
+    };
+    long result = write_file(path("uid_map").c_str(), uid_map);
+    if (result >= 0) result = write_file(path("gid_map").c_str(), gid_map);
+    int fd = -1;
+    if (result >= 0)
+        result = fd = static_cast<int>(
+            sys(SYS_openat, AT_FDCWD, path("ns/user").c_str(), O_RDONLY | O_CLOEXEC));
+    sys(SYS_kill, pid, SIGKILL);
+    sys(SYS_wait4, pid, nullptr, 0, nullptr);
+    if (result < 0) give_up("map the ids of", "a user namespace", result);
+    return fd;
+}
+
+void first_stage() {
+    const Plan& plan = *init.plan;
+    set_oom_score();
+    join_own_cgroups();
+    enter_namespaces();
+    clone_args arguments = {};
+    // The user and the time namespace are entered already.
+    arguments.flags = CLONE_PARENT |
+                      (plan.new_namespaces & ~static_cast<uint64_t>(CLONE_NEWUSER | CLONE_NEWTIME));
+    const long pid = sys(SYS_clone3, &arguments, sizeof arguments);
+    if (pid == 0) return;
+    if (pid < 0) give_up("clone", "the container's process", pid);
+    say(init.report_fd, Say::born, static_cast<int>(pid), "");
+    shim::exit_group(0);
+}
+
+}  // namespace noded::noci

@@ -1,0 +1,355 @@
+// The file tree of a container as its configuration lists it: mounts in the order given, on paths
+// that are resolved below the rootfs only, devices, and the change of the root. Until then the
+// host's tree is still there, because hooks want to see it. See init.h and shim/rootfs.cc, whose
+// order is noded's own.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cstring>
+
+#include "plugins/container/noci/init/copy_up.h"
+#include "plugins/container/noci/init/init.h"
+
+namespace noded::noci {
+namespace {
+
+using shim::sys;
+using Sentence = shim::Text<1024>;
+
+[[noreturn]] void give_up_mount(const Step& step, std::string_view what, long error) {
+    give_up(Sentence("error mounting \"", init.text_or_empty(step.source), "\" to rootfs at \"",
+                     init.text_or_empty(step.target), "\": ", what, what.empty() ? "" : ": ",
+                     shim::error_words(error))
+                .view());
+}
+
+long set_attributes(int fd, unsigned recursive, uint64_t set, uint64_t clear,
+                    uint64_t propagation) {
+    mount_attr attributes = {
+        .attr_set = set, .attr_clr = clear, .propagation = propagation, .userns_fd = 0};
+    return sys(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | recursive, &attributes,
+               sizeof attributes);
+}
+
+/// The access time is one field of several values: to set one the field is cleared.
+uint64_t with_time_field(uint64_t set, uint64_t clear) {
+    constexpr uint64_t times = MOUNT_ATTR__ATIME;
+    return ((set | clear) & times) != 0 ? clear | times : clear & ~times;
+}
+
+/// What the options say of a mount that exists: its own attributes, those of all below, and whose
+/// peer it is.
+long apply_options(const Step& step, int fd, uint64_t default_propagation) {
+    long result = 0;
+    if (step.kind == StepKind::bind && (step.attributes | step.attributes_cleared) != 0) {
+        constexpr uint64_t all = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                 MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
+        const uint64_t set = step.attributes;
+        const uint64_t cleared = step.attributes_cleared | (all & ~set);
+        result = set_attributes(fd, 0, set, with_time_field(set, cleared), 0);
+        // Somebody else's mount keeps what it is locked to.
+        if (result == -EPERM) result = set_attributes(fd, 0, set, with_time_field(set, 0), 0);
+    }
+    bool told = false;
+    for (uint64_t change : step.propagation) {
+        if (change == 0 || result < 0) continue;
+        told = true;
+        const unsigned recursive = (change & MS_REC) != 0 ? AT_RECURSIVE : 0;
+        result = set_attributes(fd, recursive, 0, 0, change & ~uint64_t{MS_REC});
+    }
+    if (!told && default_propagation != 0 && result == 0)
+        result = set_attributes(fd, AT_RECURSIVE, 0, 0, default_propagation);
+    if (result == 0 && (step.below_set | step.below_cleared) != 0)
+        result = set_attributes(fd, AT_RECURSIVE, step.below_set,
+                                with_time_field(step.below_set, step.below_cleared), 0);
+    return result;
+}
+
+void map_ids(const Step& step, int tree) {
+    int space = init.userns_fd;
+    if (step.uid_map != 0) {
+        space = make_user_namespace(init.text(step.uid_map), init.text_or_empty(step.gid_map));
+    } else if (step.own_idmap == 0) {
+        return;
+    }
+    if (space < 0) give_up_mount(step, "idmap without a user namespace", -EINVAL);
+    mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP,
+                             .attr_clr = 0,
+                             .propagation = 0,
+                             .userns_fd = static_cast<uint64_t>(space)};
+    const unsigned recursive = step.recursive_idmap != 0 ? AT_RECURSIVE : 0;
+    const long result = sys(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | recursive, &attributes,
+                            sizeof attributes);
+    if (result < 0) give_up_mount(step, "failed to set MOUNT_ATTR_IDMAP", result);
+    if (space != init.userns_fd) shim::close_fd(space);
+}
+
+int open_bind(const Step& step) {
+    const unsigned recursive = step.recursive != 0 ? AT_RECURSIVE : 0;
+    const char* source = init.text(step.source);
+    const int tree = static_cast<int>(sys(SYS_open_tree, AT_FDCWD, source,
+                                          OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive));
+    if (tree < 0) give_up_mount(step, Sentence("stat ", source).view(), tree);
+    map_ids(step, tree);
+    // A copy of a shared mount is its peer; unless that is asked for it only follows.
+    const long result = apply_options(step, tree, MS_SLAVE);
+    if (result < 0) give_up_mount(step, "set the options", result);
+    return tree;
+}
+
+void open_rootfs() {
+    const Plan& plan = *init.plan;
+    const char* path = init.text(plan.rootfs);
+    const uint64_t wanted = plan.rootfs_propagation & ~uint64_t{MS_REC};
+    init.rootfs_fd = static_cast<int>(sys(SYS_open_tree, AT_FDCWD, path,
+                                          OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+    long result = init.rootfs_fd;
+    if (result >= 0)
+        result = set_attributes(init.rootfs_fd, AT_RECURSIVE, 0, 0,
+                                wanted == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE);
+    if (result < 0) give_up("open the rootfs", path, result);
+}
+
+int open_below(int root, const char* path, int flags, uint64_t resolve = 0) {
+    open_how how = {.flags = static_cast<uint64_t>(flags | O_CLOEXEC),
+                    .mode = 0,
+                    .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve};
+    return static_cast<int>(sys(SYS_openat2, root, path, &how, sizeof how));
+}
+
+/// The kernel's own file systems go on real folders only: a link would move the masks with them.
+void check_real_folder(const Step& step) {
+    if (step.real_folder == 0) return;
+    int fd = open_below(init.rootfs_fd, init.text(step.target), O_PATH | O_DIRECTORY,
+                        RESOLVE_NO_SYMLINKS);
+    if (fd == -ELOOP || fd == -ENOTDIR)
+        give_up(Sentence("error mounting \"", init.text_or_empty(step.source),
+                         "\" to rootfs at \"", init.text_or_empty(step.target),
+                         "\": filesystem \"", init.text_or_empty(step.type),
+                         "\" must be mounted on ordinary directory")
+                    .view());
+    if (fd >= 0) shim::close_fd(fd);
+}
+
+void place_bind(const Step& step, int& tree) {
+    struct stat info;
+    long result = sys(SYS_fstat, tree, &info);
+    if (result < 0) give_up_mount(step, "stat", result);
+    int target = shim::open_target_below(init.start, init.rootfs_fd, init.text(step.target),
+                                         S_ISDIR(info.st_mode));
+    result = sys(SYS_move_mount, tree, "", target, "",
+                 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+    if (result < 0) give_up_mount(step, "", result);
+    shim::close_fd(target);
+    shim::close_fd(tree);
+}
+
+void mount_file_system(const Step& step) {
+    check_real_folder(step);
+    const char* path = init.text(step.target);
+    struct stat before = {};
+    int known = step.inherits_mode != 0 ? open_below(init.rootfs_fd, path, O_PATH) : -1;
+    const bool inherits = known >= 0 && sys(SYS_fstat, known, &before) == 0;
+    if (known >= 0) shim::close_fd(known);
+    int target = shim::open_target_below(init.start, init.rootfs_fd, path, true);
+    long result = sys(SYS_fchdir, target);
+    if (result < 0) give_up_mount(step, "", result);
+    const uint64_t flags =
+        step.read_only_late != 0 ? step.flags & ~uint64_t{MS_RDONLY} : step.flags;
+    result = sys(SYS_mount, init.text(step.source), ".", init.text(step.type), flags,
+                 init.text(step.data));
+    if (result < 0) give_up_mount(step, "", result);
+    int mounted = open_below(init.rootfs_fd, path, O_PATH);
+    if (mounted < 0) give_up_mount(step, "", mounted);
+    if (inherits) {
+        result = sys(SYS_fchdir, mounted);
+        if (result == 0) result = sys(SYS_fchmodat, AT_FDCWD, ".", before.st_mode & 07777);
+        if (result < 0) give_up_mount(step, "chmod", result);
+    }
+    if (step.copy_up != 0) {
+        result = copy_up(target, mounted);
+        if (result < 0) give_up_mount(step, "tmpcopyup", result);
+    }
+    result = apply_options(step, mounted, 0);
+    if (result < 0) give_up_mount(step, "set the options", result);
+    shim::close_fd(mounted);
+    shim::close_fd(target);
+}
+
+/// Its folder, made when missing, and its name.
+int open_parent(const char* path, const char** name) {
+    const std::string_view whole(path);
+    size_t slash = whole.size();
+    while (slash > 0 && path[slash - 1] != '/') --slash;
+    *name = path + slash;
+    const shim::Text<launch::path_bytes_max + 1> folder("/", std::string_view(path, slash));
+    return shim::open_target_below(init.start, init.rootfs_fd, folder.c_str(), true);
+}
+
+void make_link(const char* content, const char* path) {
+    const char* name;
+    int parent = open_parent(path, &name);
+    const long result = sys(SYS_symlinkat, content, parent, name);
+    if (result < 0 && result != -EEXIST) give_up("make the link", path, result);
+    shim::close_fd(parent);
+}
+
+void make_device(const Device& device) {
+    const char* path = init.text(device.path);
+    const char* name;
+    int parent = open_parent(path, &name);
+    const uint64_t number = (device.minor & 0xff) | (uint64_t{device.major} & 0xfff) << 8 |
+                            (uint64_t{device.minor} & ~0xffull) << 12;
+    long result = sys(SYS_mknodat, parent, name, device.mode, number);
+    if (result == 0 && (device.uid != 0 || device.gid != 0))
+        result = sys(SYS_fchownat, parent, name, device.uid, device.gid, AT_SYMLINK_NOFOLLOW);
+    if (result == 0) result = sys(SYS_fchmodat, parent, name, device.mode & 07777);
+    if (result < 0 && result != -EEXIST)
+        give_up(Sentence("error creating device nodes: mknod ", path, ": ",
+                         shim::error_words(result))
+                    .view());
+    shim::close_fd(parent);
+}
+
+void fill_devices() {
+    const Plan& plan = *init.plan;
+    if (plan.fills_devices == 0) return;
+    for (const Device& device : init.list<Device>(plan.devices)) make_device(device);
+    constexpr const char* links[][2] = {{"/proc/self/fd", "/dev/fd"},
+                                        {"/proc/self/fd/0", "/dev/stdin"},
+                                        {"/proc/self/fd/1", "/dev/stdout"},
+                                        {"/proc/self/fd/2", "/dev/stderr"}};
+    struct stat info;
+    if (sys(SYS_newfstatat, AT_FDCWD, "/proc/kcore", &info, 0) == 0)
+        make_link("/proc/kcore", "/dev/core");
+    for (const auto& link : links) make_link(link[0], link[1]);
+    const char* name;
+    int folder = open_parent("/dev/ptmx", &name);
+    sys(SYS_unlinkat, folder, name, 0);
+    shim::close_fd(folder);
+    make_link("pts/ptmx", "/dev/ptmx");
+    // While /dev can be written to, whatever its options say.
+    if (!init.launch->has(launch::flag_tty)) return;
+    int console = shim::open_target_below(init.start, init.rootfs_fd, "/dev/console", false);
+    shim::close_fd(console);
+}
+
+/// Where its path says, so that hooks find it there. The root of a user namespace may have no way
+/// to that path: then on top of everything.
+void attach_rootfs() {
+    const char* path = init.text(init.plan->rootfs);
+    const uint64_t wanted = init.plan->rootfs_propagation & ~uint64_t{MS_REC};
+    long result = sys(SYS_mount, nullptr, "/", nullptr,
+                      MS_REC | (wanted == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE), nullptr);
+    if (result < 0) give_up("set the propagation of", "/", result);
+    result = sys(SYS_move_mount, init.rootfs_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH);
+    if (result == -EACCES)
+        result = sys(SYS_move_mount, init.rootfs_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+    if (result < 0) give_up("attach the rootfs to", path, result);
+}
+
+void wait_for_hooks() {
+    if (init.plan->waits_for_hooks == 0) return;
+    say(init.report_fd, Say::hooks, 0, "");
+    if (!hear_go(init.report_fd, &init.state_fd)) shim::exit_group(125);
+}
+
+void change_root() {
+    long result = sys(SYS_fchdir, init.rootfs_fd);
+    if (result < 0) give_up("enter", "the rootfs", result);
+    run_hooks(init.plan->create_container_hooks, "createContainer");
+    sys(SYS_fchdir, init.rootfs_fd);
+    if (init.plan->has_own_mounts == 0) {
+        result = sys(SYS_chroot, ".");
+    } else if (init.plan->no_pivot != 0) {
+        result = sys(SYS_mount, ".", "/", nullptr, MS_MOVE, nullptr);
+        if (result == 0) result = sys(SYS_chroot, ".");
+    } else {
+        // The old root ends up stacked on the new one, where "." reaches it.
+        result = sys(SYS_pivot_root, ".", ".");
+        if (result == 0) result = sys(SYS_umount2, ".", MNT_DETACH);
+    }
+    if (result == 0) result = sys(SYS_chdir, "/");
+    if (result < 0)
+        give_up("error jailing process inside rootfs:",
+                init.plan->no_pivot != 0 ? "move" : "pivot_root", result);
+}
+
+/// A mask is the container's own /dev/null: it may be nothing else.
+void check_null() {
+    if (init.launch->masked.count == 0) return;
+    struct stat info;
+    const long result = sys(SYS_newfstatat, AT_FDCWD, "/dev/null", &info, AT_SYMLINK_NOFOLLOW);
+    if (result < 0) give_up("mask paths with", "/dev/null", result);
+    if (!S_ISCHR(info.st_mode) || info.st_rdev != (1 << 8 | 3))
+        give_up("mask paths: the container's /dev/null is not the null device");
+}
+
+void finish() {
+    const Plan& plan = *init.plan;
+    const uint64_t propagation = plan.rootfs_propagation;
+    if ((propagation & (MS_SHARED | MS_UNBINDABLE)) != 0) {
+        const long result = sys(SYS_mount, nullptr, "/", nullptr, propagation, nullptr);
+        if (result < 0) give_up("set the propagation of", "/", result);
+    }
+    int cwd = shim::open_target(init.start, init.launch->cwd, true);
+    shim::close_fd(cwd);
+    for (const Step& step : init.list<Step>(plan.steps)) {
+        if (step.read_only_late == 0) continue;
+        int fd = shim::open_in_container(init.text(step.target), O_PATH | O_CLOEXEC);
+        const long result = fd < 0 ? fd : set_attributes(fd, 0, MOUNT_ATTR_RDONLY, 0, 0);
+        if (result < 0) give_up_mount(step, "make read-only", result);
+        shim::close_fd(fd);
+    }
+    check_null();
+    shim::hide_paths(init.start);
+    if (plan.read_only_rootfs == 0) return;
+    mount_attr read_only = {
+        .attr_set = MOUNT_ATTR_RDONLY, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
+    const long result =
+        sys(SYS_mount_setattr, AT_FDCWD, "/", 0, &read_only, sizeof read_only);
+    if (result < 0) give_up("error setting rootfs as readonly:", "/", result);
+}
+
+}  // namespace
+
+void open_sources() {
+    const Items<Step> steps = init.list<Step>(init.plan->steps);
+    if (init.plan->has_own_mounts == 0) {
+        init.rootfs_fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, init.text(init.plan->rootfs),
+                                              O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (init.rootfs_fd < 0)
+            give_up("open the rootfs", init.text(init.plan->rootfs), init.rootfs_fd);
+        return;
+    }
+    open_rootfs();
+    for (uint32_t i = 0; i < steps.count; ++i)
+        init.trees[i] = steps.items[i].kind == StepKind::bind ? open_bind(steps.items[i]) : -1;
+}
+
+void make_file_tree() {
+    const Items<Step> steps = init.list<Step>(init.plan->steps);
+    if (init.plan->has_own_mounts != 0) {
+        attach_rootfs();
+        for (uint32_t i = 0; i < steps.count; ++i) {
+            const Step& step = steps.items[i];
+            switch (step.kind) {
+                case StepKind::bind: place_bind(step, init.trees[i]); break;
+                case StepKind::file_system: mount_file_system(step); break;
+                case StepKind::symlink:
+                    make_link(init.text(step.source), init.text(step.target));
+                    break;
+            }
+        }
+        fill_devices();
+    }
+    wait_for_hooks();
+    change_root();
+    if (init.plan->has_own_mounts != 0) finish();
+}
+
+}  // namespace noded::noci

@@ -1,0 +1,472 @@
+// See launch.h.
+#include "plugins/container/noci/launch.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "plugins/container/noci/hooks.h"
+#include "plugins/container/noci/limits.h"
+#include "plugins/container/noci/plan_builder.h"
+#include "plugins/container/noci/seccomp.h"
+#include "plugins/container/noci/sockets.h"
+#include "plugins/container/shim/launch_encode.h"
+
+namespace noded::noci {
+namespace {
+
+/// One start on its way: everything that has to live until the process is there.
+struct Draft {
+    LaunchSpec spec;
+    PlanBuilder builder;
+    std::vector<int> passed;
+    int lowest_fd = 3;
+    Fd console, pidfd, listen;
+};
+
+/// Later variables win, as programs that read the first one would not know.
+Result<std::vector<std::string>> resolve_env(const std::vector<std::string>& env) {
+    std::vector<std::string> out;
+    for (const std::string& item : env) {
+        const size_t equals = item.find('=');
+        if (equals == std::string::npos)
+            return fail("invalid environment variable: missing '='");
+        if (equals == 0) return fail("invalid environment variable: name cannot be empty");
+        const std::string_view name(item.data(), equals + 1);
+        std::erase_if(out, [&](const std::string& had) { return had.starts_with(name); });
+        out.push_back(item);
+    }
+    return out;
+}
+
+void fill_scheduling(const ProcessConfig& process, Plan& plan) {
+    if (process.io_priority) {
+        plan.sets_io_priority = 1;
+        plan.io_priority = *process.io_priority;
+    }
+    if (!process.scheduler) return;
+    const SchedulerConfig& asked = *process.scheduler;
+    plan.sets_scheduler = 1;
+    plan.scheduler = {sizeof plan.scheduler, asked.policy,   asked.flags,    asked.nice,
+                      asked.priority,        asked.runtime, asked.deadline, asked.period,
+                      0,                     0};
+}
+
+Status fill_process(const ProcessConfig& process, const Container& container, Draft& draft,
+                    const Log& log) {
+    LaunchSpec& spec = draft.spec;
+    Plan& plan = draft.builder.plan;
+    spec.id = "noci";
+    spec.log_limits = {1, 1, 0};  // it has no log, but the format wants a size
+    spec.arguments = process.args;
+    spec.environment = TRY(resolve_env(process.env));
+    spec.cwd = clean_path(process.cwd);
+    spec.tty = process.terminal;
+    spec.rows = process.rows;
+    spec.columns = process.columns;
+    spec.no_new_privs = process.no_new_privs;
+    for (const RlimitConfig& limit : process.rlimits)
+        spec.rlimits.push_back({limit.resource, 0, limit.soft, limit.hard});
+    const CapabilitySets sets = process.capabilities.value_or(CapabilitySets());
+    spec.capabilities = sets.bounding;
+    plan.effective = sets.effective;
+    plan.permitted = sets.permitted;
+    plan.inheritable = sets.inheritable;
+    plan.ambient = sets.ambient;
+    if (!process.unknown_capabilities.empty()) {
+        std::string names;
+        for (const std::string& name : process.unknown_capabilities) names += " " + name;
+        log.warning("ignoring unknown or unavailable capabilities:" + names);
+    }
+    if (process.oom_score_adj) {
+        plan.sets_oom_score = 1;
+        spec.oom_score_adj = *process.oom_score_adj;
+    }
+    plan.uid = process.uid;
+    plan.gid = process.gid;
+    if (process.groups.size() > launch::groups_max)
+        return fail("the user has more than 256 additional groups");
+    plan.groups = draft.builder.list(process.groups);
+    plan.umask = process.umask.value_or(022);
+    plan.keyring = draft.builder.text("_ses." + container.id);
+    plan.apparmor = draft.builder.text(process.apparmor);
+    plan.selinux = draft.builder.text(process.selinux);
+    fill_scheduling(process, plan);
+    return {};
+}
+
+Status fill_seccomp(const Config& config, Draft& draft) {
+    if (config.seccomp.is_null()) return {};
+    SeccompFilter filter = TRY(compile_seccomp(config.seccomp, draft.spec.capabilities));
+    draft.spec.seccomp = std::move(filter.program);
+    draft.builder.plan.seccomp_flags = filter.flags;
+    return {};
+}
+
+void fill_cgroups(const Cgroups& cgroups, Draft& draft) {
+    for (const CgroupPlace& place : cgroups.places()) {
+        if (place.name.empty()) draft.builder.plan.cgroup_v2 = draft.builder.text(place.folder);
+        else draft.spec.cgroups_v1.push_back({place.folder, ""});
+    }
+}
+
+/// Descriptors that socket activation and --preserve-fds hand on.
+Status fill_descriptors(const LaunchOptions& options, Draft& draft) {
+    uint32_t preserved = options.preserve_fds;
+    const char* listen_pid = getenv("LISTEN_PID");
+    const char* listen_fds = getenv("LISTEN_FDS");
+    if (listen_pid != nullptr && listen_fds != nullptr && atoi(listen_pid) == getpid()) {
+        preserved += uint32_t(std::max(atoi(listen_fds), 0));
+        draft.spec.environment.push_back("LISTEN_FDS=" + std::string(listen_fds));
+        draft.spec.environment.push_back("LISTEN_PID=1");
+    }
+    if (preserved > limits::preserved_fds_max)
+        return fail("at most 1024 descriptors can be preserved");
+    for (uint32_t i = 0; i < preserved; ++i)
+        if (fcntl(3 + int(i), F_GETFD) < 0)
+            return fail("unable to stat preserved-fd " + std::to_string(i) + " (of " +
+                        std::to_string(preserved) + "): no such file or directory");
+    draft.builder.plan.preserved = preserved;
+    draft.lowest_fd = 3 + int(preserved);
+    // What else the caller left open is neither the container's nor a hook's.
+    syscall(SYS_close_range, draft.lowest_fd, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+    return {};
+}
+
+Status fill_console(const LaunchOptions& options, Draft& draft) {
+    draft.builder.plan.console_fd = -1;
+    if (!draft.spec.tty) return {};
+    Fd socket(options.console_fd >= 0 ? fcntl(options.console_fd, F_DUPFD_CLOEXEC, draft.lowest_fd)
+                                      : -1);
+    if (options.console_fd < 0) socket = TRY(connect_stream(options.console_socket));
+    draft.console = TRY(lift(std::move(socket), draft.lowest_fd));
+    draft.builder.plan.console_fd = draft.console.get();
+    draft.passed.push_back(draft.console.get());
+    return {};
+}
+
+void fill_namespaces(const Config& config, Draft& draft) {
+    PlanBuilder& to = draft.builder;
+    std::vector<Joined> joined;
+    for (const NamespaceConfig& space : config.namespaces) {
+        if (space.path.empty()) to.plan.new_namespaces |= space.type;
+        else joined.push_back({space.type, to.text(space.path)});
+    }
+    to.plan.joined = to.list(joined);
+    to.plan.has_own_mounts = config.find(CLONE_NEWNS) != nullptr;
+    to.plan.time_offsets = to.text(config.time_offsets);
+    const NamespaceConfig* user = config.find(CLONE_NEWUSER);
+    if (user == nullptr || !user->path.empty()) return;
+    to.plan.uid_map = to.text(map_text(config.uid_maps));
+    to.plan.gid_map = to.text(map_text(config.gid_maps));
+}
+
+Status fill_container(const Container& container, const Config& config,
+                      const LaunchOptions& options, Draft& draft) {
+    PlanBuilder& to = draft.builder;
+    LaunchSpec& spec = draft.spec;
+    spec.hostname = config.hostname;
+    spec.domainname = config.domainname;
+    spec.namespaces = CLONE_NEWUTS;  // config_check: it has one if it has a name
+    spec.masked_paths = config.masked_paths;
+    spec.read_only_paths = config.read_only_paths;
+    for (const auto& [path, value] : config.sysctls) spec.sysctls.push_back({path, value});
+    to.plan.rootfs = to.text(config.rootfs);
+    to.plan.rootfs_propagation = config.rootfs_propagation;
+    to.plan.no_pivot = options.no_pivot;
+    to.plan.keeps_keyring = options.no_new_keyring;
+    to.plan.read_only_rootfs = config.read_only;
+    TRY_STATUS(add_mounts(config, container.bundle, container.cgroups, to));
+    const HooksConfig& hooks = config.hooks;
+    to.plan.create_container_hooks = to.hooks(hooks.create_container);
+    to.plan.start_container_hooks = to.hooks(hooks.start_container);
+    to.plan.waits_for_hooks = !hooks.prestart.empty() || !hooks.create_runtime.empty() ||
+                              !hooks.create_container.empty();
+    if (config.personality) {
+        to.plan.sets_personality = 1;
+        to.plan.personality = *config.personality;
+    }
+    return {};
+}
+
+/// The first stage is gone as soon as the process is born.
+void reap(int pid) {
+    while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+}
+
+/// The conversation from the first process's beginning until it is ready.
+class Birth {
+public:
+    Birth(Container* container, const Config& config, const Log& log)
+        : container_(container), config_(config), log_(log) {}
+
+    Result<Launched> run(const Buffer& plan, const Draft& draft, SyncPair sync) {
+        const int stage = TRY(spawn_init(plan, draft.passed, draft.lowest_fd));
+        sync.theirs.reset();
+        Launched launched;
+        const Status heard = hear_until_ready(sync.ours.get());
+        reap(stage);
+        launched.pid = pid_;
+        if (!heard) {
+            if (pid_ > 0) kill(pid_, SIGKILL);
+            if (pid_ > 0) reap(pid_);
+            return std::unexpected(heard.error());
+        }
+        launched.sync = std::move(sync.ours);
+        return launched;
+    }
+
+private:
+    Status hear_until_ready(int socket) {
+        for (;;) {
+            Heard heard = TRY(hear(socket));
+            if (heard.end) return ended();
+            switch (heard.say) {
+                case Say::born:
+                    pid_ = heard.number;
+                    if (container_ != nullptr) TRY_STATUS(born());
+                    break;
+                case Say::hooks: TRY_STATUS(run_runtime_hooks(socket)); break;
+                case Say::ready: warn(heard.text); return {};
+                case Say::failed: return fail("unable to start container process: " + heard.text);
+                case Say::executing:
+                case Say::listener:
+                case Say::warning:
+                case Say::go: break;
+            }
+        }
+    }
+
+    Status born() {
+        container_->pid = pid_;
+        container_->start_time = process_start_time(pid_);
+        return container_->save();
+    }
+
+    Status run_runtime_hooks(int socket) {
+        const Fd state = TRY(container_->state_file("creating"));
+        TRY_STATUS(noci::run_hooks(config_.hooks.prestart, "prestart", state.get()));
+        TRY_STATUS(noci::run_hooks(config_.hooks.create_runtime, "createRuntime", state.get()));
+        return say_go(socket, state.get());
+    }
+
+    void warn(const std::string& lines) const {
+        for (size_t at = 0; at < lines.size();) {
+            const size_t end = std::min(lines.find('\n', at), lines.size());
+            if (end > at) log_.warning(lines.substr(at, end - at));
+            at = end + 1;
+        }
+    }
+
+    Status ended() const {
+        if (container_ != nullptr && container_->cgroups.oom_killed())
+            return fail("unable to start container process: container init was OOM-killed (memory "
+                        "limit too low?)");
+        return fail("unable to start container process: it was killed while it was being made");
+    }
+
+    Container* container_;
+    const Config& config_;
+    const Log& log_;
+    int pid_ = 0;
+};
+
+Result<Launched> give_birth(Draft& draft, Container* container, const Config& config,
+                            const Log& log) {
+    SyncPair sync = TRY(make_sync(draft.lowest_fd));
+    draft.passed.push_back(sync.theirs.get());
+    draft.builder.plan.sync_fd = sync.theirs.get();
+    const Buffer spec = TRY(launch_encode(draft.spec));
+    draft.builder.plan.launch = draft.builder.list(spec);
+    const Buffer plan = TRY(draft.builder.finish());
+    return Birth(container, config, log).run(plan, draft, std::move(sync));
+}
+
+uint32_t namespaces_of(int pid) {
+    constexpr std::pair<const char*, uint32_t> kinds[] = {
+        {"user", CLONE_NEWUSER}, {"cgroup", CLONE_NEWCGROUP}, {"ipc", CLONE_NEWIPC},
+        {"uts", CLONE_NEWUTS},   {"net", CLONE_NEWNET},       {"pid", CLONE_NEWPID},
+        {"mnt", CLONE_NEWNS},    {"time", CLONE_NEWTIME}};
+    uint32_t other = 0;
+    for (const auto& [name, flag] : kinds) {
+        struct stat theirs, ours;
+        const std::string path = "/proc/" + std::to_string(pid) + "/ns/" + name;
+        const std::string own = std::string("/proc/self/ns/") + name;
+        if (stat(path.c_str(), &theirs) == 0 && stat(own.c_str(), &ours) == 0 &&
+            theirs.st_ino != ours.st_ino)
+            other |= flag;
+    }
+    return other;
+}
+
+/// "[CONTROLLER,…:]PATH" below the container's group.
+Result<Cgroups> sub_cgroups(const Cgroups& cgroups, const std::vector<std::string>& asked) {
+    Cgroups out = cgroups;
+    Json places = out.write();
+    for (const std::string& item : asked) {
+        const size_t colon = item.find(':');
+        if (colon == std::string::npos && asked.size() != 1)
+            return fail("invalid --cgroup argument: " + item + " (missing <controller>: prefix)");
+        const std::string below = item.substr(colon == std::string::npos ? 0 : colon + 1);
+        std::string names = colon == std::string::npos ? "" : item.substr(0, colon);
+        if (colon == 0)
+            return fail("invalid --cgroup argument: " + item + " (empty <controller> prefix)");
+        for (Json& place : places) {
+            const std::string name = place["name"];
+            const bool meant = colon == std::string::npos
+                                   ? name.empty()
+                                   : !name.empty() && ("," + names + ",").find("," + name + ",") !=
+                                                          std::string::npos;
+            if (!meant) continue;
+            const std::string top = place["folder"];
+            const std::string folder =
+                top + (clean_path("/" + below) == "/" ? "" : clean_path("/" + below));
+            if (access(folder.c_str(), F_OK) != 0)
+                return fail("cgroup " + folder + " does not exist");
+            place["folder"] = folder;
+        }
+    }
+    std::string error;
+    return Cgroups::read(JsonView(&places, "cgroups:", &error));
+}
+
+/// On v2 the container may have moved its processes to a group below its own; the group itself then
+/// takes none.
+Cgroups where_it_is(const Container& container) {
+    const CgroupPlace* v2 = container.cgroups.unified();
+    if (v2 == nullptr || !container.cgroups.pure_v2()) return container.cgroups;
+    const std::string text =
+        read_whole("/proc/" + std::to_string(container.pid) + "/cgroup", 4096).value_or("");
+    const size_t at = text.rfind("0::");
+    if (at == std::string::npos) return container.cgroups;
+    std::string path = text.substr(at + 3);
+    path = path.substr(0, path.find('\n'));
+    const std::string folder = v2->mount + path;
+    if (!folder.starts_with(v2->folder + "/") || access(folder.c_str(), F_OK) != 0)
+        return container.cgroups;
+    Json places = container.cgroups.write();
+    for (Json& place : places)
+        if (place["name"] == "") place["folder"] = folder;
+    std::string error;
+    return Cgroups::read(JsonView(&places, "cgroups:", &error));
+}
+
+}  // namespace
+
+Result<Launched> launch_container(Container& container, const Config& config,
+                                  const LaunchOptions& options, const Log& log) {
+    Draft draft;
+    TRY_STATUS(fill_process(config.process, container, draft, log));
+    TRY_STATUS(fill_descriptors(options, draft));
+    TRY_STATUS(fill_seccomp(config, draft));
+    container.cgroups = TRY(Cgroups::of(config.cgroups_path, container.id));
+    fill_namespaces(config, draft);
+    TRY_STATUS(fill_container(container, config, options, draft));
+    TRY_STATUS(fill_console(options, draft));
+    // From here on there is something to remove.
+    fill_cgroups(container.cgroups, draft);
+    TRY_STATUS(container.cgroups.create());
+    std::string error;
+    const JsonView resources(&config.resources, "linux.resources", &error);
+    TRY_STATUS(container.cgroups.limit_devices(resources["devices"]));
+    if (!error.empty()) return fail(error);
+    TRY_STATUS(container.cgroups.limit(config.resources));
+    draft.builder.plan.listen_fd = -1;
+    if (options.waits_for_start) {
+        draft.listen = TRY(lift(TRY(container.listen()), draft.lowest_fd));
+        draft.builder.plan.listen_fd = draft.listen.get();
+        draft.passed.push_back(draft.listen.get());
+    }
+    draft.builder.plan.pidfd = -1;
+    Launched launched = TRY(give_birth(draft, &container, config, log));
+    if (!options.pidfd_socket.empty())
+        TRY_STATUS(send_pidfd(options.pidfd_socket, launched.pid));
+    return launched;
+}
+
+Result<Launched> launch_exec(const Container& container, const Config& config,
+                             const ExecRequest& request, const LaunchOptions& options,
+                             const Log& log) {
+    Draft draft;
+    TRY_STATUS(fill_process(request.process, container, draft, log));
+    TRY_STATUS(fill_descriptors(options, draft));
+    TRY_STATUS(fill_seccomp(config, draft));
+    TRY_STATUS(fill_console(options, draft));
+    fill_cgroups(request.sub_cgroups.empty()
+                     ? where_it_is(container)
+                     : TRY(sub_cgroups(container.cgroups, request.sub_cgroups)),
+                 draft);
+    Plan& plan = draft.builder.plan;
+    plan.is_exec = 1;
+    plan.listen_fd = -1;
+    plan.keeps_keyring = options.no_new_keyring;
+    Fd process(int(syscall(SYS_pidfd_open, container.pid, 0)));
+    if (!process.valid()) return fail("cannot exec in a stopped container");
+    draft.pidfd = TRY(lift(std::move(process), draft.lowest_fd));
+    draft.passed.push_back(draft.pidfd.get());
+    plan.pidfd = draft.pidfd.get();
+    plan.exec_namespaces = namespaces_of(container.pid);
+    Launched launched = TRY(give_birth(draft, nullptr, config, log));
+    if (!options.pidfd_socket.empty())
+        TRY_STATUS(send_pidfd(options.pidfd_socket, launched.pid));
+    return launched;
+}
+
+Status release(const Container& container, const Config& config, int socket, const char* status) {
+    const Fd state = TRY(container.state_file(status));
+    TRY_STATUS(say_go(socket, state.get()));
+    bool executing = false;
+    for (;;) {
+        Heard heard = TRY(hear(socket));
+        if (heard.end) break;
+        if (heard.say == Say::failed)
+            return fail("unable to start container process: " + heard.text);
+        if (heard.say == Say::executing) executing = true;
+        if (heard.say != Say::listener) continue;
+        TRY_STATUS(send_listener(config.seccomp, container, heard.fd.get()));
+        TRY_STATUS(say_go(socket));
+    }
+    if (!executing) return fail("the container was killed before it could be started");
+    return {};
+}
+
+Status destroy(const Container& container, const Log& log) {
+    // With the first process of a PID namespace all others in it end; without one they are found in
+    // the cgroup.
+    if (container.own_pids) (void)container.signal(SIGKILL);
+    else container.cgroups.kill(SIGKILL);
+    if (container.cgroups.frozen()) (void)container.cgroups.freeze(false);
+    if (container.pid > 0) (void)container.wait_until_gone(10'000);
+    const auto config = container.config();
+    const Status removed = container.cgroups.remove();
+    if (!removed) log.warning(removed.error().message);
+    const auto state = container.state_file("stopped");
+    TRY_STATUS(container.remove());
+    if (!config || config->hooks.poststop.empty() || !state) return {};
+    const Status ran = run_hooks(config->hooks.poststop, "poststop", state->get());
+    if (!ran) log.warning(ran.error().message);
+    return {};
+}
+
+Status write_pid_file(const std::string& path, int pid) {
+    const size_t slash = path.rfind('/');
+    const std::string draft = path.substr(0, slash + 1) + "." + path.substr(slash + 1);
+    const Fd file(open(draft.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (!file.valid()) return fail_errno(errno, "make " + draft);
+    const std::string text = std::to_string(pid);
+    if (write(file.get(), text.data(), text.size()) != ssize_t(text.size()) ||
+        rename(draft.c_str(), path.c_str()) != 0)
+        return fail_errno(errno, "write " + path);
+    return {};
+}
+
+}  // namespace noded::noci

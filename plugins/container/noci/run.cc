@@ -1,0 +1,242 @@
+// create, run, start and delete: a container's life, see launch.h.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "plugins/container/noci/command.h"
+#include "plugins/container/noci/foreground.h"
+#include "plugins/container/noci/hooks.h"
+#include "plugins/container/noci/launch.h"
+#include "plugins/container/noci/limits.h"
+
+namespace noded::noci {
+namespace {
+
+struct RunOptions {
+    std::string bundle;
+    std::string pid_file;
+    LaunchOptions launch;
+    std::optional<int64_t> preserve_fds;
+    bool detach = false;
+    bool no_subreaper = false;
+    bool keep = false;
+};
+
+/// A container and what it is made of, nothing of it made yet but its folder.
+struct Draft {
+    Container container;
+    Config config;
+};
+
+std::string absolute(const std::string& path) {
+    if (path.empty() || path[0] == '/') return path;
+    char here[4096];
+    return clean_path(std::string(getcwd(here, sizeof here) != nullptr ? here : "/") + "/" + path);
+}
+
+Status check_systemd(const Globals& globals, const Config& config) {
+    if (!globals.systemd_cgroup) return {};
+    const std::string& path = config.cgroups_path;
+    if (!path.empty() && std::ranges::count(path, ':') != 2)
+        return fail(
+            "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, "
+            "got \"" +
+            path + "\" instead");
+    if (access("/run/systemd/system", F_OK) != 0)
+        return fail("systemd not running on this host, cannot use systemd cgroups manager");
+    return fail(
+        "noci makes cgroups itself and asks no systemd for them: leave --systemd-cgroup out "
+        "and give cgroupsPath as a path");
+}
+
+Status check_terminal(const RunOptions& options, bool terminal) {
+    if (options.detach && terminal && options.launch.console_socket.empty())
+        return fail("cannot allocate tty if noci will detach without setting console socket");
+    if ((!options.detach || !terminal) && !options.launch.console_socket.empty())
+        return fail("cannot use console socket if noci will not detach or allocate tty");
+    return {};
+}
+
+/// Everything that can be wrong with a bundle is told here.
+Result<Draft> draft_container(Call& call, RunOptions& options) {
+    options.pid_file = absolute(options.pid_file);
+    options.launch.console_socket = absolute(options.launch.console_socket);
+    if (options.preserve_fds) {
+        if (*options.preserve_fds < 0 || *options.preserve_fds > int64_t(limits::preserved_fds_max))
+            return fail("--preserve-fds takes a number from 0 to 1024");
+        options.launch.preserve_fds = uint32_t(*options.preserve_fds);
+    }
+    if (!options.bundle.empty() && chdir(options.bundle.c_str()) != 0)
+        return fail("chdir " + options.bundle + ": " +
+                    (errno == ENOENT ? "no such file or directory" : strerror(errno)));
+    const auto text = read_whole("config.json", limits::config_bytes_max);
+    if (!text && text.error().code == ENOENT)
+        return fail("JSON specification file config.json not found");
+    if (!text) return std::unexpected(text.error());
+    char here[4096];
+    const std::string bundle = getcwd(here, sizeof here) != nullptr ? here : "/";
+    Config config = TRY(parse_config(*text, bundle));
+    TRY_STATUS(check_id(call.words[0]));
+    TRY_STATUS(check_config(config));
+    TRY_STATUS(check_systemd(call.globals, config));
+    TRY_STATUS(check_terminal(options, config.process.terminal));
+    Container container = TRY(Container::create(call.globals.root, call.words[0]));
+    container.bundle = bundle;
+    container.version = config.version;
+    container.rootfs = config.rootfs;
+    container.annotations = config.annotations;
+    const NamespaceConfig* pids = config.find(0x20000000 /* CLONE_NEWPID */);
+    container.own_pids = pids != nullptr && pids->path.empty();
+    if (const Status saved = container.save_config(*text); !saved) {
+        (void)container.remove();
+        return std::unexpected(saved.error());
+    }
+    return Draft{std::move(container), std::move(config)};
+}
+
+std::vector<Flag> flags_of(RunOptions& options, bool runs) {
+    std::vector<Flag> flags = {
+        {"bundle,b", &options.bundle,
+         "path to the root of the bundle directory, defaults to the current directory"},
+        {"console-socket", &options.launch.console_socket,
+         "path to an AF_UNIX socket which will receive a file descriptor referencing the master "
+         "end "
+         "of the console's pseudoterminal"},
+        {"pidfd-socket", &options.launch.pidfd_socket,
+         "path to an AF_UNIX socket which will receive a file descriptor referencing the init "
+         "process"},
+        {"pid-file", &options.pid_file, "specify the file to write the process id to"},
+        {"no-pivot", &options.launch.no_pivot,
+         "do not use pivot root to jail process inside rootfs"},
+        {"no-new-keyring", &options.launch.no_new_keyring,
+         "do not create a new session keyring for the container"},
+        {"preserve-fds", &options.preserve_fds,
+         "Pass N additional file descriptors to the container"}};
+    if (!runs) return flags;
+    flags.push_back({"detach,d", &options.detach, "detach from the container's process"});
+    flags.push_back({"keep", &options.keep, "do not delete the container after it exits"});
+    flags.push_back({"no-subreaper", &options.no_subreaper,
+                     "disable the use of the subreaper used to reap reparented processes"});
+    return flags;
+}
+
+/// Takes away what a start that failed has left.
+std::unexpected<Error> undo(const Draft& draft, Globals& globals, const Error& error,
+                            const char* what) {
+    (void)destroy(draft.container, globals.log);
+    return std::unexpected(
+        Error{error.code, std::string("noci ") + what + " failed: " + error.message});
+}
+
+Status after_launch(const RunOptions& options, int pid) {
+    return options.pid_file.empty() ? Status() : write_pid_file(options.pid_file, pid);
+}
+
+Status run_poststart(const Draft& draft) {
+    if (draft.config.hooks.poststart.empty()) return {};
+    const Fd state = TRY(draft.container.state_file("running"));
+    return run_hooks(draft.config.hooks.poststart, "poststart", state.get());
+}
+
+}  // namespace
+
+Result<int> create_command(Call& call) {
+    RunOptions options;
+    options.detach = true;
+    PARSE(call, flags_of(options, false));
+    auto draft = draft_container(call, options);
+    if (!draft) return std::unexpected(draft.error());
+    options.launch.waits_for_start = true;
+    const auto launched =
+        launch_container(draft->container, draft->config, options.launch, call.globals.log);
+    if (!launched) return undo(*draft, call.globals, launched.error(), "create");
+    if (const Status written = after_launch(options, launched->pid); !written)
+        return undo(*draft, call.globals, written.error(), "create");
+    return 0;
+}
+
+Result<int> run_command(Call& call) {
+    RunOptions options;
+    PARSE(call, flags_of(options, true));
+    auto draft = draft_container(call, options);
+    if (!draft) return std::unexpected(draft.error());
+    std::optional<Foreground> foreground;
+    if (!options.detach) {
+        foreground.emplace(TRY(Foreground::begin(!options.no_subreaper)));
+        if (draft->config.process.terminal)
+            options.launch.console_fd = TRY(foreground->make_console());
+    }
+    const auto launched =
+        launch_container(draft->container, draft->config, options.launch, call.globals.log);
+    if (!launched) return undo(*draft, call.globals, launched.error(), "run");
+    Status going = after_launch(options, launched->pid);
+    if (going && options.launch.console_fd >= 0) going = foreground->take_terminal();
+    if (going) going = release(draft->container, draft->config, launched->sync.get(), "created");
+    if (going) going = run_poststart(*draft);
+    if (!going) {
+        (void)kill(launched->pid, SIGKILL);
+        (void)waitpid(launched->pid, nullptr, 0);
+        return undo(*draft, call.globals, going.error(), "run");
+    }
+    if (options.detach) return 0;
+    const int status = foreground->wait(launched->pid);
+    foreground.reset();
+    if (!options.keep) TRY_STATUS(destroy(draft->container, call.globals.log));
+    return status;
+}
+
+Result<int> start_command(Call& call) {
+    PARSE(call, std::span<const Flag>());
+    Draft draft{TRY(Container::load(call.globals.root, call.words[0])), {}};
+    switch (draft.container.status()) {
+        case ContainerStatus::created: break;
+        case ContainerStatus::stopped: return fail("cannot start a container that has stopped");
+        case ContainerStatus::running: return fail("cannot start an already running container");
+        case ContainerStatus::paused: return fail("cannot start a container in the paused state");
+        case ContainerStatus::creating:
+            return fail("cannot start a container in the creating state");
+    }
+    draft.config = TRY(draft.container.config());
+    const Fd socket = TRY(draft.container.connect());
+    const Status released = release(draft.container, draft.config, socket.get(), "created");
+    draft.container.forget_socket();
+    TRY_STATUS(released);
+    if (const Status ran = run_poststart(draft); !ran) {
+        (void)draft.container.signal(SIGKILL);
+        return std::unexpected(ran.error());
+    }
+    return 0;
+}
+
+Result<int> delete_command(Call& call) {
+    bool force = false;
+    const Flag flags[] = {{"force,f", &force, "Forcibly deletes the container if it is still "
+                                              "running (uses SIGKILL)"}};
+    PARSE(call, flags);
+    const std::string& id = call.words[0];
+    const auto container = Container::load(call.globals.root, id);
+    if (!container) {
+        // What was given up before it had a state.
+        if (check_id(id)) {
+            const std::string folder = call.globals.root + "/" + id;
+            for (const char* file :
+                 {"/config.json", "/config.json.tmp", "/state.json.tmp", "/start.sock"})
+                (void)unlink((folder + file).c_str());
+            (void)rmdir(folder.c_str());
+        }
+        if (force && container.error().message == "container does not exist") return 0;
+        return std::unexpected(container.error());
+    }
+    const ContainerStatus status = container->status();
+    if (!force && status != ContainerStatus::stopped && status != ContainerStatus::created)
+        return fail("cannot delete container " + id + " that is not stopped: " +
+                    status_name(status));
+    TRY_STATUS(destroy(*container, call.globals.log));
+    return 0;
+}
+
+}  // namespace noded::noci

@@ -1,0 +1,415 @@
+// noci, the real program on the real kernel: a busybox bundle through each command, and what other
+// engines rely on: exit codes, sentences, JSON. Each test has a root and a bundle of its own and
+// checks that no process, cgroup, mount or folder is left.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/integration/test_node.h"
+
+namespace noded::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+class Noci : public ::testing::Test {
+protected:
+    void SetUp() override {
+        char name[] = "/tmp/noded-test-noci-XXXXXX";
+        ASSERT_NE(mkdtemp(name), nullptr);
+        base_ = name;
+        root_ = base_ + "/root";
+        bundle_ = base_ + "/bundle";
+        fs::create_directories(bundle_ + "/rootfs");
+        const Ran made = run_program({"ops/busybox-rootfs", base_ + "/rootfs.tar"});
+        ASSERT_EQ(made.exit_code, 0) << made.err;
+        ASSERT_EQ(run_program({"tar", "-xf", base_ + "/rootfs.tar", "-C", bundle_ + "/rootfs"})
+                      .exit_code, 0);
+        ASSERT_EQ(noci({"spec", "--bundle", bundle_}).exit_code, 0);
+        id_ = "noci-test-" + std::to_string(getpid()) + "-" +
+              ::testing::UnitTest::GetInstance()->current_test_info()->name();
+        config_ = read_json(bundle_ + "/config.json");
+        config_["process"]["terminal"] = false;
+        config_["linux"]["cgroupsPath"] = "/" + id_;
+    }
+
+    void TearDown() override {
+        noci({"delete", "--force", id_});
+        EXPECT_TRUE(!fs::exists(root_) || fs::is_empty(root_)) << "state is left in " << root_;
+        for (const char* tree : {"memory", "pids", "unified"})
+            EXPECT_FALSE(fs::exists(std::string("/sys/fs/cgroup/") + tree + "/" + id_));
+        std::ifstream mounts("/proc/self/mounts");
+        const std::string text(std::istreambuf_iterator<char>(mounts), {});
+        EXPECT_EQ(text.find(base_), std::string::npos) << "a mount is left";
+        fs::remove_all(base_);
+    }
+
+    static Json read_json(const std::string& path) {
+        std::ifstream in(path);
+        return Json::parse(in, nullptr, false);
+    }
+    void write_config() { std::ofstream(bundle_ + "/config.json") << config_.dump(); }
+
+    void command(const std::string& script) {
+        config_["process"]["args"] = {"/bin/sh", "-c", script};
+        write_config();
+    }
+    Ran noci(std::vector<std::string> words, const std::string& input = "") {
+        words.insert(words.begin(), {"plugins/container/noci/noci", "--root", root_});
+        return run_program(words, input);
+    }
+    Ran run(const std::string& script) {
+        command(script);
+        return noci({"run", "--bundle", bundle_, id_});
+    }
+    Json state() { return Json::parse(noci({"state", id_}).out, nullptr, false); }
+    bool wait_for(const std::string& status) {
+        for (int i = 0; i < 500; ++i, usleep(10'000))
+            if (state().value("status", "") == status) return true;
+        return false;
+    }
+
+    std::string base_, root_, bundle_, id_;
+    Json config_;
+};
+
+TEST_F(Noci, run_hands_on_output_and_exit_status) {
+    const Ran ran = run("echo out; echo err >&2; exit 7");
+    EXPECT_EQ(ran.exit_code, 7) << ran.err;
+    EXPECT_EQ(ran.out, "out\n");
+    EXPECT_EQ(ran.err, "err\n");
+}
+
+TEST_F(Noci, a_container_is_created_started_killed_and_deleted) {
+    command("sleep 100");
+    const std::string pid_file = base_ + "/pid";
+    const Ran created = noci({"create", "--bundle", bundle_, "--pid-file", pid_file, id_});
+    ASSERT_EQ(created.exit_code, 0) << created.err;
+    EXPECT_EQ(state()["status"], "created");
+    std::string pid;
+    std::ifstream(pid_file) >> pid;
+    EXPECT_EQ(std::to_string(state()["pid"].get<int>()), pid);
+    EXPECT_EQ(noci({"create", "--bundle", bundle_, id_}).exit_code, 1);
+
+    ASSERT_EQ(noci({"start", id_}).exit_code, 0);
+    EXPECT_EQ(state()["status"], "running");
+    const Ran again = noci({"start", id_});
+    EXPECT_EQ(again.exit_code, 1);
+    EXPECT_NE(again.err.find("cannot start an already running container"), std::string::npos);
+    const Ran too_early = noci({"delete", id_});
+    EXPECT_EQ(too_early.exit_code, 1);
+    EXPECT_NE(too_early.err.find("that is not stopped: running"), std::string::npos);
+
+    ASSERT_EQ(noci({"kill", id_, "KILL"}).exit_code, 0);
+    ASSERT_TRUE(wait_for("stopped"));
+    EXPECT_EQ(state()["pid"], 0);
+    EXPECT_EQ(noci({"delete", id_}).exit_code, 0);
+    const Ran gone = noci({"state", id_});
+    EXPECT_EQ(gone.exit_code, 1);
+    EXPECT_NE(gone.err.find("container does not exist"), std::string::npos);
+}
+
+TEST_F(Noci, state_has_what_the_specification_names) {
+    config_["annotations"] = {{"a.b", "c"}};
+    command("sleep 100");
+    ASSERT_EQ(noci({"run", "-d", "--bundle", bundle_, id_}).exit_code, 0);
+    const Json is = state();
+    EXPECT_EQ(is["ociVersion"], config_["ociVersion"]);
+    EXPECT_EQ(is["id"], id_);
+    EXPECT_EQ(is["bundle"], bundle_);
+    EXPECT_EQ(is["rootfs"], bundle_ + "/rootfs");
+    EXPECT_EQ(is["annotations"]["a.b"], "c");
+    EXPECT_EQ(is["owner"], "root");
+    const Json list = Json::parse(noci({"list", "-f", "json"}).out, nullptr, false);
+    ASSERT_EQ(list.size(), 1u);
+    EXPECT_EQ(list[0]["id"], id_);
+    EXPECT_EQ(noci({"list", "-q"}).out, id_ + "\n");
+}
+
+TEST_F(Noci, exec_runs_inside_with_its_own_options) {
+    command("sleep 100");
+    ASSERT_EQ(noci({"run", "-d", "--bundle", bundle_, id_}).exit_code, 0);
+    EXPECT_EQ(noci({"exec", id_, "sh", "-c", "exit 3"}).exit_code, 3);
+    EXPECT_EQ(noci({"exec", "-e", "A=b", "--cwd", "/tmp", id_, "sh", "-c", "echo $A $PWD"}).out,
+              "b /tmp\n");
+    EXPECT_EQ(noci({"exec", "-u", "1000:1001", "-g", "7", id_, "id"}).out,
+              "uid=1000 gid=1001 groups=7,1001\n");
+    EXPECT_EQ(noci({"exec", id_, "cat", "/proc/1/comm"}).out, "sleep\n");
+    const Ran missing = noci({"exec", id_, "nosuch"});
+    EXPECT_EQ(missing.exit_code, 255);
+    EXPECT_NE(missing.err.find("executable file not found in $PATH"), std::string::npos);
+    std::ofstream(base_ + "/process.json")
+        << R"({"cwd": "/bin", "args": ["pwd"], "user": {"uid": 0, "gid": 0}})";
+    EXPECT_EQ(noci({"exec", "-p", base_ + "/process.json", id_}).out, "/bin\n");
+}
+
+TEST_F(Noci, a_process_of_exec_is_in_the_cgroups_of_the_container) {
+    command("sleep 100");
+    ASSERT_EQ(noci({"run", "-d", "--bundle", bundle_, id_}).exit_code, 0);
+    ASSERT_EQ(noci({"exec", "-d", id_, "sleep", "77"}).exit_code, 0);
+    const Json pids = Json::parse(noci({"ps", "-f", "json", id_}).out, nullptr, false);
+    EXPECT_EQ(pids.size(), 2u);
+    const Ran table = noci({"ps", id_});
+    EXPECT_NE(table.out.find("sleep 100"), std::string::npos);
+    EXPECT_NE(table.out.find("sleep 77"), std::string::npos);
+    EXPECT_EQ(table.out.find("bazel"), std::string::npos);
+}
+
+TEST_F(Noci, pause_and_resume) {
+    command("sleep 100");
+    ASSERT_EQ(noci({"run", "-d", "--bundle", bundle_, id_}).exit_code, 0);
+    ASSERT_EQ(noci({"pause", id_}).exit_code, 0);
+    EXPECT_EQ(state()["status"], "paused");
+    EXPECT_EQ(noci({"exec", id_, "true"}).exit_code, 255);
+    ASSERT_EQ(noci({"resume", id_}).exit_code, 0);
+    EXPECT_EQ(state()["status"], "running");
+    const Ran again = noci({"resume", id_});
+    EXPECT_EQ(again.exit_code, 1);
+    EXPECT_NE(again.err.find("container not paused"), std::string::npos);
+    // A paused one is deleted by force, too.
+    ASSERT_EQ(noci({"pause", id_}).exit_code, 0);
+    EXPECT_EQ(noci({"delete", "--force", id_}).exit_code, 0);
+}
+
+TEST_F(Noci, limits_are_set_changed_and_counted) {
+    config_["linux"]["resources"]["pids"]["limit"] = 20;
+    command("sleep 100");
+    ASSERT_EQ(noci({"run", "-d", "--bundle", bundle_, id_}).exit_code, 0);
+    const auto limit = [&] {
+        for (const char* tree : {"/sys/fs/cgroup/pids/", "/sys/fs/cgroup/"}) {
+            std::string text;
+            if (std::ifstream(tree + id_ + "/pids.max") >> text) return text;
+        }
+        return std::string();
+    };
+    EXPECT_EQ(limit(), "20");
+    ASSERT_EQ(noci({"update", "--pids-limit", "30", id_}).exit_code, 0);
+    EXPECT_EQ(limit(), "30");
+    ASSERT_EQ(noci({"update", "-r", "-", id_}, R"({"pids": {"limit": 40}})").exit_code, 0);
+    EXPECT_EQ(limit(), "40");
+    const Json event = Json::parse(noci({"events", "--stats", id_}).out, nullptr, false);
+    EXPECT_EQ(event["type"], "stats");
+    EXPECT_EQ(event["data"]["pids"]["current"], 1);
+    EXPECT_EQ(event["data"]["pids"]["limit"], 40);
+}
+
+TEST_F(Noci, hooks_run_in_their_order_and_place) {
+    const std::string log = base_ + "/log";
+    const auto hook = [&](const std::string& word) {
+        return Json{
+            {{"path", "/bin/sh"},
+             {"args",
+              {"sh", "-c", "echo " + word + " $(grep -o '\"status\":\"[a-z]*\"') >> " + log}},
+             {"env", {"PATH=/bin:/usr/bin"}}}};
+    };
+    for (const char* kind :
+         {"prestart", "createRuntime", "createContainer", "poststart", "poststop"})
+        config_["hooks"][kind] = hook(kind);
+    config_["hooks"]["startContainer"] =
+        Json{{{"path", "/bin/sh"}, {"args", {"sh", "-c", "cat > /tmp/started"}}}};
+    config_["root"]["readonly"] = false;
+    const Ran ran = run("grep -c created /tmp/started");
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    EXPECT_EQ(ran.out, "1\n");
+    std::ifstream in(log);
+    const std::string text(std::istreambuf_iterator<char>(in), {});
+    EXPECT_EQ(text,
+              "prestart \"status\":\"creating\"\ncreateRuntime \"status\":\"creating\"\n"
+              "createContainer \"status\":\"creating\"\npoststart \"status\":\"running\"\n"
+              "poststop \"status\":\"stopped\"\n");
+}
+
+TEST_F(Noci, a_hook_that_fails_or_takes_too_long_leaves_no_container) {
+    config_["hooks"]["createRuntime"] = Json{{{"path", "/bin/false"}}};
+    const Ran failed = run("true");
+    EXPECT_EQ(failed.exit_code, 1);
+    EXPECT_NE(failed.err.find("error running createRuntime hook #0: exit status 1"),
+              std::string::npos) << failed.err;
+    config_["hooks"]["createRuntime"] =
+        Json{{{"path", "/bin/sleep"}, {"args", {"sleep", "60"}}, {"timeout", 1}}};
+    const Ran late = run("true");
+    EXPECT_EQ(late.exit_code, 1);
+    EXPECT_NE(late.err.find("timeout"), std::string::npos) << late.err;
+    EXPECT_EQ(noci({"list", "-q"}).out, "");
+}
+
+TEST_F(Noci, mounts_are_as_their_options_say) {
+    fs::create_directories(base_ + "/source/below");
+    std::ofstream(base_ + "/source/file") << "content\n";
+    config_["mounts"].push_back({{"destination", "/mnt/bound"},
+                                 {"type", "bind"},
+                                 {"source", base_ + "/source"},
+                                 {"options", {"rbind", "rro", "nosuid", "rprivate"}}});
+    config_["mounts"].push_back({{"destination", "/mnt/scratch"},
+                                 {"type", "tmpfs"},
+                                 {"source", "tmpfs"},
+                                 {"options", {"size=64k", "noexec", "mode=700"}}});
+    config_["root"]["readonly"] = false;
+    const Ran ran = run(
+        "cat /mnt/bound/file; touch /mnt/bound/x 2>/dev/null || echo read-only;"
+        "grep ' /mnt/bound ' /proc/self/mountinfo | cut -d' ' -f6;"
+        "grep ' /mnt/scratch ' /proc/self/mounts | cut -d' ' -f4; stat -c %a /mnt/scratch");
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    EXPECT_EQ(ran.out.substr(0, 18), "content\nread-only\n");
+    EXPECT_NE(ran.out.find("ro,nosuid"), std::string::npos) << ran.out;
+    EXPECT_NE(ran.out.find("noexec"), std::string::npos) << ran.out;
+    EXPECT_NE(ran.out.find("\n700\n"), std::string::npos) << ran.out;
+}
+
+TEST_F(Noci, a_user_namespace_maps_ids_and_mounts) {
+    config_["linux"]["namespaces"].push_back({{"type", "user"}});
+    const Json map = Json{{{"containerID", 0}, {"hostID", 200000}, {"size", 65536}}};
+    config_["linux"]["uidMappings"] = config_["linux"]["gidMappings"] = map;
+    fs::create_directories(base_ + "/source");
+    config_["mounts"].push_back({{"destination", "/mnt"},
+                                 {"type", "bind"},
+                                 {"source", base_ + "/source"},
+                                 {"options", {"bind", "idmap"}}});
+    const Ran ran = run("id -u; cat /proc/self/uid_map | tr -s ' '; touch /mnt/mine");
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    EXPECT_EQ(ran.out, "0\n 0 200000 65536\n");
+    struct stat info {};
+    ASSERT_EQ(stat((base_ + "/source/mine").c_str(), &info), 0);
+    EXPECT_EQ(info.st_uid, 0u) << "an idmapped mount writes the container's root as root";
+}
+
+TEST_F(Noci, capabilities_limits_and_flags_of_the_process) {
+    config_["process"]["capabilities"] = {{"bounding", {"CAP_KILL", "CAP_CHOWN"}},
+                                          {"effective", {"CAP_KILL"}},
+                                          {"permitted", {"CAP_KILL"}},
+                                          {"inheritable", {"CAP_KILL"}},
+                                          {"ambient", {"CAP_KILL"}}};
+    config_["process"]["user"] = {{"uid", 1000}, {"gid", 1000}, {"umask", 077}};
+    config_["process"]["rlimits"] = Json{{{"type", "RLIMIT_NOFILE"}, {"soft", 100}, {"hard", 200}}};
+    const Ran ran =
+        run("grep -E 'Cap(Prm|Bnd|Amb)|NoNewPrivs' /proc/self/status | tr -d '\\t'; umask; "
+            "ulimit -n; ulimit -Hn");
+    EXPECT_EQ(ran.out,
+              "CapPrm:0000000000000020\nCapBnd:0000000000000021\nCapAmb:0000000000000020\n"
+              "NoNewPrivs:1\n0077\n100\n200\n")
+        << ran.err;
+}
+
+TEST_F(Noci, seccomp_refuses_what_its_rules_say) {
+    config_["linux"]["seccomp"] = {
+        {"defaultAction", "SCMP_ACT_ALLOW"},
+        {"architectures", {"SCMP_ARCH_X86_64"}},
+        {"syscalls",
+         Json{{{"names", {"mkdir", "mkdirat"}}, {"action", "SCMP_ACT_ERRNO"}, {"errnoRet", 95}}}}};
+    const Ran ran = run("mkdir /tmp/x");
+    EXPECT_NE(ran.exit_code, 0);
+    EXPECT_NE(ran.err.find("not supported"), std::string::npos) << ran.err;
+}
+
+TEST_F(Noci, what_is_wrong_is_told_before_anything_is_made) {
+    const auto refused = [&](const std::string& sentence) {
+        write_config();
+        const Ran ran = noci({"run", "--bundle", bundle_, id_});
+        EXPECT_EQ(ran.exit_code, 1);
+        EXPECT_NE(ran.err.find(sentence), std::string::npos) << ran.err;
+        EXPECT_FALSE(fs::exists(root_ + "/" + id_));
+    };
+    command("true");
+    const Json good = config_;
+    const auto with = [&](const char* pointer, Json value) {
+        config_ = good;
+        config_[Json::json_pointer(pointer)] = std::move(value);
+    };
+    with("/process/args", Json::array());
+    refused("args must not be empty");
+    with("/process/cwd", "relative");
+    refused("Cwd must be an absolute path");
+    with("/process/args", "sh");
+    refused("process.args: cannot unmarshal string");
+    with("/root/path", "nosuch");
+    refused("invalid rootfs");
+    with("/linux/namespaces/0/type", "nosuch");
+    refused("namespace \\\"nosuch\\\" does not exist");
+    with("/linux/sysctl", {{"kernel.nosuch", "1"}});
+    refused("is not in a separate kernel namespace");
+    with("/linux/seccomp", {{"defaultAction", "nosuch"}});
+    refused("invalid action 'nosuch'");
+    with("/mounts/0/options", {"bind", "nosuch"});
+    refused("unknown option");
+    config_ = good;
+    write_config();
+    std::ofstream(bundle_ + "/config.json") << "{ not json";
+    EXPECT_NE(noci({"run", "--bundle", bundle_, id_}).err.find("is not valid JSON"),
+              std::string::npos);
+    fs::remove(bundle_ + "/config.json");
+    EXPECT_NE(noci({"run", "--bundle", bundle_, id_}).err.find(
+                  "JSON specification file config.json not found"), std::string::npos);
+    EXPECT_NE(noci({"run", "--bundle", bundle_, "a/b"}).err.find("not found"), std::string::npos);
+    config_ = good;
+    write_config();
+    EXPECT_NE(noci({"run", "--bundle", bundle_, "a/b"}).err.find("invalid container ID format"),
+              std::string::npos);
+}
+
+TEST_F(Noci, a_command_that_cannot_be_run_leaves_nothing) {
+    config_["process"]["args"] = {"nosuch"};
+    write_config();
+    const Ran ran = noci({"create", "--bundle", bundle_, id_});
+    EXPECT_EQ(ran.exit_code, 1);
+    EXPECT_NE(ran.err.find("exec: \\\"nosuch\\\": executable file not found in $PATH"),
+              std::string::npos) << ran.err;
+    EXPECT_FALSE(fs::exists(root_ + "/" + id_));
+}
+
+TEST_F(Noci, hostile_links_lead_nowhere) {
+    config_["root"]["readonly"] = false;
+    fs::create_directories(base_ + "/outside");
+    fs::create_directory_symlink(base_ + "/outside", bundle_ + "/rootfs/escape");
+    config_["mounts"].push_back({{"destination", "/escape/made"},
+                                 {"type", "tmpfs"},
+                                 {"source", "tmpfs"},
+                                 {"options", {"nodev"}}});
+    const Ran ran = run("grep -c /made /proc/self/mounts");
+    EXPECT_TRUE(fs::is_empty(base_ + "/outside"));
+    EXPECT_EQ(ran.exit_code == 0 ? ran.out : "1\n", "1\n");
+    fs::remove_all(bundle_ + "/rootfs/proc");
+    fs::create_directory_symlink("/tmp", bundle_ + "/rootfs/proc");
+    const Ran proc = run("true");
+    EXPECT_EQ(proc.exit_code, 1);
+    EXPECT_NE(proc.err.find("must be mounted on ordinary directory"), std::string::npos)
+        << proc.err;
+}
+
+TEST_F(Noci, the_log_is_what_engines_read_the_error_from) {
+    command("true");
+    const Ran ran = noci({"--log", base_ + "/log.json", "--log-format", "json", "start", id_});
+    EXPECT_EQ(ran.exit_code, 1);
+    const Json line = read_json(base_ + "/log.json");
+    EXPECT_EQ(line["level"], "error");
+    EXPECT_EQ(line["msg"], "container does not exist");
+    EXPECT_EQ(ran.err, "container does not exist\n");
+}
+
+TEST_F(Noci, preserved_descriptors_are_the_containers_and_no_others) {
+    command("ls /proc/self/fd | tr '\\n' ' '; cat <&3");
+    write_config();
+    std::ofstream(base_ + "/file") << "three\n";
+    const Ran ran = run_program(
+        {"/bin/sh", "-c",
+         "exec 3<" + base_ + "/file 9</dev/null; exec plugins/container/noci/noci --root " + root_ +
+             " run --preserve-fds 1 --bundle " + bundle_ + " " + id_});
+    // The fourth is what ls reads the folder by.
+    EXPECT_EQ(ran.out, "0 1 2 3 4 three\n") << ran.err;
+}
+
+TEST_F(Noci, features_are_told) {
+    const Json features = Json::parse(noci({"features"}).out, nullptr, false);
+    EXPECT_EQ(features["ociVersionMin"], "1.0.0");
+    EXPECT_TRUE(features["linux"]["seccomp"]["enabled"]);
+    EXPECT_EQ(features["hooks"].size(), 6u);
+}
+
+}  // namespace
+}  // namespace noded::test
