@@ -21,6 +21,15 @@ using Json = nlohmann::json;
 
 class Noci : public ::testing::Test {
 protected:
+    static void SetUpTestSuite() {
+        char name[] = "/tmp/noded-test-noci-rootfs-XXXXXX";
+        ASSERT_NE(mkdtemp(name), nullptr);
+        image_ = name;
+        const Ran made = run_program({"ops/busybox-rootfs", image_ + "/rootfs.tar"});
+        ASSERT_EQ(made.exit_code, 0) << made.err;
+    }
+    static void TearDownTestSuite() { fs::remove_all(image_); }
+
     void SetUp() override {
         char name[] = "/tmp/noded-test-noci-XXXXXX";
         ASSERT_NE(mkdtemp(name), nullptr);
@@ -28,10 +37,10 @@ protected:
         root_ = base_ + "/root";
         bundle_ = base_ + "/bundle";
         fs::create_directories(bundle_ + "/rootfs");
-        const Ran made = run_program({"ops/busybox-rootfs", base_ + "/rootfs.tar"});
-        ASSERT_EQ(made.exit_code, 0) << made.err;
-        ASSERT_EQ(run_program({"tar", "-xf", base_ + "/rootfs.tar", "-C", bundle_ + "/rootfs"})
-                      .exit_code, 0);
+        ASSERT_EQ(run_program({"/usr/bin/tar", "-xf", image_ + "/rootfs.tar", "-C",
+                               bundle_ + "/rootfs"})
+                      .exit_code,
+                  0);
         ASSERT_EQ(noci({"spec", "--bundle", bundle_}).exit_code, 0);
         id_ = "noci-test-" + std::to_string(getpid()) + "-" +
               ::testing::UnitTest::GetInstance()->current_test_info()->name();
@@ -41,6 +50,7 @@ protected:
     }
 
     void TearDown() override {
+        ASSERT_FALSE(id_.empty());
         noci({"delete", "--force", id_});
         EXPECT_TRUE(!fs::exists(root_) || fs::is_empty(root_)) << "state is left in " << root_;
         for (const char* tree : {"memory", "pids", "unified"})
@@ -76,6 +86,7 @@ protected:
         return false;
     }
 
+    static inline std::string image_;
     std::string base_, root_, bundle_, id_;
     Json config_;
 };
@@ -268,6 +279,8 @@ TEST_F(Noci, a_user_namespace_maps_ids_and_mounts) {
     const Json map = Json{{{"containerID", 0}, {"hostID", 200000}, {"size", 65536}}};
     config_["linux"]["uidMappings"] = config_["linux"]["gidMappings"] = map;
     fs::create_directories(base_ + "/source");
+    fs::create_directories(bundle_ + "/rootfs/mnt");
+    fs::create_directories(bundle_ + "/rootfs/dev/shm");
     config_["mounts"].push_back({{"destination", "/mnt"},
                                  {"type", "bind"},
                                  {"source", base_ + "/source"},

@@ -224,7 +224,8 @@ void find_command(Start& start, Path* out) {
         if (error < 0) give_up_exec(start, command, error);
         return;
     }
-    std::string_view rest = find_variable(*start.process, "PATH");
+    const char* folders = find_variable(*start.process, "PATH");
+    std::string_view rest(folders != nullptr ? folders : "");
     while (!rest.empty() && !command.empty()) {
         const size_t colon = rest.find(':');
         const std::string_view folder(rest.data(),

@@ -57,6 +57,8 @@ void first_stage();
 void open_sources();
 /// … and put in place by the second, below the rootfs. Ends with the rootfs as the root.
 void make_file_tree();
+/// Hides and write-protects what shall be, when nothing has to be written there any more.
+void close_file_tree();
 /// A user namespace with these maps, made by a child that ends again: its descriptor.
 int make_user_namespace(const char* uid_map, const char* gid_map);
 /// Ends the start if one fails.

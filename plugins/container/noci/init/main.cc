@@ -282,6 +282,7 @@ void set_scheduling() {
         shim::set_hostname(start);
         shim::set_domainname(start);
         shim::set_sysctls(start);
+        close_file_tree();
     }
     shim::become_process(start);
 }

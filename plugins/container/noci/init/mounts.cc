@@ -289,15 +289,22 @@ void check_null() {
         give_up("mask paths: the container's /dev/null is not the null device");
 }
 
-void finish() {
-    const Plan& plan = *init.plan;
-    const uint64_t propagation = plan.rootfs_propagation;
+/// Of the root, now that it is one, and with a place for the process.
+void finish_root() {
+    const uint64_t propagation = init.plan->rootfs_propagation;
     if ((propagation & (MS_SHARED | MS_UNBINDABLE)) != 0) {
         const long result = sys(SYS_mount, nullptr, "/", nullptr, propagation, nullptr);
         if (result < 0) give_up("set the propagation of", "/", result);
     }
     int cwd = shim::open_target(init.start, init.launch->cwd, true);
     shim::close_fd(cwd);
+}
+
+}  // namespace
+
+void close_file_tree() {
+    const Plan& plan = *init.plan;
+    if (plan.has_own_mounts == 0) return;
     for (const Step& step : init.list<Step>(plan.steps)) {
         if (step.read_only_late == 0) continue;
         int fd = shim::open_in_container(init.text(step.target), O_PATH | O_CLOEXEC);
@@ -314,8 +321,6 @@ void finish() {
         sys(SYS_mount_setattr, AT_FDCWD, "/", 0, &read_only, sizeof read_only);
     if (result < 0) give_up("error setting rootfs as readonly:", "/", result);
 }
-
-}  // namespace
 
 void open_sources() {
     const Items<Step> steps = init.list<Step>(init.plan->steps);
@@ -349,7 +354,7 @@ void make_file_tree() {
     }
     wait_for_hooks();
     change_root();
-    if (init.plan->has_own_mounts != 0) finish();
+    if (init.plan->has_own_mounts != 0) finish_root();
 }
 
 }  // namespace noded::noci

@@ -1,0 +1,178 @@
+#include <gtest/gtest.h>
+#include <linux/sched.h>
+#include <sys/mount.h>
+
+#include "plugins/container/noci/command.h"
+#include "plugins/container/noci/config.h"
+#include "plugins/container/noci/container.h"
+#include "plugins/container/noci/plan_builder.h"
+#include "plugins/container/noci/seccomp.h"
+
+namespace noded::noci {
+namespace {
+
+constexpr const char* kGood = R"({"ociVersion": "1.0.2", "root": {"path": "rootfs"},
+    "process": {"args": ["sh"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
+    "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}]}})";
+
+Json good() { return Json::parse(kGood); }
+
+std::string error_of(const Json& json) {
+    const auto config = parse_config(json.dump(), "/bundle");
+    return config ? "" : config.error().message;
+}
+
+/// The one step that a mount becomes.
+Step step_of(const Json& mount, Status* status = nullptr) {
+    Json json = good();
+    json["mounts"] = Json::array({mount});
+    Config config = parse_config(json.dump(), "/bundle").value();
+    config.devices.clear();
+    PlanBuilder builder;
+    const Status added = add_mounts(config, "/bundle", Cgroups(), builder);
+    if (status != nullptr) *status = added;
+    if (!added) return {};
+    const ListAt at = builder.plan.steps;
+    const Buffer bytes = builder.finish().value();
+    Step step;
+    std::memcpy(&step, bytes.data() + at.offset, sizeof step);
+    return step;
+}
+
+TEST(NociConfig, a_relative_root_is_below_the_bundle) {
+    const auto config = parse_config(kGood, "/bundle");
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->rootfs, "/bundle/rootfs");
+    EXPECT_NE(config->find(CLONE_NEWPID), nullptr);
+    EXPECT_EQ(config->find(CLONE_NEWNET), nullptr);
+}
+
+TEST(NociConfig, what_has_another_type_is_named_by_its_path) {
+    Json json = good();
+    json["process"]["args"] = "sh";
+    EXPECT_EQ(error_of(json),
+              "config.json: process.args: cannot unmarshal string, a list is expected");
+    json = good();
+    json["process"]["args"] = {"sh", 3};
+    EXPECT_EQ(error_of(json),
+              "config.json: process.args[1]: cannot unmarshal number, a string is expected");
+    json = good();
+    json["process"]["user"]["uid"] = -1;
+    EXPECT_EQ(error_of(json), "config.json: process.user.uid: is negative");
+    EXPECT_EQ(parse_config("[", "/").error().message, "config.json is not valid JSON");
+    EXPECT_EQ(parse_config("null", "/").error().message, "config cannot be null");
+}
+
+TEST(NociConfig, null_is_absent) {
+    Json json = good();
+    json["process"]["capabilities"] = nullptr;
+    json["mounts"] = nullptr;
+    json["linux"]["resources"] = nullptr;
+    EXPECT_EQ(error_of(json), "");
+}
+
+TEST(NociConfig, conflicts_are_told_without_the_kernel) {
+    Json json = good();
+    json["linux"]["namespaces"].push_back({{"type", "pid"}});
+    EXPECT_NE(error_of(json).find("duplicated ns \"pid\""), std::string::npos);
+    json = good();
+    json["process"]["cwd"] = "x";
+    EXPECT_EQ(error_of(json), "Cwd must be an absolute path");
+    json = good();
+    json["hooks"]["poststop"] = Json::array({{{"path", "relative"}}});
+    EXPECT_NE(error_of(json).find("absolute path"), std::string::npos);
+    json = good();
+    json["process"]["rlimits"] = Json::array({{{"type", "RLIMIT_NOSUCH"}}});
+    EXPECT_NE(error_of(json).find("RLIMIT_NOSUCH"), std::string::npos);
+}
+
+TEST(NociConfig, sysctls_are_known_in_both_notations) {
+    Json json = good();
+    json["linux"]["sysctl"] = {{"net.ipv4.conf.eth0/1.x", "1"}, {"net/ipv4/conf/eth0.1/x", "2"}};
+    const auto config = parse_config(json.dump(), "/");
+    ASSERT_TRUE(config);
+    EXPECT_EQ(config->sysctls[0].first, "net/ipv4/conf/eth0.1/x");
+    EXPECT_EQ(config->sysctls[1].first, "net/ipv4/conf/eth0.1/x");
+}
+
+TEST(NociMounts, later_options_win) {
+    const Step step =
+        step_of({{"destination", "/x"},
+                 {"source", "/y"},
+                 {"options", {"rbind", "ro", "nosuid", "rw", "rro", "rnodev", "rdev"}}});
+    EXPECT_EQ(step.kind, StepKind::bind);
+    EXPECT_EQ(step.recursive, 1u);
+    EXPECT_EQ(step.attributes, uint64_t{MOUNT_ATTR_NOSUID});
+    EXPECT_EQ(step.attributes_cleared, uint64_t{MOUNT_ATTR_RDONLY});
+    EXPECT_EQ(step.below_set, uint64_t{MOUNT_ATTR_RDONLY});
+    EXPECT_EQ(step.below_cleared, uint64_t{MOUNT_ATTR_NODEV});
+}
+
+TEST(NociMounts, a_read_only_tmpfs_is_written_first) {
+    const Step step = step_of({{"destination", "/x"},
+                               {"type", "tmpfs"},
+                               {"source", "tmpfs"},
+                               {"options", {"ro", "size=1m", "tmpcopyup"}}});
+    EXPECT_EQ(step.kind, StepKind::file_system);
+    EXPECT_EQ(step.read_only_late, 1u);
+    EXPECT_EQ(step.copy_up, 1u);
+    EXPECT_EQ(step.inherits_mode, 1u);
+}
+
+TEST(NociMounts, what_cannot_be_is_refused) {
+    Status status;
+    step_of({{"destination", "/x"}, {"source", "/y"}, {"options", {"bind", "size=1"}}}, &status);
+    EXPECT_NE(status.error().message.find("filesystem-specific options"), std::string::npos);
+    step_of({{"destination", "/x"}, {"type", "tmpfs"}, {"options", {"idmap"}}}, &status);
+    EXPECT_NE(status.error().message.find("only supported for bind-mounts"), std::string::npos);
+    step_of({{"destination", "/../"}, {"type", "tmpfs"}}, &status);
+    EXPECT_FALSE(status);
+}
+
+TEST(NociSeccomp, notification_needs_a_listener_and_no_write) {
+    Json seccomp = {{"defaultAction", "SCMP_ACT_ALLOW"},
+                    {"syscalls", Json::array({{{"names", Json::array({"mkdir"})},
+                                               {"action", "SCMP_ACT_NOTIFY"}}})}};
+    EXPECT_FALSE(compile_seccomp(seccomp, 0));
+    seccomp["listenerPath"] = "/x";
+    EXPECT_TRUE(compile_seccomp(seccomp, 0));
+    seccomp["syscalls"][0]["names"] = Json::array({"write"});
+    EXPECT_FALSE(compile_seccomp(seccomp, 0));
+    seccomp["flags"] = Json::array({"NOSUCH"});
+    EXPECT_EQ(compile_seccomp(seccomp, 0).error().message, "seccomp flag \"NOSUCH\" not known");
+}
+
+TEST(NociNames, signals_capabilities_ids_and_paths) {
+    EXPECT_EQ(signal_number("KILL"), 9);
+    EXPECT_EQ(signal_number("sigterm"), 15);
+    EXPECT_EQ(signal_number("10"), 10);
+    EXPECT_EQ(signal_number("nosuch"), std::nullopt);
+    EXPECT_EQ(capability_number("CAP_SYS_ADMIN"), 21u);
+    EXPECT_EQ(clean_path("/a/../../b//c/."), "/b/c");
+    for (const char* bad : {"", ".", "..", "a/b", "a b", "\xc3\xa4"}) EXPECT_FALSE(check_id(bad));
+    EXPECT_TRUE(check_id("a.B-c_d+9"));
+}
+
+TEST(NociFlags, are_read_as_go_reads_them) {
+    bool force = false;
+    std::string bundle;
+    std::vector<std::string> env;
+    const Flag flags[] = {{"force,f", &force, ""}, {"bundle,b", &bundle, ""}, {"env,e", &env, ""}};
+    std::vector<std::string> rest;
+    bool help = false;
+    const std::vector<std::string> words = {"-bundle=/x", "id", "--force", "-e", "A=b", "--", "-f"};
+    ASSERT_TRUE(parse_flags(flags, words, false, &rest, &help));
+    EXPECT_EQ(bundle, "/x");
+    EXPECT_TRUE(force);
+    EXPECT_EQ(env, std::vector<std::string>{"A=b"});
+    EXPECT_EQ(rest, (std::vector<std::string>{"id", "-f"}));
+    rest.clear();
+    ASSERT_TRUE(parse_flags(flags, words, true, &rest, &help));
+    EXPECT_EQ(rest.size(), 6u);
+    const std::vector<std::string> wrong = {"--nosuch"};
+    EXPECT_EQ(parse_flags(flags, wrong, false, &rest, &help).error().message,
+              "flag provided but not defined: -nosuch");
+}
+
+}  // namespace
+}  // namespace noded::noci
