@@ -121,15 +121,20 @@ Status parse_flags(std::span<const Flag> flags, std::span<const std::string> wor
 
 std::string describe_flags(std::span<const Flag> flags) {
     std::string text;
-    for (const Flag& flag : flags) {
+    size_t width = 0;
+    const auto spelled = [](const Flag& flag) {
         std::string line = "   ";
         for (const std::string& name : names_of(flag))
             line += (line.size() > 3 ? ", -" : name.size() > 1 ? "--" : "-") + name;
-        if (!std::holds_alternative<bool*>(flag.target)) line += " value";
-        line.resize(std::max<size_t>(line.size() + 2, 28), ' ');
+        return line + (std::holds_alternative<bool*>(flag.target) ? "  " : " value  ");
+    };
+    for (const Flag& flag : flags) width = std::max(width, spelled(flag).size());
+    for (const Flag& flag : flags) {
+        std::string line = spelled(flag);
+        line.resize(width, ' ');
         text += line + flag.help + "\n";
     }
-    return text + "   --help, -h                show help\n";
+    return text;
 }
 
 Result<std::optional<int>> Call::parse(std::span<const Flag> flags) {
@@ -139,7 +144,8 @@ Result<std::optional<int>> Call::parse(std::span<const Flag> flags) {
     const std::string name = command.name;
     const std::string usage = "NAME:\n   noci " + name + " - " + command.description +
                               "\n\nUSAGE:\n   noci " + name + " [command options] " +
-                              command.usage + "\n\nOPTIONS:\n" + describe_flags(flags);
+                              command.usage + "\n" +
+                              (flags.empty() ? "" : "\nOPTIONS:\n" + describe_flags(flags));
     if (help) {
         print(usage);
         return std::optional(0);

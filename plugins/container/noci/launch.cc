@@ -237,7 +237,10 @@ private:
                     break;
                 case Say::hooks: TRY_STATUS(run_runtime_hooks(socket)); break;
                 case Say::ready: warn(heard.text); return {};
-                case Say::failed: return fail("unable to start container process: " + heard.text);
+                case Say::failed:
+                    return fail(std::string("unable to start container process: ") +
+                                (heard.number != 0 ? "error during container init: " : "") +
+                                heard.text);
                 case Say::executing:
                 case Say::listener:
                 case Say::warning:

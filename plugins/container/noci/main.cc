@@ -28,7 +28,7 @@ std::string usage(std::span<const Flag> flags) {
     }
     return text + "   help        Shows a list of commands or help for one command\n" +
            "\nGLOBAL OPTIONS:\n" + describe_flags(flags) +
-           "   --version, -v             print the version\n";
+           "   --help, -h  show help\n   --version, -v  print the version\n";
 }
 
 Status revise_root(Globals& globals, const std::string& root) {

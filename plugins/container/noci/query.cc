@@ -2,6 +2,7 @@
 // of one without a configuration.
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,14 +51,15 @@ Result<std::string> output_of_ps(const std::vector<std::string>& arguments) {
     std::vector<std::string> copies = arguments;
     for (std::string& copy : copies) argv.push_back(copy.data());
     argv.push_back(nullptr);
-    const pid_t pid = vfork();
-    if (pid == 0) {
-        dup2(theirs.get(), STDOUT_FILENO);
-        dup2(theirs.get(), STDERR_FILENO);
-        execvp("ps", argv.data());
-        _exit(127);
-    }
-    if (pid < 0) return fail_errno(errno, "start ps");
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, theirs.get(), STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, theirs.get(), STDERR_FILENO);
+    pid_t pid = 0;
+    const int error = posix_spawnp(&pid, "ps", &actions, nullptr, argv.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (error == ENOENT) return fail("exec: \"ps\": executable file not found in $PATH");
+    if (error != 0) return fail_errno(error, "start ps");
     theirs.reset();
     std::string text;
     char buffer[16 << 10];
@@ -69,8 +71,6 @@ Result<std::string> output_of_ps(const std::vector<std::string>& arguments) {
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return text;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-        return fail("exec: \"ps\": executable file not found in $PATH");
     return fail("exit status " + std::to_string(WEXITSTATUS(status)) + ": " + text);
 }
 
@@ -121,8 +121,8 @@ Result<int> state_command(Call& call) {
     PARSE(call, std::span<const Flag>());
     const Container container = TRY(Container::load(call.globals.root, call.words[0]));
     Json state = container.full_state();
-    state["owner"] = container.owner;
-    print(dump(state, 2) + "\n");
+    state["owner"] = "";  // told by list only, as by other runtimes
+    print(dump(state, 2));
     return 0;
 }
 
@@ -207,7 +207,7 @@ Result<int> pause_command(Call& call) {
     const Container container = TRY(Container::load(call.globals.root, call.words[0]));
     const ContainerStatus status = container.status();
     if (status != ContainerStatus::running && status != ContainerStatus::created)
-        return fail(std::string("container not running: ") + status_name(status));
+        return fail("container not running");
     TRY_STATUS(container.cgroups.freeze(true));
     return 0;
 }

@@ -61,6 +61,11 @@ Status check_terminal(const RunOptions& options, bool terminal) {
     return {};
 }
 
+std::unexpected<Error> failed(const Error& error, const char* what) {
+    return std::unexpected(
+        Error{error.code, std::string("noci ") + what + " failed: " + error.message});
+}
+
 /// Everything that can be wrong with a bundle is told here.
 Result<Draft> draft_container(Call& call, RunOptions& options) {
     options.pid_file = absolute(options.pid_file);
@@ -128,8 +133,7 @@ std::vector<Flag> flags_of(RunOptions& options, bool runs) {
 std::unexpected<Error> undo(const Draft& draft, Globals& globals, const Error& error,
                             const char* what) {
     (void)destroy(draft.container, globals.log);
-    return std::unexpected(
-        Error{error.code, std::string("noci ") + what + " failed: " + error.message});
+    return failed(error, what);
 }
 
 Status after_launch(const RunOptions& options, int pid) {
@@ -149,7 +153,7 @@ Result<int> create_command(Call& call) {
     options.detach = true;
     PARSE(call, flags_of(options, false));
     auto draft = draft_container(call, options);
-    if (!draft) return std::unexpected(draft.error());
+    if (!draft) return failed(draft.error(), "create");
     options.launch.waits_for_start = true;
     const auto launched =
         launch_container(draft->container, draft->config, options.launch, call.globals.log);
@@ -163,7 +167,7 @@ Result<int> run_command(Call& call) {
     RunOptions options;
     PARSE(call, flags_of(options, true));
     auto draft = draft_container(call, options);
-    if (!draft) return std::unexpected(draft.error());
+    if (!draft) return failed(draft.error(), "run");
     std::optional<Foreground> foreground;
     if (!options.detach) {
         foreground.emplace(TRY(Foreground::begin(!options.no_subreaper)));

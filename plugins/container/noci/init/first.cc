@@ -40,13 +40,23 @@ void set_oom_score() {
             .add("\n");
 }
 
-void join_own_cgroups() {
+/// The second stage is born into the v2 group, which is ten times cheaper than to move there: its
+/// folder, or -1. In a cgroup namespace of a container the kernel lets nobody in from outside, so
+/// an exec moves before it enters.
+int join_own_cgroups() {
     shim::join_cgroups(init.start);
     const char* folder = init.text(init.plan->cgroup_v2);
-    if (folder == nullptr) return;
+    if (folder == nullptr) return -1;
+    if ((init.plan->exec_namespaces & CLONE_NEWCGROUP) == 0) {
+        const int fd = static_cast<int>(
+            sys(SYS_openat, AT_FDCWD, folder, O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (fd < 0) give_up("join cgroup", folder, fd);
+        return fd;
+    }
     const Text<launch::path_bytes_max + 32> path(folder, "/cgroup.procs");
     const long result = write_file(path.c_str(), "0");
     if (result < 0) give_up("join cgroup", folder, result);
+    return -1;
 }
 
 struct Held {
@@ -148,12 +158,15 @@ int make_user_namespace(const char* uid_map, const char* gid_map) {
 void first_stage() {
     const Plan& plan = *init.plan;
     set_oom_score();
-    join_own_cgroups();
+    const int group = join_own_cgroups();
     enter_namespaces();
     clone_args arguments = {};
-    // The user and the time namespace are entered already.
-    arguments.flags = CLONE_PARENT |
-                      (plan.new_namespaces & ~static_cast<uint64_t>(CLONE_NEWUSER | CLONE_NEWTIME));
+    if (group >= 0) arguments.cgroup = static_cast<uint64_t>(group);
+    // The user and the time namespace are entered already; the root of a cgroup namespace is where
+    // its maker stands, which is the second stage's to do.
+    constexpr uint64_t entered = CLONE_NEWUSER | CLONE_NEWTIME | CLONE_NEWCGROUP;
+    arguments.flags = CLONE_PARENT | (group >= 0 ? CLONE_INTO_CGROUP : 0) |
+                      (plan.new_namespaces & ~entered);
     const long pid = sys(SYS_clone3, &arguments, sizeof arguments);
     if (pid == 0) return;
     if (pid < 0) give_up("clone", "the container's process", pid);

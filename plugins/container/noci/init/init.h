@@ -30,6 +30,7 @@ struct Init {
     launch::Launch* launch;
     shim::Exact exact;
     shim::Start start;
+    bool made;       ///< all but the process itself
     int report_fd;   ///< sync_fd, from start on the connection of `noci start`
     int rootfs_fd;   ///< the detached tree, later the root
     int userns_fd;

@@ -68,7 +68,7 @@ void give_up(std::string_view what, std::string_view on, long error) {
 namespace {
 
 void tell_failure(shim::Start& start) {
-    say(init.report_fd, Say::failed, start.code, start.message.view());
+    say(init.report_fd, Say::failed, init.made ? 0 : 1, start.message.view());
 }
 
 /// With the name of the terminal as the text, as runc sends it.
@@ -270,6 +270,10 @@ void set_scheduling() {
     shim::Start& start = init.start;
     // A group of processes of its own: what is typed at noci's terminal is not for it.
     sys(SYS_setsid);
+    if ((plan.new_namespaces & CLONE_NEWCGROUP) != 0) {
+        const long result = sys(SYS_unshare, CLONE_NEWCGROUP);
+        if (result < 0) give_up("make", "a cgroup namespace", result);
+    }
     join_keyring();
     if (init.userns_fd >= 0 || (plan.exec_namespaces & CLONE_NEWUSER) != 0) {
         sys(SYS_setresgid, 0, 0, 0);
@@ -284,6 +288,7 @@ void set_scheduling() {
         shim::set_sysctls(start);
         close_file_tree();
     }
+    init.made = true;
     shim::become_process(start);
 }
 

@@ -135,7 +135,7 @@ enum class Say : uint32_t {
     hooks = 2,     ///< the mounts are made: noci's hooks may run; answered by go and the state
     ready = 3,     ///< all is made; of a run or an exec, answered by go
     executing = 4, ///< the next thing is the exec
-    failed = 5,    ///< code, and a sentence
+    failed = 5,    ///< a sentence; number: 1 while the container was being made, else 0
     listener = 6,  ///< with the descriptor of seccomp notifications
     warning = 7,   ///< a sentence
     // From noci.
