@@ -78,7 +78,11 @@ std::vector<bpf_insn> make_program(const std::vector<DeviceRule>& rules) {
     std::vector<bpf_insn> program = {load(access, 0), load(major, 4), load(minor, 8),
                                      instruction(BPF_ALU | BPF_MOV | BPF_X, kind, access, 0, 0),
                                      compute(BPF_AND, kind, 0xffff), compute(BPF_RSH, access, 16)};
-    for (auto rule = rules.rbegin(); rule != rules.rend(); ++rule) add_rule(*rule, program);
+    for (auto rule = rules.rbegin(); rule != rules.rend(); ++rule) {
+        add_rule(*rule, program);
+        // What cannot be reached is refused by the kernel.
+        if (rule->text == "a") return program;
+    }
     program.push_back(instruction(BPF_ALU64 | BPF_MOV | BPF_K, answer, 0, 0, 0));
     program.push_back(leave());
     return program;

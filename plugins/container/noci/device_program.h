@@ -1,4 +1,5 @@
-// On v2 a program decides which devices a cgroup may use: made from rules as v1's files take them.
+// On v2 a program decides which devices a cgroup may use: made from rules as v1's files take them,
+// where a later one may take back what an earlier one gave.
 #pragma once
 
 #include <string>
