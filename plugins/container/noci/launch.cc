@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "plugins/container/noci/hooks.h"
 #include "plugins/container/noci/limits.h"
@@ -226,8 +227,11 @@ public:
     }
 
 private:
+    /// The process may be faster than the first stage, which tells its pid.
     Status hear_until_ready(int socket) {
-        for (;;) {
+        bool hooks = false;
+        bool ready = false;
+        while (pid_ == 0 || !ready) {
             Heard heard = TRY(hear(socket));
             if (heard.end) return ended();
             switch (heard.say) {
@@ -235,8 +239,11 @@ private:
                     pid_ = heard.number;
                     if (container_ != nullptr) TRY_STATUS(born());
                     break;
-                case Say::hooks: TRY_STATUS(run_runtime_hooks(socket)); break;
-                case Say::ready: warn(heard.text); return {};
+                case Say::hooks: hooks = true; break;
+                case Say::ready:
+                    warn(heard.text);
+                    ready = true;
+                    break;
                 case Say::failed:
                     return fail(std::string("unable to start container process: ") +
                                 (heard.number != 0 ? "error during container init: " : "") +
@@ -246,7 +253,9 @@ private:
                 case Say::warning:
                 case Say::go: break;
             }
+            if (pid_ != 0 && std::exchange(hooks, false)) TRY_STATUS(run_runtime_hooks(socket));
         }
+        return {};
     }
 
     Status born() {
