@@ -34,6 +34,7 @@
 #include "agent/log/log.h"
 #include "agent/log/snapshot.h"
 #include "agent/log/storage_file.h"
+#include "agent/machine_limits.h"
 #include "agent/past/reader.h"
 #include "agent/past/readers.h"
 #include "agent/past/replica.h"
@@ -332,9 +333,13 @@ Status run(const Config& config) {
 
     reactor->at_turn_end(turn);
     host.reconcile();
+    const MachineLimits machine = look_at_machine();
+    for (const std::string& warning : machine.warnings)
+        log_line(Severity::warning, "noded", warning);
     rpc_service::Node node{*reactor, pipeline, host, *log, outbox};
     node.version = kVersion;
     node.reactor_description = reactor->description();
+    node.machine = machine;
     node.started_ns = reactor->clock().realtime_ns();
     node.snapshot_seq = [&] { return snapshots.newest_seq(); };
     node.log_report = [&] { return snapshots.keeper().report(); };

@@ -91,6 +91,10 @@ struct Info {
   archiveBytesMax @20 :UInt64;
   archiveOldestSeq @21 :UInt64;   # the first event in an archive, 0 if there is none
   asOfNs @22 :Int64;        # of a node in the past: which time it is there; 0: it is now
+  warnings @23 :List(Text); # what this machine gives noded too little of, and what to do
+  filesMax @24 :UInt64;     # descriptors that noded may have; of these three, 0: not limited
+  processesMax @25 :UInt64; # in the cgroup of noded, where each container has its shim
+  memoryMax @26 :UInt64;    # bytes in the cgroup of noded, where no container is
 }
 
 struct Command {

@@ -79,6 +79,16 @@ static int64_t time_of_oldest(Node& node) {
     return node.oldest_ns = time_ns;
 }
 
+/// 0 where there is no limit.
+static void fill_limits(const MachineLimits& machine, schema::Info::Builder info) {
+    const auto shown = [](uint64_t limit) { return limit == UINT64_MAX ? 0 : limit; };
+    fill_texts(info.initWarnings(static_cast<unsigned>(machine.warnings.size())),
+               machine.warnings);
+    info.setFilesMax(shown(machine.files_max));
+    info.setProcessesMax(shown(machine.shims_max));
+    info.setMemoryMax(shown(machine.memory_max));
+}
+
 kj::Promise<void> NodeService::info(InfoContext context) {
     auto info = context.getResults().initInfo();
     const host::Paths& paths = node_.host.paths();
@@ -101,6 +111,7 @@ kj::Promise<void> NodeService::info(InfoContext context) {
     info.setPublishEndpoint(node_.outbox.endpoint().c_str());
     info.setOldestNs(time_of_oldest(node_));
     info.setAsOfNs(node_.as_of_ns);
+    fill_limits(node_.machine, info);
     if (const auto report = node_.log_report()) {
         info.setLogBytes(report->bytes);
         info.setLogBytesMax(report->bytes_max);

@@ -13,6 +13,7 @@
 #include "agent/host/host.h"
 #include "agent/log/keeper.h"
 #include "agent/log/log.h"
+#include "agent/machine_limits.h"
 #include "agent/pub/outbox.h"
 #include "agent/reactor/reactor.h"
 #include "agent/rpc/moment.h"
@@ -40,6 +41,7 @@ struct Node {
     uint64_t oldest_ns_of = 0;
     /// one end of a socket on which the node answers as it was; unset in the past
     std::function<Result<Fd>(const Moment&)> past = {};
+    MachineLimits machine = {};
     int64_t as_of_ns = 0;   ///< in the past: which time it is there
     /// writes the snapshot and stops the plugins; once, at the end
     std::function<void()> stop = {};

@@ -39,12 +39,16 @@ void add_stats(Session& session, Json& document) {
         for (const auto text : list) out.push_back(text.cStr());
         return out;
     };
+    for (const auto text : response->getStatus().getWarnings())
+        document["Warnings"].push_back(text.cStr());
     document["StatsSources"] = texts(response->getStatus().getSources());
-    document["Warnings"] = texts(response->getStatus().getWarnings());
 }
 
 Json document_of(const schema::Info::Reader& info, const Counts& counts) {
+    Json warnings = Json::array();
+    for (const auto text : info.getWarnings()) warnings.push_back(text.cStr());
     return {
+        {"Warnings", std::move(warnings)},
         {"Name", info.getNodeName().cStr()},
         {"Containers", counts.containers},
         {"ContainersRunning", counts.running},
@@ -68,6 +72,9 @@ Json document_of(const schema::Info::Reader& info, const Counts& counts) {
         {"DurableSeq", info.getDurableSeq()},
         {"SnapshotSeq", info.getSnapshotSeq()},
         {"Snapshots", info.getSnapshots()},
+        {"FilesMax", info.getFilesMax()},
+        {"ProcessesMax", info.getProcessesMax()},
+        {"MemoryBytesMax", info.getMemoryMax()},
         {"Clients", info.getClients()},
         {"Reactor", info.getReactor().cStr()},
         {"PublishEndpoint", info.getPublishEndpoint().cStr()},
@@ -77,7 +84,8 @@ Json document_of(const schema::Info::Reader& info, const Counts& counts) {
 /// What only a node of today has; the rest is in the log.
 Json as_of(Json document, int64_t time_ns) {
     for (const char* key : {"StartedAt", "LogBytes", "LogBytesMax", "ArchiveBytes", "Snapshots",
-                            "Clients", "Reactor", "PublishEndpoint"})
+                            "FilesMax", "ProcessesMax", "MemoryBytesMax", "Warnings", "Clients",
+                            "Reactor", "PublishEndpoint"})
         document.erase(key);
     document["AsOf"] = rfc3339_short(time_ns);
     return document;

@@ -1,0 +1,128 @@
+// See machine_limits.h. The files are those of proc(5), cgroups(7) and the kernel's admin-guide.
+#include "agent/machine_limits.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+namespace noded {
+namespace {
+
+constexpr uint64_t kNone = UINT64_MAX;
+/// v1 writes the largest number of pages for "no limit".
+constexpr uint64_t kNoMemoryLimit = uint64_t{1} << 62;
+
+/// The number in a file; kNone for "max", and where there is no such file.
+uint64_t number_in(const std::string& path) {
+    std::ifstream file(path);
+    std::string text;
+    if (!(file >> text) || text.find_first_not_of("0123456789") != std::string::npos) return kNone;
+    return strtoull(text.c_str(), nullptr, 10);
+}
+
+std::vector<std::string> words_of(const std::string& line) {
+    std::istringstream in(line);
+    std::vector<std::string> words;
+    for (std::string word; in >> word;) words.push_back(word);
+    return words;
+}
+
+bool has_controller(const std::string& options, const std::string& controller) {
+    return ("," + options + ",").find("," + controller + ",") != std::string::npos;
+}
+
+/// Where the hierarchy of a v1 controller, or for "" the v2 tree, is mounted; empty: nowhere.
+std::string mount_of(const std::string& root, const std::string& controller) {
+    std::ifstream file(root + "/proc/self/mountinfo");
+    for (std::string line; std::getline(file, line);) {
+        const size_t dash = line.find(" - ");
+        if (dash == std::string::npos) continue;
+        const auto before = words_of(line.substr(0, dash));
+        const auto after = words_of(line.substr(dash + 3));
+        if (before.size() < 5 || after.size() < 3) continue;
+        if (controller.empty() ? after[0] == "cgroup2"
+                               : after[0] == "cgroup" && has_controller(after[2], controller))
+            return root + before[4];
+    }
+    return "";
+}
+
+/// noded's own group there, "/system.slice/noded.service".
+std::string group_of(const std::string& root, const std::string& controller) {
+    std::ifstream file(root + "/proc/self/cgroup");
+    for (std::string line; std::getline(file, line);) {
+        const size_t first = line.find(':');
+        const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+        if (second == std::string::npos) continue;
+        const std::string names = line.substr(first + 1, second - first - 1);
+        if (controller.empty() ? names.empty() : has_controller(names, controller))
+            return line.substr(second + 1);
+    }
+    return "";
+}
+
+/// The smallest of a limit's file in noded's group and all above it.
+uint64_t least_above(const std::string& root, const std::string& controller,
+                     const std::string& file) {
+    const std::string mount = mount_of(root, controller);
+    if (mount.empty()) return kNone;
+    uint64_t least = kNone;
+    for (std::string group = group_of(root, controller);;) {
+        least = std::min(least, number_in(mount + group + "/" + file));
+        if (group.empty() || group == "/") return least;
+        group.erase(group.rfind('/'));
+    }
+}
+
+std::string shown(uint64_t number) { return std::to_string(number); }
+
+void warn_if_less(std::vector<std::string>& warnings, uint64_t has, uint64_t wants,
+                  const std::string& what, const std::string& how) {
+    if (has >= wants) return;
+    warnings.push_back("this machine allows " + shown(has) + " " + what + ", and " +
+                       shown(FullNode::containers) + " containers need about " + shown(wants) +
+                       ": " + how);
+}
+
+uint64_t namespaces_of(const std::string& root) {
+    uint64_t least = kNone;
+    for (const char* kind : {"mnt", "pid", "net", "ipc", "uts", "cgroup"})
+        least = std::min(least,
+                         number_in(root + "/proc/sys/user/max_" + kind + "_namespaces"));
+    return least;
+}
+
+}  // namespace
+
+MachineLimits look_at_machine(const std::string& root) {
+    MachineLimits out;
+    rlimit files{};
+    out.files_max = getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : kNone;
+    out.files_max = std::min(out.files_max, number_in(root + "/proc/sys/fs/file-max"));
+    out.processes_max = std::min(number_in(root + "/proc/sys/kernel/pid_max"),
+                                 number_in(root + "/proc/sys/kernel/threads-max"));
+    out.shims_max = std::min({out.processes_max, least_above(root, "pids", "pids.max"),
+                              least_above(root, "", "pids.max")});
+    out.memory_max = std::min(least_above(root, "memory", "memory.limit_in_bytes"),
+                              least_above(root, "", "memory.max"));
+    if (out.memory_max > kNoMemoryLimit) out.memory_max = kNone;
+    out.namespaces_max = namespaces_of(root);
+    warn_if_less(out.warnings, out.files_max, FullNode::files, "open files to noded",
+                 "raise LimitNOFILE in its unit, or the hard limit of who starts it (ulimit -Hn)");
+    warn_if_less(out.warnings, out.shims_max, FullNode::shims,
+                 "processes in the cgroup of noded, where each container has one",
+                 "raise TasksMax in its unit, or pids.max of its cgroup");
+    warn_if_less(out.warnings, out.processes_max, FullNode::processes, "processes",
+                 "raise kernel.pid_max and kernel.threads-max with sysctl");
+    warn_if_less(out.warnings, out.memory_max, FullNode::memory_bytes,
+                 "bytes of memory to the cgroup of noded",
+                 "raise MemoryMax in its unit, or memory.max of its cgroup");
+    warn_if_less(out.warnings, out.namespaces_max, FullNode::namespaces,
+                 "namespaces of one kind", "raise user.max_*_namespaces with sysctl");
+    return out;
+}
+
+}  // namespace noded
