@@ -127,7 +127,7 @@ struct HostOptions {
   mounts @10 :List(Mount);
   sysctls @11 :List(Label);
   ipcMode @12 :Text;              # these four: "private", which is empty too, or "host"
-  pidMode @13 :Text;              # of ipc also "none"
+  pidMode @13 :Text;              # ipc and pid also "container:ID"; ipc also "none", "shareable"
   utsMode @14 :Text;
   cgroupnsMode @15 :Text;
   logFileBytes @16 :Int64;        # of one file of the log; 0: 10 MB
@@ -138,6 +138,17 @@ struct HostOptions {
   privileged @21 :Bool;           # every right and every device of the host
   deviceRules @22 :List(Text);    # "c 13:* rwm"
   init @23 :Bool;                 # the command is a child of an init that reaps
+  cgroupParent @24 :Text;         # "/a/b" in every hierarchy; empty: noded's own group
+  usernsMode @25 :Text;           # "host", "remap"; empty: what the node does for all
+  idMaps @26 :List(IdMap);        # of what was resolved: its user namespace; empty: the host's
+}
+
+struct IdMap {
+  # The ids container, container + 1, … of a container are the ids host, host + 1, … of the host.
+  gid @0 :Bool;                   # group ids, not user ids
+  container @1 :UInt32;
+  host @2 :UInt32;
+  count @3 :UInt32;
 }
 
 struct Ulimit {
@@ -426,12 +437,17 @@ struct ContainerCommitRequested @0xf2b7a6d1c0e4a0c2 {
   user @10 :Text;
   labels @11 :List(Label);
   stopSignal @12 :Int32;
+  health @13 :HealthCheck;  # that was given to the container; absent: the image's stays
+  idMaps @14 :List(IdMap);  # of the container: its files belong to ids of the host
 }
 
 struct HostObserved @0xf2b7a6d1c0e4a04a {
   # What noded found when it started, if it is not what it was.
   bootId @0 :Text;          # of the kernel
   cpus @1 :UInt32;          # that are online
+  idMaps @2 :List(IdMap);   # of containers with a user namespace of their own
+  remapsAll @3 :Bool;       # those are all, but for --userns host
+  remapError @4 :Text;      # why there can be none
 }
 
 # ---------------------------------------------------------------- calls

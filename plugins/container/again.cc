@@ -60,6 +60,8 @@ HostFacts Effects::look_at_host() const {
         facts.boot_id = boot->substr(0, boot->find('\n'));
     if (const auto online = sys_->read_file("/sys/devices/system/cpu/online"))
         facts.cpus = count_cpus(*online);
+    facts.userns = userns_of(userns_, sys_->read_file("/etc/subuid"),
+                             sys_->read_file("/etc/subgid"));
     return facts;
 }
 
@@ -67,11 +69,13 @@ HostFacts Effects::look_at_host() const {
 /// daemon; a restart of noded alone is nothing that a container notices.
 void Effects::observe_host() {
     const HostFacts facts = look_at_host();
+    if (facts.userns.remaps_all && !facts.userns.error.empty())
+        host_.warn("no container can start, as all shall have a user namespace: " +
+                   facts.userns.error);
     if (facts == state_.host) return;
     const bool new_boot = !state_.host.boot_id.empty() && facts.boot_id != state_.host.boot_id;
     Message<schema::HostObserved> event;
-    event->setBootId(text(facts.boot_id));
-    event->setCpus(facts.cpus);
+    write_host(facts, *event);
     host_.propose(event, {});
     for (const auto& [id, container] : state_.by_id) {
         if (!new_boot || container.phase != Phase::EXITED || !container.stopped_by_user ||

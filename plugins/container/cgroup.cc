@@ -22,11 +22,6 @@ constexpr std::string_view kControllers[] = {"cpu",     "cpuacct", "memory", "pi
 /// Controllers that a v2 tree shall hand down.
 constexpr std::string_view kDelegated[] = {"+cpu", "+memory", "+pids", "+io", "+cpuset"};
 
-/// What a container may do with devices: make any node, use the harmless ones and its terminals.
-constexpr std::string_view kDevices[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",  "c 1:5 rwm",
-                                         "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",  "c 5:0 rwm",
-                                         "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm"};
-
 std::vector<std::string> split(std::string_view text, char separator) {
     std::vector<std::string> parts;
     for (size_t at = 0; at <= text.size();) {
@@ -61,10 +56,6 @@ void parse_mount(const std::string& line, std::vector<Hierarchy>& out) {
         out.push_back({"cpuset", before[4], "-cpuset"});
 }
 
-bool has_controller(const Hierarchy& hierarchy, std::string_view controller) {
-    return std::ranges::count(split(hierarchy.name, ','), controller) > 0;
-}
-
 std::string node_name(std::string_view state_dir) {
     char digits[9];
     snprintf(digits, sizeof digits, "%08x", crc32c(as_bytes(state_dir)));
@@ -72,6 +63,10 @@ std::string node_name(std::string_view state_dir) {
 }
 
 }  // namespace
+
+bool Hierarchy::has(std::string_view controller) const {
+    return std::ranges::count(split(name, ','), controller) > 0;
+}
 
 std::vector<Hierarchy> parse_hierarchies(std::string_view mountinfo) {
     std::vector<Hierarchy> found;
@@ -95,14 +90,15 @@ Cgroups::Cgroups(std::shared_ptr<Sys> sys, std::string_view state_dir,
             hierarchies_.push_back(hierarchy);
         else if (const auto prepared = prepare(hierarchy); prepared)
             hierarchies_.push_back(hierarchy);
-        else if (has_controller(hierarchy, "devices"))
+        else if (hierarchy.has("devices"))
             devices_ = prepared;
         else
             warnings.push_back("the cgroup hierarchy " + hierarchy.mount +
                                " is not used: " + prepared.error().message);
-        if (hierarchy.on_demand.empty() && has_controller(hierarchy, "devices"))
+        if (hierarchy.on_demand.empty() && hierarchy.has("devices"))
             hierarchies_.push_back({hierarchy.name, hierarchy.mount, "-devices"});
     }
+    list_devices(warnings);
 }
 
 std::string Cgroups::parent(const Hierarchy& hierarchy) const {
@@ -111,6 +107,7 @@ std::string Cgroups::parent(const Hierarchy& hierarchy) const {
 }
 
 std::string Cgroups::folder(const Hierarchy& hierarchy, std::string_view id) const {
+    if (id.starts_with('/')) return hierarchy.mount + std::string(id);
     return parent(hierarchy) + "/" + std::string(id);
 }
 
@@ -127,18 +124,15 @@ Status Cgroups::prepare(const Hierarchy& hierarchy) const {
                 (void)sys_->write_file(folder + "/cgroup.subtree_control", controller);
     }
     const bool childless = sys_->folders_in(parent(hierarchy)).empty();
-    if (!childless || !has_controller(hierarchy, "devices")) return {};
-    TRY_STATUS(sys_->write_file(parent(hierarchy) + "/devices.deny", "a"));
-    for (std::string_view device : kDevices)
-        TRY_STATUS(sys_->write_file(parent(hierarchy) + "/devices.allow", device));
-    return {};
+    if (!childless || !hierarchy.has("devices")) return {};
+    return list_harmless_devices(parent(hierarchy));
 }
 
 std::vector<Hierarchy> Cgroups::of(const Wanted& wanted) const {
     std::vector<Hierarchy> found;
     for (const Hierarchy& hierarchy : hierarchies_) {
         const bool special = !hierarchy.on_demand.empty();
-        if (has_controller(hierarchy, "devices") ? special == wanted.devices
+        if (hierarchy.has("devices") ? special == wanted.devices
                                                  : !special || wanted.cpuset)
             found.push_back(hierarchy);
     }
@@ -150,7 +144,8 @@ Status Cgroups::create(std::string_view id, const Wanted& wanted) const {
     TRY_STATUS(devices_);
     for (const Hierarchy& hierarchy : of(wanted)) {
         const std::string folder = this->folder(hierarchy, id);
-        if (!hierarchy.on_demand.empty()) TRY_STATUS(prepare_on_demand(hierarchy));
+        if (id.starts_with('/')) TRY_STATUS(prepare_parents(hierarchy, id));
+        else if (!hierarchy.on_demand.empty()) TRY_STATUS(prepare_on_demand(hierarchy));
         else if (!hierarchy.name.empty() && sys_->move(this->folder(hierarchy, kSpare), folder))
             continue;
         TRY(sys_->make_folder(folder));
@@ -163,56 +158,39 @@ Status Cgroups::prepare_on_demand(const Hierarchy& hierarchy) const {
     const std::string group = hierarchy.mount + "/" + std::string(kGroup);
     for (const std::string& folder : {group, parent(hierarchy)}) {
         TRY(sys_->make_folder(folder));
-        if (!has_controller(hierarchy, "cpuset")) continue;
-        for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
-            const std::string now = TRY(sys_->read_file(folder + file));
-            if (now.find_first_not_of('\n') != std::string::npos) continue;
-            const std::string all = TRY(sys_->read_file(hierarchy.mount + file));
-            TRY_STATUS(sys_->write_file(folder + file, all));
-        }
+        TRY_STATUS(inherit_cpuset(hierarchy, folder, hierarchy.mount));
     }
     return {};
 }
 
-/// Nothing but the harmless devices, and these.
-Status Cgroups::allow(std::string_view id, const std::vector<Device>& devices) const {
-    for (const Hierarchy& hierarchy : of({.cpuset = false, .devices = true})) {
-        if (!has_controller(hierarchy, "devices")) continue;
-        const std::string folder = this->folder(hierarchy, id);
-        TRY_STATUS(sys_->write_file(folder + "/devices.deny", "a"));
-        for (std::string_view device : kDevices)
-            TRY_STATUS(sys_->write_file(folder + "/devices.allow", device));
-        for (const Device& device : devices) {
-            const DeviceNumber number = TRY(sys_->device_number(device.host_path));
-            const std::string rule = std::string(1, number.type) + " " +
-                                     std::to_string(number.major) + ":" +
-                                     std::to_string(number.minor) + " " + device.permissions;
-            TRY_STATUS(sys_->write_file(folder + "/devices.allow", rule));
-        }
-        return {};
-    }
-    for (const Device& device : devices)
-        if (device.permissions != "rwm")
-            return fail("give device " + device.host_path + " with the rights " +
-                        device.permissions +
-                        " only: this host has no devices controller that could enforce it");
-    return {};
-}
-
-/// v2 restricts no devices: what a rule would allow is allowed.
-Status Cgroups::allow_rules(std::string_view id, const std::vector<std::string>& rules) const {
-    for (const Hierarchy& hierarchy : of({.cpuset = false, .devices = true})) {
-        if (!has_controller(hierarchy, "devices")) continue;
-        for (const std::string& rule : rules)
-            TRY_STATUS(sys_->write_file(folder(hierarchy, id) + "/devices.allow", rule));
+/// A new group of v1 has neither CPUs nor memory.
+Status Cgroups::inherit_cpuset(const Hierarchy& hierarchy, const std::string& folder,
+                               const std::string& from) const {
+    if (!hierarchy.has("cpuset")) return {};
+    for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
+        const std::string now = TRY(sys_->read_file(folder + file));
+        if (now.find_first_not_of('\n') != std::string::npos) continue;
+        const std::string all = TRY(sys_->read_file(from + file));
+        TRY_STATUS(sys_->write_file(folder + file, all));
     }
     return {};
 }
 
-bool Cgroups::restricts_devices() const {
-    return std::ranges::any_of(hierarchies_, [](const Hierarchy& hierarchy) {
-        return has_controller(hierarchy, "devices");
-    });
+/// The groups above one with a parent of its own. What a v2 group does not hand down, the limits
+/// that need it will say.
+Status Cgroups::prepare_parents(const Hierarchy& hierarchy, std::string_view name) const {
+    std::string above = hierarchy.mount;
+    for (size_t at = 0;;) {
+        if (hierarchy.name.empty())
+            for (std::string_view controller : kDelegated)
+                (void)sys_->write_file(above + "/cgroup.subtree_control", controller);
+        at = name.find('/', at + 1);
+        if (at == std::string_view::npos) return {};
+        const std::string folder = hierarchy.mount + std::string(name.substr(0, at));
+        TRY(sys_->make_folder(folder));
+        TRY_STATUS(inherit_cpuset(hierarchy, folder, above));
+        above = folder;
+    }
 }
 
 void Cgroups::make_spare() const {
@@ -264,7 +242,7 @@ Status Cgroups::freeze(std::string_view id, bool frozen) const {
         if (written || written.error().code != ENOENT) return written;
     }
     for (const Hierarchy& hierarchy : hierarchies_)
-        if (has_controller(hierarchy, "freezer"))
+        if (hierarchy.has("freezer"))
             return sys_->write_file(folder(hierarchy, id) + "/freezer.state",
                                     frozen ? "FROZEN" : "THAWED");
     return fail("this host has no freezer in a cgroup hierarchy that noded may use");
@@ -272,7 +250,7 @@ Status Cgroups::freeze(std::string_view id, bool frozen) const {
 
 bool Cgroups::frozen(std::string_view id) const {
     for (const Hierarchy& hierarchy : hierarchies_) {
-        if (!hierarchy.name.empty() && !has_controller(hierarchy, "freezer")) continue;
+        if (!hierarchy.name.empty() && !hierarchy.has("freezer")) continue;
         const auto v2 = sys_->read_file(folder(hierarchy, id) + "/cgroup.events");
         if (v2 && v2->find("frozen 1") != std::string::npos) return true;
         const auto v1 = sys_->read_file(folder(hierarchy, id) + "/freezer.state");

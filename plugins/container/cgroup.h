@@ -5,7 +5,9 @@
 // ("hybrid"). Ours is MOUNT/noded/NODE/ID, NODE being a number made from the state directory: two
 // nodes on one machine do not meet. Each controller is looked for on its own; a limit whose
 // controller is in neither hierarchy is an error that says so. Most containers ask for none and pay
-// for none: cpuset and devices of their own are groups made on demand. Called by the launch, by
+// for none: cpuset and devices of their own are groups made on demand. A container with a parent of
+// its own (--cgroup-parent) is named by "/PARENT/ID" instead of its id; the parent is made when it
+// is missing and then stays, as docker's does. Called by the launch, by
 // removals on the offload lane (everything is const after discover), and by reconcile.
 #pragma once
 
@@ -26,6 +28,8 @@ struct Hierarchy {
     /// Only containers that ask for it have a folder here; then its parent is NODE with this
     /// ending.
     std::string on_demand = {};
+
+    bool has(std::string_view controller) const;
 };
 
 /// What a container needs beyond the groups that all have.
@@ -53,11 +57,11 @@ public:
     Status create(std::string_view id, const Wanted& wanted) const;
     /// Sets the limits of a container whose folders are there. cgroup_limits.cc.
     Status limit(std::string_view id, const Resources& resources) const;
-    /// Its devices beyond the harmless ones; created with Wanted::devices.
-    Status allow(std::string_view id, const std::vector<Device>& devices) const;
-    /// Further rules as the kernel writes them, "a" for all devices; likewise.
-    Status allow_rules(std::string_view id, const std::vector<std::string>& rules) const;
-    /// A v1 devices hierarchy keeps containers to the harmless devices.
+    /// A list of devices of its own: the harmless ones and what the options give, or all; created
+    /// with Wanted::devices. devices.cc.
+    Status allow(std::string_view id, const Options& options) const;
+    /// A v1 devices hierarchy, or a program in the v2 tree, keeps containers to the harmless
+    /// devices.
     bool restricts_devices() const;
     /// Makes ahead what the next create needs, as far as it can be.
     void make_spare() const;
@@ -81,7 +85,15 @@ public:
 private:
     std::string parent(const Hierarchy& hierarchy) const;
     Status prepare(const Hierarchy& hierarchy) const;
+    void list_devices(std::vector<std::string>& warnings);
+    Status list_harmless_devices(const std::string& folder) const;
+    Status write_device_list(const std::string& folder,
+                             const std::vector<std::string>& rules) const;
+    Result<std::vector<std::string>> device_rules(const Options& options) const;
     Status prepare_on_demand(const Hierarchy& hierarchy) const;
+    Status prepare_parents(const Hierarchy& hierarchy, std::string_view name) const;
+    Status inherit_cpuset(const Hierarchy& hierarchy, const std::string& folder,
+                          const std::string& from) const;
     Status set(std::string_view id, const std::string& controller, const std::string& v1_file,
                const std::string& v2_file, const std::string& value, bool optional = false) const;
     Status limit_memory(std::string_view id, const Resources& resources) const;
@@ -93,6 +105,7 @@ private:
     std::shared_ptr<Sys> sys_;
     std::string node_;
     std::vector<Hierarchy> hierarchies_;
+    bool device_program_ = false;  ///< the v2 group of this node has one
     Status devices_;  ///< why the devices hierarchy that is mounted cannot be used: nothing starts
 };
 

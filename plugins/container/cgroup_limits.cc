@@ -171,7 +171,8 @@ Status Cgroups::limit_cpuset(std::string_view id, const std::string& what, const
     const std::string& list = asked.empty() ? all : asked;
     if (list.empty()) return {};
     const Status written = set(id, "cpuset", file, file, list);
-    if (written || written.error().code != ERANGE) return written;
+    if (written || (written.error().code != ERANGE && written.error().code != EINVAL))
+        return written;
     return fail("Requested " + what + " are not available - requested " + list +
                 (all.empty() ? "" : ", available: " + all));
 }

@@ -65,7 +65,7 @@ void Effects::release_later(Live& live) {
 /// A few small folders: a new start of the same container may wait for them, the offload lane would
 /// be slower.
 Status Effects::clean_now(const Live& live, bool everything) {
-    TRY_STATUS(cgroups_->remove(live.id));
+    TRY_STATUS(cgroups_->remove(cgroup_of(live)));
     TRY_STATUS(sys_->remove_tree(runtime_folder(live)));
     return everything ? throw_away(live.id) : Status();
 }
@@ -73,7 +73,7 @@ Status Effects::clean_now(const Live& live, bool everything) {
 void Effects::clean(Live& live, bool everything) {
     const Status status = clean_now(live, everything);
     if (!status && ++live.cleanup_failures < kCleanupFailuresMax) {
-        cgroups_->kill(live.id);
+        cgroups_->kill(cgroup_of(live));
         live.cleaning = true;
         after(kRetryNs * live.cleanup_failures, [this, id = live.id] {
             Live* again = find_live(id);

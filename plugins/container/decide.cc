@@ -5,6 +5,7 @@
 
 #include "agent/base/check.h"
 #include "plugins/container/limits.h"
+#include "plugins/container/modes.h"
 #include "plugins/container/names.h"
 #include "plugins/container/signals.h"
 #include "plugins/container/types.h"
@@ -85,13 +86,29 @@ Result<std::string> choose_name(const State& state, const CommandId& id, const s
             "that name."});
 }
 
-/// Docker's sentence; a node that did not count its CPUs lets the kernel decide.
+/// Docker's sentence; a node that did not count its CPUs lets the kernel decide how many are too
+/// many.
 Status check_cpus(const State& state, const Resources& asked) {
+    constexpr int64_t kNanoCpusMin = 10'000'000;
     const int64_t cpus = state.host.cpus;
-    if (cpus == 0 || asked.nano_cpus <= cpus * 1'000'000'000) return {};
+    const bool too_many = cpus != 0 && asked.nano_cpus > cpus * 1'000'000'000;
+    if (asked.nano_cpus == 0 || (asked.nano_cpus >= kNanoCpusMin && !too_many)) return {};
     const std::string count = std::to_string(cpus);
+    if (cpus == 0) return fail("Range of CPUs begins with 0.01");
     return fail("Range of CPUs is from 0.01 to " + count + ".00, as there are only " + count +
                 " CPUs available");
+}
+
+/// Containers that are joined are known by their ids from here on: names may change.
+Status find_joined(const State& state, Options& options) {
+    for (std::string* mode : {&options.ipc_mode, &options.pid_mode}) {
+        if (!joins_container(*mode)) continue;
+        const std::string reference(joined_container(*mode));
+        const auto other = state.find(reference);
+        if (!other) return std::unexpected(other.error());
+        *mode = "container:" + (*other)->id;
+    }
+    return {};
 }
 
 /// Emits ContainerRequested and returns true, or rejects.
@@ -109,8 +126,12 @@ bool request_container(const State& state, const noded_command& command, Decisio
     if (image == nullptr) return false;
     const auto name = choose_name(state, command_id, to_string(asked.getName()));
     if (!name) return reject(decision, name.error()), false;
-    const auto spec = resolve(asked, *image, id);
+    auto spec = resolve(asked, *image, id);
     if (!spec) return reject(decision, spec.error()), false;
+    if (const auto there = find_joined(state, spec->options); !there)
+        return reject(decision, there.error()), false;
+    if (const auto mapped = apply_userns(state.host.userns, *spec); !mapped)
+        return reject(decision, mapped.error()), false;
     if (const auto fits = check_cpus(state, spec->options.resources); !fits)
         return reject(decision, fits.error()), false;
     if (state.by_id.size() >= limits::containers_max) {
@@ -477,6 +498,8 @@ void emit_commit(const Container& container, schema::CommitContainer::Reader in,
         labels[i].setValue(text(spec.labels[i].second));
     }
     event->setStopSignal(spec.stop_signal);
+    if (spec.health != HealthCheck()) spec.health.write(event->initHealth());
+    write_id_maps(spec.options.id_maps, [&](unsigned n) { return event->initIdMaps(n); });
     decision.emit(event);
 }
 

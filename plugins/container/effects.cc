@@ -9,6 +9,7 @@
 
 #include "agent/base/check.h"
 #include "plugins/container/limits.h"
+#include "plugins/container/modes.h"
 #include "plugins/sdk/message.h"
 
 namespace noded::container {
@@ -35,7 +36,8 @@ std::string sentence(Bytes payload) {
 
 }  // namespace
 
-Effects::Effects(const State& state, sdk::Host host, std::shared_ptr<Sys> sys)
+Effects::Effects(const State& state, sdk::Host host, std::shared_ptr<Sys> sys,
+                 UsernsSettings userns)
     : state_(state),
       host_(host),
       sys_(std::move(sys)),
@@ -43,6 +45,7 @@ Effects::Effects(const State& state, sdk::Host host, std::shared_ptr<Sys> sys)
       state_dir_(host.state_dir()),
       shim_program_(host.libexec_dir() + "/shim"),
       files_program_(host.libexec_dir() + "/files"),
+      userns_(std::move(userns)),
       log_topics_(host_, state_, [this](const std::string& id) { return state_folder(id); }) {}
 
 Live* Effects::find_live(std::string_view id) {
@@ -126,6 +129,11 @@ void Effects::cancel(uint64_t& timer) {
 
 // ---------------------------------------------------------------- places
 
+std::string Effects::cgroup_of(const Container& container) {
+    const std::string parent = clean_cgroup_parent(container.spec.options.cgroup_parent);
+    if (parent.empty()) return container.id;
+    return (parent == "/" ? "" : parent) + "/" + container.id;
+}
 std::string Effects::runtime_folder(const Live& live) const { return runtime_dir_ + "/" + live.id; }
 std::string Effects::run_folder(const Live& live, uint32_t run) const {
     return runtime_folder(live) + "/" + std::to_string(run);
@@ -293,7 +301,7 @@ void Effects::shim_result(Live& live, uint64_t tag, Bytes payload) {
     if (!take(payload, result)) return;
     if (tag == live.release_tag && result.error != 0) {
         // It will not go by itself, which only a container that still runs explains.
-        cgroups_->kill(live.id);
+        cgroups_->kill(cgroup_of(live));
         (void)sys_->kill_process(live.link->pid(), 9);
         return;
     }

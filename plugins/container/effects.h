@@ -6,9 +6,9 @@
 // Outcomes are proposed; decide drops those that no longer fit, so proposing twice is harmless.
 //
 // The functions stand in one file per effect: launch.cc, attach.cc, exec.cc, stop.cc, freeze.cc,
-// update.cc, again.cc, health.cc, files.cc, read_log.cc, cleanup.cc, wait.cc, top.cc, reconcile.cc;
-// react.cc and rpc.cc dispatch to them; log_topics.h is a part of its own. Everything runs on the
-// reactor.
+// update.cc, again.cc, health.cc, files.cc, join.cc, read_log.cc, cleanup.cc, wait.cc, top.cc,
+// reconcile.cc; react.cc and rpc.cc dispatch to them; log_topics.h is a part of its own. Everything
+// runs on the reactor.
 #pragma once
 
 #include <deque>
@@ -76,6 +76,7 @@ struct Probes {
 
 struct Live {
     std::string id;
+    std::string group;  ///< how Cgroups names it, also when the container is gone; empty: by its id
 
     /// its ContainerRequested is durable; else calls came before their command
     bool known = false;
@@ -150,7 +151,8 @@ struct FilesWork {
 
 class Effects final : public ShimUser {
 public:
-    Effects(const State& state, sdk::Host host, std::shared_ptr<Sys> sys);
+    Effects(const State& state, sdk::Host host, std::shared_ptr<Sys> sys,
+            UsernsSettings userns);
 
     void react(const noded_event& event);
     void reconcile();
@@ -175,6 +177,11 @@ private:
     void cancel(uint64_t& timer);
     static void fire(void* self, void* argument) noexcept;
     static void reap(void* self, void* argument, uint32_t events) noexcept;
+    /// How Cgroups names it.
+    static std::string cgroup_of(const Container& container);
+    static const std::string& cgroup_of(const Live& live) {
+        return live.group.empty() ? live.id : live.group;
+    }
     std::string runtime_folder(const Live& live) const;
     std::string run_folder(const Live& live, uint32_t run) const;
     std::string state_folder(const std::string& id) const;
@@ -220,6 +227,14 @@ private:
                      Stream stream);
     void refill_later();
     Status compile_seccomp();
+    void look_at_overlay();
+    std::string places_folder() const { return state_dir_ + "/places"; }
+    Status make_places_layer();
+
+    // join.cc
+    Result<const Container*> running_container(const std::string& id);
+    Status join_ipc(const std::string& id, LaunchSpec& spec);
+    Status add_joins(const Options& options, LaunchSpec& spec);
 
     // attach.cc
     void attach(uint64_t token, const std::string& reference, uint32_t flags, Fd fd);
@@ -359,8 +374,11 @@ private:
     std::string state_dir_;
     std::string shim_program_;
     std::string files_program_;
+    UsernsSettings userns_;
     std::shared_ptr<const Cgroups> cgroups_;
     Buffer seccomp_;
+    bool overlay_has_extras_ = false;
+    bool has_places_ = false;  ///< the lowest layer of all containers is there
 
     std::map<std::string, std::unique_ptr<Live>, std::less<>> lives_;
     std::map<std::string, std::unique_ptr<LiveExec>, std::less<>> execs_;

@@ -73,6 +73,8 @@ files::Job job_of(const Container& container, files::Verb verb, schema::FilesJob
     job.lowers = container.rootfs.lowers;
     job.upper = container.rootfs.upper;
     job.work = container.rootfs.work;
+    for (const IdMap& map : container.spec.options.id_maps)
+        job.ids.push_back({map.gid, map.container, map.host, map.count});
     if (container.phase == Phase::RUNNING) {
         job.pid = container.pid;
         job.pid_start_time = container.pid_start_time;

@@ -221,7 +221,7 @@ void container_health_changed(State& state, const noded_event& event) {
 
 void host_observed(State& state, const noded_event& event) {
     Reading<schema::HostObserved> in(event.payload);
-    state.host = {to_string(in->getBootId()), in->getCpus()};
+    state.host = read_host(*in);
 }
 
 void container_removal_requested(State& state, const noded_event& event) {

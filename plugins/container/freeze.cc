@@ -30,15 +30,16 @@ void Effects::freeze_requested(const std::string& id, Freeze asked, const sdk::C
 
 void Effects::apply_freeze(Live& live) {
     cancel(live.freeze_timer);
-    const auto written = cgroups_->freeze(live.id, live.freeze == Freeze::PAUSE);
+    const auto written = cgroups_->freeze(cgroup_of(live), live.freeze == Freeze::PAUSE);
     if (!written) return propose_pause_failed(live, written.error().message);
     look_at_freeze(live, kFirstLookNs, host_.monotonic_ns() + limits::freeze_deadline_ns);
 }
 
 void Effects::look_at_freeze(Live& live, int64_t again_ns, int64_t deadline_ns) {
-    if (cgroups_->frozen(live.id) == (live.freeze == Freeze::PAUSE)) return propose_freeze(live);
+    if (cgroups_->frozen(cgroup_of(live)) == (live.freeze == Freeze::PAUSE))
+        return propose_freeze(live);
     if (host_.monotonic_ns() >= deadline_ns) {
-        (void)cgroups_->freeze(live.id, false);
+        (void)cgroups_->freeze(cgroup_of(live), false);
         return propose_pause_failed(live, "its processes did not " +
                                               std::string(live.freeze == Freeze::PAUSE
                                                               ? "freeze"

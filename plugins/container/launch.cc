@@ -11,6 +11,7 @@
 #include "agent/base/check.h"
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
+#include "plugins/container/modes.h"
 #include "plugins/container/propagation.h"
 #include "plugins/container/shim/seccomp_json.h"
 #include "plugins/container/shim/seccomp_profile.h"
@@ -30,8 +31,8 @@ Wanted wanted_of(const Options& options) {
 uint32_t namespaces_of(const Spec& spec) {
     uint32_t namespaces = default_namespaces();
     if (spec.network == "host") namespaces &= ~uint32_t(CLONE_NEWNET);
-    if (spec.options.ipc_mode == "host") namespaces &= ~uint32_t(CLONE_NEWIPC);
-    if (spec.options.pid_mode == "host") namespaces &= ~uint32_t(CLONE_NEWPID);
+    if (!is_private(spec.options.ipc_mode)) namespaces &= ~uint32_t(CLONE_NEWIPC);
+    if (!is_private(spec.options.pid_mode)) namespaces &= ~uint32_t(CLONE_NEWPID);
     if (spec.options.uts_mode == "host") namespaces &= ~uint32_t(CLONE_NEWUTS);
     if (spec.options.cgroupns_mode == "host") namespaces &= ~uint32_t(CLONE_NEWCGROUP);
     return namespaces;
@@ -51,6 +52,22 @@ launch::LogLimits log_limits_of(const Options& options) {
             uint32_t(counted ? options.log_files : limits::log_files_default), 0};
 }
 
+/// nodectl puts docker's "noexec,nosuid,nodev" before what the user says of a tmpfs, which may take
+/// one of them back.
+std::string mount_options(const Mount& mount, bool mapped) {
+    if (mount.type == "bind") return mount.options + (mapped ? ",idmap" : "");
+    std::string out = "," + mount.options + ",";
+    for (const std::string word : {"exec", "suid", "dev"}) {
+        const std::string said = "," + word + ",";
+        const size_t at = out.find(said);
+        if (at == std::string::npos) continue;
+        out.erase(at, said.size() - 1);
+        if (const size_t no = out.find(",no" + word + ","); no != std::string::npos)
+            out.erase(no, word.size() + 3);
+    }
+    return out.substr(1, out.size() - 2);
+}
+
 void add_options(const Options& options, LaunchSpec& spec) {
     spec.log_limits = log_limits_of(options);
     spec.oom_score_adj = options.oom_score_adj;
@@ -60,12 +77,16 @@ void add_options(const Options& options, LaunchSpec& spec) {
     spec.groups = options.group_add;
     spec.domainname = options.domainname;
     if (options.shm_bytes > 0) spec.shm_bytes = uint64_t(options.shm_bytes);
-    if (options.ipc_mode == "none" || options.ipc_mode == "host") spec.shm_bytes = 0;
+    if (options.ipc_mode == "none" || !is_private(options.ipc_mode)) spec.shm_bytes = 0;
     if (options.ipc_mode == "host")
         spec.mounts.push_back({"bind", "/dev/shm", "/dev/shm", "rbind"});
     for (const Ulimit& limit : options.ulimits) spec.rlimits.push_back(rlimit_of(limit));
+    for (const IdMap& map : options.id_maps)
+        spec.id_maps.push_back({map.gid ? 1u : 0u, map.container, map.host, map.count});
+    const bool mapped = !options.id_maps.empty();
     for (const Mount& mount : options.mounts)
-        spec.mounts.push_back({mount.type, mount.source, mount.target, mount.options});
+        spec.mounts.push_back(
+            {mount.type, mount.source, mount.target, mount_options(mount, mapped)});
     for (const Device& device : options.devices)
         spec.mounts.push_back({"bind", device.host_path, device.container_path, "nosuid,noexec"});
     for (const auto& [key, value] : options.sysctls) {
@@ -77,7 +98,7 @@ void add_options(const Options& options, LaunchSpec& spec) {
 
 /// In a PID namespace of others there is an init already.
 void add_init(const std::string& program, const Options& options, LaunchSpec& spec) {
-    if (!options.init || options.pid_mode == "host") return;
+    if (!options.init || !is_private(options.pid_mode)) return;
     constexpr char kPlace[] = "/sbin/docker-init";
     spec.mounts.push_back({"bind", program, kPlace, "bind,ro,nosuid,nodev"});
     spec.arguments.insert(spec.arguments.begin(), {kPlace, "--"});
@@ -96,6 +117,25 @@ void add_host_devices(Sys& sys, LaunchSpec& spec) {
 /// libseccomp needs more than a millisecond to compile the profile: once per noded.
 Status Effects::compile_seccomp() {
     if (seccomp_.empty()) seccomp_ = TRY(seccomp_default_bpf(default_capabilities()));
+    return {};
+}
+
+/// What the module was loaded with; most kernels have all of them off, and a start need not say so.
+void Effects::look_at_overlay() {
+    for (const char* name : {"redirect_dir", "metacopy", "index"}) {
+        const auto text = sys_->read_file(std::string("/sys/module/overlay/parameters/") + name);
+        if (text && text->starts_with('Y')) overlay_has_extras_ = true;
+    }
+}
+
+/// A layer below all images, with what the shim mounts /etc/hosts and the others on. Without it a
+/// start makes the places in the upper folder.
+Status Effects::make_places_layer() {
+    TRY(sys_->make_folder(places_folder(), 0755));
+    TRY(sys_->make_folder(places_folder() + "/etc", 0755));
+    for (const char* name : {"hosts", "hostname", "resolv.conf"})
+        TRY_STATUS(sys_->make_file(places_folder() + "/etc/" + name));
+    has_places_ = true;
     return {};
 }
 
@@ -151,23 +191,27 @@ Status Effects::make_places(Live& live) {
     const Container* container = state_.get(live.id);
     CHECK(container != nullptr);
     const Options& options = container->spec.options;
-    TRY_STATUS(cgroups_->create(live.id, wanted_of(options)));
-    if (options.resources.any()) TRY_STATUS(cgroups_->limit(live.id, options.resources));
-    if (options.wants_devices()) TRY_STATUS(cgroups_->allow(live.id, options.devices));
-    TRY_STATUS(cgroups_->allow_rules(live.id, options.device_rules));
-    if (options.privileged) TRY_STATUS(cgroups_->allow_rules(live.id, {"a"}));
+    const std::string group = live.group = cgroup_of(*container);
+    TRY_STATUS(cgroups_->create(group, wanted_of(options)));
+    if (options.resources.any()) TRY_STATUS(cgroups_->limit(group, options.resources));
+    if (options.wants_devices()) TRY_STATUS(cgroups_->allow(group, options));
     live.places = true;
     return {};
 }
 
 Status Effects::launch_now(Live& live, const Container& container) {
     TRY_STATUS(make_places(live));
-    for (const Mount& mount : container.spec.options.mounts)
-        if (mount.make_source && !sys_->exists(mount.source))
-            TRY_STATUS(sys_->make_folders(mount.source));
+    for (const Mount& mount : container.spec.options.mounts) {
+        if (mount.type != "bind" || sys_->exists(mount.source)) continue;
+        if (!mount.make_source)
+            return fail(
+                "invalid mount config for type \"bind\": bind source path does not exist: " +
+                mount.source);
+        TRY_STATUS(sys_->make_folders(mount.source));
+    }
     for (const Mount& mount : container.spec.options.mounts)
         if (wants_peers(mount))
-            TRY_STATUS(check_peers(mount, TRY(sys_->read_file("/proc/self/mountinfo"))));
+            TRY_STATUS(check_peers(mount, TRY(sys_->mount_line(mount.source))));
     // Overlayfs refuses a volatile upper folder that was used before, since a crash of the machine
     // may have torn it; a container that is restarted with --rm has not seen one.
     if (container.spec.auto_remove && live.start_wanted > 1)
@@ -235,6 +279,10 @@ Result<LaunchSpec> Effects::launch_spec(const Live& live, const Container& conta
     spec.work = container.rootfs.work;
     // With --rm the upper folder goes with the container: a sync of the disk for it helps nobody.
     spec.volatile_rootfs = from.auto_remove;
+    spec.name_files = true;
+    // The places to mount on, for images that lack them: nothing is made in the upper folder.
+    if (has_places_) spec.lowers.push_back(places_folder());
+    spec.plain_overlay = overlay_has_extras_;
     spec.hostname = from.hostname;
     spec.capabilities = capabilities_of(from.options);
     spec.seccomp = TRY(seccomp_of(from.options));
@@ -246,6 +294,7 @@ Result<LaunchSpec> Effects::launch_spec(const Live& live, const Container& conta
     }
     spec.namespaces = namespaces_of(from);
     add_options(from.options, spec);
+    TRY_STATUS(add_joins(from.options, spec));
     add_init(host_.libexec_dir() + "/init", from.options, spec);
     if (!cgroups_->restricts_devices() && !from.options.privileged) {
         // cgroup v2 has no device list: nothing but /dev may hold devices then.
@@ -253,7 +302,7 @@ Result<LaunchSpec> Effects::launch_spec(const Live& live, const Container& conta
         spec.capabilities &= ~(uint64_t{1} << CAP_MKNOD);
     }
     for (const Hierarchy& hierarchy : cgroups_->of(wanted_of(from.options))) {
-        std::string folder = cgroups_->folder(hierarchy, container.id);
+        std::string folder = cgroups_->folder(hierarchy, cgroup_of(container));
         if (hierarchy.name.empty())
             spec.cgroup_v2 = std::move(folder);
         else

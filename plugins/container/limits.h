@@ -30,6 +30,7 @@ constexpr size_t mounts_max = 48;  ///< with devices; a launch spec takes a few 
 constexpr size_t sysctls_max = 32;
 constexpr size_t seccomp_profile_bytes_max = 128 << 10;
 constexpr size_t groups_added_max = 32;
+constexpr size_t id_maps_max = 16;  ///< of users, and of groups; a launch spec takes both
 constexpr size_t device_rules_max = 64;
 /// The log: files of so many bytes at most, the newest so many of them.
 constexpr int64_t log_file_bytes_default = 10'000'000;

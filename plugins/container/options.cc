@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "plugins/container/limits.h"
+#include "plugins/container/modes.h"
 #include "plugins/container/shim/launch_encode.h"
 #include "plugins/container/shim/seccomp_json.h"
 #include "plugins/container/spec.h"
@@ -108,11 +109,10 @@ Status check_memory(const Resources& asked) {
 }
 
 Status check_cpu(const Resources& asked) {
-    if (asked.nano_cpus < 0) return fail("invalid CPUs: the number must be positive");
-    if (asked.nano_cpus > 0 && asked.nano_cpus < 10'000'000)
-        return fail("invalid CPUs: at least 0.01 of one are needed");
-    if (asked.nano_cpus > 0 && (asked.cpu_quota_us != 0 || asked.cpu_period_us != 0))
-        return fail("Conflicting options: Nano CPUs and CPU Period or Quota cannot both be set");
+    if (asked.nano_cpus > 0 && asked.cpu_period_us != 0)
+        return fail("Conflicting options: Nano CPUs and CPU Period cannot both be set");
+    if (asked.nano_cpus > 0 && asked.cpu_quota_us != 0)
+        return fail("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
     if (asked.cpu_shares < 0 || asked.cpu_shares == 1 || asked.cpu_shares > 262'144)
         return fail("CPU shares must be between 2 and 262144");
     if (asked.cpu_period_us != 0 && (asked.cpu_period_us < 1000 || asked.cpu_period_us > 1'000'000))
@@ -122,7 +122,9 @@ Status check_cpu(const Resources& asked) {
         return fail("CPU cfs quota can not be less than 1ms (i.e. 1000)");
     for (const std::string* list : {&asked.cpuset_cpus, &asked.cpuset_mems})
         if (!list->empty() && !is_number_list(*list))
-            return fail("Invalid value " + *list + " for cpuset, it is a list such as 0-2,4");
+            return fail("Invalid value " + *list + " for cpuset " +
+                        (list == &asked.cpuset_cpus ? "cpus" : "mems") +
+                        ": invalid format: " + *list);
     return {};
 }
 
@@ -141,16 +143,11 @@ Status check_rates(const Resources& asked) {
     return {};
 }
 
-Status check_mode(const std::string& mode, const char* flag) {
-    if (mode.empty() || mode == "private" || mode == "host") return {};
-    return fail(std::string("--") + flag + ": invalid mode " + mode +
-                ", this node knows private and host");
-}
-
 Status check_absolute(const std::string& path, const char* what) {
     TRY_STATUS(check_text(path, limits::path_bytes_max, what));
     if (path.starts_with('/')) return {};
-    return fail(std::string("invalid ") + what + " '" + path + "': it must be an absolute path");
+    return fail(std::string("invalid ") + what + ": '" + path + "' " + what +
+                " must be absolute");
 }
 
 Status check_mounts(const Options& options) {
@@ -160,12 +157,13 @@ Status check_mounts(const Options& options) {
     std::vector<std::string> targets;
     for (const Mount& mount : options.mounts) {
         if (mount.type != "bind" && mount.type != "tmpfs")
-            return fail("mount type " + mount.type + " unknown: this node knows bind and tmpfs");
-        if (mount.type == "bind") TRY_STATUS(check_absolute(mount.source, "mount source"));
+            return fail("invalid mount config for type \"" + mount.type +
+                        "\": mount type unknown: this node knows bind and tmpfs");
+        if (mount.type == "bind") TRY_STATUS(check_absolute(mount.source, "mount path"));
         TRY_STATUS(check_absolute(mount.target, "mount path"));
         TRY_STATUS(check_text(mount.options, limits::path_bytes_max, "the mount options"));
         if (mount.target.find_first_not_of('/') == std::string::npos)
-            return fail("invalid mount path: '/' cannot be mounted over");
+            return fail("invalid specification: destination can't be '/'");
         if (std::ranges::count(targets, mount.target) > 0)
             return fail("Duplicate mount point: " + mount.target);
         targets.push_back(mount.target);
@@ -175,7 +173,7 @@ Status check_mounts(const Options& options) {
         TRY_STATUS(check_absolute(device.container_path, "device path"));
         if (device.permissions.empty() ||
             device.permissions.find_first_not_of("rwm") != std::string::npos)
-            return fail("invalid device mode: " + device.permissions + ", it is some of rwm");
+            return fail("bad mode specified: " + device.permissions);
     }
     return {};
 }
@@ -231,7 +229,9 @@ Status check_rights(const Options& options) {
     for (const auto* list : {&options.cap_add, &options.cap_drop})
         for (const std::string& name : *list)
             if (capability_bits(name) == 0)
-                return fail("invalid capability: \"" + name + "\"");
+                return fail(std::string("invalid ") +
+                            (list == &options.cap_add ? "CapAdd" : "CapDrop") +
+                            ": unknown capability: \"" + capability_name(name) + "\"");
     for (const auto& [key, value] : options.sysctls) {
         TRY_STATUS(check_text(key, limits::user_bytes_max, "the sysctl"));
         TRY_STATUS(check_text(value, limits::user_bytes_max, "the value of the sysctl"));
@@ -254,10 +254,14 @@ int rlimit_number(const std::string& name) {
     return -1;
 }
 
-uint64_t capability_bits(std::string name) {
+std::string capability_name(std::string name) {
     for (char& letter : name)
         if (letter >= 'a' && letter <= 'z') letter = char(letter - 'a' + 'A');
-    if (name.starts_with("CAP_")) name.erase(0, 4);
+    return name.starts_with("CAP_") ? name : "CAP_" + name;
+}
+
+uint64_t capability_bits(std::string name) {
+    name = capability_name(std::move(name)).substr(4);
     if (name == "ALL") return kAllCapabilities;
     const auto* found = std::ranges::find(kCapabilities, name);
     if (found == std::end(kCapabilities)) return 0;
@@ -361,6 +365,13 @@ Result<Resources> Resources::updated(const Resources& more) const {
 
 // ---------------------------------------------------------------- all of them
 
+std::vector<IdMap> read_id_maps(capnp::List<schema::IdMap>::Reader in) {
+    std::vector<IdMap> out;
+    for (auto map : in)
+        out.push_back({map.getGid(), map.getContainer(), map.getHost(), map.getCount()});
+    return out;
+}
+
 Options Options::read(schema::HostOptions::Reader in) {
     Options out;
     out.resources = Resources::read(in.getResources());
@@ -387,6 +398,9 @@ Options Options::read(schema::HostOptions::Reader in) {
     out.pid_mode = to_string(in.getPidMode());
     out.uts_mode = to_string(in.getUtsMode());
     out.cgroupns_mode = to_string(in.getCgroupnsMode());
+    out.userns_mode = to_string(in.getUsernsMode());
+    out.id_maps = read_id_maps(in.getIdMaps());
+    out.cgroup_parent = to_string(in.getCgroupParent());
     out.seccomp_profile = to_string(in.getSeccompProfile());
     out.group_add = to_strings(in.getGroupAdd());
     out.domainname = to_string(in.getDomainname());
@@ -460,6 +474,9 @@ void Options::write(schema::HostOptions::Builder out) const {
     out.setPidMode(text(pid_mode));
     out.setUtsMode(text(uts_mode));
     out.setCgroupnsMode(text(cgroupns_mode));
+    if (!userns_mode.empty()) out.setUsernsMode(text(userns_mode));
+    if (!id_maps.empty()) write_id_maps(id_maps, [&](unsigned n) { return out.initIdMaps(n); });
+    if (!cgroup_parent.empty()) out.setCgroupParent(text(cgroup_parent));
     out.setSeccompProfile(text(seccomp_profile));
     out.setDomainname(text(domainname));
     out.setPrivileged(privileged);
@@ -476,10 +493,7 @@ Status Options::check() const {
                     ", range for oom score adj is [-1000, 1000]");
     if (shm_bytes < 0) return fail("SHM size can not be less than 0");
     TRY_STATUS(check_log(*this));
-    if (ipc_mode != "none") TRY_STATUS(check_mode(ipc_mode, "ipc"));
-    TRY_STATUS(check_mode(pid_mode, "pid"));
-    TRY_STATUS(check_mode(uts_mode, "uts"));
-    TRY_STATUS(check_mode(cgroupns_mode, "cgroupns"));
+    TRY_STATUS(check_modes(*this));
     TRY_STATUS(check_mounts(*this));
     TRY_STATUS(check_ulimits(*this));
     return check_rights(*this);

@@ -75,6 +75,27 @@ struct Mount {
     bool operator==(const Mount&) const = default;
 };
 
+/// `count` ids of a container from `container` on are those of the host from `host` on.
+struct IdMap {
+    bool gid = false;
+    uint32_t container = 0;
+    uint32_t host = 0;
+    uint32_t count = 0;
+    bool operator==(const IdMap&) const = default;
+};
+
+std::vector<IdMap> read_id_maps(capnp::List<schema::IdMap>::Reader in);
+template <typename Init>
+void write_id_maps(const std::vector<IdMap>& from, Init init) {
+    auto list = init(unsigned(from.size()));
+    for (unsigned i = 0; i < from.size(); ++i) {
+        list[i].setGid(from[i].gid);
+        list[i].setContainer(from[i].container);
+        list[i].setHost(from[i].host);
+        list[i].setCount(from[i].count);
+    }
+}
+
 struct Options {
     Resources resources;
     int32_t oom_score_adj = 0;
@@ -92,6 +113,9 @@ struct Options {
     std::string pid_mode;
     std::string uts_mode;
     std::string cgroupns_mode;
+    std::string userns_mode;
+    std::vector<IdMap> id_maps;  ///< empty: the host's user namespace
+    std::string cgroup_parent;   ///< as it was asked for; empty: noded's own group
     std::string seccomp_profile;  ///< docker's JSON; empty: the default one
     std::vector<std::string> group_add;
     std::string domainname;
@@ -101,7 +125,7 @@ struct Options {
 
     /// A list of devices of its own instead of the one of all containers.
     bool wants_devices() const {
-        return privileged || !devices.empty() || !device_rules.empty();
+        return privileged || !devices.empty() || !device_rules.empty() || !cgroup_parent.empty();
     }
     int64_t log_file_bytes = 0;
     int32_t log_files = 0;
@@ -116,6 +140,8 @@ struct Options {
 
 /// The RLIMIT_* of a name, or -1.
 int rlimit_number(const std::string& name);
+/// "net_admin" as "CAP_NET_ADMIN".
+std::string capability_name(std::string name);
 /// "CAP_NET_ADMIN" or "net_admin" as a bit, "ALL" as all of them; 0 if there is no such capability.
 uint64_t capability_bits(std::string name);
 /// The number of one capability.

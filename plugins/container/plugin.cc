@@ -81,7 +81,8 @@ constexpr auto kFolds = [] {
 
 constexpr const char* kExtensions[] = {NODED_EXT_EVENTS,  NODED_EXT_TIMER, NODED_EXT_FD,
                                        NODED_EXT_OFFLOAD, NODED_EXT_LOG,   NODED_EXT_PATHS,
-                                       NODED_EXT_RPC,     NODED_EXT_TOPIC, nullptr};
+                                       NODED_EXT_RPC,     NODED_EXT_TOPIC, NODED_EXT_SETTINGS,
+                                       nullptr};
 
 constexpr const char* kMethods[] = {"list",     "inspect", "wait", "attach", "attachExec",
                                     "waitExec", "resize",  "top",  "logFile", "files",
@@ -111,7 +112,10 @@ const noded_descriptor descriptor = {
 };
 
 std::expected<std::unique_ptr<Plugin>, std::string> Plugin::create(sdk::Host host) {
-    return std::make_unique<Plugin>(host, linux_sys());
+    auto userns = UsernsSettings::parse(host.setting("userns").value_or("host"),
+                                        host.setting("usernsIds").value_or("dockremap"));
+    if (!userns) return std::unexpected(userns.error().message);
+    return std::make_unique<Plugin>(host, linux_sys(), std::move(*userns));
 }
 
 void Plugin::decide(const noded_command& command, sdk::Decision& decision) const {

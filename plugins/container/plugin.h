@@ -18,7 +18,8 @@ extern const noded_descriptor descriptor;
 
 class Plugin {
 public:
-    Plugin(sdk::Host host, std::shared_ptr<Sys> sys) : effects_(state_, host, std::move(sys)) {}
+    Plugin(sdk::Host host, std::shared_ptr<Sys> sys, UsernsSettings userns = {})
+        : effects_(state_, host, std::move(sys), std::move(userns)) {}
 
     static std::expected<std::unique_ptr<Plugin>, std::string> create(sdk::Host host);
 

@@ -36,37 +36,22 @@ std::string unescaped(std::string_view text) {
     return out;
 }
 
-bool is_below(const std::string& path, const std::string& folder) {
-    if (folder == "/" || path == folder) return true;
-    return path.starts_with(folder) && path[folder.size()] == '/';
-}
-
 }  // namespace
 
 bool wants_peers(const Mount& mount) {
     return mount.type == "bind" && (has_option(mount, "shared") || has_option(mount, "slave"));
 }
 
-Status check_peers(const Mount& mount, std::string_view mountinfo) {
-    std::string holder;
+Status check_peers(const Mount& mount, std::string_view line) {
     bool shared = false, slave = false;
-    while (!mountinfo.empty()) {
-        const size_t end = std::min(mountinfo.find('\n'), mountinfo.size());
-        const std::vector<std::string> words = words_of(mountinfo.substr(0, end));
-        mountinfo.remove_prefix(std::min(end + 1, mountinfo.size()));
-        if (words.size() < 7) continue;
-        // One that was mounted later on the same place hides the earlier.
-        const std::string place = unescaped(words[4]);
-        if (place.size() < holder.size() || !is_below(mount.source, place)) continue;
-        holder = place;
-        shared = slave = false;
-        for (size_t i = 6; i < words.size() && words[i] != "-"; ++i) {
-            shared |= words[i].starts_with("shared:");
-            slave |= words[i].starts_with("master:");
-        }
+    const std::vector<std::string> words = words_of(line);
+    for (size_t i = 6; i < words.size() && words[i] != "-"; ++i) {
+        shared |= words[i].starts_with("shared:");
+        slave |= words[i].starts_with("master:");
     }
     const bool wants_shared = has_option(mount, "shared");
     if (shared || (slave && !wants_shared)) return {};
+    const std::string holder = words.size() > 4 ? unescaped(words[4]) : "a mount that is not known";
     return fail("path " + mount.source + " is mounted on " + holder + " but it is not a shared" +
                 (wants_shared ? "" : " or slave") + " mount");
 }

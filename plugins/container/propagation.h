@@ -13,8 +13,8 @@ namespace noded::container {
 /// It asks for [r]shared or [r]slave.
 bool wants_peers(const Mount& mount);
 
-/// An error, in docker's words, if the mount that holds its source is private. `mountinfo` is what
-/// proc(5) describes, seen by noded.
-Status check_peers(const Mount& mount, std::string_view mountinfo);
+/// An error, in docker's words, if the mount that holds its source is private: the one with this id
+/// (statx(2), stx_mnt_id). `line` is that mount's line of mountinfo (proc(5)), seen by noded.
+Status check_peers(const Mount& mount, std::string_view line);
 
 }  // namespace noded::container

@@ -27,6 +27,7 @@ constexpr int64_t kStartingRetryNs = 20'000'000;
 Live& Effects::live_from(const Container& container) {
     Live& live = live_of(container.id);
     live.known = true;
+    live.group = cgroup_of(container);
     live.rootfs_ready = container.rootfs.ready;
     live.run = container.run;
     live.start_wanted = container.phase == Phase::STARTING ? container.run : 0;
@@ -73,6 +74,8 @@ void Effects::reconcile() {
             wait_for_restart(live, container.next_start_ns, container.restart_delay_ms,
                              container.restart);
     }
+    look_at_overlay();
+    if (const auto made = make_places_layer(); !made) host_.warn(made.error().message);
     observe_host();
     remove_strays();
     empty_trash();
@@ -212,7 +215,7 @@ void Effects::shim_lost(Live& live) {
         return advance(live);
     }
     if (read_exit_record(live)) return;
-    const bool oom = cgroups_->oom_killed(live.id);
+    const bool oom = cgroups_->oom_killed(cgroup_of(live));
     const bool killed = kill_leftovers(live);
     if (live.start_wanted != 0)
         return propose_start_failed(
@@ -227,7 +230,7 @@ void Effects::shim_lost(Live& live) {
 }
 
 bool Effects::kill_leftovers(const Live& live) {
-    bool killed = cgroups_->kill(live.id);
+    bool killed = cgroups_->kill(cgroup_of(live));
     const Container* container = state_.get(live.id);
     if (container == nullptr || container->pid == 0) return killed;
     const bool same = container->pid_start_time != 0 &&

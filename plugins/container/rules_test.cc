@@ -174,12 +174,15 @@ TEST_F(Limits, a_v2_group_takes_them_in_its_own_words) {
 TEST_F(Limits, devices_of_its_own_are_a_list_of_its_own) {
     sys->devices["/dev/fuse"] = {'c', 10, 229};
     ASSERT_TRUE(cgroups.create("c1", {.cpuset = false, .devices = true}));
-    ASSERT_TRUE(cgroups.allow("c1", {{"/dev/fuse", "/dev/fuse", "rw"}}));
+    Options options;
+    options.devices = {{"/dev/fuse", "/dev/fuse", "rw"}};
+    options.device_rules = {"c 13:* r"};
+    ASSERT_TRUE(cgroups.allow("c1", options));
     const std::string folder = group("/cg/devices", "-devices");
-    EXPECT_TRUE(written(folder + "/devices.allow").ends_with("c 10:229 rw\n"));
+    EXPECT_TRUE(written(folder + "/devices.allow").ends_with("c 10:229 rw\nc 13:* r\n"));
     EXPECT_EQ(written(folder + "/devices.deny"), "a\n");
-    const auto unknown = cgroups.allow("c1", {{"/dev/none", "/dev/none", "rw"}});
-    EXPECT_FALSE(unknown);
+    options.devices = {{"/dev/none", "/dev/none", "rw"}};
+    EXPECT_FALSE(cgroups.allow("c1", options));
     ASSERT_TRUE(cgroups.remove("c1"));
     EXPECT_TRUE(sys->traces_of("c1").empty());
 }
@@ -214,24 +217,22 @@ TEST(RestartPolicy, on_failure_tries_so_often_and_never_after_success) {
     EXPECT_EQ(restart_delay_ms(policy, {.exit_code = 1, .restarts = 2}), std::nullopt);
 }
 
-TEST(Propagation, is_given_by_the_mount_that_holds_the_source) {
-    constexpr char mounts[] =
-        "22 1 8:1 / / rw shared:1 - ext4 /dev/a rw\n"
-        "30 22 0:5 / /a\\040b rw - tmpfs t rw\n"
-        "31 22 0:6 / /s rw master:4 - tmpfs t rw\n"
-        "32 22 0:7 / /over rw - tmpfs t rw\n"
-        "33 32 0:8 / /over rw shared:9 - tmpfs t rw\n";
-    const auto asked = [&](const std::string& source, const std::string& options) {
-        const Status status = check_peers({"bind", source, "/m", options}, mounts);
+TEST(Propagation, is_judged_by_the_mount_that_holds_the_source) {
+    const auto asked = [&](const std::string& source, const std::string& options,
+                           const std::string& line) {
+        const Status status = check_peers({"bind", source, "/m", options}, line);
         return status ? "" : status.error().message;
     };
-    EXPECT_EQ(asked("/abc", "rbind,rshared"), "");
-    EXPECT_EQ(asked("/over/x", "rbind,shared"), "");
-    EXPECT_EQ(asked("/s", "rbind,rslave"), "");
-    EXPECT_EQ(asked("/s", "rbind,rshared"),
+    const std::string shared = "33 32 0:8 / /over rw shared:9 - tmpfs t rw";
+    const std::string slave = "31 22 0:6 / /s rw master:4 - tmpfs t rw";
+    const std::string own = "30 22 0:5 / /a\\040b rw - tmpfs t rw";
+    EXPECT_EQ(asked("/over/x", "rbind,rshared", shared), "");
+    EXPECT_EQ(asked("/over/x", "rbind,shared", shared), "");
+    EXPECT_EQ(asked("/s", "rbind,rslave", slave), "");
+    EXPECT_EQ(asked("/s", "rbind,rshared", slave),
               "path /s is mounted on /s but it is not a shared mount");
-    EXPECT_EQ(asked("/a b/c", "ro,slave"),
-              "path /a b/c is mounted on /a b but it is not a shared or slave mount");
+    EXPECT_EQ(asked("/link", "ro,slave", own),
+              "path /link is mounted on /a b but it is not a shared or slave mount");
     EXPECT_TRUE(wants_peers({"bind", "/a", "/b", "ro,rslave"}));
     EXPECT_FALSE(wants_peers({"bind", "/a", "/b", "rbind,rprivate"}));
     EXPECT_FALSE(wants_peers({"tmpfs", "", "/b", "rslave"}));

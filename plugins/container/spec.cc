@@ -221,6 +221,10 @@ Status check(const Spec& spec) {
     if (spec.network != "none" && spec.network != "host")
         return fail("network " + spec.network +
                     " not found: this node knows \"none\" and \"host\"");
+    if (spec.network == "host")
+        for (const auto& [key, value] : spec.options.sysctls)
+            if (key.starts_with("net."))
+                return fail("sysctl \"" + key + "\" not allowed in host network namespace");
     if (spec.stop_timeout_seconds < -1 ||
         spec.stop_timeout_seconds > limits::stop_timeout_seconds_max)
         return fail("the stop timeout must be between -1 and " +
@@ -253,12 +257,15 @@ Result<Spec> resolve(schema::ContainerSpec::Reader asked, const Image& image, st
     spec.tty_columns = asked.getTtyColumns();
     spec.stop_timeout_seconds = asked.getStopTimeoutSeconds();
     spec.options = Options::read(asked.getOptions());
+    spec.options.id_maps.clear();  // the node's, not the client's to choose
     spec.restart = RestartPolicy::read(asked.getRestart());
     spec.health = HealthCheck::read(asked.getHealth());
     TRY_STATUS(spec.health.check());
     spec.health = spec.health.over(image.config.health);
     if (spec.options.uts_mode == "host" && asked.getHostname().size() > 0)
         return fail("conflicting options: hostname and the UTS mode");
+    if (spec.options.uts_mode == "host" && !spec.options.domainname.empty())
+        return fail("conflicting options: domainname and the UTS mode");
     std::string signal = to_string(asked.getStopSignal());
     if (signal.empty()) signal = image.config.stop_signal;
     spec.stop_signal = signal.empty() ? 15 : TRY(parse_signal(signal));

@@ -234,12 +234,30 @@ Container load_container(schema::ContainerRecord::Reader in) {
 
 }  // namespace
 
+HostFacts read_host(schema::HostObserved::Reader in) {
+    HostFacts facts{to_string(in.getBootId()), in.getCpus(), {}};
+    facts.userns.id_maps = read_id_maps(in.getIdMaps());
+    facts.userns.remaps_all = in.getRemapsAll();
+    facts.userns.error = to_string(in.getRemapError());
+    return facts;
+}
+
+/// What is not there is not written: events stay as short as they were.
+void write_host(const HostFacts& facts, schema::HostObserved::Builder out) {
+    out.setBootId(text(facts.boot_id));
+    out.setCpus(facts.cpus);
+    const Userns& userns = facts.userns;
+    if (!userns.id_maps.empty())
+        write_id_maps(userns.id_maps, [&](unsigned n) { return out.initIdMaps(n); });
+    if (userns.remaps_all) out.setRemapsAll(true);
+    if (!userns.error.empty()) out.setRemapError(text(userns.error));
+}
+
 void State::save(schema::ContainerSnapshot::Builder out) const {
     auto containers = out.initContainers(unsigned(by_id.size()));
     unsigned i = 0;
     for (const auto& [id, container] : by_id) save_container(container, containers[i++]);
-    out.initHost().setBootId(text(host.boot_id));
-    out.getHost().setCpus(host.cpus);
+    write_host(host, out.initHost());
     auto list = out.initImages(unsigned(images.by_id().size()));
     i = 0;
     for (const auto& [id, image] : images.by_id()) {
@@ -256,7 +274,7 @@ void State::load(schema::ContainerSnapshot::Reader in) {
     by_name.clear();
     container_by_exec.clear();
     images.clear();
-    host = {to_string(in.getHost().getBootId()), in.getHost().getCpus()};
+    host = read_host(in.getHost());
     for (auto record : in.getContainers()) {
         Container container = load_container(record);
         by_name.emplace(container.name, container.id);

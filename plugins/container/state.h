@@ -17,6 +17,7 @@
 #include "agent/base/result.h"
 #include "plugins/container/image_view.h"
 #include "plugins/container/spec.h"
+#include "plugins/container/userns.h"
 #include "plugins/sdk/host.h"
 #include "schemas/container.capnp.h"
 
@@ -61,10 +62,11 @@ struct Update {
     sdk::Cause cause;  ///< seq 0: none
 };
 
-/// What noded found of the host when it started last.
+/// What noded found of the host, and how it was configured, when it started last.
 struct HostFacts {
     std::string boot_id;
     uint32_t cpus = 0;  ///< online; 0: not known
+    Userns userns;
     bool operator==(const HostFacts&) const = default;
 };
 
@@ -133,6 +135,9 @@ struct State {
     void save(schema::ContainerSnapshot::Builder out) const;
     void load(schema::ContainerSnapshot::Reader in);
 };
+
+HostFacts read_host(schema::HostObserved::Reader in);
+void write_host(const HostFacts& facts, schema::HostObserved::Builder out);
 
 /// 64 hexadecimal digits: an id that may belong to a command still on its way.
 bool is_full_id(std::string_view text);

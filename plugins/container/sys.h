@@ -13,6 +13,7 @@
 #include "agent/base/bytes.h"
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
+#include "plugins/container/device_program.h"
 #include "plugins/container/shim/shim_client.h"
 
 namespace noded::container {
@@ -64,9 +65,16 @@ public:
     virtual Result<std::string> read_file(const std::string& path) = 0;
     /// Into an existing file, with one write: control files of cgroups.
     virtual Status write_file(const std::string& path, std::string_view text) = 0;
+    virtual Status attach_device_program(const std::string& folder,
+                                         const std::vector<DeviceRule>& rules) = 0;
+    /// An empty one, mode 0644; one that is there stays as it is.
+    virtual Status make_file(const std::string& path) = 0;
     virtual Result<Fd> open_read(const std::string& path) = 0;
     /// An anonymous file with this content.
     virtual Result<Fd> make_memfd(Bytes content) = 0;
+    /// The line of /proc/self/mountinfo about the mount that holds what is at a path, links
+    /// followed.
+    virtual Result<std::string> mount_line(const std::string& path) = 0;
     virtual Result<DeviceNumber> device_number(const std::string& path) = 0;
     /// Paths of the device nodes in /dev, but for terminals and those that every container has.
     virtual std::vector<std::string> host_devices() = 0;

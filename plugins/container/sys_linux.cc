@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 
 #include "plugins/container/files/job.h"
@@ -46,8 +47,19 @@ public:
     std::vector<std::string> folders_in(const std::string& path) override;
     Result<std::string> read_file(const std::string& path) override;
     Status write_file(const std::string& path, std::string_view text) override;
+    Status attach_device_program(const std::string& folder,
+                                 const std::vector<DeviceRule>& rules) override {
+        return noded::attach_device_program(folder, rules);
+    }
+    Status make_file(const std::string& path) override {
+        const Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+        if (!file.valid() || fchmod(file.get(), 0644) != 0)
+            return fail_errno(errno, "make the file " + path);
+        return {};
+    }
     Result<Fd> open_read(const std::string& path) override;
     Result<Fd> make_memfd(Bytes content) override;
+    Result<std::string> mount_line(const std::string& path) override;
     Result<DeviceNumber> device_number(const std::string& path) override;
     std::vector<std::string> host_devices() override;
     Status kill_process(uint32_t pid, int signal) override;
@@ -138,6 +150,18 @@ Status LinuxSys::make_folders(const std::string& path) {
     std::filesystem::create_directories(path, error);
     if (error) return fail_errno(error.value(), "make the folder " + path);
     return {};
+}
+
+/// Line by line: a machine with many mounts has a long table.
+Result<std::string> LinuxSys::mount_line(const std::string& path) {
+    struct statx info {};
+    if (statx(AT_FDCWD, path.c_str(), 0, STATX_MNT_ID, &info) != 0)
+        return fail_errno(errno, "look at " + path);
+    const std::string id = std::to_string(info.stx_mnt_id) + " ";
+    std::ifstream table("/proc/self/mountinfo");
+    for (std::string line; std::getline(table, line);)
+        if (line.starts_with(id)) return line;
+    return fail("the mount that holds " + path + " is not in noded's table of mounts");
 }
 
 Result<DeviceNumber> LinuxSys::device_number(const std::string& path) {

@@ -114,8 +114,8 @@ void Effects::top(uint64_t token, const std::string& reference) {
         return host_.refuse(token, NODED_REJECT_CONFLICT,
                             "Container " + container->id + " is not running");
     auto snapshot = std::make_shared<Snapshot>();
-    auto work = [snapshot, sys = sys_, cgroups = cgroups_, id = container->id] {
-        look(*sys, cgroups->processes(id), *snapshot);
+    auto work = [snapshot, sys = sys_, cgroups = cgroups_, group = cgroup_of(*container)] {
+        look(*sys, cgroups->processes(group), *snapshot);
     };
     auto done = [this, token, snapshot] {
         Message<schema::Container::TopResults> results;

@@ -19,8 +19,8 @@ void Effects::update_requested(const noded_event& event) {
 void Effects::apply_update(const Live& live, const Update& update) {
     const Container* container = state_.get(live.id);
     if (container == nullptr) return;
-    const auto written =
-        cgroups_->update(live.id, container->spec.options.resources, update.resources);
+    const auto written = cgroups_->update(cgroup_of(*container), container->spec.options.resources,
+                                          update.resources);
     if (!written) {
         Message<schema::ContainerUpdateFailed> event;
         event->setId(text(live.id));

@@ -9,6 +9,8 @@ namespace noded::storage::limits {
 constexpr size_t imports_pending_max = 16;         ///< more are refused with BUSY
 constexpr size_t archives_given_max = 32;          ///< descriptors that wait for their command
 constexpr int64_t archive_given_ns_max = 60'000'000'000;  ///< so long; then they are closed
+/// a commit waits so long for the store, while its container may be paused for it
+constexpr int64_t commit_wait_ns_max = 20'000'000'000;
 /// calls of waitImport that are not answered yet
 constexpr size_t waits_max = 1024;
 constexpr size_t outcomes_remembered_max = 256;    ///< of imports, for waits that come late

@@ -67,6 +67,7 @@ private:
     // commit.cc
     void request_commits();
     bool start_commit(const Origin& origin, const Import& wanted);
+    void give_up_commits();
 
     // images.cc
     void want_sweep();
@@ -93,6 +94,8 @@ private:
     bool making_spares_ = false;
 
     std::deque<Origin> imports_waiting_;
+    std::map<CommandId, int64_t> commits_since_;  // they wait for the store since then
+    uint64_t commit_timer_ = 0;
     std::set<CommandId> failed_commits_;  // whose outcome was proposed before they began
     bool sweep_wanted_ = false;
     bool orphans_ = false;  // the last sweep kept layers that only containers refer to

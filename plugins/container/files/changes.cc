@@ -35,6 +35,7 @@ bool is_of_start(const std::string& path) {
 
 class Comparison {
 public:
+    explicit Comparison(const tree::IdRanges& ids) : ids_(ids) {}
     Result<std::vector<Change>> run(int upper, int image) {
         TRY_STATUS(directory(upper, image, "", 0));
         return std::move(changes_);
@@ -47,6 +48,7 @@ private:
     Status folder(int upper, int image, const std::string& name, const std::string& path,
                   size_t depth);
 
+    const tree::IdRanges& ids_;
     std::vector<Change> changes_;
 };
 
@@ -103,7 +105,8 @@ Status Comparison::folder(int upper, int image, const std::string& name, const s
     const bool was_there = look_up(image, name, before);
     const Fd old(was_there && S_ISDIR(before.st_mode) ? openat(image, name.c_str(), kOpenDir) : -1);
     const bool same = old.valid() && now.st_mode == before.st_mode &&
-                      now.st_uid == before.st_uid && now.st_gid == before.st_gid;
+                      tree::to_container(ids_, false, now.st_uid) == before.st_uid &&
+                      tree::to_container(ids_, true, now.st_gid) == before.st_gid;
     const size_t at = changes_.size();
     changes_.push_back({was_there ? 'C' : 'A', path});
     TRY_STATUS(directory(dir.get(), old.get(), path, depth + 1));
@@ -128,8 +131,8 @@ Status add_bytes(int dir, std::set<ino_t>& seen, uint64_t& sum, size_t depth) {
 
 }  // namespace
 
-Result<std::vector<Change>> changes_of(int upper, int image) {
-    return Comparison().run(upper, image);
+Result<std::vector<Change>> changes_of(int upper, int image, const tree::IdRanges& ids) {
+    return Comparison(ids).run(upper, image);
 }
 
 Result<uint64_t> bytes_in(int upper) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/base/result.h"
+#include "plugins/sdk/tree/ids.h"
 
 namespace noded::files {
 
@@ -18,7 +19,8 @@ struct Change {
 /// `upper` is an upper directory of overlayfs, `image` the merged view below it, or -1 where there
 /// is none. Directories come before what is in them, names sorted. What a start makes to mount on
 /// (/proc, /dev, …) is left out.
-Result<std::vector<Change>> changes_of(int upper, int image);
+/// `ids` are those of the container; the image has the container's.
+Result<std::vector<Change>> changes_of(int upper, int image, const tree::IdRanges& ids = {});
 
 /// Bytes in its regular files; one with several names counts once.
 Result<uint64_t> bytes_in(int upper);

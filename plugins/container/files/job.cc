@@ -60,6 +60,26 @@ bool string(std::string_view text, std::string& out) {
     return true;
 }
 
+/// "u 0 100000 65536" or "g …".
+std::string text_of(const tree::IdRange& range) {
+    return std::string(range.gid ? "g " : "u ") + std::to_string(range.container) + " " +
+           std::to_string(range.host) + " " + std::to_string(range.count);
+}
+
+bool ids(std::string_view text, tree::IdRanges& out) {
+    tree::IdRange range;
+    range.gid = text.starts_with('g');
+    uint32_t* const numbers[] = {&range.container, &range.host, &range.count};
+    for (uint32_t* to : numbers) {
+        const size_t space = text.find(' ');
+        if (space == text.npos) return false;
+        text.remove_prefix(space + 1);
+        if (!number(text.substr(0, text.find(' ')), *to)) return false;
+    }
+    out.push_back(range);
+    return true;
+}
+
 bool job_field(Job& job, std::string_view key, std::string_view value) {
     if (key == "verb") return verb(value, job.verb);
     if (key == "path") return string(value, job.path);
@@ -71,6 +91,7 @@ bool job_field(Job& job, std::string_view key, std::string_view value) {
     if (key == "upper") return string(value, job.upper);
     if (key == "work") return string(value, job.work);
     if (key == "lower") return job.lowers.emplace_back(value), true;
+    if (key == "ids") return ids(value, job.ids);
     // A bind begins with its source; what follows is about the last one.
     if (key == "bind") return job.binds.push_back({std::string(value), {}, false, true}), true;
     if (job.binds.empty()) return false;
@@ -106,6 +127,7 @@ std::string encode(const Job& job) {
     for (const std::string& lower : job.lowers) out.add("lower", lower);
     out.add("upper", job.upper);
     out.add("work", job.work);
+    for (const tree::IdRange& range : job.ids) out.add("ids", text_of(range));
     for (const Bind& bind : job.binds) {
         out.add("bind", bind.source);
         out.add("bind-target", bind.target);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/base/result.h"
+#include "plugins/sdk/tree/ids.h"
 
 namespace noded::files {
 
@@ -49,6 +50,7 @@ struct Job {
     std::string upper;
     std::string work;
     std::vector<Bind> binds;
+    tree::IdRanges ids;  ///< of a container with a user namespace; empty: the host's
     bool operator==(const Job&) const = default;
 };
 

@@ -121,6 +121,7 @@ Status read_path(const Job& job) {
     Found found = TRY(find(root.get(), job.path));
     tree::WriteOptions options;
     options.skip_kernel_mounts = true;
+    options.ids = job.ids;
     const bool content = asks_for_content(job.path) || found.path == "/";
     options.root_name = content ? "." : base_of(found.path);
     std::string reached;
@@ -158,6 +159,7 @@ Status write_path(const Job& job) {
     TRY_STATUS(check_writable(root.get(), dir.get()));
     tree::ExtractOptions options;
     options.follow_in_root = true;
+    options.ids = job.ids;
     options.stop = &stopped;
     TRY(tree::extract(stream_fd, {root.get(), path}, options));
     return {};
@@ -167,6 +169,7 @@ Status send_whole(const Job& job) {
     const Fd root = TRY(open_whole(job));
     tree::WriteOptions options;
     options.root_name = ".";
+    options.ids = job.ids;
     return send_tree(root.get(), ".", options);
 }
 
@@ -180,7 +183,7 @@ Status send_changes(const Job& job) {
     const Fd upper = TRY(open_upper(job));  // before its folder is covered
     const Fd image = TRY(open_image(job));
     std::string text;
-    for (const Change& change : TRY(changes_of(upper.get(), image.get())))
+    for (const Change& change : TRY(changes_of(upper.get(), image.get(), job.ids)))
         text += change.kind + change.path + '\0';
     return tree::write_fully(stream_fd, as_bytes(text), "write the changes");
 }

@@ -4,9 +4,12 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -36,6 +39,9 @@ Fd make_overlay(const Overlay& overlay) {
     for (const std::string& lower : overlay.lowers)
         if (!set("lowerdir+", lower)) return {};
     const bool writable = !overlay.upper.empty();
+    // As the shim mounts it: some kernels have them on by default.
+    for (const char* key : {"redirect_dir", "metacopy", "index"})
+        if (writable && !set(key, "off")) return {};
     if (writable && (!set("upperdir", overlay.upper) || !set("workdir", overlay.work))) return {};
     if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return {};
     return Fd(fsmount(context.get(), FSMOUNT_CLOEXEC,
@@ -57,10 +63,96 @@ Status mount_by_options(const Overlay& overlay, const std::string& folder) {
     for (const std::string& lower : overlay.lowers)
         options += (options.back() == '=' ? "" : ":") + escaped(lower);
     if (!overlay.upper.empty())
-        options += ",upperdir=" + escaped(overlay.upper) + ",workdir=" + escaped(overlay.work);
+        options += ",upperdir=" + escaped(overlay.upper) + ",workdir=" + escaped(overlay.work) +
+                   ",redirect_dir=off,metacopy=off,index=off";
     const unsigned long flags = overlay.upper.empty() ? MS_RDONLY : 0;
     if (mount("overlay", folder.c_str(), "overlay", flags, options.c_str()) != 0)
         return fail_errno(errno, "mount overlay on " + folder);
+    return {};
+}
+
+/// A process that is there as long as its user namespace is looked for.
+Result<Fd> make_user_namespace(const tree::IdRanges& ids) {
+    int ready[2];
+    if (pipe2(ready, O_CLOEXEC) != 0) return fail_errno(errno, "make a pipe");
+    Fd from(ready[0]);
+    Fd to(ready[1]);
+    const pid_t pid = fork();
+    if (pid < 0) return fail_errno(errno, "fork");
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        const char failed = unshare(CLONE_NEWUSER) == 0 ? 0 : char(errno);
+        if (write(to.get(), &failed, 1) != 1) _exit(1);
+        for (;;) pause();
+    }
+    to.reset();
+    const std::string process = "/proc/" + std::to_string(pid);
+    char failed = 0;
+    Status done;
+    if (read(from.get(), &failed, 1) != 1) failed = EAGAIN;
+    if (failed != 0) done = fail_errno(failed, "make a user namespace");
+    for (const bool gid : {false, true}) {
+        std::string text;
+        for (const tree::IdRange& range : ids)
+            if (range.gid == gid)
+                text += std::to_string(range.container) + " " + std::to_string(range.host) + " " +
+                        std::to_string(range.count) + "\n";
+        const Fd map(open((process + (gid ? "/gid_map" : "/uid_map")).c_str(),
+                          O_WRONLY | O_CLOEXEC));
+        if (done && write(map.get(), text.data(), text.size()) != ssize_t(text.size()))
+            done = fail_errno(errno, "set the ids of a user namespace");
+    }
+    Fd user(open((process + "/ns/user").c_str(), O_RDONLY | O_CLOEXEC));
+    if (done && !user.valid()) done = fail_errno(errno, "open a user namespace");
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    if (!done) return std::unexpected(done.error());
+    return user;
+}
+
+Status map_ids(int mount, int user, unsigned recursive, const std::string& shown) {
+    mount_attr attributes = {};
+    attributes.attr_set = MOUNT_ATTR_IDMAP;
+    attributes.userns_fd = uint64_t(user);
+    if (mount_setattr(mount, "", AT_EMPTY_PATH | recursive, &attributes, sizeof attributes) != 0)
+        return fail_errno(errno, "map the ids of " + shown);
+    return {};
+}
+
+Result<Fd> copy_mount(const std::string& path) {
+    Fd tree(open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+    if (!tree.valid()) return fail_errno(errno, "open " + path);
+    return tree;
+}
+
+Status attach_at(const Fd& tree, const std::string& place) {
+    if (mkdir(place.c_str(), 0700) != 0 ||
+        move_mount(tree.get(), "", AT_FDCWD, place.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0)
+        return fail_errno(errno, "attach a layer to " + place);
+    return {};
+}
+
+/// The image's layers as the container sees them, by numbers in a tmpfs on `folder`. What was in
+/// the folder, which has the ids of the host already, is in "own" there.
+Status map_lowers(Overlay& overlay, const std::string& folder, int user) {
+    const Fd own = TRY(copy_mount(folder));
+    if (mount("tmpfs", folder.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=700") != 0)
+        return fail_errno(errno, "mount tmpfs on " + folder);
+    TRY_STATUS(attach_at(own, folder + "/own"));
+    const auto is_own = [&](const std::string& path) { return path.starts_with(folder + "/"); };
+    for (std::string* path : {&overlay.upper, &overlay.work})
+        if (is_own(*path)) path->insert(folder.size(), "/own");
+    for (size_t i = 0; i < overlay.lowers.size(); ++i) {
+        std::string& lower = overlay.lowers[i];
+        if (is_own(lower)) {
+            lower.insert(folder.size(), "/own");
+            continue;
+        }
+        const Fd layer = TRY(copy_mount(lower));
+        TRY_STATUS(map_ids(layer.get(), user, 0, lower));
+        lower = folder + "/" + std::to_string(i);
+        TRY_STATUS(attach_at(layer, lower));
+    }
     return {};
 }
 
@@ -77,8 +169,10 @@ Result<Fd> open_folder(const std::string& path) {
     return fd;
 }
 
-Result<Fd> mount_overlay(const Overlay& overlay, const std::string& folder) {
+/// `user` is invalid where layers are shown as they are.
+Result<Fd> mount_overlay(Overlay overlay, const std::string& folder, const Fd& user) {
     TRY_STATUS(leave_mounts_of_host());
+    if (user.valid()) TRY_STATUS(map_lowers(overlay, folder, user.get()));
     const Fd made = make_overlay(overlay);
     if (made.valid()) {
         if (move_mount(made.get(), "", AT_FDCWD, folder.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0)
@@ -92,7 +186,8 @@ Result<Fd> mount_overlay(const Overlay& overlay, const std::string& folder) {
 std::string folder_of(const Job& job) { return directory_of(job.upper); }
 
 /// What a start would make, too. `folder` is about the last component.
-Result<Fd> make_target(int root, const std::string& path, bool folder) {
+Result<Fd> make_target(int root, const std::string& path, bool folder,
+                       const tree::IdRanges& ids) {
     std::string made;
     Fd at;
     std::string rest = clean_path(path);
@@ -108,6 +203,9 @@ Result<Fd> make_target(int root, const std::string& path, bool folder) {
             (void)mkdirat(parent.get(), name.c_str(), 0755);
         else
             Fd(openat(parent.get(), name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
+        if (!ids.empty() && fchownat(parent.get(), name.c_str(), tree::to_host(ids, false, 0),
+                                     tree::to_host(ids, true, 0), AT_SYMLINK_NOFOLLOW) != 0)
+            return fail_errno(errno, "give to the container " + made);
         at.reset(tree::open_in_root(root, made, O_PATH | O_CLOEXEC));
         if (!at.valid()) return fail_errno(errno, "make " + made + " to mount on");
     }
@@ -122,15 +220,16 @@ Status make_read_only(int mount, const std::string& shown) {
     return {};
 }
 
-Status attach(int root, const Bind& bind) {
+Status attach(int root, const Bind& bind, const Fd& user, const tree::IdRanges& ids) {
     const unsigned recursive = bind.recursive ? AT_RECURSIVE : 0;
     const Fd tree(open_tree(AT_FDCWD, bind.source.c_str(),
                             OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive));
     if (!tree.valid()) return fail_errno(errno, "bind " + bind.source);
+    if (user.valid()) TRY_STATUS(map_ids(tree.get(), user.get(), recursive, bind.source));
     struct stat info {};
     if (fstat(tree.get(), &info) != 0) return fail_errno(errno, "look at " + bind.source);
     if (bind.read_only) TRY_STATUS(make_read_only(tree.get(), bind.target));
-    const Fd target = TRY(make_target(root, bind.target, S_ISDIR(info.st_mode)));
+    const Fd target = TRY(make_target(root, bind.target, S_ISDIR(info.st_mode), ids));
     if (move_mount(tree.get(), "", target.get(), "",
                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
         return fail_errno(errno, "mount " + bind.source + " on " + bind.target);
@@ -169,8 +268,10 @@ Result<Fd> open_view(const Job& job) {
     if (upper < 0) return fail_errno(errno, "open " + job.upper);
     while (flock(upper, LOCK_EX) != 0)
         if (errno != EINTR) return fail_errno(errno, "lock " + job.upper);
-    Fd root = TRY(mount_overlay({job.lowers, job.upper, job.work}, folder_of(job)));
-    for (const Bind& bind : job.binds) TRY_STATUS(attach(root.get(), bind));
+    Fd user;
+    if (!job.ids.empty()) user = TRY(make_user_namespace(job.ids));
+    Fd root = TRY(mount_overlay({job.lowers, job.upper, job.work}, folder_of(job), user));
+    for (const Bind& bind : job.binds) TRY_STATUS(attach(root.get(), bind, user, job.ids));
     if (job.read_only) TRY_STATUS(make_read_only(root.get(), "the root file system"));
     return root;
 }
@@ -180,14 +281,16 @@ Result<Fd> open_whole(const Job& job) {
     Overlay overlay;
     overlay.lowers = job.lowers;
     overlay.lowers.insert(overlay.lowers.begin(), job.upper);  // so it is only read
-    return mount_overlay(overlay, folder_of(job));
+    Fd user;
+    if (!job.ids.empty()) user = TRY(make_user_namespace(job.ids));
+    return mount_overlay(overlay, folder_of(job), user);
 }
 
 Result<Fd> open_image(const Job& job) {
     if (job.lowers.empty()) return Fd();
     // Overlayfs wants two; one alone is what it would show.
     if (job.lowers.size() == 1) return open_folder(job.lowers[0]);
-    return mount_overlay({job.lowers, {}, {}}, folder_of(job));
+    return mount_overlay({job.lowers, {}, {}}, folder_of(job), Fd());
 }
 
 }  // namespace noded::files

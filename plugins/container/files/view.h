@@ -2,7 +2,8 @@
 //
 // Of a running one it is what its first process sees, with all mounts. Of another one the overlay
 // and the bind mounts are mounted in a mount namespace of this process alone: the host's mount
-// table never has them, and they are gone with the process, however that ends.
+// table never has them, and they are gone with the process, however that ends. Where the container
+// has ids of its own, a view shows those of the host that stand for them.
 #pragma once
 
 #include <string>
@@ -17,7 +18,7 @@ namespace noded::files {
 Result<Fd> open_view(const Job& job);
 /// The root file system alone, read-only, with what the container changed.
 Result<Fd> open_whole(const Job& job);
-/// The same as the image has it.
+/// The same as the image has it, with the image's ids.
 Result<Fd> open_image(const Job& job);
 
 }  // namespace noded::files

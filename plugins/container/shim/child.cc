@@ -11,6 +11,8 @@
 
 #include <cstring>
 
+#include "plugins/container/shim/userns.h"
+
 namespace noded::shim {
 namespace {
 
@@ -51,6 +53,19 @@ void join_network(Start& start) {
     close_fd(fd);
 }
 
+/// But for the PID namespace, which the shim joined: a process is born into one.
+void join_namespaces(Start& start) {
+    for (uint32_t i = 0; i < start.container->join_count; ++i) {
+        const launch::Pair& join = start.container->joins[i];
+        const uint32_t kind = launch::namespace_flag(join.first);
+        if (kind == CLONE_NEWPID) continue;
+        int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, join.second, O_RDONLY | O_CLOEXEC));
+        const long result = fd < 0 ? fd : sys(SYS_setns, fd, kind);
+        if (result < 0) give_up(start, 125, "join the namespace", join.second, result);
+        close_fd(fd);
+    }
+}
+
 /// All mounts below /sys, which enter_rootfs has made; /sys itself is a real folder.
 void open_kernel(Start& start) {
     if (!start.container->has(launch::flag_writable_kernel)) return;
@@ -64,22 +79,28 @@ void open_kernel(Start& start) {
 /// Of the shim's descriptors and those that were open around the clone, the ones that a container's
 /// child goes on with: all are pipes, sockets, namespaces or mounts of its own.
 void keep_needed(const Start& start) {
-    int kept[13] = {start.report_fd, start.container_pidfd};
+    int kept[18] = {start.report_fd, start.container_pidfd};
     size_t count = 2;
     for (int fd : start.stdio) kept[count++] = fd;
-    if (start.spare != nullptr) {
+    kept[count++] = start.user_fd;
+    if (start.spare == nullptr) {
+        for (int fd : start.owned) kept[count++] = fd;
+    } else {
         const KernelMounts& mounts = start.spare->mounts;
         for (int fd : start.spare->namespaces) kept[count++] = fd;
         for (int fd : {mounts.sysfs, mounts.devices, mounts.terminals, mounts.queues})
             kept[count++] = fd;
+        for (int fd : start.spare->names.mounts) kept[count++] = fd;
+        kept[count++] = start.spare->names.hostname;
     }
     keep_only(kept, count);
 }
 
 /// From here on paths of the container are looked at.
 void keep_streams(const Start& start) {
-    const int kept[] = {start.report_fd, start.stdio[0], start.stdio[1], start.stdio[2]};
-    keep_only(kept, 4);
+    const int kept[] = {start.report_fd, start.stdio[0], start.stdio[1], start.stdio[2],
+                        start.user_fd};
+    keep_only(kept, 5);
 }
 
 }  // namespace
@@ -189,6 +210,8 @@ void container_child(void* argument) {
     set_oom_score(start);
     join_cgroups(start);
     join_network(start);
+    join_namespaces(start);
+    join_owned_namespaces(start);
     sys(SYS_setsid);
     enter_rootfs(start);
     keep_streams(start);
@@ -197,6 +220,7 @@ void container_child(void* argument) {
     open_kernel(start);
     set_sysctls(start);  // before /proc/sys becomes read-only
     hide_paths(start);
+    enter_user_namespace(start);
     become_process(start);
 }
 
@@ -207,13 +231,18 @@ void exec_child(void* argument) {
     open_signals();
     set_oom_score(start);
     join_cgroups(start);
-    const unsigned namespaces =
+    unsigned namespaces =
         CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    if (is_mapped(start.container)) {
+        set_rlimits(start);
+        namespaces |= CLONE_NEWUSER;
+    }
     // The shim has set the PID namespace for its children already; the mount namespace brings its
     // root along.
     const long result = sys(SYS_setns, start.container_pidfd, namespaces);
     if (result < 0) give_up(start, 125, "enter", "the container's namespaces", result);
     keep_streams(start);
+    become_mapped_root(start);
     sys(SYS_setsid);
     become_process(start);
 }

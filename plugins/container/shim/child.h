@@ -21,6 +21,12 @@ struct KernelMounts {
     int queues;     ///< mqueue
 };
 
+/// What names are looked up in, each a detached mount of one file: /etc/hosts and so on.
+struct NameFiles {
+    int mounts[3];  ///< -1: there are none
+    int hostname;   ///< the file of the second, open: its content is known at the start
+};
+
 constexpr unsigned spare_namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 
 /// Namespaces and mounts made before anybody has asked for a container: more than a third of a
@@ -31,6 +37,7 @@ struct Spare {
     bool detached_overlay;  ///< open_overlay works here
     int namespaces[4];  ///< mount, network, IPC, UTS
     KernelMounts mounts;
+    NameFiles names;
 };
 
 struct Start;
@@ -65,6 +72,12 @@ struct Start {
     bool is_exec;
     /// used by a container's child, filled by a spare's; nullptr: make everything now
     Spare* spare;
+    /// of a container with ids of its own: its user namespace, and the network, IPC and UTS
+    /// namespaces that belong to it; -1
+    int user_fd;
+    int owned[3];
+    bool entered;  ///< it is in the user namespace: ids are the container's from here on
+    const struct NameTexts* names;  ///< of a start without a spare
     int container_pidfd;  ///< of the container's first process, for an exec
     int report_fd;  ///< socket to the shim: brings the rootfs, carries the terminal, and its end
                     ///< means "executed, or gave up"
@@ -119,7 +132,10 @@ void mount_cgroup_trees(Start& start, int* trees);
 void raise_loopback(Start& start);  ///< spare.cc
 void make_kernel_mounts(Start& start, KernelMounts* mounts);
 void enter_spare(Start& start);
+void attach_name_files(Start& start);  ///< names.cc
 void make_mounts_private(Start& start);  ///< rootfs.cc
+/// Puts the overlay on the runtime folder; `options` begin with "lowerdir=…".
+void mount_overlay(Start& start, Text<4096>& options);
 void enter_rootfs(Start& start);         ///< ends with all mounts in place
 void open_signals();                     ///< child.cc
 void set_hostname(Start& start);
@@ -131,6 +147,7 @@ void hide_paths(Start& start);
 int open_target(Start& start, const char* path, bool folder);
 /// The same below any folder.
 int open_target_below(Start& start, int root, const char* path, bool folder);
+void set_rlimits(Start& start);  ///< process.cc
 [[noreturn]] void become_process(Start& start);  ///< process.cc: terminal, user, rights, exec
 
 }  // namespace noded::shim

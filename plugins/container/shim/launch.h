@@ -47,7 +47,9 @@ enum class Tag : uint16_t {
     masked = 14,        ///< text*: path in the container, hidden if it exists
     read_only = 15,     ///< text*: path in the container, made read-only if it exists
     rlimit = 16,        ///< Rlimit*
-    mount = 17,         ///< texts*: type ("bind", "tmpfs"), source, target, options
+    /// texts*: type ("bind", "tmpfs"; "of": what is at the target in the mount namespace `source`),
+    /// source, target, options
+    mount = 17,
     namespaces = 18,    ///< u32: CLONE_NEW* bits; without CLONE_NEWNET the network is the host's
     /// text: join the network namespace pinned at this path instead of a new one
     netns = 19,
@@ -64,6 +66,10 @@ enum class Tag : uint16_t {
     log_limits = 29,     ///< LogLimits: how large the log may become
     group = 30,          ///< text*: a supplementary group by name or number
     domainname = 31,     ///< text: of the UTS namespace
+    /// texts*: "pid", "ipc", "uts", "net", "cgroup" or "time"; path of a namespace to join instead
+    /// of a new one
+    join = 32,
+    id_map = 33,  ///< IdMap*: of the user namespace that the container gets; none: the host's
 };
 
 enum Flag : uint32_t {
@@ -75,8 +81,12 @@ enum Flag : uint32_t {
     flag_volatile_rootfs = 16,
     flag_nodev_rootfs = 32,  ///< device nodes in the rootfs open nothing
     flag_writable_kernel = 64,  ///< /sys and the cgroups can be written to
+    /// this kernel's overlayfs has features on by default that make an upper folder useless to
+    /// others
+    flag_plain_overlay = 128,
+    flag_name_files = 256,  ///< /etc/hosts, /etc/hostname and /etc/resolv.conf are the node's
 };
-constexpr uint32_t flags_known = 127;
+constexpr uint32_t flags_known = 511;
 
 struct Rlimit {
     uint32_t resource;  ///< RLIMIT_*
@@ -85,6 +95,15 @@ struct Rlimit {
     uint64_t hard;
 };
 static_assert(sizeof(Rlimit) == 24);
+
+/// `count` ids of the container from `container` on are those of the host from `host` on.
+struct IdMap {
+    uint32_t group;  ///< 1 for group ids, 0 for user ids
+    uint32_t container;
+    uint32_t host;
+    uint32_t count;
+};
+static_assert(sizeof(IdMap) == 16);
 
 struct LogLimits {
     uint64_t segment_bytes;  ///< whole blocks of 64 KiB are used, at least one
@@ -111,6 +130,8 @@ constexpr size_t rlimits_max = 16;
 constexpr size_t mounts_max = 384;  ///< with all devices of a host
 constexpr size_t cgroups_max = 16;
 constexpr size_t sysctls_max = 32;
+constexpr size_t joins_max = 8;
+constexpr size_t id_maps_max = 32;  ///< of users and groups together
 constexpr uint32_t log_segments_max = 128;  ///< as many as a shim keeps count of
 constexpr uint64_t log_segment_bytes_max = uint64_t{1} << 40;
 constexpr size_t seccomp_bytes_max = 4096 * 8;  ///< BPF_MAXINSNS instructions

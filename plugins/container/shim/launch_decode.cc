@@ -5,6 +5,7 @@
 #include <linux/sched.h>
 
 #include <cstring>
+#include <string_view>
 
 namespace noded::launch {
 namespace {
@@ -92,6 +93,10 @@ bool take(Tag tag, const Value& value, Launch* out) {
         case Tag::window: return value.fixed(&out->window);
         case Tag::oom_score_adj: return value.fixed(&out->oom_score_adj);
         case Tag::sysctl: return value.pair(out->sysctls, &out->sysctl_count, sysctls_max);
+        case Tag::join: return value.pair(out->joins, &out->join_count, joins_max);
+        case Tag::id_map:
+            return out->id_map_count < id_maps_max &&
+                   value.fixed(&out->id_maps[out->id_map_count++]);
         case Tag::shm_bytes: return value.fixed(&out->shm_bytes);
         case Tag::group: return value.append(&out->groups, groups_added_max, group_bytes_max);
         case Tag::domainname: return value.text(&out->domainname, hostname_bytes_max);
@@ -104,6 +109,19 @@ bool take(Tag tag, const Value& value, Launch* out) {
 }
 
 }  // namespace
+
+uint32_t namespace_flag(const char* kind) {
+    struct Kind {
+        const char* name;
+        uint32_t flag;
+    };
+    constexpr Kind kinds[] = {{"pid", CLONE_NEWPID}, {"ipc", CLONE_NEWIPC},
+                              {"uts", CLONE_NEWUTS}, {"net", CLONE_NEWNET},
+                              {"cgroup", CLONE_NEWCGROUP}, {"time", CLONE_NEWTIME}};
+    for (const Kind& known : kinds)
+        if (std::string_view(known.name) == kind) return known.flag;
+    return 0;
+}
 
 const char* decode(const void* bytes, size_t size, Launch* out) {
     Header header;
@@ -133,7 +151,25 @@ const char* decode(const void* bytes, size_t size, Launch* out) {
     return nullptr;
 }
 
+namespace {
+
+/// Root is the one id that a container cannot do without.
+bool maps_root(const Launch& launch) {
+    bool user = false, group = false;
+    for (uint32_t i = 0; i < launch.id_map_count; ++i) {
+        const IdMap& map = launch.id_maps[i];
+        if (map.count == 0 || map.container > ~0u - map.count || map.host > ~0u - map.count)
+            return false;
+        if (map.container == 0) (map.group != 0 ? group : user) = true;
+    }
+    return user && group;
+}
+
+}  // namespace
+
 const char* check_container(const Launch& launch) {
+    if (launch.id_map_count > 0 && !maps_root(launch))
+        return "the launch spec has a user namespace without the ids of root";
     if (launch.runtime == nullptr) return "the launch spec has no runtime folder";
     if (launch.log == nullptr) return "the launch spec has no folder for the log";
     if (launch.log_limits.segments == 0)
@@ -145,6 +181,13 @@ const char* check_container(const Launch& launch) {
     if ((launch.namespaces & CLONE_NEWNS) == 0) return "the launch spec has no mount namespace";
     if (launch.netns != nullptr && (launch.namespaces & CLONE_NEWNET) != 0)
         return "the launch spec has a network namespace to join and one to make";
+    for (uint32_t i = 0; i < launch.join_count; ++i) {
+        const uint32_t flag = namespace_flag(launch.joins[i].first);
+        if (flag == 0 || launch.joins[i].second[0] != '/')
+            return "the launch spec has a namespace to join that is none";
+        if ((launch.namespaces & flag) != 0)
+            return "the launch spec has a namespace to join and one of its kind to make";
+    }
     return nullptr;
 }
 

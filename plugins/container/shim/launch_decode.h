@@ -57,9 +57,13 @@ struct Launch {
     uint32_t mount_count = 0;
     uint32_t cgroup_count = 0;
     uint32_t sysctl_count = 0;
+    uint32_t join_count = 0;
+    uint32_t id_map_count = 0;
     Rlimit rlimits[rlimits_max];
     Pair cgroups[cgroups_max];  ///< folder, name
     Pair sysctls[sysctls_max];  ///< path, value
+    Pair joins[joins_max];      ///< kind of namespace, path
+    IdMap id_maps[id_maps_max];
     TextList<hidden_paths_max> masked;
     TextList<hidden_paths_max> read_only;
     TextList<groups_added_max> groups;
@@ -70,6 +74,9 @@ struct Launch {
 
     bool has(Flag flag) const { return (flags & flag) != 0; }
 };
+
+/// CLONE_NEW* of "pid", "ipc" and so on; 0 if there is no such kind.
+uint32_t namespace_flag(const char* kind);
 
 /// Fills `out`, which must be freshly constructed. Returns nullptr, or a sentence that says what is
 /// wrong. `bytes` must be 8-byte aligned.

@@ -139,6 +139,12 @@ void encode_confinement(Encoder& to, const LaunchSpec& spec) {
         to.texts(Tag::sysctl, "a sysctl", launch::path_bytes_max, {&sysctl.path, &sysctl.value});
     to.value(Tag::namespaces, spec.namespaces);
     to.absolute(Tag::netns, "the network namespace", spec.netns);
+    to.count("a map of ids", spec.id_maps.size(), launch::id_maps_max);
+    for (const launch::IdMap& map : spec.id_maps) to.value(Tag::id_map, map);
+    to.count("a namespace to join", spec.joins.size(), launch::joins_max);
+    for (const LaunchJoin& join : spec.joins)
+        to.texts(Tag::join, "a namespace to join", launch::path_bytes_max,
+                 {&join.kind, &join.path});
     to.absolute(Tag::cgroup_v2, "the cgroup", spec.cgroup_v2);
     to.count("a cgroup", spec.cgroups_v1.size(), launch::cgroups_max);
     for (const LaunchCgroup& cgroup : spec.cgroups_v1)
@@ -158,6 +164,8 @@ Result<Buffer> launch_encode(const LaunchSpec& spec) {
                    flags_of(spec) | (spec.no_new_privs ? launch::flag_no_new_privs : 0u) |
                        (spec.read_only_rootfs ? launch::flag_read_only_rootfs : 0u) |
                        (spec.volatile_rootfs ? launch::flag_volatile_rootfs : 0u) |
+                       (spec.name_files ? launch::flag_name_files : 0u) |
+                       (spec.plain_overlay ? launch::flag_plain_overlay : 0u) |
                        (spec.nodev_rootfs ? launch::flag_nodev_rootfs : 0u) |
                        (spec.writable_kernel ? launch::flag_writable_kernel : 0u));
     encode_rootfs(to, spec);

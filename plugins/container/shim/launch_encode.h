@@ -28,12 +28,14 @@ struct ProcessSpec {
 };
 
 struct LaunchMount {
-    std::string type;    ///< "bind" or "tmpfs"
-    std::string source;  ///< absolute path on the host, for bind
+    std::string type;    ///< "bind", "tmpfs" or "of"
+    /// absolute path on the host, for bind; of a mount namespace, for "of": what it has at the
+    /// target
+    std::string source;
     std::string target;  ///< absolute path in the container, created when missing
     /// comma list: ro, rw, nosuid, nodev, noexec, bind, rbind, [r]private, [r]slave, [r]shared,
-    /// toponly (the attributes are not for what is mounted below); for tmpfs also size=, mode=,
-    /// uid=, gid=
+    /// toponly (the attributes are not for what is mounted below), idmap (seen with the ids of the
+    /// container's user namespace); for tmpfs also size=, mode=, uid=, gid=
     std::string options;
 };
 
@@ -41,6 +43,11 @@ struct LaunchCgroup {
     std::string folder;  ///< absolute folder in a v1 hierarchy
     std::string
         name;  ///< "memory": where it appears below /sys/fs/cgroup in the container; empty hides it
+};
+
+struct LaunchJoin {
+    std::string kind;  ///< "pid", "ipc", "uts", "net", "cgroup" or "time"
+    std::string path;  ///< "/proc/42/ns/pid"
 };
 
 struct LaunchSysctl {
@@ -62,6 +69,11 @@ struct LaunchSpec : ProcessSpec {
     bool volatile_rootfs = false;
     /// Device nodes in the rootfs open nothing; those of /dev do.
     bool nodev_rootfs = false;
+    /// The overlay without redirect_dir, metacopy and index, which this kernel has on by default:
+    /// the upper folder is to be read by diff and commit, and mounted again on other layers'
+    /// copies.
+    bool plain_overlay = false;
+    bool name_files = false;       ///< /etc/hosts, /etc/hostname, /etc/resolv.conf are the node's
     bool writable_kernel = false;  ///< /sys and the cgroups
     std::vector<std::string> groups;  ///< supplementary, by name or number
     std::string domainname;
@@ -73,6 +85,8 @@ struct LaunchSpec : ProcessSpec {
     uint32_t namespaces = 0;  ///< CLONE_NEW* bits
     /// path of a pinned network namespace to join; needs CLONE_NEWNET unset
     std::string netns;
+    std::vector<launch::IdMap> id_maps;  ///< of a user namespace of its own; empty: the host's
+    std::vector<LaunchJoin> joins;  ///< their kinds need to be unset in `namespaces`
     std::string cgroup_v2;
     std::vector<LaunchCgroup> cgroups_v1;
     std::string log_folder;

@@ -13,7 +13,9 @@
 #include <cstring>
 #include <new>
 
+#include "plugins/container/shim/names.h"
 #include "plugins/container/shim/shim.h"
+#include "plugins/container/shim/userns.h"
 
 namespace noded::shim {
 namespace {
@@ -93,6 +95,7 @@ void Shim::make_spare() {
     spare_start_.spare = &spare_;
     for (int& fd : spare_.namespaces) fd = -1;
     spare_.mounts = {-1, -1, -1, -1};
+    spare_.names = {{-1, -1, -1}, -1};
     clone_args arguments = {};
     arguments.flags = CLONE_VM | CLONE_FILES | spare_namespaces;
     arguments.exit_signal = SIGCHLD;
@@ -108,7 +111,7 @@ Spare* Shim::take_spare() {
     if (spare_pid_ > 0) sys(SYS_wait4, spare_pid_, nullptr, 0, nullptr);
     spare_pid_ = 0;
     const launch::Launch& spec = *container().launch;
-    const bool fits = (spec.namespaces & spare_namespaces) == spare_namespaces;
+    const bool fits = !is_mapped(&spec) && (spec.namespaces & spare_namespaces) == spare_namespaces;
     // A kernel that mounts the overlay by path needs the host's mounts for it.
     const bool detached =
         spec.rootfs != nullptr || (spare_.detached_overlay && fits_open_overlay(spec));
@@ -126,7 +129,38 @@ void Shim::drop_spare() {
         if (fd >= 0 && !(holds_mounts_ && fd == mounts_fd_)) sys(SYS_close, fd);
     for (int fd : mounts)
         if (fd >= 0) sys(SYS_close, fd);
+    close_name_files(spare_.names);
     sys(SYS_madvise, stacks_[processes_max], child_stack_bytes, MADV_DONTNEED);
+}
+
+/// 0 or a negative errno.
+long Shim::open_streams(Process& process) {
+    Start& start = process.start;
+    long result = 0;
+    for (size_t part = 0; part < 2 && result == 0; ++part) {
+        result = make_pipe(&process.output_fd[part], &start.stdio[part + 1], true);
+        process.output_open[part] = start.stdio[part + 1] >= 0;
+    }
+    if (result == 0 && process.launch->has(launch::flag_open_stdin)) {
+        result = make_pipe(&process.input_fd, &start.stdio[0], false);
+        process.input_open = start.stdio[0] >= 0;
+    }
+    for (int fd : start.stdio) give_stream(*start.container, fd);
+    return result;
+}
+
+/// The namespace that the next children are born into. False: nobody can enter it.
+bool Shim::join_pid_namespace(const launch::Launch& spec, Sentence* error) {
+    for (uint32_t i = 0; i < spec.join_count; ++i) {
+        if (launch::namespace_flag(spec.joins[i].first) != CLONE_NEWPID) continue;
+        const char* path = spec.joins[i].second;
+        int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
+        const long result = fd < 0 ? fd : sys(SYS_setns, fd, CLONE_NEWPID);
+        close_fd(fd);
+        if (result < 0) return refuse(error, "join the namespace", path, result);
+        in_pid_namespace_ = true;
+    }
+    return true;
 }
 
 /// Makes the streams and the child. Without `streams` the child's are /dev/null. False: nothing is
@@ -144,24 +178,21 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     for (int& fd : start.stdio) fd = -1;
     int pair[2];
     int cgroup_fd = -1;
+    start.entered = false;
+    start.user_fd = start.owned[0] = start.owned[1] = start.owned[2] = -1;
+    const bool mapped = is_mapped(&confinement);
+    if (mapped && !process.is_exec && !make_user_namespace(start, error)) return false;
+    if (!process.is_exec && !join_pid_namespace(confinement, error)) return false;
     long result = sys(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
     if (result < 0) return refuse(error, "make", "the report socket", result);
     start.report_fd = pair[1];
     process.report_fd = pair[0];
-    if (streams && !process.tty()) {
-        for (size_t part = 0; part < 2 && result == 0; ++part) {
-            result = make_pipe(&process.output_fd[part], &start.stdio[part + 1], true);
-            process.output_open[part] = start.stdio[part + 1] >= 0;
-        }
-        if (result == 0 && process.launch->has(launch::flag_open_stdin)) {
-            result = make_pipe(&process.input_fd, &start.stdio[0], false);
-            process.input_open = start.stdio[0] >= 0;
-        }
-    }
+    if (streams && !process.tty()) result = open_streams(process);
     process.input_expected = process.tty();
     unsigned namespaces =
         process.is_exec ? 0 : confinement.namespaces & ~static_cast<unsigned>(CLONE_NEWCGROUP);
     if (start.spare != nullptr) namespaces &= ~spare_namespaces;
+    if (mapped) namespaces &= ~unsigned{CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS};
     if (result == 0 && confinement.cgroup_v2 != nullptr)
         result = cgroup_fd = static_cast<int>(
             sys(SYS_openat, AT_FDCWD, confinement.cgroup_v2, O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -183,6 +214,7 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     // The child reads its Start while this goes on, so the numbers in it stay.
     for (int fd : start.stdio)
         if (fd >= 0) sys(SYS_close, fd);
+    if (mapped) drop_user_namespace(start);
     if (result < 0) {
         close_fd(process.report_fd);
         return refuse(error, "clone", "the container's process", result);
@@ -224,7 +256,7 @@ bool Shim::open_runtime(Sentence* error) {
 bool Shim::give_rootfs(Process& process, Sentence* error) {
     const launch::Launch& spec = *process.launch;
     if (spec.rootfs != nullptr) return true;
-    const long rootfs = open_overlay(spec);
+    const long rootfs = is_mapped(&spec) ? -EINVAL : open_overlay(spec);
     holds_rootfs_ = rootfs >= 0;
     rootfs_fd_ = static_cast<int>(rootfs);
     drops_rootfs_late_ = spec.has(launch::flag_volatile_rootfs);

@@ -19,6 +19,7 @@
 #include <cstring>
 
 #include "plugins/container/shim/child.h"
+#include "plugins/container/shim/userns.h"
 #include "plugins/container/shim/users.h"
 
 namespace noded::shim {
@@ -100,27 +101,6 @@ void set_stdio(Start& start, const User& user) {
     }
     if (start.exact != nullptr) start.exact->close_rest(start);
     else keep_only(&start.report_fd, 1);
-}
-
-void set_rlimits(Start& start) {
-    for (uint32_t i = 0; i < start.container->rlimit_count; ++i) {
-        const launch::Rlimit& wanted = start.container->rlimits[i];
-        uint64_t limit[2] = {wanted.soft, wanted.hard};
-        long result = sys(SYS_prlimit64, 0, wanted.resource, limit, nullptr);
-        if (result == -EPERM) {
-            // Without CAP_SYS_RESOURCE a hard limit cannot be raised: come as near as the machine
-            // allows.
-            uint64_t now[2];
-            sys(SYS_prlimit64, 0, wanted.resource, nullptr, now);
-            for (uint64_t& value : limit) value = value < now[1] ? value : now[1];
-            result = sys(SYS_prlimit64, 0, wanted.resource, limit, nullptr);
-            start.warnings.add("resource limit ")
-                .add(wanted.resource)
-                .add(" could not be raised: EPERM\n");
-        }
-        if (result < 0)
-            give_up(start, 125, "set resource limit", Text<16>(wanted.resource).view(), result);
-    }
 }
 
 const char* find_variable(const launch::Launch& process, std::string_view name) {
@@ -284,6 +264,27 @@ void set_final_capabilities(Start& start, const User& user, uint64_t rights) {
 
 }  // namespace
 
+void set_rlimits(Start& start) {
+    for (uint32_t i = 0; i < start.container->rlimit_count; ++i) {
+        const launch::Rlimit& wanted = start.container->rlimits[i];
+        uint64_t limit[2] = {wanted.soft, wanted.hard};
+        long result = sys(SYS_prlimit64, 0, wanted.resource, limit, nullptr);
+        if (result == -EPERM) {
+            // Without CAP_SYS_RESOURCE a hard limit cannot be raised: come as near as the machine
+            // allows.
+            uint64_t now[2];
+            sys(SYS_prlimit64, 0, wanted.resource, nullptr, now);
+            for (uint64_t& value : limit) value = value < now[1] ? value : now[1];
+            result = sys(SYS_prlimit64, 0, wanted.resource, limit, nullptr);
+            start.warnings.add("resource limit ")
+                .add(wanted.resource)
+                .add(" could not be raised: EPERM\n");
+        }
+        if (result < 0)
+            give_up(start, 125, "set resource limit", Text<16>(wanted.resource).view(), result);
+    }
+}
+
 void become_process(Start& start) {
     launch::Launch& process = *start.process;
     const Exact* exact = start.exact;
@@ -296,7 +297,8 @@ void become_process(Start& start) {
     add_variable(process, "HOME", home.c_str());
 
     set_stdio(start, user);
-    set_rlimits(start);
+    // In a user namespace there is no right to raise one: it was done before.
+    if (!is_mapped(start.container)) set_rlimits(start);
     enter_folder(start);
     sys(SYS_umask, exact == nullptr ? 022 : exact->umask);
     // not the host's keys; absent on some kernels

@@ -11,6 +11,8 @@
 #include <cstring>
 
 #include "plugins/container/shim/child.h"
+#include "plugins/container/shim/names.h"
+#include "plugins/container/shim/userns.h"
 
 namespace noded::shim {
 namespace {
@@ -42,20 +44,7 @@ void mount_overlay_from_options(Start& start) {
         if (i > 0) options.add(":");
         add_escaped(options, container.lowers.items[i]);
     }
-    if (container.upper != nullptr) {
-        add_escaped(options.add(",upperdir="), container.upper);
-        add_escaped(options.add(",workdir="), container.work);
-    }
-    if (container.has(launch::flag_volatile_rootfs)) options.add(",volatile");
-    if (options.cut())
-        give_up(start, 125,
-                "mount overlay: the names of the layers are longer than this kernel takes");
-    const unsigned long flags = container.has(launch::flag_nodev_rootfs) ? MS_NODEV : 0;
-    const long result =
-        sys(SYS_mount, "overlay", container.runtime, "overlay", flags, options.c_str());
-    if (result < 0)
-        give_up(start, 125, "mount overlay on",
-                container.upper != nullptr ? container.upper : "layers", result);
+    mount_overlay(start, options);
 }
 
 /// What the shim made meanwhile. -1: the child mounts the overlay itself, by path.
@@ -94,7 +83,8 @@ void cover_root(Start& start, int rootfs) {
 void pivot(Start& start, int rootfs) {
     const char* folder = start.container->runtime;
     long result = 0;
-    if (rootfs < 0) mount_overlay_from_options(start);
+    if (rootfs < 0 && is_mapped(start.container)) mount_mapped_overlay(start);
+    else if (rootfs < 0) mount_overlay_from_options(start);
     else result = sys(SYS_move_mount, rootfs, "", AT_FDCWD, folder, MOVE_MOUNT_F_EMPTY_PATH);
     if (result < 0) give_up(start, 125, "attach the rootfs to", folder, result);
     result = sys(SYS_chdir, folder);
@@ -113,7 +103,7 @@ void need_folder(Start& start, const char* path) {
     if (fd == -ENOENT) {
         const long made = sys(SYS_mkdirat, AT_FDCWD, path, 0755);
         if (made < 0) give_up(start, 125, "make the folder", path, made);
-        return;
+        return give_to_root(start, AT_FDCWD, path);
     }
     if (fd == -ELOOP || fd == -ENOTDIR)
         give_up(start, 125,
@@ -138,11 +128,13 @@ void mount_usual(Start& start, const KernelMounts& mounts) {
     if (start.container->shm_bytes == 0) return;
     mount_at(start, "tmpfs", "/dev/shm", safe,
              Text<64>("mode=1777,size=", start.container->shm_bytes).c_str());
+    give_to_root(start, AT_FDCWD, "/dev/shm");
 }
 
 struct MountOptions {
     uint64_t attributes = 0;
     bool recursive = true;
+    bool mapped = false;     ///< seen with the container's ids
     bool top_only = false;   ///< the attributes are not for what is mounted below
     uint64_t propagation = MS_PRIVATE;
 };
@@ -155,6 +147,18 @@ uint64_t propagation_of(std::string_view option) {
     return 0;
 }
 
+/// The owner of a tmpfs, an id of the container.
+long set_owner(Start& start, int context, bool group, std::string_view text) {
+    uint64_t id = 0;
+    for (char digit : text) {
+        if (digit < '0' || digit > '9' || id > 0xffffffff) return -EINVAL;
+        id = id * 10 + static_cast<uint64_t>(digit - '0');
+    }
+    const uint32_t host = host_id(start.container, group, static_cast<uint32_t>(id));
+    if (text.empty() || id >= 0xffffffff || host == ~0u) return -EINVAL;
+    return set_string(context, group ? "gid" : "uid", Text<16>(host).c_str());
+}
+
 /// Applies one option; the key of a tmpfs goes to its context.
 void take_option(Start& start, const launch::Mount& mount, std::string_view option, int context,
                  MountOptions* out) {
@@ -165,12 +169,16 @@ void take_option(Start& start, const launch::Mount& mount, std::string_view opti
     else if (option == "noexec") out->attributes |= MOUNT_ATTR_NOEXEC;
     else if (option == "bind") out->recursive = false;
     else if (option == "toponly") out->top_only = true;
+    else if (option == "idmap") out->mapped = true;
     else if (propagation_of(option) != 0) out->propagation = propagation_of(option);
     else if (option == "rw" || option == "rbind" || option.empty()) return;
     else if (context >= 0 && equals != std::string_view::npos) {
         const Text<64> key(std::string_view(option.data(), equals));
         option.remove_prefix(equals + 1);
-        const long result = set_string(context, key.c_str(), Text<256>(option).c_str());
+        const bool group = key.view() == "gid";
+        const long result = group || key.view() == "uid"
+                                ? set_owner(start, context, group, option)
+                                : set_string(context, key.c_str(), Text<256>(option).c_str());
         if (result < 0)
             give_up(start, 125, Text<256>("set tmpfs option ", key.view(), " for").view(),
                     mount.target, result);
@@ -195,6 +203,8 @@ MountOptions take_options(Start& start, const launch::Mount& mount, int context)
 int open_tmpfs(Start& start, const launch::Mount& mount) {
     int context = static_cast<int>(sys(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC));
     if (context < 0) give_up(start, 125, "mount tmpfs on", mount.target, context);
+    if (is_mapped(start.container))
+        for (bool group : {false, true}) set_owner(start, context, group, "0");
     const MountOptions options = take_options(start, mount, context);
     long result = sys(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
     if (result == 0) result = sys(SYS_fsmount, context, FSMOUNT_CLOEXEC, options.attributes);
@@ -209,6 +219,10 @@ int open_bind(Start& start, const launch::Mount& mount) {
     const int tree = static_cast<int>(sys(SYS_open_tree, AT_FDCWD, mount.source,
                                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive));
     if (tree < 0) give_up(start, 125, "bind", mount.source, tree);
+    if (options.mapped && is_mapped(start.container)) {
+        const long mapped = map_ids(tree, start.user_fd, options.recursive);
+        if (mapped < 0) give_up_mapping(start, mount.source, mapped);
+    }
     // The copy is a peer of the host's mount until it is told otherwise.
     mount_attr below = {.attr_set = options.top_only ? 0 : options.attributes,
                         .attr_clr = 0,
@@ -223,6 +237,30 @@ int open_bind(Start& start, const launch::Mount& mount) {
     return tree;
 }
 
+/// What another mount namespace has at the target: a copy of the mount there. Whoever is in that
+/// namespace may have changed its tree, but no link is followed, and its root is the root
+/// meanwhile.
+int open_of(Start& start, const launch::Mount& mount) {
+    int own = static_cast<int>(
+        sys(SYS_openat, AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+    int other = static_cast<int>(sys(SYS_openat, AT_FDCWD, mount.source, O_RDONLY | O_CLOEXEC));
+    long result = own < 0 ? own : other;
+    if (result >= 0) result = sys(SYS_setns, other, CLONE_NEWNS);
+    if (result < 0) give_up(start, 125, "enter the mount namespace", mount.source, result);
+    open_how how = {
+        .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_NO_SYMLINKS};
+    int place = static_cast<int>(sys(SYS_openat2, AT_FDCWD, mount.target, &how, sizeof how));
+    result = place;
+    if (result >= 0)
+        result = sys(SYS_open_tree, place, "",
+                     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    const long back = sys(SYS_setns, own, CLONE_NEWNS);
+    if (result < 0) give_up(start, 125, "share", mount.target, result);
+    if (back < 0) give_up(start, 125, "leave the mount namespace", mount.source, back);
+    for (int* fd : {&own, &other, &place}) close_fd(*fd);
+    return static_cast<int>(result);
+}
+
 /// Sources are host paths, so they are opened before pivot_root.
 void open_mounts(Start& start, int* trees) {
     for (uint32_t i = 0; i < start.container->mount_count; ++i) {
@@ -232,6 +270,7 @@ void open_mounts(Start& start, int* trees) {
             give_up(start, 125, "mount on a path that is not absolute", mount.target, -EINVAL);
         if (type == "tmpfs") trees[i] = open_tmpfs(start, mount);
         else if (type == "bind") trees[i] = open_bind(start, mount);
+        else if (type == "of") trees[i] = open_of(start, mount);
         else give_up(start, 125, "mount an unknown type", type, -ENODEV);
     }
 }
@@ -270,6 +309,7 @@ void make_entry(Start& start, int parent, const char* path, const Text<256>& nam
         if (fd >= 0) close_fd(fd);
     }
     if (made < 0 && made != -EEXIST) give_up(start, 125, "make", path, made);
+    if (made >= 0) give_to_root(start, parent, name.c_str());
 }
 
 }  // namespace
@@ -297,6 +337,9 @@ long open_overlay(const launch::Launch& container) {
         result = set_string(context, "workdir", container.work);
     if (result == 0 && container.has(launch::flag_volatile_rootfs))
         result = sys(SYS_fsconfig, context, FSCONFIG_SET_FLAG, "volatile", nullptr, 0);
+    if (result == 0 && container.has(launch::flag_plain_overlay))
+        for (const char* key : {"redirect_dir", "metacopy", "index"})
+            if (result == 0) result = set_string(context, key, "off");
     if (result == 0) result = sys(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
     const unsigned attributes = container.has(launch::flag_nodev_rootfs) ? MOUNT_ATTR_NODEV : 0;
     if (result == 0) result = sys(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
@@ -323,6 +366,26 @@ bool fits_open_overlay(const launch::Launch& container) {
     for (uint32_t i = 0; i < container.lowers.count; ++i)
         if (!fits(container.lowers.items[i])) return false;
     return fits(container.upper) && fits(container.work);
+}
+
+void mount_overlay(Start& start, Text<4096>& options) {
+    const launch::Launch& container = *start.container;
+    if (container.upper != nullptr) {
+        add_escaped(options.add(",upperdir="), container.upper);
+        add_escaped(options.add(",workdir="), container.work);
+    }
+    if (container.has(launch::flag_volatile_rootfs)) options.add(",volatile");
+    if (container.has(launch::flag_plain_overlay))
+        options.add(",redirect_dir=off,metacopy=off,index=off");
+    if (options.cut())
+        give_up(start, 125,
+                "mount overlay: the names of the layers are longer than this kernel takes");
+    const unsigned long flags = container.has(launch::flag_nodev_rootfs) ? MS_NODEV : 0;
+    const long result =
+        sys(SYS_mount, "overlay", container.runtime, "overlay", flags, options.c_str());
+    if (result < 0)
+        give_up(start, 125, "mount overlay on",
+                container.upper != nullptr ? container.upper : "layers", result);
 }
 
 int open_target(Start& start, const char* path, bool folder) {
@@ -369,6 +432,11 @@ void enter_rootfs(Start& start) {
     int cgroup_trees[launch::cgroups_max + 1];
     KernelMounts kernel;
     const bool spare = start.spare != nullptr;
+    NameTexts names;
+    if (!spare && start.container->has(launch::flag_name_files)) {
+        read_name_texts((start.container->namespaces & CLONE_NEWNET) == 0, &names);
+        start.names = &names;
+    }
     // Before its peers of the host are left: some shall stay peers.
     open_mounts(start, trees);
     if (!spare) make_mounts_private(start);
@@ -385,6 +453,7 @@ void enter_rootfs(Start& start) {
     }
     mount_usual(start, kernel);
     mount_cgroup_trees(start, cgroup_trees);
+    attach_name_files(start);
     place_mounts(start, trees);
     int cwd = open_target(start, start.process->cwd, true);
     close_fd(cwd);

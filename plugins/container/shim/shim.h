@@ -145,6 +145,10 @@ private:
     void drop_mounts();
     bool give_rootfs(Process& process, Text<shim_message_bytes_max>* error);
     bool spawn(Process& process, bool streams, Text<shim_message_bytes_max>* error);
+    long open_streams(Process& process);
+    bool join_pid_namespace(const launch::Launch& spec, Text<shim_message_bytes_max>* error);
+    bool make_user_namespace(Start& start, Text<shim_message_bytes_max>* error);  ///< userns.cc
+    void drop_user_namespace(const Start& start);
     bool open_runtime(Text<shim_message_bytes_max>* error);
     void on_report(size_t index);
     void take_terminal(size_t index, int master);

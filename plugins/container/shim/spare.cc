@@ -13,7 +13,8 @@
 
 #include <cstring>
 
-#include "plugins/container/shim/child.h"
+#include "plugins/container/shim/names.h"
+#include "plugins/container/shim/userns.h"
 
 namespace noded::shim {
 namespace {
@@ -50,28 +51,33 @@ void fill_devices(Start& start, int folder) {
     constexpr const char* links[][2] = {
         {"pts/ptmx", "ptmx"},          {"/proc/self/fd", "fd"},       {"/proc/self/fd/0", "stdin"},
         {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"}, {"/proc/kcore", "core"}};
-    long result = 0;
+    const auto made = [&](long answer, const char* name) {
+        if (answer < 0) give_up(start, 125, "fill", "/dev", answer);
+        give_to_root(start, folder, name);
+    };
     for (const Device& device : devices)
-        if (result >= 0)
-            result = sys(SYS_mknodat, folder, device.name, S_IFCHR | 0666,
-                         device.major << 8 | device.minor);
-    for (const auto& link : links)
-        if (result >= 0) result = sys(SYS_symlinkat, link[0], folder, link[1]);
+        made(sys(SYS_mknodat, folder, device.name, S_IFCHR | 0666,
+                 device.major << 8 | device.minor),
+             device.name);
+    for (const auto& link : links) made(sys(SYS_symlinkat, link[0], folder, link[1]), link[1]);
     for (const char* name : {"pts", "mqueue", "shm"})
-        if (result >= 0) result = sys(SYS_mkdirat, folder, name, 0755);
-    if (result < 0) give_up(start, 125, "fill", "/dev", result);
+        made(sys(SYS_mkdirat, folder, name, 0755), name);
+    give_to_root(start, folder, "");
 }
 
 /// Leaves the host's mounts: what is left is an empty tmpfs.
-void empty_mount_namespace(Start& start) {
+void empty_mount_namespace(Start& start, NameFiles* names) {
+    NameTexts texts;
+    read_name_texts(false, &texts);
     make_mounts_private(start);
-    int root = make_mount(start, "tmpfs", {Option{"size", "4k"}, Option{"mode", "555"}}, safe);
+    int root = make_mount(start, "tmpfs", {Option{"size", "64k"}, Option{"mode", "555"}}, safe);
     long result = sys(SYS_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
     if (result == 0) result = sys(SYS_fchdir, root);
     if (result == 0) result = sys(SYS_pivot_root, ".", ".");
     if (result == 0) result = sys(SYS_umount2, ".", MNT_DETACH);
     if (result < 0) give_up(start, 125, "empty", "the spare mount namespace", result);
     close_fd(root);
+    make_name_files(start, "/", texts, names);
 }
 
 }  // namespace
@@ -92,11 +98,16 @@ void make_kernel_mounts(Start& start, KernelMounts* mounts) {
     mounts->devices = make_mount(start, "tmpfs", {Option{"mode", "755"}, Option{"size", "65536k"}},
                                  MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME);
     fill_devices(start, mounts->devices);
-    // Every mount of devpts is an instance of its own.
+    // Every mount of devpts is an instance of its own. 5 is the group of terminals.
+    const uint32_t terminals = host_id(start.container, true, 5);
+    const Text<16> group(terminals != ~0u ? terminals : root_id(start.container, true));
     mounts->terminals = make_mount(
-        start, "devpts", {Option{"ptmxmode", "0666"}, Option{"mode", "0620"}, Option{"gid", "5"}},
+        start, "devpts", {Option{"ptmxmode", "0666"}, Option{"mode", "0620"},
+         Option{"gid", group.c_str()}},
         MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    give_to_root(start, mounts->terminals, "");
     mounts->queues = make_mount(start, "mqueue", {Option{nullptr, nullptr}}, safe);
+    give_to_root(start, mounts->queues, "");
 }
 
 void enter_spare(Start& start) {
@@ -120,7 +131,7 @@ void spare_child(void* argument) {
     }
     raise_loopback(start);
     make_kernel_mounts(start, &spare.mounts);
-    empty_mount_namespace(start);
+    empty_mount_namespace(start, &spare.names);
     spare.detached_overlay = can_open_overlay();
     spare.complete = true;
     exit_group(0);

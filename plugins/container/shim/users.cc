@@ -95,6 +95,14 @@ bool lists(std::string_view members, std::string_view name) {
     return false;
 }
 
+/// A number that was none of those that there can be is no name either.
+void refuse_number(Start& start, std::string_view text) {
+    if (text.starts_with("-")) text.remove_prefix(1);
+    for (char c : text)
+        if (c < '0' || c > '9') return;
+    if (!text.empty()) give_up(start, 125, "uids and gids must be in range 0-2147483647");
+}
+
 /// Finds `wanted` by name or number; fills uid, gid and home. Returns the account's name, empty if
 /// it is a bare number.
 template <size_t N>
@@ -117,6 +125,7 @@ void find_account(Start& start, std::string_view wanted, User* out, Text<N>* nam
         out->uid = number;
         return;
     }
+    refuse_number(start, wanted);
     Text<shim_message_bytes_max> sentence("unable to find user ", wanted,
                                           ": no matching entries in passwd file");
     give_up(start, 125, sentence.view());
@@ -146,6 +155,7 @@ void find_groups(Start& start, std::string_view wanted, std::string_view name, U
         out->gid = number;
         return;
     }
+    refuse_number(start, wanted);
     Text<shim_message_bytes_max> sentence("unable to find group ", wanted,
                                           ": no matching entries in group file");
     give_up(start, 125, sentence.view());

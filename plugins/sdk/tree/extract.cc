@@ -88,6 +88,7 @@ private:
     Status node(archive_entry* entry, const Name& name, int parent);
     Status hard_link(archive_entry* entry, const Name& name, int parent);
     Status write_content(archive* reader, const Name& name, int file);
+    Status set_owner(archive_entry* entry, const Name& name, int dir, const char* at) const;
     Status set_metadata(archive_entry* entry, const Name& name, int fd) const;
     Status set_directories();
     /// Makes the name free; code EBUSY: it is a mount, which stays.
@@ -364,9 +365,7 @@ Status Extractor::node(archive_entry* entry, const Name& name, int parent) {
     } else if (mknodat(parent, at, archive_entry_mode(entry), archive_entry_rdev(entry)) != 0) {
         return trouble("create", name);
     }
-    if (options_.owners && fchownat(parent, at, uid_t(archive_entry_uid(entry)),
-                                    gid_t(archive_entry_gid(entry)), AT_SYMLINK_NOFOLLOW) != 0)
-        return trouble("set the owner of", name);
+    if (options_.owners) TRY_STATUS(set_owner(entry, name, parent, at));
     if (type != AE_IFLNK && fchmodat(parent, at, archive_entry_perm(entry) & kModeBits, 0) != 0)
         return trouble("set the mode of", name);
     const timespec time = mtime_of(entry);
@@ -387,11 +386,23 @@ Status Extractor::hard_link(archive_entry* entry, const Name& name, int parent) 
     return {};
 }
 
+/// `at` in `dir`; empty for `dir` itself.
+Status Extractor::set_owner(archive_entry* entry, const Name& name, int dir, const char* at) const {
+    const int64_t uid = archive_entry_uid(entry);
+    const int64_t gid = archive_entry_gid(entry);
+    const uint32_t owner = to_host(options_.ids, false, uint32_t(uid));
+    const uint32_t group = to_host(options_.ids, true, uint32_t(gid));
+    if (owner == UINT32_MAX || group == UINT32_MAX)
+        return fail("set the owner of " + shown(name.full()) + ": the container has no ids " +
+                    std::to_string(uid) + ":" + std::to_string(gid));
+    if (fchownat(dir, at, owner, group, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0)
+        return trouble("set the owner of", name);
+    return {};
+}
+
 /// In this order: a change of the owner clears setuid bits and capabilities.
 Status Extractor::set_metadata(archive_entry* entry, const Name& name, int fd) const {
-    if (options_.owners &&
-        fchown(fd, uid_t(archive_entry_uid(entry)), gid_t(archive_entry_gid(entry))) != 0)
-        return trouble("set the owner of", name);
+    if (options_.owners) TRY_STATUS(set_owner(entry, name, fd, ""));
     if (fchmod(fd, archive_entry_perm(entry) & kModeBits) != 0)
         return trouble("set the mode of", name);
     if (!options_.xattrs) return {};

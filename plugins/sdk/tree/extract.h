@@ -14,6 +14,7 @@
 
 #include "agent/base/bytes.h"
 #include "agent/base/result.h"
+#include "plugins/sdk/tree/ids.h"
 
 namespace noded::tree {
 
@@ -22,6 +23,7 @@ struct ExtractOptions {
     /// are taken as they are.
     std::optional<std::string> root_name;
     bool owners = true;  ///< as the archive says; otherwise those of this process
+    IdRanges ids = {};   ///< the archive's are those of the container
     bool xattrs = true;  ///< security.capability and user.*
     /// The directory lies in a root whose links may be followed, inside of it. Otherwise no link
     /// below the directory is followed.

@@ -81,8 +81,8 @@ Result<TarEntry> Walk::describe(const struct stat& info, const std::string& path
     TarEntry entry;
     entry.path = path;
     entry.mode = info.st_mode;
-    entry.uid = options_.owners ? info.st_uid : 0;
-    entry.gid = options_.owners ? info.st_gid : 0;
+    entry.uid = options_.owners ? to_container(options_.ids, false, info.st_uid) : 0;
+    entry.gid = options_.owners ? to_container(options_.ids, true, info.st_gid) : 0;
     entry.mtime = info.st_mtim;
     entry.device = info.st_rdev;
     if (S_ISREG(info.st_mode)) entry.size = uint64_t(info.st_size);

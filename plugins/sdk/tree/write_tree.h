@@ -10,6 +10,7 @@
 #include <string>
 
 #include "agent/base/result.h"
+#include "plugins/sdk/tree/ids.h"
 #include "plugins/sdk/tree/tar_writer.h"
 
 namespace noded::tree {
@@ -17,6 +18,7 @@ namespace noded::tree {
 struct WriteOptions {
     std::string root_name;  ///< path of the first entry: "etc", or "." for a directory's content
     bool owners = true;     ///< otherwise all belongs to 0:0
+    IdRanges ids = {};       ///< the archive gets those of the container
     bool xattrs = true;
     /// The tree is the upper directory of an overlay: whiteouts and opaque directories become those
     /// of an OCI layer (".wh.NAME", ".wh..wh..opq"), and the root itself is left out.

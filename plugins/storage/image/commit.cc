@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <numeric>
+#include <system_error>
 #include <thread>
 
 #include "agent/base/check.h"
@@ -18,31 +19,39 @@
 namespace noded::image {
 namespace {
 
-Status write_layer(int out, int upper) {
+Status write_layer(int out, int upper, const tree::IdRanges& ids) {
     tree::TarWriter writer(out);
     tree::WriteOptions options;
     options.root_name = ".";
     options.layer = true;
+    options.ids = ids;
     TRY_STATUS(tree::write_tree(writer, upper, ".", options));
     return writer.finish();
 }
 
 /// The diff id of the new layer.
 Result<std::string> add_layer(Additions& additions, const std::string& path,
-                              const UnpackLimits& limits, std::vector<std::string>& notices) {
+                              const CommitOptions& options,
+                              std::vector<std::string>& notices) {
     const Fd upper(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!upper.valid()) return fail_errno(errno, "open the files of the container");
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return fail_errno(errno, "make a pipe");
     Fd reading(ends[0]);
     Status written;
-    std::thread writer([&written, &upper, out = Fd(ends[1])] {
-        written = write_layer(out.get(), upper.get());
-    });
+    std::thread writer;
+    try {
+        writer = std::thread([&written, &upper, &options, out = Fd(ends[1])] {
+            written = write_layer(out.get(), upper.get(), options.ids);
+        });
+    } catch (const std::system_error& error) {
+        return fail_errno(error.code().value(), "make a thread for the files of the container");
+    }
     UnpackOptions unpack;
-    unpack.entries_max = limits.entries;
+    unpack.entries_max = options.limits.entries;
     auto diff_id = [&]() -> Result<std::string> {
-        ContentStream stream({reading.get(), 0, {}}, "the container", limits.unpacked_bytes);
+        ContentStream stream({reading.get(), 0, {}}, "the container",
+                             options.limits.unpacked_bytes);
         return additions.layer(stream, {}, unpack, notices);
     }();
     reading.reset();  // a writer that is not read to its end goes on, and fails
@@ -72,7 +81,7 @@ Result<ImportedImage> commit_upper(const StorePaths& paths, const std::string& u
     if (!options.name.empty()) image.names = {TRY(parse_reference(options.name)).familiar()};
     ImageConfig config = TRY(new_config(options));
     Additions additions(paths);
-    const std::string diff_id = TRY(add_layer(additions, upper, options.limits, image.notices));
+    const std::string diff_id = TRY(add_layer(additions, upper, options, image.notices));
     config.diff_ids.push_back(diff_id);
     image.config_json = image_config_json(config);
     // The same bounds that a config from elsewhere has to keep.

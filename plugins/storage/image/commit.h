@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/base/result.h"
+#include "plugins/sdk/tree/ids.h"
 #include "plugins/storage/image/image_config.h"
 #include "plugins/storage/image/import.h"
 
@@ -22,6 +23,7 @@ struct CommitOptions {
     std::string created_by;
     std::string comment;
     std::string name;  ///< reference to tag; empty: none
+    tree::IdRanges ids = {};  ///< of the container, whose files have the host's
 };
 
 /// `upper` is an upper directory of overlayfs; what is written to it meanwhile may be in the layer

@@ -1,0 +1,164 @@
+// See device_program.h.
+#include "plugins/container/device_program.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+
+#include "agent/base/fd.h"
+
+namespace noded {
+namespace {
+
+constexpr uint32_t kAllRights = BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE;
+
+/// Registers: 1 the context, 2 the type, 3 the rights asked for, 4 major, 5 minor, 0 the answer.
+constexpr bpf_insn load_word(uint8_t to, int16_t offset) {
+    return {BPF_LDX | BPF_W | BPF_MEM, to, BPF_REG_1, offset, 0};
+}
+constexpr bpf_insn set(uint8_t to, int32_t value) {
+    return {BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, value};
+}
+constexpr bpf_insn copy(uint8_t to, uint8_t from) {
+    return {BPF_ALU | BPF_MOV | BPF_X, to, from, 0, 0};
+}
+constexpr bpf_insn mask(uint8_t to, int32_t bits) {
+    return {BPF_ALU | BPF_AND | BPF_K, to, 0, 0, bits};
+}
+constexpr bpf_insn shift_right(uint8_t to, int32_t bits) {
+    return {BPF_ALU | BPF_RSH | BPF_K, to, 0, 0, bits};
+}
+/// The distance is set when the end of the rule is known.
+constexpr bpf_insn jump_unless(uint8_t left, uint32_t value) {
+    return {BPF_JMP32 | BPF_JNE | BPF_K, left, 0, 0, int32_t(value)};
+}
+constexpr bpf_insn leave() { return {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}; }
+
+void add_rule(std::vector<bpf_insn>& program, const DeviceRule& rule) {
+    const size_t begin = program.size();
+    if (rule.type != 'a')
+        program.push_back(jump_unless(
+            BPF_REG_2, rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR));
+    if (rule.rights != kAllRights) {
+        program.push_back(copy(BPF_REG_0, BPF_REG_3));
+        program.push_back(mask(BPF_REG_0, int32_t(kAllRights & ~rule.rights)));
+        program.push_back(jump_unless(BPF_REG_0, 0));
+    }
+    if (rule.major) program.push_back(jump_unless(BPF_REG_4, *rule.major));
+    if (rule.minor) program.push_back(jump_unless(BPF_REG_5, *rule.minor));
+    program.push_back(set(BPF_REG_0, 1));
+    program.push_back(leave());
+    for (size_t i = begin; i < program.size(); ++i)
+        if (program[i].code == (BPF_JMP32 | BPF_JNE | BPF_K))
+            program[i].off = int16_t(program.size() - i - 1);
+}
+
+bool parse_number(std::string_view text, std::optional<uint32_t>& out) {
+    if (text == "*") return true;
+    uint32_t number = 0;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (read.ec != std::errc() || read.ptr != text.data() + text.size()) return false;
+    out = number;
+    return true;
+}
+
+/// v1 adds the rights of rules about the same devices; so that "r" and "w" allow what asks for
+/// both.
+std::vector<DeviceRule> merged(const std::vector<DeviceRule>& rules) {
+    std::vector<DeviceRule> out;
+    for (const DeviceRule& rule : rules) {
+        const auto same = std::ranges::find_if(out, [&](const DeviceRule& had) {
+            return had.type == rule.type && had.major == rule.major && had.minor == rule.minor;
+        });
+        if (same == out.end()) out.push_back(rule);
+        else same->rights |= rule.rights;
+    }
+    return out;
+}
+
+long bpf(bpf_cmd command, bpf_attr& attributes) {
+    return syscall(SYS_bpf, command, &attributes, sizeof attributes);
+}
+
+}  // namespace
+
+std::optional<DeviceRule> parse_device_rule(std::string_view text) {
+    DeviceRule rule;
+    if (text == "a") {
+        rule.rights = kAllRights;
+        return rule;
+    }
+    const size_t colon = text.find(':');
+    const size_t space = text.rfind(' ');
+    if (text.size() < 7 || text[1] != ' ' || colon == std::string_view::npos ||
+        space == std::string_view::npos || space < colon || colon < 3)
+        return std::nullopt;
+    rule.type = text[0];
+    if (rule.type != 'a' && rule.type != 'b' && rule.type != 'c') return std::nullopt;
+    if (!parse_number(text.substr(2, colon - 2), rule.major) ||
+        !parse_number(text.substr(colon + 1, space - colon - 1), rule.minor))
+        return std::nullopt;
+    for (const char right : text.substr(space + 1)) {
+        if (right == 'r') rule.rights |= BPF_DEVCG_ACC_READ;
+        else if (right == 'w') rule.rights |= BPF_DEVCG_ACC_WRITE;
+        else if (right == 'm') rule.rights |= BPF_DEVCG_ACC_MKNOD;
+        else return std::nullopt;
+    }
+    if (rule.rights == 0) return std::nullopt;
+    return rule;
+}
+
+std::vector<bpf_insn> device_program(std::vector<DeviceRule> rules) {
+    std::vector<bpf_insn> program = {
+        load_word(BPF_REG_2, offsetof(bpf_cgroup_dev_ctx, access_type)),
+        copy(BPF_REG_3, BPF_REG_2),
+        mask(BPF_REG_2, 0xffff),
+        shift_right(BPF_REG_3, 16),
+        load_word(BPF_REG_4, offsetof(bpf_cgroup_dev_ctx, major)),
+        load_word(BPF_REG_5, offsetof(bpf_cgroup_dev_ctx, minor)),
+    };
+    for (const DeviceRule& rule : merged(rules)) add_rule(program, rule);
+    // Behind a rule that allows everything nothing is reached, which the kernel refuses.
+    const auto is_jump = [](const bpf_insn& at) {
+        return at.code == (BPF_JMP32 | BPF_JNE | BPF_K);
+    };
+    for (size_t i = 6, end = i; i < program.size(); i = end) {
+        while (program[end].code != (BPF_JMP | BPF_EXIT)) ++end;
+        ++end;
+        if (std::any_of(program.begin() + ptrdiff_t(i), program.begin() + ptrdiff_t(end), is_jump))
+            continue;
+        program.resize(end);
+        return program;
+    }
+    program.push_back(set(BPF_REG_0, 0));
+    program.push_back(leave());
+    return program;
+}
+
+Status attach_device_program(const std::string& folder, const std::vector<DeviceRule>& rules) {
+    const Fd group(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!group.valid()) return fail_errno(errno, "open the cgroup " + folder);
+    const std::vector<bpf_insn> program = device_program(rules);
+    static constexpr char kLicense[] = "GPL";
+    bpf_attr load = {};
+    load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+    load.insns = reinterpret_cast<uint64_t>(program.data());
+    load.insn_cnt = uint32_t(program.size());
+    load.license = reinterpret_cast<uint64_t>(kLicense);
+    const Fd loaded(int(bpf(BPF_PROG_LOAD, load)));
+    if (!loaded.valid()) return fail_errno(errno, "load the list of devices for " + folder);
+    bpf_attr attach = {};
+    attach.target_fd = uint32_t(group.get());
+    attach.attach_bpf_fd = uint32_t(loaded.get());
+    attach.attach_type = BPF_CGROUP_DEVICE;
+    attach.attach_flags = BPF_F_ALLOW_OVERRIDE;
+    if (bpf(BPF_PROG_ATTACH, attach) != 0)
+        return fail_errno(errno, "attach the list of devices to " + folder);
+    return {};
+}
+
+}  // namespace noded
