@@ -28,7 +28,7 @@ TEST_F(InitTest, reaps_what_nobody_waits_for) {
     EXPECT_EQ(states("with").find("zombie"), std::string::npos) << states("with");
     EXPECT_EQ(node->ok({"inspect", "--format", "{{.HostConfig.Init}} {{.Path}}", "with"}),
               "true sh");
-    EXPECT_EQ(node->ok({"inspect", "--format", "{{.HostConfig.Init}}", "without"}), "<no value>");
+    EXPECT_EQ(node->ok({"inspect", "--format", "{{.HostConfig.Init}}", "without"}), "<nil>");
     const std::string first = node->ok({"exec", "with", "sh", "-c",
                                         "tr '\\0' ' ' < /proc/1/cmdline"});
     EXPECT_TRUE(first.starts_with("/sbin/docker-init -- sh ")) << first;

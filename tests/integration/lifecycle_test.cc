@@ -165,7 +165,8 @@ TEST_F(LifecycleTest, policies_that_cannot_be_are_refused_in_dockers_words) {
         EXPECT_EQ(ran.exit_code, 125);
         return ran.err;
     };
-    EXPECT_NE(says({"--rm", "--restart", "always"}).find("Conflicting options: --restart and --rm"),
+    EXPECT_NE(says({"--rm", "--restart", "always"})
+                  .find("conflicting options: cannot specify both --restart and --rm"),
               std::string::npos);
     EXPECT_NE(says({"--restart", "often"}).find("invalid restart policy 'often'"),
               std::string::npos);

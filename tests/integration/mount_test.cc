@@ -89,6 +89,16 @@ TEST_F(MountTest, a_private_place_has_no_peers_to_give) {
         << slave.err;
 }
 
+TEST_F(MountTest, a_link_is_judged_by_where_it_leads) {
+    const std::string link = node->dir() + "/link";
+    fs::create_symlink(folder, link);
+    EXPECT_EQ(run({"-v", link + ":/m:rshared"}, "true").exit_code, 125);
+    share();
+    const Ran ran = run({"-v", link + ":/m:rshared"}, "echo in");
+    EXPECT_EQ(ran.out, "in\n") << ran.err;
+    fs::remove(link);
+}
+
 TEST_F(MountTest, what_is_mounted_below_comes_along_as_asked) {
     const auto bind = [&](const std::string& more) {
         return run({"--mount", "type=bind,source=" + folder + ",target=/m" + more},

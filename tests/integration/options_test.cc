@@ -107,7 +107,7 @@ TEST_F(OptionsTest, what_cannot_be_is_refused_with_a_sentence_and_125) {
     const std::vector<std::vector<std::string>> wrong = {
         {"-m", "abc"},          {"-m", "1k"},
         {"--cpus", "x"},        {"--cpus", "-1"},
-        {"-c", "many"},         {"--pids-limit", "-7"},
+        {"-c", "many"},
         {"--cap-add", "FLY"},   {"--ulimit", "nofile"},
         {"--ulimit", "x=1"},    {"-v", "name:/x"},
         {"-v", "/a:x"},         {"--mount", "type=bind,source=/a"},

@@ -181,6 +181,109 @@ TEST_F(Cgroup2, figures_come_from_files_where_the_kernel_counts_nothing_and_info
     node->ok({"rm", "-f", "busy"});
 }
 
+/// Its own rights over a device that no container has: the disk of this machine.
+TEST_F(Cgroup2, a_program_keeps_containers_from_the_devices_of_the_host) {
+    const std::string look = "mknod /disk b 98 0; head -c 1 /disk >/dev/null 2>&1 && echo read; "
+                             "(: >> /disk) 2>/dev/null && echo write; "
+                             "head -c 1 /dev/zero | wc -c";
+    const auto run = [&](std::vector<std::string> options) {
+        std::vector<std::string> all = {"run", "--rm"};
+        all.insert(all.end(), options.begin(), options.end());
+        all.insert(all.end(), {"busybox", "sh", "-c", look});
+        return node->nodectl(all).out;
+    };
+    EXPECT_EQ(run({}), "1\n");
+    EXPECT_EQ(run({"--device-cgroup-rule", "b 98:0 r"}), "read\n1\n");
+    EXPECT_EQ(run({"--device-cgroup-rule", "b 98:* rw"}), "read\nwrite\n1\n");
+    EXPECT_EQ(run({"--privileged"}), "read\nwrite\n1\n");
+    EXPECT_EQ(run({"--device", "/dev/ubda:/dev/other:r"}), "read\n1\n");
+    const Ran given = node->nodectl({"run", "--rm", "--device", "/dev/ubda:/dev/given:r", "busybox",
+                                     "sh", "-c",
+                                     "head -c 1 /dev/given | wc -c; (: >> /dev/given) || echo no"});
+    EXPECT_EQ(given.out, "1\nno\n") << given.err;
+}
+
+TEST_F(Cgroup2, the_program_of_devices_is_there_after_many_restarts_of_noded) {
+    for (int i = 0; i < 3; ++i) {
+        node->kill();
+        node->start();
+    }
+    EXPECT_EQ(node->nodectl({"run", "--rm", "busybox", "sh", "-c",
+                             "mknod /disk b 98 0; head -c 1 /disk 2>/dev/null || echo no"})
+                  .out,
+              "no\n");
+    EXPECT_EQ(node->diagnostics().find("nodev"), std::string::npos) << node->diagnostics();
+}
+
+TEST_F(Cgroup2, a_group_with_a_parent_of_its_own_has_limits_and_devices) {
+    node->ok({"run", "-d", "--name", "cc", "--cgroup-parent", "/mine/deep", "-m", "32m",
+              "--pids-limit", "7", "busybox", "sleep", "1000"});
+    const std::string group = group_of(inspect("cc", "Pid"));
+    EXPECT_TRUE(group.starts_with("/mine/deep/")) << group;
+    EXPECT_EQ(trimmed(read_text(kTop + group + "/memory.max")), "33554432");
+    EXPECT_EQ(trimmed(read_text(kTop + group + "/pids.max")), "7");
+    EXPECT_NE(node->nodectl({"exec", "cc", "sh", "-c", "mknod /d b 98 0; head -c 1 /d"}).exit_code,
+              0);
+    node->ok({"rm", "-f", "cc"});
+    EXPECT_TRUE(eventually([&] { return !fs::exists(kTop + group); }));
+    rmdir((std::string(kTop) + "/mine/deep").c_str());
+    rmdir((std::string(kTop) + "/mine").c_str());
+}
+
+/// One reads 16 MiB at 64 KiB per second, the other as fast as it can: who began later is first.
+TEST_F(Cgroup2, a_limit_on_reading_slows_what_has_it) {
+    const std::vector<std::string> read = {"busybox", "dd", "if=/dev/ubda", "of=/dev/null",
+                                           "iflag=direct", "bs=64k", "count=256"};
+    const auto start = [&](const std::string& name, std::vector<std::string> options) {
+        std::vector<std::string> all = {"run", "-d",       "--name",
+                                        name,  "--device", "/dev/ubda:/dev/ubda:r"};
+        all.insert(all.end(), options.begin(), options.end());
+        all.insert(all.end(), read.begin(), read.end());
+        node->ok(all);
+    };
+    start("slow", {"--device-read-bps", "/dev/ubda:64k"});
+    const std::string group = kTop + group_of(inspect("slow", "Pid"));
+    EXPECT_NE(read_text(group + "/io.max").find("rbps=65536"), std::string::npos)
+        << read_text(group + "/io.max");
+    start("fast", {});
+    EXPECT_EQ(node->ok({"wait", "fast"}), "0");
+    EXPECT_EQ(inspect("slow", "Status"), "running");
+    node->ok({"rm", "-f", "slow", "fast"});
+}
+
+TEST_F(Cgroup2, that_the_memory_was_not_enough_is_an_event) {
+    node->ok({"run", "-d", "--name", "fat", "-m", "16m", "busybox", "tail", "/dev/zero"});
+    EXPECT_EQ(node->ok({"wait", "fat"}), "137");
+    EXPECT_EQ(inspect("fat", "OOMKilled"), "true");
+    const std::string events = node->ok({"events", "--filter", "type=ContainerExited"});
+    EXPECT_NE(events.find("oomKilled=true"), std::string::npos) << events;
+}
+
+/// A tmpfs of this kernel cannot, its ext4 can.
+TEST_F(Cgroup2, ids_are_mapped_where_the_file_system_can_and_else_it_is_said) {
+    const auto configure = [](const TestNode& of) {
+        const std::string path = of.dir() + "/noded.json";
+        std::ofstream(path) << R"({"plugins": {"container": {"usernsIds": "100000:65536"}}})";
+        return path;
+    };
+    const std::vector<std::string> who = {"run", "--rm", "--userns", "remap", "busybox", "sh", "-c",
+                                          "id -u; awk '{print $2}' /proc/self/uid_map"};
+    node->stop();
+    node->start({"--config", configure(*node)});
+    const Ran refused = node->nodectl(who);
+    EXPECT_EQ(refused.exit_code, 125);
+    EXPECT_NE(refused.err.find("idmapped mounts"), std::string::npos) << refused.err;
+    setenv("TMPDIR", "/run/disk", 1);
+    {
+        TestNode other;
+        other.start({"--config", configure(other)});
+        fs::copy_file(getenv("GUEST_BUSYBOX"), other.dir() + "/busybox.tar");
+        other.import_busybox();
+        EXPECT_EQ(other.nodectl(who).out, "0\n100000\n");
+    }
+    setenv("TMPDIR", "/run", 1);
+}
+
 TEST_F(Cgroup2, a_limit_that_this_kernel_does_not_know_is_refused) {
     const Ran ran =
         node->nodectl({"run", "--rm", "-m", "64m", "--oom-kill-disable", "busybox", "true"});

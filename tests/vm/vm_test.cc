@@ -22,7 +22,7 @@ namespace noded::test {
 namespace {
 
 /// The tests in the guest have this long; booting takes a second, power-off too.
-constexpr int kGuestSeconds = 120;
+constexpr int kGuestSeconds = 200;
 constexpr int kBootSeconds = 40;
 /// What no console prints: reading goes on until every process of the guest is gone.
 const std::string kEnd(1, '\0');
@@ -46,11 +46,31 @@ private:
 
 std::vector<std::string> Guest::command() const {
     // What the kernel does not know itself becomes the environment of the first process.
-    return {"/bin/sh", "-c", "exec \"$@\" 2>&1", "sh", "/usr/bin/setpriv", "--pdeathsig", "KILL",
-            "/usr/bin/unshare", "--pid", "--mount-proc", "--kill-child",
-            "/usr/bin/linux.uml", "mem=1G", "root=/dev/root", "rootfstype=hostfs", "rootflags=/",
-            "ro", "con=null", "con0=null,fd:1", "quiet", "loglevel=1", "uml_dir=" + dir_ + "/uml",
-            "init=" + built("tests/vm/guest-init"), "GUEST_PROGRAM=" + built(program_),
+    return {"/bin/sh",
+            "-c",
+            "exec \"$@\" 2>&1",
+            "sh",
+            "/usr/bin/setpriv",
+            "--pdeathsig",
+            "KILL",
+            "/usr/bin/unshare",
+            "--pid",
+            "--mount-proc",
+            "--kill-child",
+            "/usr/bin/linux.uml",
+            "mem=1G",
+            "root=/dev/root",
+            "rootfstype=hostfs",
+            "rootflags=/",
+            "ro",
+            "ubd0=" + dir_ + "/disk",
+            "con=null",
+            "con0=null,fd:1",
+            "quiet",
+            "loglevel=1",
+            "uml_dir=" + dir_ + "/uml",
+            "init=" + built("tests/vm/guest-init"),
+            "GUEST_PROGRAM=" + built(program_),
             "GUEST_SECONDS=" + std::to_string(kGuestSeconds),
             "GUEST_BUSYBOX=" + dir_ + "/busybox.tar",
             "TEST_SRCDIR=" + std::string(getenv("TEST_SRCDIR"))};
@@ -63,6 +83,10 @@ void Guest::SetUp() {
     // Its four hundred short processes take a second here and fifteen in the guest.
     const Ran made = run_program({built("ops/busybox-rootfs"), dir_ + "/busybox.tar"});
     ASSERT_EQ(made.exit_code, 0) << made.err;
+    // A file system that can map ids, which a tmpfs of this kernel cannot; it is a real disk to it.
+    const Ran formatted =
+        run_program({"/sbin/mke2fs", "-q", "-t", "ext4", "-F", dir_ + "/disk", "128m"});
+    ASSERT_EQ(formatted.exit_code, 0) << formatted.err;
     // The end of the scope kills what does not end by itself in this time.
     Running machine(command());
     machine.close_input();

@@ -173,6 +173,11 @@ Json config_json(const schema::ResolvedSpec::Reader& spec) {
         {"Hostname", spec.getHostname().cStr()},
         {"Domainname", spec.getOptions().getDomainname().cStr()},
         {"User", spec.getUser().cStr()},
+        {"AttachStdin", spec.getStdinOnce()},
+        {"AttachStdout", true},
+        {"AttachStderr", true},
+        {"Volumes", nullptr},
+        {"OnBuild", nullptr},
         {"Tty", spec.getTty()},
         {"OpenStdin", spec.getOpenStdin()},
         {"StdinOnce", spec.getStdinOnce()},
@@ -183,9 +188,8 @@ Json config_json(const schema::ResolvedSpec::Reader& spec) {
         {"Entrypoint", texts_or_null(spec.getEntrypoint())},
         {"Labels", std::move(labels)},
         {"StopSignal", signal_name(spec.getStopSignal())},
-        {"StopTimeout",
-         spec.getStopTimeoutSeconds() < 0 ? Json(nullptr) : Json(spec.getStopTimeoutSeconds())},
     };
+    if (spec.getStopTimeoutSeconds() >= 0) out["StopTimeout"] = spec.getStopTimeoutSeconds();
     if (spec.hasHealth()) out["Healthcheck"] = health_check_json(spec.getHealth());
     return out;
 }
@@ -195,7 +199,47 @@ Json rates_json(const schema::Resources::Reader& resources, schema::RateKind kin
     for (const auto rate : resources.getRates())
         if (rate.getKind() == kind)
             list.push_back({{"Path", rate.getDevice().cStr()}, {"Rate", rate.getRate()}});
-    return list.empty() ? Json(nullptr) : list;
+    return list;
+}
+
+/// What docker has and this node does not: empty, as docker shows it where it was not asked for.
+void add_unknown(Json& out) {
+    for (const char* key : {"ContainerIDFile", "VolumeDriver", "Cgroup", "Isolation"})
+        out[key] = "";
+    for (const char* key : {"VolumesFrom", "ExtraHosts", "Links", "DeviceRequests",
+                            "MemorySwappiness"})
+        out[key] = nullptr;
+    for (const char* key : {"Dns", "DnsOptions", "DnsSearch", "BlkioWeightDevice"})
+        out[key] = Json::array();
+    for (const char* key : {"CpuRealtimePeriod", "CpuRealtimeRuntime", "CpuCount", "CpuPercent",
+                            "IOMaximumIOps", "IOMaximumBandwidth"})
+        out[key] = 0;
+    out["PortBindings"] = Json::object();
+    out["PublishAllPorts"] = false;
+}
+
+/// No network has an address: "none" has loopback alone, "host" is the host's.
+Json network_json(const std::string& name) {
+    Json network = {{"IPAMConfig", nullptr},       {"Links", nullptr},
+                    {"Aliases", nullptr},          {"MacAddress", ""},
+                    {"NetworkID", ""},             {"EndpointID", ""},
+                    {"Gateway", ""},               {"IPAddress", ""},
+                    {"IPPrefixLen", 0},            {"IPv6Gateway", ""},
+                    {"GlobalIPv6Address", ""},     {"GlobalIPv6PrefixLen", 0},
+                    {"DriverOpts", nullptr}};
+    return {{"Bridge", ""},
+            {"SandboxID", ""},
+            {"SandboxKey", ""},
+            {"Ports", Json::object()},
+            {"EndpointID", ""},
+            {"Gateway", ""},
+            {"IPAddress", ""},
+            {"IPPrefixLen", 0},
+            {"IPv6Gateway", ""},
+            {"GlobalIPv6Address", ""},
+            {"GlobalIPv6PrefixLen", 0},
+            {"MacAddress", ""},
+            {"Networks", {{name, std::move(network)}}}};
 }
 
 void add_resources(const schema::Resources::Reader& from, Json& out) {
@@ -250,11 +294,13 @@ void add_lists(const schema::HostOptions::Reader& options, Json& out) {
     Json sysctls = Json::object();
     for (const auto sysctl : options.getSysctls())
         sysctls[sysctl.getKey().cStr()] = sysctl.getValue().cStr();
+    add_unknown(out);
     out["Ulimits"] = std::move(ulimits);
     out["Devices"] = std::move(devices);
     out["Binds"] = binds.empty() ? Json(nullptr) : binds;
-    out["Tmpfs"] = std::move(tmpfs);
-    out["Sysctls"] = std::move(sysctls);
+    // As docker leaves them out.
+    if (!tmpfs.empty()) out["Tmpfs"] = std::move(tmpfs);
+    if (!sysctls.empty()) out["Sysctls"] = std::move(sysctls);
 }
 
 /// What was asked for, as docker shows it.
@@ -294,9 +340,13 @@ Json host_config_json(const schema::ResolvedSpec::Reader& spec) {
         {"ShmSize", options.getShmBytes() > 0 ? options.getShmBytes() : kShmBytesDefault},
         {"IpcMode", mode(options.getIpcMode(), "private")},
         {"PidMode", options.getPidMode().cStr()},
+        {"UsernsMode", options.getUsernsMode().cStr()},
+        {"CgroupParent", options.getCgroupParent().cStr()},
         {"UTSMode", options.getUtsMode().cStr()},
         {"CgroupnsMode", mode(options.getCgroupnsMode(), "private")},
         {"LogConfig", log_config_json(options)},
+        {"Runtime", "noded"},
+        {"ConsoleSize", {spec.getTtyRows(), spec.getTtyColumns()}},
     };
     add_resources(options.getResources(), out);
     add_lists(options, out);
@@ -341,11 +391,17 @@ Json container_json(const schema::ContainerState::Reader& state) {
         {"Args", std::move(arguments)},
         {"State", state_json(state)},
         {"Image", spec.getImageId().cStr()},
+        {"ResolvConfPath", ""},
+        {"HostnamePath", ""},
+        {"HostsPath", ""},
         {"LogPath", state.getLogPath().cStr()},
         {"Name", std::string("/") + state.getName().cStr()},
         {"RestartCount", state.getRestartCount()},
         {"Driver", "overlay2"},
         {"Platform", "linux"},
+        {"MountLabel", ""},
+        {"ProcessLabel", ""},
+        {"AppArmorProfile", ""},
         {"ExecIDs", texts_or_null(state.getExecIds())},
         {"HostConfig", host_config_json(spec)},
         {"GraphDriver",
@@ -356,6 +412,7 @@ Json container_json(const schema::ContainerState::Reader& state) {
           {"Name", "overlay2"}}},
         {"Mounts", mounts_json(spec.getOptions())},
         {"Config", config_json(spec)},
+        {"NetworkSettings", network_json(spec.getNetwork().cStr())},
     };
 }
 

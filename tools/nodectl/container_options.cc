@@ -85,7 +85,8 @@ Result<std::vector<std::string>> collect_env(const std::vector<std::string>& env
     std::vector<std::string> result;
     const auto add = [&](const std::string& variable) -> Status {
         if (variable.empty() || variable[0] == '=')
-            return fail("invalid environment variable: " + variable);
+            return invalid_argument(variable, "-e, --env",
+                                    "invalid environment variable: " + variable);
         if (variable.find('=') != std::string::npos) {
             result.push_back(variable);
         } else if (const char* value = getenv(variable.c_str())) {
@@ -111,7 +112,9 @@ Status ContainerOptions::fill_labels(schema::ContainerSpec::Builder spec) const 
     auto list = spec.initLabels(static_cast<unsigned>(all.size()));
     for (unsigned i = 0; i < all.size(); i++) {
         const size_t equals = std::min(all[i].find('='), all[i].size());
-        if (equals == 0) return fail("invalid label '" + all[i] + "': the key is empty");
+        if (equals == 0)
+            return invalid_argument(all[i], "-l, --label",
+                                    "invalid label '" + all[i] + "': empty name");
         list[i].setKey(all[i].substr(0, equals));
         list[i].setValue(all[i].substr(std::min(equals + 1, all[i].size())));
     }
@@ -153,7 +156,7 @@ Status ContainerOptions::fill(schema::ContainerSpec::Builder spec,
     if (health.any()) TRY_STATUS(health.fill(spec.initHealth()));
     if (restart.any()) TRY_STATUS(restart.fill(spec.initRestart()));
     if (auto_remove && spec.getRestart().getKind() != schema::RestartKind::NO)
-        return fail("Conflicting options: --restart and --rm");
+        return fail("conflicting options: cannot specify both --restart and --rm");
     spec.setHostname(hostname);
     spec.setTty(tty);
     spec.setOpenStdin(interactive);
@@ -169,19 +172,25 @@ Status ContainerOptions::fill(schema::ContainerSpec::Builder spec,
     return {};
 }
 
-Status ContainerOptions::check_cid_file() const {
-    struct stat status {};
-    if (cid_file.empty() || lstat(cid_file.c_str(), &status) != 0) return {};
-    return fail("container ID file found, make sure the other container isn't running or delete " +
-                cid_file);
+ContainerOptions::~ContainerOptions() {
+    if (cid_file_made_.valid()) unlink(cid_file.c_str());
 }
 
-Status ContainerOptions::write_cid_file(const std::string& id) const {
+Status ContainerOptions::make_cid_file() {
     if (cid_file.empty()) return {};
-    const Fd fd(open(cid_file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (!fd.valid()) return fail_errno(errno, "create the container ID file " + cid_file);
-    write_all(fd.get(), id);
+    cid_file_made_.reset(open(cid_file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    if (!cid_file_made_.valid() && errno == EEXIST)
+        return fail("container ID file found, make sure the other container isn't running or "
+                    "delete " + cid_file);
+    if (!cid_file_made_.valid())
+        return fail_errno(errno, "failed to create the container ID file: open " + cid_file);
     return {};
+}
+
+void ContainerOptions::write_cid_file(const std::string& id) {
+    if (!cid_file_made_.valid()) return;
+    write_all(cid_file_made_.get(), id);
+    cid_file_made_.reset();
 }
 
 }  // namespace noded::nodectl

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/fd.h"
 #include "agent/base/result.h"
 #include "schemas/container.capnp.h"
 #include "tools/nodectl/health_options.h"
@@ -43,10 +44,19 @@ struct ContainerOptions {
     /// Reads what --security-opt names into `host`.
     Status read_profile();
     Status fill_labels(schema::ContainerSpec::Builder spec) const;
-    /// Before the command is sent: the file must not exist yet.
-    Status check_cid_file() const;
+    /// Before the command is sent, so that no container is made whose id cannot be written. The
+    /// file must not exist yet; it goes again if nothing is written.
+    Status make_cid_file();
     /// Afterwards.
-    Status write_cid_file(const std::string& id) const;
+    void write_cid_file(const std::string& id);
+
+    ContainerOptions() = default;
+    ~ContainerOptions();
+    ContainerOptions(const ContainerOptions&) = delete;
+    ContainerOptions& operator=(const ContainerOptions&) = delete;
+
+private:
+    Fd cid_file_made_;
 };
 
 /// "K=V" as it is, "K" with its value from nodectl's own environment or not at all; files have one

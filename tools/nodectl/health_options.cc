@@ -8,15 +8,17 @@ namespace {
 
 constexpr int64_t kMillisecondNs = 1'000'000;
 
-Result<uint32_t> milliseconds(const std::string& text, const char* flag) {
+Result<uint32_t> milliseconds(const std::string& text, const char* flag, const char* name) {
     if (text.empty()) return 0;
+    if (text.starts_with('-') && parse_duration(text.substr(1)))
+        return fail("--" + std::string(flag) + " cannot be negative");
     const auto ns = parse_duration(text);
     if (!ns || *ns / kMillisecondNs > UINT32_MAX)
         return fail("invalid argument \"" + text + "\" for \"--" + flag +
                     "\" flag: time: invalid duration \"" + text + "\"");
     if (*ns < 0) return fail("--" + std::string(flag) + " cannot be negative");
     if (*ns > 0 && *ns < kMillisecondNs)
-        return fail("--" + std::string(flag) + " cannot be less than 1ms");
+        return fail(std::string(name) + " in Healthcheck cannot be less than 1ms");
     return static_cast<uint32_t>(*ns / kMillisecondNs);
 }
 
@@ -78,10 +80,11 @@ Status HealthOptions::fill(schema::HealthCheck::Builder out) const {
         test.set(0, "CMD-SHELL");
         test.set(1, command);
     }
-    out.setIntervalMs(TRY(milliseconds(interval, "health-interval")));
-    out.setTimeoutMs(TRY(milliseconds(timeout, "health-timeout")));
-    out.setStartPeriodMs(TRY(milliseconds(start_period, "health-start-period")));
-    out.setStartIntervalMs(TRY(milliseconds(start_interval, "health-start-interval")));
+    out.setIntervalMs(TRY(milliseconds(interval, "health-interval", "Interval")));
+    out.setTimeoutMs(TRY(milliseconds(timeout, "health-timeout", "Timeout")));
+    out.setStartPeriodMs(TRY(milliseconds(start_period, "health-start-period", "StartPeriod")));
+    out.setStartIntervalMs(
+        TRY(milliseconds(start_interval, "health-start-interval", "StartInterval")));
     if (retries.value_or(0) < 0) return fail("--health-retries cannot be negative");
     if (retries.value_or(0) > INT32_MAX) return fail("--health-retries is too large");
     out.setRetries(static_cast<uint32_t>(retries.value_or(0)));

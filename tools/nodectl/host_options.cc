@@ -21,21 +21,11 @@ std::vector<std::string> split(const std::string& text, char separator) {
     return parts;
 }
 
-Result<int64_t> parse_number(const std::string& text, const std::string& what) {
-    int64_t number = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc{} || stop != end || text.empty())
-        return fail("invalid " + what + " '" + text + "': it is a whole number");
-    return number;
-}
-
-Result<int64_t> bytes_of(const std::string& text, const char* flag) {
+Result<int64_t> bytes_of(const std::string& text, const char* spelling) {
     if (text.empty()) return 0;
     const auto bytes = parse_bytes(text);
     if (bytes) return *bytes;
-    return fail("invalid argument \"" + text + "\" for \"--" + flag +
-                "\" flag: " + bytes.error().message);
+    return invalid_argument(text, spelling, bytes.error().message);
 }
 
 Result<int64_t> nano_cpus(const std::string& text) {
@@ -43,9 +33,9 @@ Result<int64_t> nano_cpus(const std::string& text) {
     double cpus = 0;
     const char* end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, cpus, std::chars_format::fixed);
-    if (error != std::errc{} || stop != end || !(cpus >= 0 && cpus < 1e6))
-        return fail("invalid argument \"" + text +
-                    "\" for \"--cpus\" flag: it is a number such as 1.5");
+    if (error != std::errc{} || stop != end || !(cpus > -1e6 && cpus < 1e6))
+        return invalid_argument(text, "--cpus", "failed to parse " + text +
+                                                    " as a rational number");
     return std::llround(cpus * 1e9);
 }
 
@@ -65,6 +55,51 @@ constexpr std::string_view kPropagations[] = {"private", "rprivate", "shared",
 /// Docker takes them, and they change nothing on a host without SELinux.
 constexpr std::string_view kNoModes[] = {"rw", "z", "Z", "cached", "delegated", "consistent"};
 
+/// What changes nothing here, and images' instructions tell users to say.
+constexpr std::string_view kNoSecurity[] = {
+    "no-new-privileges=false", "no-new-privileges:false", "seccomp=builtin",
+    "label=disable",           "label:disable",           "apparmor=unconfined",
+    "apparmor:unconfined"};
+constexpr std::string_view kTruths[] = {"1", "t", "T", "true", "TRUE", "True"};
+constexpr std::string_view kLies[] = {"0", "f", "F", "false", "FALSE", "False"};
+
+/// Docker's list: those of namespaces that a container has of its own.
+bool is_sysctl(std::string_view name) {
+    constexpr std::string_view kKernel[] = {
+        "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem",
+        "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"};
+    return is_one_of(name, kKernel) || name.starts_with("net.") || name.starts_with("fs.mqueue.");
+}
+
+/// "/dev/sda:1mb"; the sentences are docker's.
+Result<int64_t> parse_rate(const std::string& text, bool bytes) {
+    const size_t colon = text.find(':');
+    if (colon == std::string::npos || colon == 0 || colon + 1 == text.size())
+        return fail("bad format: " + text);
+    if (!text.starts_with("/dev/")) return fail("bad format for device path: " + text);
+    const std::string rate = text.substr(colon + 1);
+    const auto value = bytes ? parse_bytes(rate) : parse_integer(rate);
+    if (value && *value >= 0) return *value;
+    return fail("invalid rate for device: " + text +
+                (bytes ? ". The correct format is <device-path>:<number>[<unit>]. Number must be a "
+                         "positive integer. Unit is optional and can be kb, mb, or gb"
+                       : ". The correct format is <device-path>:<number>. Number must be a "
+                         "positive integer"));
+}
+
+/// "nofile=64:128": the soft limit and the hard one.
+Result<std::pair<int64_t, int64_t>> parse_ulimit(const std::string& text) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos) return fail("invalid ulimit argument: " + text);
+    const std::string limits = text.substr(equals + 1);
+    const auto values = split(limits, ':');
+    if (values.size() > 2)
+        return fail("too many limit value arguments - " + limits +
+                    ", can only have up to two, `soft[:hard]`");
+    const int64_t soft = TRY(parse_integer(values[0]));
+    return std::pair(soft, TRY(parse_integer(values.back())));
+}
+
 constexpr const char* kTmpfsOptions = "noexec,nosuid,nodev";
 
 }  // namespace
@@ -74,6 +109,7 @@ std::vector<Option> HostOptions::table() {
         {0, "blkio-weight", &blkio_weight, "uint16", "Block IO weight, between 10 and 1000"},
         {0, "cap-add", &cap_add, "list", "Add Linux capabilities"},
         {0, "cap-drop", &cap_drop, "list", "Drop Linux capabilities"},
+        {0, "cgroup-parent", &cgroup_parent, "string", "Optional parent cgroup for the container"},
         {0, "cgroupns", &cgroupns, "string", "Cgroup namespace: private (default) or host"},
         {0, "cpu-period", &cpu_period, "int", "Limit the CPU CFS period, in microseconds"},
         {0, "cpu-quota", &cpu_quota, "int", "Limit the CPU CFS quota, in microseconds"},
@@ -92,7 +128,8 @@ std::vector<Option> HostOptions::table() {
         {0, "domainname", &domainname, "string", "Container NIS domain name"},
         {0, "group-add", &groups, "list", "Add additional groups to join"},
         {0, "init", &init, "", "Run an init inside the container that forwards signals and reaps"},
-        {0, "ipc", &ipc, "string", "IPC namespace: private (default), host or none"},
+        {0, "ipc", &ipc, "string",
+         "IPC mode to use: private (default), shareable, container:ID, host or none"},
         {0, "log-opt", &log_opts, "list",
          "Log options: max-size=BYTES of a file (10m), max-file=COUNT of them (5)"},
         {'m', "memory", &memory, "bytes", "Memory limit"},
@@ -101,7 +138,7 @@ std::vector<Option> HostOptions::table() {
         {0, "mount", &mounts, "mount", "Attach a file system: type=bind|tmpfs,source=,target="},
         {0, "oom-kill-disable", &oom_kill_disable, "", "Disable the OOM killer"},
         {0, "oom-score-adj", &oom_score_adj, "int", "The host's OOM preference (-1000 to 1000)"},
-        {0, "pid", &pid, "string", "PID namespace: private (default) or host"},
+        {0, "pid", &pid, "string", "PID namespace to use: host or container:ID"},
         {0, "pids-limit", &pids_limit, "int", "Limit the number of processes; -1 for unlimited"},
         {0, "privileged", &privileged, "", "Give extended privileges to this container"},
         {0, "read-only", &read_only, "", "Mount the root file system read-only"},
@@ -111,7 +148,9 @@ std::vector<Option> HostOptions::table() {
         {0, "sysctl", &sysctls, "list", "Sysctl options: NAME=VALUE"},
         {0, "tmpfs", &tmpfs, "list", "Mount a tmpfs directory: PATH[:OPTIONS]"},
         {0, "ulimit", &ulimits, "list", "Ulimit options: NAME=SOFT[:HARD]"},
-        {0, "uts", &uts, "string", "UTS namespace: private (default) or host"},
+        {0, "userns", &userns, "string",
+         "User namespace to use: host, or remap (default: as the node is configured)"},
+        {0, "uts", &uts, "string", "UTS namespace to use: host"},
         {'v', "volume", &volumes, "list", "Bind mount a folder or file: HOST:CONTAINER[:ro]"},
     };
 }
@@ -155,14 +194,27 @@ Result<int64_t> parse_bytes(const std::string& text, int kilo) {
 
 Result<MountText> parse_volume(const std::string& text) {
     const auto parts = split(text, ':');
-    if (parts.size() > 3 || parts.empty() || parts[0].empty())
+    if (parts.size() > 3 || parts.empty())
         return fail("invalid volume specification: '" + text + "'");
+    if (std::ranges::count(parts, "") > 0)
+        return fail("invalid spec: " + text + ": empty section between colons");
     if (parts.size() == 1 || !parts[0].starts_with('/'))
         return fail("invalid volume specification: '" + text +
                     "': this node has no named volumes, give HOST:CONTAINER with absolute paths");
     MountText mount{"bind", parts[0], parts[1], "rbind", true};
+    if (!parts[1].starts_with('/'))
+        return fail("invalid volume specification: '" + text +
+                    "': invalid mount config for type \"bind\": invalid mount path: '" + parts[1] +
+                    "' mount path must be absolute");
+    if (parts[1].find_first_not_of('/') == std::string::npos)
+        return fail("invalid volume specification: '" + text +
+                    "': invalid mount config for type \"bind\": invalid specification: destination "
+                    "can't be '/'");
     if (parts.size() == 2) return mount;
-    for (const std::string& option : split(parts[2], ',')) {
+    const auto modes = split(parts[2], ',');
+    if (std::ranges::count(modes, "ro") > 0 && std::ranges::count(modes, "rw") > 0)
+        return fail("invalid mode: " + parts[2]);
+    for (const std::string& option : modes) {
         if (is_one_of(option, kModes) || is_one_of(option, kPropagations))
             mount.options += "," + option;
         else if (!is_one_of(option, kNoModes))
@@ -226,19 +278,40 @@ Result<MountText> parse_mount(const std::string& text) {
         if (key == "type") mount.type = value;
         else if (key == "source" || key == "src") mount.source = value;
         else if (key == "target" || key == "dst" || key == "destination") mount.target = value;
-        else if (key == "readonly" || key == "ro")
-            read_only = value.empty() || value == "true" || value == "1";
-        else if (key == "tmpfs-size")
-            tmpfs_options += ",size=" + std::to_string(TRY(parse_bytes(value)));
-        else if (key == "tmpfs-mode") tmpfs_options += ",mode=" + value;
-        else if (take_bind_key(key, value, bind)) is_bound = true;
-        else if (key != "consistency") return bad_mount(text, "unexpected key '" + field + "'");
+        else if (key == "readonly" || key == "ro") {
+            if (!value.empty() && !is_one_of(value, kTruths) && !is_one_of(value, kLies))
+                return bad_mount(text, "invalid value for " + key + ": " + value);
+            read_only = value.empty() || is_one_of(value, kTruths);
+        } else if (key == "tmpfs-size") {
+            const auto bytes = parse_bytes(value);
+            if (!bytes) return bad_mount(text, "invalid value for tmpfs-size: " + value);
+            tmpfs_options += ",size=" + std::to_string(*bytes);
+        } else if (key == "tmpfs-mode") {
+            if (value.empty() || value.size() > 8 ||
+                value.find_first_not_of("01234567") != std::string::npos)
+                return bad_mount(text, "invalid value for tmpfs-mode: " + value);
+            tmpfs_options += ",mode=" + value;
+        } else if (equals == field.size() && key != "bind-nonrecursive") {
+            return bad_mount(text, "invalid field '" + field + "' must be a key=value pair");
+        } else if (take_bind_key(key, value, bind)) {
+            is_bound = true;
+        } else if (key != "consistency") {
+            return bad_mount(text, "unexpected key '" + key + "' in '" + field + "'");
+        }
     }
     if (mount.target.empty()) return bad_mount(text, "target is required");
     if (mount.type.empty() || mount.type == "volume")
         return bad_mount(text, "this node has no volumes, say type=bind or type=tmpfs");
+    if (mount.type != "bind" && mount.type != "tmpfs")
+        return fail("invalid mount config for type \"" + mount.type + "\": mount type unknown");
     if (mount.type == "tmpfs" && !mount.source.empty())
-        return bad_mount(text, "a tmpfs has no source");
+        return fail("invalid mount config for type \"tmpfs\": field Source must not be specified");
+    if (mount.type == "bind" && mount.source.empty())
+        return fail("invalid mount config for type \"bind\": field Source must not be empty");
+    for (const std::string* path : {&mount.source, &mount.target})
+        if (!path->empty() && !path->starts_with('/'))
+            return fail("invalid mount config for type \"" + mount.type +
+                        "\": invalid mount path: '" + *path + "' mount path must be absolute");
     if (mount.type == "tmpfs" && is_bound)
         return bad_mount(text, "cannot mix 'bind-*' options with mount type 'tmpfs'");
     mount.options =
@@ -257,7 +330,8 @@ bool HostOptions::any() const {
     const bool text = !memory.empty() || !memory_reservation.empty() || !memory_swap.empty() ||
                       !cpus.empty() || !cpuset_cpus.empty() || !cpuset_mems.empty() ||
                       !shm_size.empty() || !ipc.empty() || !pid.empty() || !uts.empty() ||
-                      !cgroupns.empty() || !domainname.empty();
+                      !cgroupns.empty() || !domainname.empty() || !userns.empty() ||
+                      !cgroup_parent.empty();
     return list || text || privileged || init || oom_kill_disable || read_only || oom_score_adj ||
            cpu_shares || cpu_quota || cpu_period || pids_limit || blkio_weight;
 }
@@ -267,36 +341,33 @@ Status HostOptions::fill_rates(schema::Resources::Builder out) const {
         const std::vector<std::string>* texts;
         Rate kind;
         bool bytes;
+        const char* flag;
     };
-    const Kind kinds[] = {{&device_read_bps, Rate::READ_BPS, true},
-                          {&device_write_bps, Rate::WRITE_BPS, true},
-                          {&device_read_iops, Rate::READ_IOPS, false},
-                          {&device_write_iops, Rate::WRITE_IOPS, false}};
+    const Kind kinds[] = {
+        {&device_read_bps, Rate::READ_BPS, true, "--device-read-bps"},
+        {&device_write_bps, Rate::WRITE_BPS, true, "--device-write-bps"},
+        {&device_read_iops, Rate::READ_IOPS, false, "--device-read-iops"},
+        {&device_write_iops, Rate::WRITE_IOPS, false, "--device-write-iops"}};
     size_t count = 0;
     for (const Kind& kind : kinds) count += kind.texts->size();
     auto list = out.initRates(static_cast<unsigned>(count));
     unsigned at = 0;
     for (const Kind& kind : kinds) {
         for (const std::string& text : *kind.texts) {
-            const size_t colon = text.rfind(':');
-            if (colon == std::string::npos || colon == 0)
-                return fail("bad format: " + text + ", a rate is DEVICE:RATE");
-            const std::string rate = text.substr(colon + 1);
-            const int64_t value =
-                kind.bytes ? TRY(parse_bytes(rate)) : TRY(parse_number(rate, "rate"));
-            if (value < 0) return fail("invalid rate for device: " + text);
-            list[at].setDevice(text.substr(0, colon));
+            const auto rate = parse_rate(text, kind.bytes);
+            if (!rate) return invalid_argument(text, kind.flag, rate.error().message);
+            list[at].setDevice(text.substr(0, text.find(':')));
             list[at].setKind(kind.kind);
-            list[at++].setRate(static_cast<uint64_t>(value));
+            list[at++].setRate(static_cast<uint64_t>(*rate));
         }
     }
     return {};
 }
 
 Status HostOptions::fill_resources(schema::Resources::Builder out) const {
-    out.setMemoryBytes(TRY(bytes_of(memory, "memory")));
-    out.setMemoryReservationBytes(TRY(bytes_of(memory_reservation, "memory-reservation")));
-    out.setMemorySwapBytes(memory_swap == "-1" ? -1 : TRY(bytes_of(memory_swap, "memory-swap")));
+    out.setMemoryBytes(TRY(bytes_of(memory, "-m, --memory")));
+    out.setMemoryReservationBytes(TRY(bytes_of(memory_reservation, "--memory-reservation")));
+    out.setMemorySwapBytes(memory_swap == "-1" ? -1 : TRY(bytes_of(memory_swap, "--memory-swap")));
     out.setOomKillDisable(oom_kill_disable);
     out.setNanoCpus(TRY(nano_cpus(cpus)));
     out.setCpuShares(cpu_shares.value_or(0));
@@ -304,7 +375,8 @@ Status HostOptions::fill_resources(schema::Resources::Builder out) const {
     out.setCpuPeriodUs(cpu_period.value_or(0));
     out.setCpusetCpus(cpuset_cpus);
     out.setCpusetMems(cpuset_mems);
-    out.setPidsLimit(pids_limit.value_or(0));
+    // Any that is not positive means none, as in docker.
+    out.setPidsLimit(std::max<int64_t>(pids_limit.value_or(0), -1));
     const int64_t weight = blkio_weight.value_or(0);
     if (weight < 0 || weight > 1000) return fail("Range of blkio weight is from 10 to 1000");
     out.setBlkioWeight(static_cast<uint16_t>(weight));
@@ -322,27 +394,25 @@ Status HostOptions::fill_rights(schema::HostOptions::Builder out) const {
             out.setSeccompUnconfined(true);
         else if (!seccomp_file(option).empty() && !seccomp_profile.empty())
             continue;
-        else if (option != "no-new-privileges=false")
-            return fail("invalid --security-opt: \"" + option +
+        else if (!is_one_of(option, kNoSecurity))
+            return fail("Invalid --security-opt: \"" + option +
                         "\": this node knows seccomp=FILE, seccomp=unconfined and "
                         "no-new-privileges");
     }
     auto list = out.initUlimits(static_cast<unsigned>(ulimits.size()));
     for (unsigned i = 0; i < ulimits.size(); i++) {
-        const size_t equals = ulimits[i].find('=');
-        if (equals == std::string::npos)
-            return fail("invalid ulimit argument: " + ulimits[i] + ", it is NAME=SOFT[:HARD]");
-        const auto values = split(ulimits[i].substr(equals + 1), ':');
-        if (values.size() > 2) return fail("too many limit value arguments - " + ulimits[i]);
-        list[i].setName(ulimits[i].substr(0, equals));
-        list[i].setSoft(TRY(parse_number(values[0], "ulimit")));
-        list[i].setHard(TRY(parse_number(values.back(), "ulimit")));
+        const auto limit = parse_ulimit(ulimits[i]);
+        if (!limit) return invalid_argument(ulimits[i], "--ulimit", limit.error().message);
+        list[i].setName(ulimits[i].substr(0, ulimits[i].find('=')));
+        list[i].setSoft(limit->first);
+        list[i].setHard(limit->second);
     }
     auto settings = out.initSysctls(static_cast<unsigned>(sysctls.size()));
     for (unsigned i = 0; i < sysctls.size(); i++) {
         const size_t equals = sysctls[i].find('=');
-        if (equals == std::string::npos)
-            return fail("invalid sysctl '" + sysctls[i] + "': it is NAME=VALUE");
+        if (equals == std::string::npos || !is_sysctl(sysctls[i].substr(0, equals)))
+            return invalid_argument(sysctls[i], "--sysctl",
+                                    "sysctl '" + sysctls[i] + "' is not allowed");
         settings[i].setKey(sysctls[i].substr(0, equals));
         settings[i].setValue(sysctls[i].substr(equals + 1));
     }
@@ -354,7 +424,12 @@ Status HostOptions::fill_devices(schema::HostOptions::Builder out) const {
     for (unsigned i = 0; i < devices.size(); i++) {
         const auto parts = split(devices[i], ':');
         if (parts.size() > 3) return fail("invalid device specification: " + devices[i]);
+        if (!parts[0].starts_with('/')) return fail(parts[0] + " is not an absolute path");
         const bool rights_second = parts.size() == 2 && !parts[1].starts_with('/');
+        const std::string& rights = rights_second ? parts[1] : parts.back();
+        if ((rights_second || parts.size() == 3) &&
+            (rights.empty() || rights.find_first_not_of("rwm") != std::string::npos))
+            return fail("bad mode specified: " + rights);
         list[i].setHostPath(parts[0]);
         list[i].setContainerPath(parts.size() > 1 && !rights_second ? parts[1] : parts[0]);
         list[i].setPermissions(parts.size() == 3 ? parts[2] : rights_second ? parts[1] : "rwm");
@@ -368,6 +443,9 @@ Status HostOptions::fill_mounts(schema::HostOptions::Builder out) const {
     for (const std::string& text : mounts) all.push_back(TRY(parse_mount(text)));
     for (const std::string& text : tmpfs) {
         const size_t colon = std::min(text.find(':'), text.size());
+        if (!text.starts_with('/'))
+            return fail("invalid mount path: '" + text.substr(0, colon) +
+                        "' mount path must be absolute");
         const std::string more = colon < text.size() ? "," + text.substr(colon + 1) : "";
         all.push_back({"tmpfs", "", text.substr(0, colon), kTmpfsOptions + more, false});
     }
@@ -393,7 +471,7 @@ Status HostOptions::fill_log(schema::HostOptions::Builder out) const {
             if (bytes <= 0) return fail("max-size must be a positive number");
             out.setLogFileBytes(bytes);
         } else if (key == "max-file") {
-            const auto files = parse_number(value, "max-file");
+            const auto files = parse_integer(value);
             if (!files) return fail("strconv.Atoi: parsing \"" + value + "\": invalid syntax");
             if (*files < 1) return fail("max-file cannot be less than 1");
             out.setLogFiles(static_cast<int32_t>(std::min<int64_t>(*files, INT32_MAX)));
@@ -424,11 +502,13 @@ Status HostOptions::fill(schema::ContainerSpec::Builder spec) const {
     out.setSeccompProfile(seccomp_profile);
     put_texts(groups, [&](unsigned n) { return out.initGroupAdd(n); });
     put_texts(device_rules, [&](unsigned n) { return out.initDeviceRules(n); });
-    out.setShmBytes(TRY(bytes_of(shm_size, "shm-size")));
+    out.setShmBytes(TRY(bytes_of(shm_size, "--shm-size")));
     out.setIpcMode(ipc);
     out.setPidMode(pid);
     out.setUtsMode(uts);
     out.setCgroupnsMode(cgroupns);
+    out.setUsernsMode(userns);
+    out.setCgroupParent(cgroup_parent);
     return {};
 }
 

@@ -44,6 +44,8 @@ struct HostOptions {
     std::string pid;
     std::string uts;
     std::string cgroupns;
+    std::string userns;
+    std::string cgroup_parent;
     std::string seccomp_profile;  ///< what the file of --security-opt seccomp=FILE has
     std::vector<std::string> groups;
     std::string domainname;

@@ -1,6 +1,7 @@
 // See options.h.
 #include "tools/nodectl/options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 
@@ -91,18 +92,27 @@ private:
     }
 
     static std::unexpected<Error> invalid(const Option& option, const std::string& value,
-                                          const char* why) {
+                                          const std::string& why) {
         std::string spelling = option.letter != 0 ? std::string("-") + option.letter + ", " : "";
-        return fail("invalid argument \"" + value + "\" for \"" + spelling + "--" + option.name +
-                    "\" flag: " + why);
+        return invalid_argument(value, spelling + "--" + option.name, why);
+    }
+
+    /// Go's ParseBool.
+    static std::optional<bool> parse_flag(std::string_view text) {
+        constexpr std::string_view kTrue[] = {"1", "t", "T", "true", "TRUE", "True"};
+        constexpr std::string_view kFalse[] = {"0", "f", "F", "false", "FALSE", "False"};
+        if (std::ranges::find(kTrue, text) != std::end(kTrue)) return true;
+        if (std::ranges::find(kFalse, text) != std::end(kFalse)) return false;
+        return std::nullopt;
     }
 
     static Status store(const Option& option, const std::string& value) {
         if (auto* flag = std::get_if<bool*>(&option.target)) {
-            if (value != "true" && value != "false" && value != "1" && value != "0") {
-                return invalid(option, value, "it is true or false");
-            }
-            **flag = value == "true" || value == "1";
+            const auto parsed = parse_flag(value);
+            if (!parsed)
+                return invalid(option, value,
+                               "strconv.ParseBool: parsing \"" + value + "\": invalid syntax");
+            **flag = *parsed;
         } else if (auto* text = std::get_if<std::string*>(&option.target)) {
             **text = value;
         } else if (auto* maybe = std::get_if<std::optional<std::string>*>(&option.target)) {
@@ -110,14 +120,19 @@ private:
         } else if (auto* list = std::get_if<std::vector<std::string>*>(&option.target)) {
             (*list)->push_back(value);
         } else {
-            int64_t number = 0;
-            const char* end = value.data() + value.size();
-            const auto [stop, error] = std::from_chars(value.data(), end, number);
-            if (error != std::errc{} || stop != end)
-                return invalid(option, value, "it is a whole number");
-            *std::get<std::optional<int64_t>*>(option.target) = number;
+            auto number = parse_integer(value);
+            if (std::string_view(option.value_name) == "uint16") number = as_uint16(value, number);
+            if (!number) return invalid(option, value, number.error().message);
+            *std::get<std::optional<int64_t>*>(option.target) = *number;
         }
         return {};
+    }
+
+    static Result<int64_t> as_uint16(const std::string& text, const Result<int64_t>& number) {
+        const bool range = number && *number > UINT16_MAX;
+        if (number && *number >= 0 && !range && !text.starts_with('+')) return number;
+        return fail("strconv.ParseUint: parsing \"" + text + "\": " +
+                    (range ? "value out of range" : "invalid syntax"));
     }
 
     std::span<const Option> options_;
@@ -128,6 +143,31 @@ private:
 };
 
 }  // namespace
+
+std::unexpected<Error> invalid_argument(const std::string& value, const std::string& spelling,
+                                        const std::string& why) {
+    return fail("invalid argument \"" + value + "\" for \"" + spelling + "\" flag: " + why);
+}
+
+Result<int64_t> parse_integer(const std::string& text) {
+    std::string_view digits = text;
+    const bool negative = digits.starts_with('-');
+    if (negative || digits.starts_with('+')) digits.remove_prefix(1);
+    int base = 10;
+    if (digits.starts_with("0x") || digits.starts_with("0X")) base = 16;
+    else if (digits.starts_with("0b") || digits.starts_with("0B")) base = 2;
+    else if (digits.size() > 1 && digits[0] == '0') base = 8;
+    if (base == 16 || base == 2) digits.remove_prefix(2);
+    if (base == 8) digits.remove_prefix(digits[1] == 'o' || digits[1] == 'O' ? 2 : 1);
+    const std::string signed_text = (negative ? "-" : "") + std::string(digits);
+    int64_t number = 0;
+    const char* end = signed_text.data() + signed_text.size();
+    const auto [stop, error] = std::from_chars(signed_text.data(), end, number, base);
+    if (!digits.empty() && digits[0] != '-' && stop == end && error == std::errc()) return number;
+    return fail("strconv.ParseInt: parsing \"" + text + "\": " +
+                (stop == end && error == std::errc::result_out_of_range ? "value out of range"
+                                                                        : "invalid syntax"));
+}
 
 Result<ParsedArguments> parse_options(std::span<const Option> options,
                                       std::span<const std::string> arguments, Order order) {

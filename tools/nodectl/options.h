@@ -40,6 +40,13 @@ enum class Order {
 Result<ParsedArguments> parse_options(std::span<const Option> options,
                                       std::span<const std::string> arguments, Order order);
 
+/// "invalid argument "x" for "-m, --memory" flag: WHY", docker's sentence.
+std::unexpected<Error> invalid_argument(const std::string& value, const std::string& spelling,
+                                        const std::string& why);
+
+/// As Go's strconv.ParseInt with base 0, whose sentence is the error: "42", "+7", "-1", "0x1f".
+Result<int64_t> parse_integer(const std::string& text);
+
 /// "  -d, --detach          Run in the background" lines, sorted as given.
 std::string describe_options(std::span<const Option> options);
 

@@ -113,9 +113,23 @@ TEST(Options, wrong_ones_are_refused_with_dockers_words) {
     EXPECT_EQ(bound.error({"--name"}), "flag needs an argument: --name");
     EXPECT_EQ(bound.error({"-in"}), "flag needs an argument: 'n' in -in");
     EXPECT_EQ(bound.error({"-T", "abc"}),
-              "invalid argument \"abc\" for \"-T, --timeout\" flag: it is a whole number");
+              "invalid argument \"abc\" for \"-T, --timeout\" flag: strconv.ParseInt: parsing "
+              "\"abc\": invalid syntax");
     EXPECT_EQ(bound.error({"--tty=maybe"}),
-              "invalid argument \"maybe\" for \"-t, --tty\" flag: it is true or false");
+              "invalid argument \"maybe\" for \"-t, --tty\" flag: strconv.ParseBool: parsing "
+              "\"maybe\": invalid syntax");
+}
+
+TEST(Options, numbers_are_written_as_in_go) {
+    EXPECT_EQ(*parse_integer("+7"), 7);
+    EXPECT_EQ(*parse_integer("0x1f"), 31);
+    EXPECT_EQ(*parse_integer("010"), 8);
+    EXPECT_EQ(*parse_integer("0"), 0);
+    EXPECT_EQ(*parse_integer("-9223372036854775808"), INT64_MIN);
+    for (const char* text : {"", "-", "+", "0x", "1.5", "1 ", "--1", "09", "1_0x"})
+        EXPECT_FALSE(parse_integer(text)) << text;
+    EXPECT_EQ(parse_integer("9223372036854775808").error().message,
+              "strconv.ParseInt: parsing \"9223372036854775808\": value out of range");
 }
 
 TEST(Options, numbers_may_be_negative) {

@@ -21,20 +21,20 @@ int start_failed(Invocation& call, const Ended& how) {
     return how.code != 0 ? how.code : kRunFailed;
 }
 
-int run_detached(Invocation& call, const ContainerOptions& container, const std::string& id,
+int run_detached(Invocation& call, ContainerOptions& container, const std::string& id,
                  Submitted submitted) {
     auto waited = ended(send_wait(call.session, id, Until::STARTED));
     OR_FAIL_STATUS(call, call.session.wait_accepted(std::move(submitted)));
-    OR_FAIL_STATUS(call, container.write_cid_file(id));
+    container.write_cid_file(id);
     const Ended how = OR_FAIL(call, call.session.wait<Ended>(kj::mv(waited)));
     if (how.start_failed) return start_failed(call, how);
     print(id + "\n");
     return 0;
 }
 
-int run_attached(Invocation& call, const RunOptions& options, const CommandId& id,
+int run_attached(Invocation& call, RunOptions& options, const CommandId& id,
                  Payload<schema::RunContainer>& command, RelayOptions relay) {
-    const ContainerOptions& container = options.container;
+    ContainerOptions& container = options.container;
     const std::string hex = id.hex();
     SignalForwarder signals(call.session, hex);
     if (options.sig_proxy && !container.tty) relay.on_signal = signals.handler();
@@ -47,7 +47,7 @@ int run_attached(Invocation& call, const RunOptions& options, const CommandId& i
     auto waited =
         ended(send_wait(call.session, hex, container.auto_remove ? Until::REMOVED : Until::EXITED));
     OR_FAIL_STATUS(call, call.session.wait_accepted(std::move(submitted)));
-    OR_FAIL_STATUS(call, container.write_cid_file(hex));
+    container.write_cid_file(hex);
     OR_FAIL_STATUS(call, attachment->relay().begin_input());
 
     const Finished finished = OR_FAIL(call, attachment->finish(kj::mv(waited)));
@@ -78,7 +78,7 @@ int run(Invocation& call) {
         if (const auto status = check_terminal(container.tty, container.interactive))
             return *status;
     }
-    OR_FAIL_STATUS(call, container.check_cid_file());
+    OR_FAIL_STATUS(call, container.make_cid_file());
 
     Payload<schema::RunContainer> command;
     auto spec = command.root.initSpec();

@@ -36,7 +36,8 @@ private:
             case TemplateNode::Kind::text: break;
             case TemplateNode::Kind::output:
                 // An assignment prints nothing and stays until the block around ends.
-                if (names.empty()) out_ += to_text(value);
+                if (names.empty())
+                    out_ += value.is_null() ? null_text(last_field(node.pipeline)) : to_text(value);
                 for (const std::string& name : names) variables_.emplace_back(name, value);
                 return {};
             case TemplateNode::Kind::choose:
@@ -139,11 +140,20 @@ private:
                 value = std::move(next);
             } else if (at_root && i == 0 && methods_.contains(name)) {
                 value = methods_.at(name);
+            } else if (i + 1 == path.size() && may_be_absent(name)) {
+                value = nullptr;
             } else {
                 return failure(pipeline, "map has no entry for key \"" + name + "\"");
             }
         }
         return value;
+    }
+
+    /// What a pipeline that is only a field prints; else empty.
+    static std::string last_field(const Pipeline& pipeline) {
+        if (pipeline.commands.size() != 1 || pipeline.commands[0].size() != 1) return "";
+        const Operand& operand = pipeline.commands[0][0];
+        return operand.path.empty() ? "" : operand.path.back();
     }
 
     static std::unexpected<Error> failure(const Pipeline& pipeline, const std::string& what) {

@@ -40,6 +40,39 @@ std::string to_text(const Json& value) {
 
 namespace {
 
+constexpr std::string_view kPointers[] = {"Init",           "PidsLimit",   "OomKillDisable",
+                                          "MemorySwappiness", "StopTimeout", "Healthcheck",
+                                          "Health",         "IPAMConfig"};
+constexpr std::string_view kMaps[] = {"Sysctls", "Tmpfs",      "Volumes",      "Labels",
+                                      "Ports",   "StorageOpt", "ExposedPorts", "DriverOpts"};
+constexpr std::string_view kLists[] = {
+    "Aliases",  "Binds",   "CapAdd",  "CapDrop",     "Cmd",      "DeviceCgroupRules",
+    "DeviceRequests", "Devices", "Entrypoint", "Env", "ExecIDs", "ExtraHosts",
+    "GroupAdd", "Links",   "MaskedPaths", "Mounts",  "OnBuild",  "ReadonlyPaths",
+    "SecondaryIPAddresses", "SecondaryIPv6Addresses", "SecurityOpt", "Shell", "Ulimits",
+    "VolumesFrom"};
+constexpr std::string_view kOptional[] = {"Init",        "Sysctls",    "Tmpfs",        "Health",
+                                          "Healthcheck", "StorageOpt", "StopTimeout",  "Shell",
+                                          "ExposedPorts"};
+
+template <size_t N>
+bool is_one_of(std::string_view name, const std::string_view (&names)[N]) {
+    return std::ranges::find(names, name) != std::end(names);
+}
+
+}  // namespace
+
+std::string null_text(std::string_view field) {
+    if (is_one_of(field, kPointers)) return "<nil>";
+    if (is_one_of(field, kMaps)) return "map[]";
+    if (is_one_of(field, kLists)) return "[]";
+    return to_text(nullptr);
+}
+
+bool may_be_absent(std::string_view field) { return is_one_of(field, kOptional); }
+
+namespace {
+
 using Arguments = std::span<const Json>;
 
 std::string map_bytes(std::string text, int (*change)(int)) {

@@ -138,5 +138,19 @@ TEST(Template, deep_nesting_is_refused_and_not_a_crash) {
     EXPECT_NE(render(blocks).find("too deeply nested"), std::string::npos);
 }
 
+TEST(Template, null_and_what_is_left_out_look_as_dockers_types_make_them_look) {
+    const Json data = {{"Init", nullptr}, {"CapAdd", nullptr}, {"Labels", nullptr}};
+    const auto text =
+        Template::parse("{{.Init}} {{.CapAdd}} {{.Labels}} {{.Tmpfs}} {{.Healthcheck}}"
+                        "{{if .Health}}x{{end}} {{json .Init}}")
+            ->render(data);
+    ASSERT_TRUE(text) << text.error().message;
+    EXPECT_EQ(*text, "<nil> [] map[] map[] <nil> null");
+    const auto wrong = Template::parse("{{.State.Health.Status}}")->render({{"State", data}});
+    ASSERT_FALSE(wrong);
+    EXPECT_NE(wrong.error().message.find("map has no entry for key \"Health\""),
+              std::string::npos);
+}
+
 }  // namespace
 }  // namespace noded::nodectl
