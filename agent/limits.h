@@ -43,6 +43,11 @@ constexpr size_t commands_queued_max = 8192;            ///< more are refused wi
 constexpr size_t events_per_command_max = 64;
 /// payloads of one command's events together
 constexpr size_t command_events_bytes_max = (1 << 20) - (16 << 10);
+/// what a client may say of itself, and that with who it is, as the log keeps it
+constexpr size_t command_client_bytes_max = 64;
+constexpr size_t command_sender_bytes_max = 24 + command_client_bytes_max;
+/// what the events of one command take in the log, but for their headers
+constexpr size_t command_logged_bytes_max = command_events_bytes_max + command_sender_bytes_max;
 constexpr size_t command_ids_remembered_max = 65536;    ///< a retry of an older id is decided anew
 
 // Reactor.
@@ -65,6 +70,9 @@ constexpr int64_t past_reader_idle_ns = 60'000'000'000;   ///< without a call on
 constexpr size_t plugins_max = 64;
 /// commands, events or folds that one descriptor names
 constexpr size_t plugin_types_max = 256;
+/// What a plugin that came late folds of the history in one turn of the node.
+constexpr int64_t late_slice_ns = 2'000'000;
+constexpr size_t late_slice_events_max = 16384;
 constexpr size_t plugin_timers_max = 65536;
 constexpr size_t plugin_fds_max = 65536;
 /// that wait for the log, which takes none while the disk is full; more stop the plugin
@@ -88,7 +96,7 @@ static_assert(log_segment_bytes % log_block_bytes == 0);
 static_assert(log_payload_bytes_max * 2 <= log_batch_bytes_max,
               "the largest event fits into a batch");
 static_assert(
-    command_events_bytes_max + events_per_command_max * 128 <= log_payload_bytes_max,
+    command_logged_bytes_max + events_per_command_max * 128 <= log_payload_bytes_max,
     "what one command causes, record headers included, takes no more room than the largest event");
 static_assert(log_batch_bytes_max * 4 <= log_segment_bytes, "a segment holds several batches");
 static_assert(log_segment_bytes_min >= log_payload_bytes_max + 2 * log_block_bytes + 64 &&

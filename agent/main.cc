@@ -157,7 +157,7 @@ Result<Fd> lock_runtime(const Config& config) {
         (!before.empty() && before != config.state_dir)) {
         return fail("the runtime directory " + config.runtime_dir +
                     " belongs to the node with the state directory " + before +
-                    "; choose another --runtime-dir");
+                    "; choose another --runtime-dir (" + path + " says it)");
     }
     if (pwrite(lock.get(), config.state_dir.data(), config.state_dir.size(), 0) < 0) {
         return fail_errno(errno, "write " + path);
@@ -258,7 +258,8 @@ Status serve(const Config& config, reactor::UringReactor& reactor, rpc_service::
     auto server = std::make_unique<rpc::RpcServer>(
         reactor, std::move(listening),
         [&node](const rpc::PeerCredentials& peer) -> capnp::Capability::Client {
-            return kj::heap<rpc_service::NodeService>(node, host::Caller{peer.uid, peer.gid});
+            return kj::heap<rpc_service::NodeService>(
+                node, host::Caller{peer.uid, peer.gid, static_cast<uint32_t>(peer.pid)});
         });
     node.clients = [&server] { return server->connections(); };
     tell_ready();

@@ -57,7 +57,20 @@ bool Snapshots::replica_can_know() const {
                         });
 }
 
+/// What was written before one came does not know it.
+void Snapshots::look_for_late_plugins() {
+    if (std::exchange(late_seen_, host_.loaded_late()) == host_.loaded_late()) return;
+    keeper_.forget_verified();
+    newest_.seq = tried_seq_ = 0;
+}
+
 void Snapshots::turn_end() {
+    look_for_late_plugins();
+    // Nothing goes that a plugin still has to fold, unless nobody can do anything otherwise.
+    if (host_.is_folding_late()) {
+        if (log_.lacks_space()) keeper_.turn_end();
+        return;
+    }
     keeper_.turn_end();
     if (!pipeline_.quiescent() || (replica_ && replica_->running())) return;
     if (std::exchange(write_soon_, false)) return write();
@@ -92,6 +105,7 @@ void Snapshots::replica_ended(Result<uint64_t> bytes) {
 void Snapshots::write() {
     CHECK(pipeline_.quiescent());
     if (replica_) replica_->end();
+    if (host_.is_folding_late()) return;
     const uint64_t seq = log_.durable_seq();
     if (seq == newest_.seq || seq == 0) return;
     tried_seq_ = seq;

@@ -55,6 +55,7 @@ public:
 private:
     bool due() const;
     bool replica_can_know() const;
+    void look_for_late_plugins();
     void start_replica();
     void replica_ended(Result<uint64_t> bytes);
     void taken(SnapshotTaken snapshot);
@@ -72,6 +73,7 @@ private:
     std::string plugins_;           ///< loaded when the replica was started
     bool replica_failed_ = false;   ///< the last one: the next snapshot is written in line
     bool write_soon_ = false;
+    uint64_t late_seen_ = 0;        ///< plugins that came late, when last looked
     std::optional<past::SnapshotReplica> replica_;
 };
 

@@ -101,6 +101,8 @@ struct Command {
   id @0 :Data;              # 32 random bytes, minted by the client
   type @1 :UInt64;          # id of the payload's struct
   payload @2 :Data;         # flat message
+  client @3 :Text;          # what sends it, for who reads the history: "nodectl run"; at most 64
+                            # bytes of UTF-8 without control characters, empty for nothing
 }
 
 struct Outcome {
@@ -128,6 +130,17 @@ struct Event {
   causeSeq @5 :UInt64;
   commandId @6 :Data;
   payload @7 :Data;         # flat message
+  sender @8 :Sender;        # null but for the first event of a command that somebody sent
+}
+
+struct Sender {
+  # Which command it was, and who sent it.
+  commandType @0 :UInt64;
+  command @1 :Text;         # "RunContainer"; empty if no plugin that is loaded decides it
+  uid @2 :UInt32;           # of the process, as the kernel said when it connected
+  gid @3 :UInt32;
+  pid @4 :UInt32;           # 0: the node itself
+  client @5 :Text;          # what it says of itself; "plugin ID" if a plugin sent it
 }
 
 struct EventPage {
@@ -140,8 +153,8 @@ struct Plugin {
   id @0 :Text;
   version @1 :Text;
   description @2 :Text;
-  status @3 :Text;          # loaded, refused, stopped
-  reason @4 :Text;          # why it was refused or stopped
+  status @3 :Text;          # loaded, loading (it folds the history), refused, stopped
+  reason @4 :Text;          # why it is not loaded
   abi @5 :Text;
   file @6 :Text;
   commands @7 :List(Text);

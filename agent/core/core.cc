@@ -5,6 +5,7 @@
 
 #include "agent/base/check.h"
 #include "agent/limits.h"
+#include "agent/log/sender.h"
 
 namespace noded::core {
 
@@ -57,7 +58,8 @@ public:
         }
         CHECK_MSG(payload.size() % kWordSize == 0, "a payload is a whole number of words");
         events_.push_back({next_seq_ + events_.size(), command_.time_ns, type, command_.cause_seq,
-                           command_.id, batch_.arena.copy(payload)});
+                           command_.id, batch_.arena.copy(payload),
+                           events_.empty() ? sender() : Bytes()});
     }
     void reject(Rejection rejection) override {
         rejected_ = true;
@@ -70,6 +72,14 @@ public:
     const std::vector<Event>& events() const { return events_; }
 
 private:
+    /// Nobody sent a proposal: its cause is an event.
+    Bytes sender() {
+        if (command_.origin != Command::Origin::client) return {};
+        log::EncodedSender encoded;
+        return batch_.arena.copy(log::encode_sender(
+            {command_.type, command_.uid, command_.gid, command_.pid, command_.client}, encoded));
+    }
+
     const Command& command_;
     const uint64_t next_seq_;
     Batch& batch_;
@@ -85,6 +95,12 @@ void Core::step(const Command& command, ReplyTo to, uint64_t next_seq, Batch& ba
     CHECK(next_seq > 0);
     const bool from_client = command.origin == Command::Origin::client;
     Reply reply;
+    // The id of what a plugin observed at its start: a client's would be taken for a retry of that.
+    if (from_client && command.id.is_zero()) {
+        reply.rejection = {kRejectInvalid, kNoCommandId};
+        if (to) batch.answers.push_back({std::move(to), std::move(reply)});
+        return;
+    }
     if (const auto known = known_.find(command.id); from_client && known != known_.end()) {
         reply = {true, true, known->second.first_seq, known->second.last_seq, {}};
         if (to) batch.answers.push_back({std::move(to), std::move(reply)});

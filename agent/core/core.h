@@ -18,7 +18,11 @@
 
 namespace noded::core {
 
-/// Payload memory of one batch: pointers stay valid until clear(), which keeps the first block.
+/// Why a command whose id is all zeros is refused.
+inline constexpr char kNoCommandId[] =
+    "a command id of zeros stands for no command; mint 32 random bytes for each";
+
+/// Memory of one batch: pointers stay valid until clear(), which keeps the first block.
 class Arena {
 public:
     Bytes copy(Bytes from);

@@ -5,6 +5,7 @@
 #include "agent/base/check.h"
 #include "agent/core/pipeline.h"
 #include "agent/core/replay.h"
+#include "agent/log/sender.h"
 
 namespace noded::core {
 namespace {
@@ -20,6 +21,8 @@ public:
         payloads.emplace_back(record.payload.begin(), record.payload.end());
         records.push_back(record);
         records.back().payload = payloads.back();
+        payloads.emplace_back(record.sender.begin(), record.sender.end());
+        records.back().sender = payloads.back();
     }
     bool fits(size_t, size_t) const override { return true; }
     Status ensure_room(size_t, size_t) override {
@@ -234,6 +237,45 @@ TEST(CoreMemory, an_outcome_right_behind_its_decision_is_no_part_of_it) {
     replayed.remember(event);
     loaded.remember(event);
     EXPECT_EQ(replayed.save(), loaded.save());
+}
+
+TEST_F(PipelineTest, the_first_event_tells_which_command_it_was_and_who_sent_it) {
+    Command command;
+    command.id.bytes.fill(3);
+    command.type = kAdd;
+    command.payload = {2, 0, 0, 0, 0, 0, 0, 0};
+    command.uid = 1000;
+    command.pid = 77;
+    command.client = "a test";
+    pipeline.submit(command, {});
+    command.id.bytes.fill(4);
+    command.origin = Command::Origin::proposal;
+    command.cause_seq = 1;
+    pipeline.submit(command, {});
+    pipeline.turn_end();
+    log.complete_sync();
+    const log::Sender sender = log::decode_sender(log.records[0].sender);
+    EXPECT_EQ(sender.command_type, kAdd);
+    EXPECT_EQ(sender.uid, 1000u);
+    EXPECT_EQ(sender.pid, 77u);
+    EXPECT_EQ(sender.client, "a test");
+    ASSERT_EQ(log.records.size(), 2u);
+    EXPECT_TRUE(log.records[1].sender.empty()) << "nobody sent what is proposed";
+}
+
+TEST_F(PipelineTest, a_command_whose_id_is_zeros_is_refused_and_is_no_retry) {
+    Command observed;   // what a plugin found at its start has no command at its root
+    observed.origin = Command::Origin::proposal;
+    observed.payload = {3, 0, 0, 0, 0, 0, 0, 0};
+    pipeline.submit(observed, {});
+    pipeline.turn_end();
+    log.complete_sync();
+    add(5, 0);
+    pipeline.turn_end();
+    EXPECT_FALSE(last.accepted);
+    EXPECT_FALSE(last.retried);
+    EXPECT_EQ(last.rejection.message, kNoCommandId);
+    EXPECT_EQ(adder.sum, 3u);
 }
 
 TEST_F(PipelineTest, a_full_disk_refuses_commands_and_keeps_proposals_waiting) {

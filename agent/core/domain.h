@@ -26,9 +26,12 @@ struct Command {
     int64_t time_ns = 0;      ///< stamped at the edge: the core has no clock
     uint32_t uid = 0;
     uint32_t gid = 0;
+    uint32_t pid = 0;         ///< 0 for a plugin's
+    std::string client = {};  ///< what it says of itself; at most command_client_bytes_max
 };
 
 /// The core's own reasons, with the codes of the plugin ABI (enum noded_rejection).
+constexpr uint16_t kRejectInvalid = 1;
 constexpr uint16_t kRejectLimit = 5;
 constexpr uint16_t kRejectBusy = 6;
 

@@ -51,7 +51,7 @@ void Pipeline::decide_batch() {
     while (!queue_.empty() && has_room_in_batch()) {
         // Once there is none, the turn's other commands are not worth another try each.
         if (room) {
-            room = log_.ensure_room(limits::command_events_bytes_max,
+            room = log_.ensure_room(limits::command_logged_bytes_max,
                                     limits::events_per_command_max);
         }
         Queued next = std::move(queue_.front());
@@ -69,7 +69,7 @@ void Pipeline::decide_batch() {
 
 bool Pipeline::has_room_in_batch() const {
     return batch_.events.empty() ||
-           log_.fits(limits::command_events_bytes_max, limits::events_per_command_max);
+           log_.fits(limits::command_logged_bytes_max, limits::events_per_command_max);
 }
 
 void Pipeline::refuse_for_lack_of_room(Queued next, const Error& error,

@@ -50,10 +50,17 @@ struct MemoryLog final : log::Log {
     }
     void sync(log::SyncDone& done) override { done.synced({}, seqs); }
     bool sync_under_way() const override { return false; }
-    Status read(uint64_t, const log::EachRecord&) override { return {}; }
+    Status read(uint64_t first, const log::EachRecord& each) override {
+        if (damaged) return fail("log segment-1 at byte 4096: a bit is wrong");
+        log::Record event;
+        event.type = kEvent;
+        for (event.seq = first; event.seq <= seqs && each(event);) ++event.seq;
+        return {};
+    }
     Result<uint64_t> seq_at(int64_t) override { return 1; }
     uint64_t seqs = 0;
     bool full = false;
+    bool damaged = false;
 };
 
 struct NoTopics final : TopicSink, core::Publisher {
@@ -305,6 +312,84 @@ TEST_F(Contract, a_plugin_reads_its_own_settings_and_is_refused_with_one_it_did_
     third.load_static(kPlugin, "doer");
     EXPECT_EQ(third.instances()[0]->reason,
               "the configuration sets plugins.doer.sped, which it does not know");
+}
+
+/// A node that runs, with a history, to which the plugin comes.
+struct LatePlugin : testing::Test {
+    LatePlugin() {
+        behaviour = {};
+        host.connect(pipeline, log);
+        host.load_directory(nullptr);
+        host.reconcile();
+    }
+    ~LatePlugin() override { std::filesystem::remove_all(dir); }
+    Instance::Status status() const { return host.instances()[0]->status; }
+    std::string asked() {
+        std::string answer;
+        host.call("doer", 0, {}, {}, Fd(),
+                  [&](CallResult result) { answer = result.rejection.message; });
+        return answer;
+    }
+
+    std::string dir = testing::TempDir() + "/noded-late-" + std::to_string(getpid());
+    bool made = std::filesystem::create_directories(dir);
+    StillReactor reactor;
+    NoTopics topics;
+    MemoryLog log;
+    Host host{reactor, topics, {dir, dir, dir, dir}};
+    core::Pipeline pipeline{host, log, topics};
+};
+
+TEST_F(LatePlugin, folds_a_long_history_in_slices_and_is_asked_when_it_is_at_its_end) {
+    log.seqs = 2 * limits::late_slice_events_max + 5;
+    host.load_late(kPlugin, "doer");
+    EXPECT_EQ(status(), Instance::Status::loading);
+    EXPECT_EQ(behaviour.folds, int(limits::late_slice_events_max));
+    EXPECT_TRUE(host.is_folding_late());
+    EXPECT_EQ(asked(),
+              "plugin doer is loading: it folds the history before it can be asked; try again");
+    core::Command command;
+    command.id.bytes[0] = 1;
+    command.type = kCommand;
+    core::Reply reply;
+    pipeline.submit(command, [&](const core::Reply& told) { reply = told; });
+    pipeline.turn_end();
+    EXPECT_EQ(reply.rejection.message.substr(0, 22), "plugin doer is loading");
+    host.load_late(kPlugin, "again");
+    EXPECT_EQ(host.instances()[1]->status, Instance::Status::refused);
+    log.seqs += 2;   // the node goes on
+    host.fold_late();
+    EXPECT_EQ(status(), Instance::Status::loading);
+    host.fold_late();
+    EXPECT_EQ(status(), Instance::Status::loaded);
+    EXPECT_EQ(uint64_t(behaviour.folds), log.seqs);
+    EXPECT_EQ(host.instances()[0]->folded_seq, log.seqs);
+    EXPECT_FALSE(host.is_folding_late());
+    EXPECT_EQ(host.loaded_late(), 1u);
+    EXPECT_EQ(behaviour.reacts, 0);
+    pipeline.submit(command, [&](const core::Reply& told) { reply = told; });
+    pipeline.turn_end();
+    EXPECT_TRUE(reply.accepted);
+    EXPECT_EQ(uint64_t(behaviour.folds), log.seqs);
+    host.fold_late();
+    EXPECT_EQ(uint64_t(behaviour.folds), log.seqs) << "once each";
+}
+
+TEST_F(LatePlugin, with_a_short_history_is_loaded_at_once) {
+    log.seqs = 7;
+    host.load_late(kPlugin, "doer");
+    EXPECT_EQ(status(), Instance::Status::loaded);
+    EXPECT_EQ(behaviour.folds, 7);
+}
+
+TEST_F(LatePlugin, whose_history_cannot_be_read_is_stopped_and_says_where_it_is_damaged) {
+    log.seqs = 7;
+    log.damaged = true;
+    host.load_late(kPlugin, "doer");
+    EXPECT_EQ(status(), Instance::Status::stopped);
+    EXPECT_EQ(asked(), "plugin doer is stopped: its events could not be replayed: log segment-1 "
+                       "at byte 4096: a bit is wrong");
+    EXPECT_FALSE(host.is_folding_late());
 }
 
 TEST_F(Contract, a_second_plugin_with_the_same_id_is_refused) {

@@ -60,6 +60,8 @@ int submit(const noded_host* face, uint64_t type, noded_bytes payload, uint64_t 
     core::Command command = command_of(*instance.host, core::Command::Origin::client, type, payload,
                                        cause_seq, id);
     if (id == nullptr) command.id = id_of_reaction(instance.description.id, command);
+    command.client =
+        ("plugin " + instance.description.id).substr(0, limits::command_client_bytes_max);
     instance.host->submit(std::move(command));
     return 0;
 }

@@ -175,7 +175,11 @@ void Host::load_static(const noded_plugin& table, const std::string& name) {
 }
 
 Status Host::check_ownership(const Description& description) const {
-    if (find(description.id) != nullptr) {
+    const bool is_there = std::ranges::any_of(instances_, [&](const auto& instance) {
+        return (instance->loaded() || instance->status == Instance::Status::loading) &&
+               instance->description.id == description.id;
+    });
+    if (is_there) {
         return fail("a plugin named " + description.id +
                     " is loaded already; restart noded to load another version of it");
     }
@@ -287,61 +291,6 @@ Status Host::check_settings(const Instance& instance) const {
     return {};
 }
 
-void Host::load_late(const std::string& path) {
-    CHECK(pipeline_ != nullptr && pipeline_->quiescent());
-    if (is_loaded_from(path)) return;
-    if (instances_.size() >= limits::plugins_max) {
-        return log_line(Severity::warning, "host",
-                        "ignored " + path + ": there are too many plugins");
-    }
-    Instance& instance = list_file(path);
-    auto table = open_plugin(path);
-    auto description = table ? describe(**table) : std::unexpected(table.error());
-    const Status admitted = description ? admit(instance, **table, std::move(*description))
-                                        : Status(std::unexpected(description.error()));
-    if (!admitted) return refuse(instance, admitted.error().message);
-    if (const Status state = load_state(instance); !state)
-        return stop_plugin(instance, state.error().message);
-    if (!replayed_from_log(instance)) return;
-    log_line(Severity::info, "host", "plugin " + instance.description.id + " " +
-             instance.description.version + " is loaded, its state counts from seq " +
-             std::to_string(instance.counts_from_seq));
-    instance.reconciled = true;
-    {
-        PhaseScope scope(instance, Phase::reactor);
-        instance.table->reconcile(instance.self);
-    }
-    retry_those_that_need(instance.description.id);
-}
-
-// A file that was dropped while the directory was being loaded is told of twice; one that replaced
-// a loaded file is another file.
-bool Host::is_loaded_from(const std::string& path) const {
-    const FileIdentity now = FileIdentity::of(path);
-    return std::ranges::any_of(instances_, [&](const auto& instance) {
-        return instance->loaded() && instance->file == path && instance->identity == now;
-    });
-}
-
-void Host::retry_those_that_need(const std::string& id) {
-    std::vector<std::string> files;
-    for (const auto& instance : instances_) {
-        if (instance->status == Instance::Status::refused &&
-            std::ranges::count(instance->description.needs, id) > 0)
-            files.push_back(instance->file);
-    }
-    for (const std::string& file : files) load_late(file);
-}
-
-bool Host::replayed_from_log(Instance& instance) {
-    const Status read = log_->read(instance.folded_seq + 1, [&](const core::Event& event) {
-        fold_into(instance, event, Phase::replay);
-        return true;
-    });
-    if (!read) stop_plugin(instance, "its events could not be replayed: " + read.error().message);
-    return read.has_value();
-}
-
 // -------------------------------------------------------------------------------------------
 // snapshots
 
@@ -438,10 +387,8 @@ void Host::decide(const core::Command& command, core::Decision& decision) {
     if (is_event != (command.origin == core::Command::Origin::proposal)) {
         return decision.reject({NODED_REJECT_INVALID, "this is an event, not a command"});
     }
-    if (!instance.loaded()) {
-        return decision.reject({NODED_REJECT_BUSY, "plugin " + instance.description.id +
-                                                       " is stopped: " + instance.reason});
-    }
+    if (!instance.loaded())
+        return decision.reject({NODED_REJECT_BUSY, why_not(instance.description.id)});
     noded_command face{sizeof(noded_command),
                        is_event ? uint32_t{NODED_ORIGIN_PROPOSAL} : uint32_t{NODED_ORIGIN_CLIENT},
                        command.type, borrowed(command.payload), {}, command.time_ns, command.uid,
@@ -453,7 +400,7 @@ void Host::decide(const core::Command& command, core::Decision& decision) {
 }
 
 void Host::fold_into(Instance& instance, const core::Event& event, Phase phase) {
-    if (!instance.loaded() || event.seq <= instance.folded_seq) return;
+    if (event.seq <= instance.folded_seq) return;
     instance.folded_seq = event.seq;
     if (!instance.folds(event.type)) return;
     const noded_event face = face_of(event);
@@ -463,7 +410,8 @@ void Host::fold_into(Instance& instance, const core::Event& event, Phase phase) 
 
 void Host::fold(const core::Event& event) {
     const Phase phase = running_ ? Phase::pure : Phase::replay;
-    for (const auto& instance : instances_) fold_into(*instance, event, phase);
+    for (const auto& instance : instances_)
+        if (instance->loaded()) fold_into(*instance, event, phase);
 }
 
 void Host::react(const core::Event& event) {
@@ -526,6 +474,8 @@ void Host::stop_plugin(Instance& instance, std::string reason) {
 }
 
 void Host::stop() {
+    for (Instance* instance : std::exchange(folding_, {}))
+        instance->status = Instance::Status::loaded;
     for (auto at = instances_.rbegin(); at != instances_.rend(); ++at) {
         Instance& instance = **at;
         if (!instance.loaded()) continue;
@@ -551,12 +501,21 @@ const Instance* Host::find(const std::string& id) const {
     return nullptr;
 }
 
+static const char* word_of(Instance::Status status) {
+    switch (status) {
+        case Instance::Status::loaded: return "loaded";
+        case Instance::Status::loading: return "loading";
+        case Instance::Status::refused: return "refused";
+        case Instance::Status::stopped: return "stopped";
+    }
+    return "?";
+}
+
 std::string Host::why_not(const std::string& id) const {
     for (const auto& instance : instances_) {
         if (instance->loaded() || instance->description.id != id || instance->reason.empty())
             continue;
-        const bool stopped = instance->status == Instance::Status::stopped;
-        return "plugin " + id + (stopped ? " is stopped: " : " is refused: ") + instance->reason;
+        return "plugin " + id + " is " + word_of(instance->status) + ": " + instance->reason;
     }
     return "no plugin named " + id + " is loaded";
 }
@@ -570,6 +529,14 @@ const Instance* Host::owner_of_event(uint64_t type, const std::string** name) co
         return owner->second;
     }
     return nullptr;
+}
+
+const std::string* Host::name_of_command(uint64_t type) const {
+    const auto owner = deciders_.find(type);
+    if (owner == deciders_.end()) return nullptr;
+    const auto& commands = owner->second->description.commands;
+    const auto command = std::ranges::find(commands, type, &NamedType::id);
+    return command != commands.end() ? &command->name : nullptr;
 }
 
 }  // namespace noded::host

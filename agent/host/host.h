@@ -9,6 +9,7 @@
 // (call, list).
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -71,6 +72,7 @@ using CallDone = std::move_only_function<void(CallResult)>;
 struct Caller {
     uint32_t uid = 0;
     uint32_t gid = 0;
+    uint32_t pid = 0;
 };
 
 class Host final : public core::Domain {
@@ -93,7 +95,16 @@ public:
 
     /// While running and quiescent: loads one more file, folds from the log, reconciles; then tries
     /// again what was refused for want of it. Nothing happens if the very file is loaded already.
+    /// A long history is folded in slices, by fold_late.
     void load_late(const std::string& path);
+    /// For the tests of the host itself.
+    void load_late(const noded_plugin& table, const std::string& name);
+    /// Once per turn: a slice of the history for a plugin that came late.
+    void fold_late();
+    /// One of them needs events of which a snapshot of now would know nothing.
+    bool is_folding_late() const { return !folding_.empty(); }
+    /// How many came late and are loaded.
+    uint64_t loaded_late() const { return loaded_late_; }
 
     /// Subscriptions came or went.
     void subscriptions_changed();
@@ -124,6 +135,8 @@ public:
     std::string why_not(const std::string& id) const;
     /// Owner and name of an event type; nullptr if no loaded plugin emits it.
     const Instance* owner_of_event(uint64_t type, const std::string** name) const;
+    /// Null if nobody decides commands of that type.
+    const std::string* name_of_command(uint64_t type) const;
 
     // For the extensions (ext_*.cc).
     reactor::Reactor& reactor() { return reactor_; }
@@ -158,7 +171,9 @@ private:
     Status make_directories(Instance& instance) const;
     Status load_state(Instance& instance);
     void fold_into(Instance& instance, const core::Event& event, Phase phase);
-    bool replayed_from_log(Instance& instance);
+    Status fold_slice(Instance& instance);
+    void admit_late(Instance& instance, const noded_plugin* table, Result<Description> described);
+    void finish_late(Instance& instance);
     void stop_operations(Instance& instance);
     void enter_call(uint64_t token, uint16_t method, Bytes params, Caller caller, Fd fd);
     bool is_loaded_from(const std::string& path) const;
@@ -181,6 +196,8 @@ private:
     /// Sections of the snapshot whose plugin is not loaded: kept for when it comes, and in later
     /// snapshots.
     std::vector<log::Snapshot::Section> unclaimed_;
+    std::deque<Instance*> folding_;   ///< one after another
+    uint64_t loaded_late_ = 0;
     uint64_t last_handle_ = 0;
 };
 

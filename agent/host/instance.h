@@ -39,14 +39,19 @@ struct FileIdentity {
 };
 
 struct Instance {
-    enum class Status { loaded, refused, stopped };
+    enum class Status {
+        loaded,
+        loading,   ///< it came late and folds the history, slice after slice (late.cc)
+        refused,
+        stopped
+    };
 
     Host* host = nullptr;
     std::string file;
     FileIdentity identity;            ///< of the file when it was opened
     Description description;
     Status status = Status::refused;
-    std::string reason;               ///< why it was refused or stopped
+    std::string reason;               ///< why it is not loaded
     const noded_plugin* table = nullptr;
     void* self = nullptr;
     noded_host face{};                ///< what the plugin holds; face.context is this

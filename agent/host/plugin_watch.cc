@@ -57,6 +57,7 @@ void PluginWatch::read_names() {
 }
 
 void PluginWatch::turn_end() {
+    host_.fold_late();
     if (appeared_.empty() || !pipeline_.quiescent()) return;
     for (const std::string& path : std::exchange(appeared_, {})) host_.load_late(path);
 }

@@ -20,7 +20,7 @@ bool BatchBuffer::fits(size_t payload_bytes, size_t records) const {
 }
 
 void BatchBuffer::append(const Record& record) {
-    CHECK(fits(record.payload.size()));
+    CHECK(fits(record.sender.size() + record.payload.size()));
     CHECK(empty() || record.seq == last_seq() + 1);
     if (empty()) first_seq_ = record.seq;
     used_ += encode_record(record, buffer_.span(kBlock + used_, capacity_ - used_));

@@ -15,7 +15,8 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 constexpr size_t kBlock = limits::log_block_bytes;
 constexpr size_t kSector = 512;
 constexpr uint8_t kPadByte = 0x5A;
-constexpr uint32_t kFormatVersion = 1;
+constexpr uint32_t kFormatVersion = 2;
+constexpr uint32_t kFormatVersionOldest = 1;   ///< without senders
 constexpr uint32_t kSnapshotVersion = 1;
 constexpr uint32_t kArchiveVersion = 1;
 
@@ -65,6 +66,17 @@ struct RecordHeader {
     uint8_t command_id[32];
     uint32_t payload_bytes;
     uint32_t crc;
+};
+
+/// In RecordHeader::payload_bytes, which is a multiple of 8: a sender stands before the payload.
+constexpr uint32_t kSenderFlag = 1;
+
+struct SenderHeader {
+    uint64_t command_type;
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t pid;
+    uint32_t client_bytes;
 };
 
 struct SnapshotHeader {
@@ -117,7 +129,8 @@ struct ArchiveFrame {
 static_assert(sizeof(ArchiveHeader) == 128 && sizeof(ArchiveFrame) == 24);
 static_assert(sizeof(SegmentHeader) == 64 && sizeof(BatchHeader) == 64 &&
               sizeof(SnapshotHeader) == 64);
-static_assert(sizeof(RecordHeader) == 72 && sizeof(SectionHeader) == 16);
+static_assert(sizeof(RecordHeader) == 72 && sizeof(SectionHeader) == 16 &&
+              sizeof(SenderHeader) == 24);
 static_assert(kBlock == 4096, "FORMAT.md names it");
 
 /// The headers of 64 bytes all end in the CRC of what stands before.

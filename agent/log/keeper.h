@@ -48,6 +48,8 @@ public:
     /// That snapshot was loaded, or read back after it was written, and all plugins can start from
     /// it.
     void verified(uint64_t snapshot_seq);
+    /// A plugin came that can start from none of them: they let nothing go any more.
+    void forget_verified() { verified_.clear(); }
     /// Once per turn; looks only when there is a reason to.
     void turn_end();
     /// Only a snapshot of now would allow what the limits ask for.

@@ -31,6 +31,8 @@ struct Record {
         0;                 ///< the event that an effect or reaction answers, 0 for a user's command
     CommandId command_id;  ///< the user's command at the root of the chain
     Bytes payload;         ///< a whole number of words, 8-byte aligned when read
+    /// Of the first event of a command that somebody sent: who (sender.h); else empty.
+    Bytes sender = {};
 };
 
 /// A segment as retention sees it.
@@ -72,10 +74,10 @@ public:
     virtual bool fits(size_t payload_bytes, size_t records = 1) const = 0;
 
     /// Asks, before a command is decided, whether `records` records with together `payload_bytes`
-    /// of payload, added to the open batch, will find their place on disk. ENOSPC: the disk is
-    /// full; EDQUOT: the storage is at its limit; EMSGSIZE: more than one batch ever holds. In all
-    /// these cases nothing was written and the log works on: refuse the command. Ask when they
-    /// fit; if they do not, sync first and ask again. Costs nothing while the next segment is
+    /// of payload and sender, added to the open batch, will find their place on disk. ENOSPC: the
+    /// disk is full; EDQUOT: the storage is at its limit; EMSGSIZE: more than one batch ever holds.
+    /// In all these cases nothing was written and the log works on: refuse the command. Ask when
+    /// they fit; if they do not, sync first and ask again. Costs nothing while the next segment is
     /// ready; otherwise it makes one in line (some 30 ms), on a nearly full disk a smaller one.
     virtual Status ensure_room(size_t payload_bytes, size_t records = 1) = 0;
 

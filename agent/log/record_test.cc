@@ -3,6 +3,7 @@
 
 #include "agent/log/batch.h"
 #include "agent/log/segment.h"
+#include "agent/log/sender.h"
 #include "agent/log/test_log.h"
 
 namespace noded::log {
@@ -28,6 +29,56 @@ TEST(LogRecord, survives_the_round_trip) {
 TEST(LogRecord, with_any_bit_flipped_or_any_byte_missing_is_refused) {
     Buffer encoded(record_bytes(24));
     encode_record(record_of(3, payload_of(3, 24)), encoded);
+    Record record;
+    for (size_t bit = 0; bit < encoded.size() * 8; ++bit) {
+        encoded[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+        EXPECT_FALSE(decode_record(encoded, record)) << "bit " << bit;
+        encoded[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+    }
+    for (size_t size = 0; size < encoded.size(); ++size) {
+        EXPECT_FALSE(decode_record(Bytes(encoded).first(size), record)) << size << " bytes";
+    }
+    EXPECT_TRUE(decode_record(encoded, record));
+}
+
+/// What stands with the first event of a command that somebody sent.
+Record record_with_sender(uint64_t seq, Bytes payload, const Sender& sender,
+                          EncodedSender& encoded) {
+    Record record = record_of(seq, payload);
+    record.sender = encode_sender(sender, encoded);
+    return record;
+}
+
+TEST(LogRecord, tells_who_sent_the_command) {
+    const std::string longest(limits::command_client_bytes_max, 'x');
+    for (const std::string& client : {std::string(), std::string("nodectl run"), longest}) {
+        EncodedSender encoded_sender;
+        const Sender sender{0xC0DE, 1000, 100, 4242, client};
+        const Buffer payload = payload_of(5, 264);
+        const Record written = record_with_sender(5, payload, sender, encoded_sender);
+        Buffer encoded(record_bytes(written.sender.size() + payload.size()));
+        ASSERT_EQ(encode_record(written, encoded), encoded.size());
+        Record record;
+        const auto size = decode_record(encoded, record);
+        ASSERT_TRUE(size) << size.error().message;
+        EXPECT_EQ(*size, encoded.size());
+        EXPECT_EQ(Buffer(record.payload.begin(), record.payload.end()), payload);
+        const Sender read = decode_sender(record.sender);
+        EXPECT_EQ(read.command_type, sender.command_type);
+        EXPECT_EQ(read.uid, sender.uid);
+        EXPECT_EQ(read.gid, sender.gid);
+        EXPECT_EQ(read.pid, sender.pid);
+        EXPECT_EQ(read.client, client);
+    }
+}
+
+TEST(LogRecord, with_a_sender_and_any_bit_flipped_or_any_byte_missing_is_refused) {
+    EncodedSender encoded_sender;
+    const Buffer payload = payload_of(3, 24);
+    const Record written =
+        record_with_sender(3, payload, {1, 2, 3, 4, "nodectl rm"}, encoded_sender);
+    Buffer encoded(record_bytes(written.sender.size() + payload.size()));
+    encode_record(written, encoded);
     Record record;
     for (size_t bit = 0; bit < encoded.size() * 8; ++bit) {
         encoded[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);

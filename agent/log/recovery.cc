@@ -145,6 +145,7 @@ Status Recovery::judge_header(uint64_t id) {
         return damage(id, 0, "the segment header is missing, though a later segment is there");
     const SegmentHeader& header = headers_[id];
     if (result_.log_id == 0) result_.log_id = header.log_id;
+    result_.format_version = header.version;
     if (header.log_id != result_.log_id) return damage(id, 0, "the segment belongs to another log");
     if (id == 1 && header.first_seq != 1)
         return damage(id, 0, "the first segment does not begin with seq 1");

@@ -21,6 +21,7 @@ struct Recovered {
     /// opened ones, ascending; below them those that only their archives hold
     std::vector<SegmentInfo> segments;
     uint64_t end_offset = 0;            ///< in the last of them: where the next batch goes
+    uint32_t format_version = 0;        ///< of the last of them, 0 if there is none
     uint64_t next_seq = 1;
     bool prepared = false;  ///< a segment of zeros follows the last one
     bool recycled = false;  ///< kRecycledName is there

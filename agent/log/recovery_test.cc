@@ -368,9 +368,9 @@ TEST_F(LogDamage, newer_format_is_refused_as_such) {
     auto header = block(1, 0);
     SegmentHeader changed;
     memcpy(&changed, header.data(), sizeof changed);
-    changed.version = 2;
+    changed.version = kFormatVersion + 1;
     encode_segment_header(changed, header);
-    expect_refused_with(storage, "format 2 was written by another noded, this one reads 1");
+    expect_refused_with(storage, "format 3 was written by another noded, this one reads up to 2");
 }
 
 TEST_F(LogDamage, behind_the_last_batch_of_a_sealed_segment_is_refused) {

@@ -58,9 +58,10 @@ HeaderState parse_segment_header(Bytes block, uint64_t id, uint64_t file_bytes,
             why = "the checksum of the segment header does not match";
         else if (header.magic != kSegmentMagic)
             why = "this is not a segment of a noded log";
-        else if (header.version != kFormatVersion)
+        else if (header.version < kFormatVersionOldest || header.version > kFormatVersion)
             why = "format " + std::to_string(header.version) +
-                  " was written by another noded, this one reads " + std::to_string(kFormatVersion);
+                  " was written by another noded, this one reads up to " +
+                  std::to_string(kFormatVersion);
         else if (header.block_bytes != kBlock)
             why = "the segment header names another block size";
         else if (header.segment_id != id)

@@ -38,6 +38,7 @@ LogWriter::LogWriter(Storage& storage, const LogOptions& options, Recovered reco
       log_id_(recovered.log_id),
       segments_(std::move(recovered.segments)),
       write_offset_(recovered.end_offset),
+      open_version_(recovered.format_version),
       next_found_(recovered.prepared),
       recycled_(recovered.recycled),
       next_seq_(recovered.next_seq),
@@ -48,8 +49,11 @@ LogWriter::LogWriter(Storage& storage, const LogOptions& options, Recovered reco
 Status LogWriter::start() {
     if (log_id_ == 0) log_id_ = options_.new_log_id != 0 ? options_.new_log_id : TRY(mint_log_id());
     if (!segments_.empty()) open_ = TRY(storage_.open(segment_name(segments_.back().id)));
-    // One that is more than its share today gets nothing more, so that it can be released.
-    if (open_ != nullptr && open_->size() > options_.segment_bytes) write_offset_ = open_->size();
+    // One that is more than its share today gets nothing more, so that it can be released; nor does
+    // one of an older format, which does not know all that is written today.
+    if (open_ != nullptr &&
+        (open_->size() > options_.segment_bytes || open_version_ != kFormatVersion))
+        write_offset_ = open_->size();
     if (next_found_) {
         next_ = TRY(storage_.open(segment_name(next_id())));
         if (next_->size() < kBlock + batch_bytes_max_ || next_->size() > options_.segment_bytes) {

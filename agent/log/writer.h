@@ -81,6 +81,7 @@ private:
     std::vector<SegmentInfo> segments_;   ///< the first ones may be archives alone
     std::unique_ptr<File> open_;
     uint64_t write_offset_;  ///< after the batch whose write is under way
+    uint32_t open_version_;  ///< format of the segment that recovery found open
     std::unique_ptr<File> next_;
     bool next_found_;         ///< by recovery
     bool recycled_;           ///< kRecycledName is there and free to be reused

@@ -1,7 +1,20 @@
 // Fills the schema's Event; see event_words.h.
 #include "agent/pub/event_words.h"
 
+#include "agent/log/sender.h"
+
 namespace noded::pub {
+
+static void fill_sender(schema::Sender::Builder to, Bytes part, const host::Host& host) {
+    const log::Sender from = log::decode_sender(part);
+    to.setCommandType(from.command_type);
+    if (const std::string* name = host.name_of_command(from.command_type))
+        to.setCommand(name->c_str());
+    to.setUid(from.uid);
+    to.setGid(from.gid);
+    to.setPid(from.pid);
+    to.setClient(kj::heapString(from.client.data(), from.client.size()));
+}
 
 void fill_event(schema::Event::Builder to, const core::Event& from, const host::Host& host) {
     to.setSeq(from.seq);
@@ -15,6 +28,7 @@ void fill_event(schema::Event::Builder to, const core::Event& from, const host::
         to.setName(name->c_str());
         to.setPlugin(owner->description.id.c_str());
     }
+    if (!from.sender.empty()) fill_sender(to.initSender(), from.sender, host);
 }
 
 }  // namespace noded::pub

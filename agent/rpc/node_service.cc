@@ -31,6 +31,7 @@ static std::string node_name() {
 static const char* status_name(host::Instance::Status status) {
     switch (status) {
         case host::Instance::Status::loaded: return "loaded";
+        case host::Instance::Status::loading: return "loading";
         case host::Instance::Status::refused: return "refused";
         case host::Instance::Status::stopped: return "stopped";
     }
@@ -136,6 +137,11 @@ static void fill_outcome(schema::Outcome::Builder outcome, const core::Reply& re
     accepted.setRetried(reply.retried);
 }
 
+/// They would reach terminals through the history.
+static bool has_control_characters(const std::string& text) {
+    return std::ranges::any_of(text, [](unsigned char c) { return c < ' ' || c == 0x7f; });
+}
+
 kj::Promise<void> NodeService::submit(SubmitContext context) {
     const auto from = context.getParams().getCommand();
     core::Command command;
@@ -145,18 +151,28 @@ kj::Promise<void> NodeService::submit(SubmitContext context) {
         return refusal({NODED_REJECT_INVALID, "a command id has 32 bytes, this one has " +
                                                   std::to_string(id.size())});
     }
+    std::copy(id.begin(), id.end(), command.id.bytes.begin());
+    if (command.id.is_zero()) return refusal({NODED_REJECT_INVALID, core::kNoCommandId});
+    const std::string client = from.getClient().cStr();
+    if (client.size() > limits::command_client_bytes_max || has_control_characters(client)) {
+        return refusal({NODED_REJECT_INVALID,
+                        "what a client says of itself has at most " +
+                            std::to_string(limits::command_client_bytes_max) +
+                            " bytes and no control characters"});
+    }
     if (payload.size() > limits::command_events_bytes_max || payload.size() % kWordSize != 0) {
         return refusal({NODED_REJECT_LIMIT, "a command has at most " +
                                                 std::to_string(limits::command_events_bytes_max) +
                                                 " bytes, this one has " +
                                                 std::to_string(payload.size())});
     }
-    std::copy(id.begin(), id.end(), command.id.bytes.begin());
     command.type = from.getType();
     command.payload.assign(payload.begin(), payload.end());
     command.time_ns = node_.reactor.clock().realtime_ns();
     command.uid = caller_.uid;
     command.gid = caller_.gid;
+    command.pid = caller_.pid;
+    command.client = client;
     auto [promise, fulfiller] = kj::newPromiseAndFulfiller<core::Reply>();
     node_.pipeline.submit(std::move(command),
                           [fulfiller = kj::mv(fulfiller)](const core::Reply& reply) mutable {
@@ -238,6 +254,7 @@ kj::Promise<void> NodeService::fill_page(EventsContext context, uint64_t since, 
         const Status read = node_.log.read(next, [&](const core::Event& event) {
             found.push_back(event);
             found.back().payload = payloads.copy(event.payload);
+            found.back().sender = payloads.copy(event.sender);
             bytes += event.payload.size();
             return found.size() < max && bytes < limits::rpc_message_bytes_max / 4;
         });

@@ -13,6 +13,7 @@
 #include "agent/log/reader.h"
 #include "agent/log/record.h"
 #include "agent/log/recovery.h"
+#include "agent/log/sender.h"
 #include "agent/log/storage_mem.h"
 #include "tests/fuzz/input.h"
 
@@ -82,14 +83,18 @@ private:
     void append() {
         open();
         const size_t bytes = input_.number<uint16_t>() % 6000 / 8 * 8;
-        if (!log_ || !log_->ensure_room(bytes)) return;
-        if (!log_->fits(bytes)) sync();
-        if (!log_ || !log_->fits(bytes)) return;
+        const size_t room = bytes + limits::command_sender_bytes_max;
+        if (!log_ || !log_->ensure_room(room)) return;
+        if (!log_->fits(room)) sync();
+        if (!log_ || !log_->fits(room)) return;
         const Buffer payload(bytes, input_.number());
         Record record;
         record.seq = log_->next_seq();
         record.type = input_.number();
         record.payload = payload;
+        EncodedSender sender;
+        if ((record.type & 1) != 0)
+            record.sender = encode_sender({record.type, 1, 2, 3, "a client"}, sender);
         log_->append(record);
         unsynced_ = true;
     }
@@ -165,9 +170,16 @@ private:
         for (uint32_t i = 0; i < header.records && at + sizeof(RecordHeader) <= batch.size(); ++i) {
             RecordHeader record;
             memcpy(&record, batch.data() + at, sizeof record);
-            const size_t bytes = sizeof record + record.payload_bytes;
-            if (bytes > batch.size() - at) break;
-            const Bytes payload = batch.subspan(at + sizeof record, record.payload_bytes);
+            const size_t rest = batch.size() - at - sizeof record;
+            size_t body = record.payload_bytes & ~kSenderFlag;
+            if ((record.payload_bytes & kSenderFlag) != 0) {
+                const auto sender = sender_bytes(batch.subspan(at + sizeof record));
+                if (!sender) break;
+                body += *sender;
+            }
+            if (body > rest) break;
+            const size_t bytes = sizeof record + body;
+            const Bytes payload = batch.subspan(at + sizeof record, body);
             const size_t before_crc = offsetof(RecordHeader, crc);
             const uint32_t crc = crc32c(payload, crc32c(batch.subspan(at, before_crc)));
             memcpy(batch.data() + at + before_crc, &crc, sizeof crc);
@@ -234,7 +246,10 @@ void decode_alone(Bytes bytes) {
     Record record;
     const auto size = decode_record(bytes, record);
     if (!size) return;
-    CHECK(*size <= bytes.size() && *size == record_bytes(record.payload.size()));
+    CHECK(*size <= bytes.size() &&
+          *size == record_bytes(record.sender.size() + record.payload.size()));
+    if (!record.sender.empty())
+        CHECK(decode_sender(record.sender).client.size() <= record.sender.size());
     Buffer again(*size);
     CHECK(encode_record(record, again) == *size);
     CHECK(memcmp(again.data(), bytes.data(), *size) == 0);

@@ -439,6 +439,22 @@ TEST_F(BadInput, commands_that_no_plugin_knows_and_ids_that_are_none_are_refused
     EXPECT_NE(response.error().message.find("a command id has 32 bytes, this one has 0"),
               std::string::npos)
         << response.error().message;
+    // The id of none, and words that would move the cursor of whoever reads the history.
+    nodectl::Payload<schema::TagImage> tag;
+    const auto zeros = raw.session.wait_caused(raw.session.submit(CommandId{}, tag));
+    ASSERT_FALSE(zeros);
+    EXPECT_NE(zeros.error().message.find("mint 32 random bytes"), std::string::npos)
+        << zeros.error().message;
+    for (const std::string& client : {std::string("a\x1b[2J"), std::string(65, 'x')}) {
+        auto said = raw.session.node().submitRequest();
+        const CommandId id = nodectl::mint_command_id();
+        said.initCommand().setId(kj::arrayPtr(id.bytes.data(), id.bytes.size()));
+        said.getCommand().setClient(client);
+        auto told = raw.session.wait<capnp::Response<schema::Node::SubmitResults>>(said.send());
+        ASSERT_FALSE(told);
+        EXPECT_NE(told.error().message.find("says of itself"), std::string::npos)
+            << told.error().message;
+    }
     // A struct that is an event, not a command.
     nodectl::Payload<schema::ImageRemoved> event;
     event.root.setId(node->ok({"images", "-q", "--no-trunc"}));

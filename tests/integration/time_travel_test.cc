@@ -205,10 +205,55 @@ TEST_F(TimeTravel, a_diff_shows_what_changed_and_which_command_did_it) {
     EXPECT_EQ(by_name.at("busybox:latest").at("Fields").at(0).at("Path"), "RepoTags");
     const std::string text = node_.ok({"events", "diff", "--from", from, "--to", to});
     EXPECT_TRUE(says(text, "(front): changed\n    Name: /old → /front\n  by command ")) << text;
+    EXPECT_TRUE(says(text, ": RenameContainer from nodectl rename, uid 0, pid ")) << text;
     EXPECT_EQ(node_.ok({"events", "diff", "--from", to, "--to", to}), "");
     const Ran wrong = node_.nodectl({"events", "diff", "--from", to, "--to", from});
     EXPECT_TRUE(says(wrong.err, "comes after --to")) << wrong.err;
     EXPECT_EQ(node_.nodectl({"events", "diff"}).exit_code, 1);
+}
+
+TEST_F(TimeTravel, the_history_tells_which_command_it_was_and_who_sent_it) {
+    const std::string from = now();
+    node_.ok({"run", "-d", "--name", "web", "busybox", "sh", "-c", "sleep 1; exit 4"});
+    const std::string started = now();
+    node_.ok({"wait", "web"});
+    const std::string since = std::to_string(std::stoull(from) + 1);
+    const std::string line = node_.ok({"events", "--since", since, "--until", since});
+    EXPECT_TRUE(says(line, " (RunContainer from nodectl run, uid 0, pid ")) << line;
+    const Json first =
+        Json::parse(node_.ok({"events", "--since", since, "--until", since, "-o", "json"}));
+    const Json& command = first.at("command");
+    EXPECT_EQ(command.at("type"), "RunContainer");
+    EXPECT_EQ(command.at("client"), "nodectl run");
+    EXPECT_EQ(command.at("uid"), 0);
+    EXPECT_GT(command.at("pid"), 0);
+    // The exit follows from the run, whose first event lies before what is compared.
+    const Json change = Json::parse(
+        node_.ok({"events", "diff", "--from", started, "-o", "json"}));
+    EXPECT_EQ(change.at("Commands").size(), 1u);
+    EXPECT_EQ(change.at("Commands").at(0).at("Type"), "RunContainer");
+    EXPECT_EQ(change.at("Commands").at(0).at("PID"), command.at("pid"));
+    EXPECT_FALSE(change.at("Commands").at(0).at("Events").at(0).contains("command"));
+    // Tools without noded say the same.
+    const std::vector<std::string> bounds = {"--since", since, "--until", since};
+    const auto dumped = [&](const char* how, std::vector<std::string> more) {
+        std::vector<std::string> argv = {built("tools/logdump/logdump"), how, "--plugin-dir",
+                                         node_.plugin_dir()};
+        argv.insert(argv.end(), more.begin(), more.end());
+        argv.insert(argv.end(), bounds.begin(), bounds.end());
+        argv.push_back(node_.state_dir());
+        return trimmed(run_program(argv).out);
+    };
+    EXPECT_EQ(dumped("print", {}), line);
+    EXPECT_EQ(Json::parse(dumped("print", {"-o", "json"})), first);
+    const Ran python = run_program({"/usr/bin/env", "python3",
+                                    built("tools/examples/read_log.py"),
+                                    node_.state_dir() + "/log"});
+    EXPECT_EQ(python.exit_code, 0) << python.err;
+    const size_t at = python.out.find("\n" + since + " ");
+    ASSERT_NE(at, std::string::npos);
+    const std::string told = python.out.substr(at + 1, python.out.find('\n', at + 1) - at - 1);
+    EXPECT_TRUE(told.ends_with(" 0 0 " + command.at("pid").dump() + " 'nodectl run'")) << told;
 }
 
 TEST_F(TimeTravel, what_cannot_be_known_is_said) {

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Prints the events of a noded's log: seq, time in nanoseconds, type, cause, command id and payload
-in hexadecimal, the archives first. Written from agent/log/FORMAT.md alone, with nothing but
-Python's standard library and the program zstd, to show that the page is enough. For whoever writes
-a reader in another language.
+in hexadecimal, and where a command begins its type, uid, gid, pid and client; the archives first.
+Written from agent/log/FORMAT.md alone, with nothing but Python's standard library and the program
+zstd, to show that the page is enough. For whoever writes a reader in another language.
 
 usage: read_log.py DIRECTORY
 """
@@ -44,16 +44,47 @@ def records(batch, first_seq, count, name, position):
     at = 64
     for seq in range(first_seq, first_seq + count):
         fields = struct.unpack_from("<QqQQ32sII", batch, at)
-        payload = batch[at + 72:at + 72 + fields[5]]
-        expect(fields[6] == crc32c(batch[at:at + 68] + payload), name, position + at, "record CRC")
+        begin = at + 72
+        sender = None
+        if fields[5] & 1:
+            *sender, size = struct.unpack_from("<QIIII", batch, begin)
+            sender.append(batch[begin + 24:begin + 24 + size].decode(errors="replace"))
+            begin += 24 + (size + 7) // 8 * 8
+        end = begin + (fields[5] & ~1)
+        crc = crc32c(batch[at:at + 68] + batch[at + 72:end])
+        expect(fields[6] == crc, name, position + at, "record CRC")
         expect(fields[0] == seq, name, position + at, "record seq")
-        yield fields[:5], payload
-        at += 72 + fields[5]
+        yield fields[:5], sender, batch[begin:end]
+        at = end
+
+
+def judge_archive(path):
+    """What zstd does not look at: our header, the table of frames, what stands behind them."""
+    name = os.path.basename(path)
+    with open(path, "rb") as file:
+        data = file.read()
+    skip, skipped, magic, version, count = struct.unpack_from("<II8sII", data)
+    _, number, first, last = struct.unpack_from("<QQQQ", data, 24)
+    size, frame, begin, table_crc = struct.unpack_from("<QIII", data, 80)
+    expect(crc32c(data[:124]) == struct.unpack_from("<I", data, 124)[0], name, 0, "header CRC")
+    expect((skip, magic, version) == (0x184D2A50, b"nodearch", 1), name, 0, "magic or version")
+    expect([number, first, last] == [int(part, 16) for part in name[8:58].split("-")] and
+           size == len(data) and skipped == begin - 8, name, 0, "ids or sizes")
+    expect(crc32c(data[128:begin]) == table_crc, name, 128, "CRC of the table")
+    at = begin
+    for entry in range(count):
+        _, _, frame, crc, _ = struct.unpack_from("<QIIII", data, 128 + 24 * entry)
+        expect(crc32c(data[at:at + frame]) == crc, name, at, "CRC of a frame")
+        at += frame
+    rest = data[at:]
+    expect(struct.unpack_from("<II", rest) == (0x184D2A50, len(rest) - 8) and not any(rest[8:]),
+           name, at, "what follows the last frame")
 
 
 def content(path):
     """The bytes of a segment, or of the one that is in an archive."""
     if path.endswith(".zst"):
+        judge_archive(path)
         unpacked = subprocess.run(["zstd", "-dcq", path], stdout=subprocess.PIPE, check=False)
         expect(unpacked.returncode == 0, path, 0, "zstd cannot unpack it")
         return unpacked.stdout
@@ -69,7 +100,8 @@ def segment(directory, name, state):
         return   # prepared
     magic, version, block, log_id, number, first, size = struct.unpack_from("<8sIIQQQQ", data, 0)
     expect(crc32c(data[:60]) == struct.unpack_from("<I", data, 60)[0], name, 0, "header CRC")
-    expect((magic, version, block) == (b"nodedlog", 1, BLOCK), name, 0, "magic, version or block")
+    expect(magic == b"nodedlog" and version in (1, 2) and block == BLOCK, name, 0,
+           "magic, version or block")
     expect(number == int(name[8:24], 16) and size == len(data), name, 0, "id or size")
     expect(state in ([None, None], [log_id, first]), name, 0, "another log, or a gap")
     at = BLOCK
@@ -108,8 +140,10 @@ def files(directory):
 def main(directory):
     state = [None, None]
     for name in files(directory):
-        for (seq, time_ns, kind, cause, command), payload in segment(directory, name, state):
-            print(seq, time_ns, f"0x{kind:016x}", cause, command.hex(), payload.hex())
+        for fields, sender, payload in segment(directory, name, state):
+            seq, time_ns, kind, cause, command = fields
+            told = [f"0x{sender[0]:016x}", *sender[1:4], repr(sender[4])] if sender else []
+            print(seq, time_ns, f"0x{kind:016x}", cause, command.hex(), payload.hex(), *told)
 
 
 if __name__ == "__main__":

@@ -231,7 +231,8 @@ Status Walker::walk_segment(const SegmentFile& segment) {
     return {};
 }
 
-/// What can be read of an archive; frames that are damaged are as if nothing had been written.
+/// What can be read of an archive; frames that are damaged are as if nothing had been written, and
+/// what is missing then is no damage of its own.
 Status Walker::walk_archive(const SegmentFile& segment,
                             const Result<std::unique_ptr<File>>& file) {
     const auto damaged = [this](const Error& error) {
@@ -241,6 +242,7 @@ Status Walker::walk_archive(const SegmentFile& segment,
         expected_ = 0;
     };
     if (!file) return damaged(file.error()), Status();
+    const size_t before = history_.damages.size();
     Archive& archive = static_cast<Archive&>(**file);
     AlignedBuffer content(archive.size());
     memset(content.data(), 0, content.size());
@@ -252,7 +254,9 @@ Status Walker::walk_archive(const SegmentFile& segment,
     }
     history_.segments.push_back({segment.id, segment.name, 0, 0, archive.size(), kBlock});
     const auto all = content.span(0, content.size());
+    const size_t told = history_.damages.size();
     if (take_header(all, archive.size(), segment)) walk_batches(all, segment);
+    if (told > before) history_.damages.resize(told);
     return {};
 }
 

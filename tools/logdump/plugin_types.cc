@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/host/loader.h"
+#include "agent/log/sender.h"
 
 namespace noded::logdump {
 
@@ -32,6 +33,7 @@ PluginTypes::PluginTypes(const std::string& directory) {
             {reinterpret_cast<const uint8_t*>(words.data()), words.size() * kWordSize});
         for (const host::NamedType& type : described->events)
             types_[type.id] = {described->id, type.name, schema};
+        for (const host::NamedType& type : described->commands) commands_[type.id] = type.name;
     }
     if (types_.empty()) {
         fprintf(stderr, "logdump: no plugins in %s, so events have no names (--plugin-dir)\n",
@@ -41,7 +43,14 @@ PluginTypes::PluginTypes(const std::string& directory) {
 
 nodectl::ShownEvent PluginTypes::show(const log::Record& record) const {
     nodectl::ShownEvent shown{record.seq, record.time_ns, record.type, "", "",
-                              to_hex(record.command_id.bytes), record.cause_seq, nullptr};
+                              to_hex(record.command_id.bytes), record.cause_seq, nullptr, {}};
+    if (!record.sender.empty()) {
+        const log::Sender sender = log::decode_sender(record.sender);
+        const auto command = commands_.find(sender.command_type);
+        shown.sender = {nodectl::type_name(command != commands_.end() ? command->second : "",
+                                           sender.command_type),
+                        sender.uid, sender.gid, sender.pid, std::string(sender.client)};
+    }
     if (const auto type = types_.find(record.type); type != types_.end()) {
         shown.name = type->second.name;
         shown.plugin = type->second.plugin;

@@ -27,6 +27,7 @@ private:
         std::shared_ptr<capnp::SchemaLoader> schema;
     };
     std::map<uint64_t, Type> types_;
+    std::map<uint64_t, std::string> commands_;
 };
 
 }  // namespace noded::logdump

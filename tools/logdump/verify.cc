@@ -2,6 +2,8 @@
 // wrong.
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "tools/logdump/command.h"
 
 namespace noded::logdump {
@@ -36,10 +38,15 @@ void print_verdict(const Verdict& verdict) {
                static_cast<unsigned long long>(segment.bytes));
     }
     for (const ArchiveSummary& archive : verdict.archives) {
-        if (!archive.beside || archive.segment_bytes == 0) continue;   // told already
-        printf("%s: seq %llu to %llu, whose segment is still there\n", archive.file.c_str(),
+        const bool told =
+            std::ranges::find(history.segments, archive.file, &SegmentSummary::file) !=
+            history.segments.end();
+        if (told || archive.segment_bytes == 0) continue;
+        printf("%s: seq %llu to %llu, %s\n", archive.file.c_str(),
                static_cast<unsigned long long>(archive.first_seq),
-               static_cast<unsigned long long>(archive.last_seq));
+               static_cast<unsigned long long>(archive.last_seq),
+               archive.beside ? "whose segment is still there"
+                              : "passed over: nothing leads on from it to the log");
     }
     for (const SnapshotSummary& snapshot : verdict.snapshots) {
         if (!snapshot.valid) continue;

@@ -25,7 +25,8 @@ TEST(Diff, a_changed_object_has_its_fields_and_the_commands_that_touched_it) {
     const auto changes = compare(before, after,
                                  {event(5, "ContainerKillRequested", kFirst, 0, {{"id", "c1"}}),
                                   event(6, "ContainerExited", kFirst, 5, {{"id", "c1"}}),
-                                  event(7, "ContainerRenamed", kSecond, 0, {{"id", "c1"}})});
+                                  event(7, "ContainerRenamed", kSecond, 0, {{"id", "c1"}})},
+                                 {{kSecond, {"RenameContainer", 1000, 100, 77, "nodectl rename"}}});
     ASSERT_EQ(changes.size(), 1u);
     const Change& change = changes[0];
     EXPECT_EQ(change.kind, Change::Kind::changed);
@@ -45,8 +46,24 @@ TEST(Diff, a_changed_object_has_its_fields_and_the_commands_that_touched_it) {
               "  by command 111111111111\n"
               "    1970-01-01T00:00:05.000000000Z 5 container ContainerKillRequested id=c1\n"
               "      1970-01-01T00:00:06.000000000Z 6 container ContainerExited id=c1\n"
-              "  by command 222222222222\n"
+              "  by command 222222222222: RenameContainer from nodectl rename, uid 1000, pid 77\n"
               "    1970-01-01T00:00:07.000000000Z 7 container ContainerRenamed id=c1\n");
+}
+
+TEST(Diff, a_line_and_an_object_tell_which_command_it_was_and_who_sent_it) {
+    ShownEvent first = event(5, "ContainerRequested", kFirst, 0, {{"id", "c1"}});
+    first.sender = {"RunContainer", 1000, 100, 77, "a\"b\x1b"};
+    EXPECT_TRUE(event_line(first, true).ends_with(
+        " id=c1 (RunContainer from a\\\"b\\u001b, uid 1000, pid 77)"))
+        << event_line(first, true);
+    EXPECT_EQ(event_json(first).at("command").at("type"), "RunContainer");
+    EXPECT_EQ(event_json(first).at("command").at("uid"), 1000);
+    first.sender = {"RemoveContainer", 0, 0, 0, "plugin container"};
+    EXPECT_EQ(sender_text(*first.sender), "RemoveContainer from plugin container");
+    const auto changes = compare({}, {}, {first}, senders_in({first}));
+    EXPECT_EQ(change_json(changes.at(0)).at("Commands")[0].at("Type"), "RemoveContainer");
+    first.sender.reset();
+    EXPECT_FALSE(event_json(first).contains("command"));
 }
 
 TEST(Diff, what_is_there_at_one_moment_only_was_created_removed_or_passed) {
@@ -56,7 +73,8 @@ TEST(Diff, what_is_there_at_one_moment_only_was_created_removed_or_passed) {
         before, after,
         {event(1, "ContainerRequested", kFirst, 0, {{"id", "brief"}, {"name", "b"}}),
          event(2, "ContainerRemoved", kFirst, 1, {{"id", "old"}}),
-         event(3, "ContainerRequested", kSecond, 0, {{"id", "new"}})});
+         event(3, "ContainerRequested", kSecond, 0, {{"id", "new"}})},
+        {});
     ASSERT_EQ(changes.size(), 3u);
     EXPECT_EQ(changes[0].kind, Change::Kind::passed);
     EXPECT_EQ(changes[0].name, "b");
@@ -72,7 +90,8 @@ TEST(Diff, events_without_an_object_belong_to_what_their_command_touched_or_to_t
          event(2, "ImageAdded", kFirst, 1, {{"id", "sha256:1"}}, "storage"),
          event(3, "HostObserved", kNobody, 0, Json::object()),
          event(4, "RootfsPrepared", kSecond, 0, {{"containerId", "c"}}, "storage"),
-         event(5, "NetworkAttached", kSecond, 4, {{"id", "n1"}}, "network")});
+         event(5, "NetworkAttached", kSecond, 4, {{"id", "n1"}}, "network")},
+        {});
     ASSERT_EQ(changes.size(), 4u);
     EXPECT_EQ(changes[0].object, image);
     EXPECT_EQ(changes[0].name, "busybox:latest");

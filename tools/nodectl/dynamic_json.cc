@@ -22,6 +22,14 @@ Json PluginSchemas::decode(const std::string& plugin, uint64_t type, capnp::Data
     return decode_payload(*loader, type, {payload.begin(), payload.size()});
 }
 
+std::optional<ShownSender> sender_of(const schema::Event::Reader& event) {
+    if (!event.hasSender()) return std::nullopt;
+    const auto sender = event.getSender();
+    return ShownSender{type_name(sender.getCommand().cStr(), sender.getCommandType()),
+                       sender.getUid(), sender.getGid(), sender.getPid(),
+                       sender.getClient().cStr()};
+}
+
 ShownEvent PluginSchemas::show(const schema::Event::Reader& event) {
     ShownEvent shown;
     shown.seq = event.getSeq();
@@ -32,6 +40,7 @@ ShownEvent PluginSchemas::show(const schema::Event::Reader& event) {
     shown.command_id = to_hex({event.getCommandId().begin(), event.getCommandId().size()});
     shown.cause_seq = event.getCauseSeq();
     shown.payload = decode(shown.plugin, shown.type, event.getPayload());
+    shown.sender = sender_of(event);
     return shown;
 }
 

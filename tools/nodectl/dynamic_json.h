@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "agent/base/result.h"
@@ -33,5 +34,8 @@ private:
     Session& session_;
     std::map<std::string, std::unique_ptr<capnp::SchemaLoader>> loaders_;
 };
+
+/// Who sent the command whose first event this is; nothing for other events.
+std::optional<ShownSender> sender_of(const schema::Event::Reader& event);
 
 }  // namespace noded::nodectl

@@ -66,15 +66,37 @@ void append_members(std::string& line, const Json& object, bool truncate) {
 
 }  // namespace
 
-std::string event_type(const ShownEvent& event) {
-    if (!event.name.empty()) return event.name;
+std::string type_name(const std::string& name, uint64_t type) {
+    if (!name.empty()) return name;
     char text[24];
-    snprintf(text, sizeof text, "0x%016llx", static_cast<unsigned long long>(event.type));
+    snprintf(text, sizeof text, "0x%016llx", static_cast<unsigned long long>(type));
     return text;
 }
 
+std::string event_type(const ShownEvent& event) { return type_name(event.name, event.type); }
+
+std::string sender_text(const ShownSender& sender) {
+    std::string text = sender.command;
+    // A client's words are a stranger's.
+    if (!sender.client.empty()) {
+        const std::string quoted = to_line(Json(sender.client));
+        text += " from " + quoted.substr(1, quoted.size() - 2);
+    }
+    if (sender.pid != 0)
+        text += ", uid " + std::to_string(sender.uid) + ", pid " + std::to_string(sender.pid);
+    return text;
+}
+
+Json sender_json(const ShownSender& sender) {
+    return {{"type", sender.command},
+            {"client", sender.client},
+            {"uid", sender.uid},
+            {"gid", sender.gid},
+            {"pid", sender.pid}};
+}
+
 Json event_json(const ShownEvent& event) {
-    return {
+    Json json = {
         {"seq", event.seq},
         {"time", event.time_ns / kSecondNs},
         {"timeNano", event.time_ns},
@@ -84,12 +106,15 @@ Json event_json(const ShownEvent& event) {
         {"causeSeq", event.cause_seq},
         {"payload", event.payload},
     };
+    if (event.sender) json["command"] = sender_json(*event.sender);
+    return json;
 }
 
 std::string event_line(const ShownEvent& event, bool truncate) {
     std::string line = rfc3339_fixed(event.time_ns) + " " + std::to_string(event.seq) + " " +
                        (event.plugin.empty() ? "-" : event.plugin) + " " + event_type(event);
     if (event.payload.is_object()) append_members(line, event.payload, truncate);
+    if (event.sender) line += " (" + sender_text(*event.sender) + ")";
     return line;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -10,6 +11,15 @@
 #include "tools/nodectl/json.h"
 
 namespace noded::nodectl {
+
+/// Which command it was, and who sent it.
+struct ShownSender {
+    std::string command;     ///< "RunContainer", or the number of its type
+    uint32_t uid = 0;
+    uint32_t gid = 0;
+    uint32_t pid = 0;        ///< 0: the node itself
+    std::string client;      ///< what it says of itself; empty for nothing
+};
 
 struct ShownEvent {
     uint64_t seq = 0;
@@ -20,12 +30,21 @@ struct ShownEvent {
     std::string command_id;  ///< hexadecimal
     uint64_t cause_seq = 0;
     Json payload;            ///< null if its schema is not known
+    std::optional<ShownSender> sender;   ///< with the first event of a command that was sent
 };
 
-/// {"seq","time","timeNano","type","plugin","commandId","causeSeq","payload"}.
+/// "RunContainer from nodectl run, uid 0, pid 77"; "RemoveContainer from plugin container".
+std::string sender_text(const ShownSender& sender);
+
+/// {"type","client","uid","gid","pid"}.
+Json sender_json(const ShownSender& sender);
+
+/// {"seq","time","timeNano","type","plugin","commandId","causeSeq","payload"}; with a sender also
+/// "command": {"type","client","uid","gid","pid"}.
 Json event_json(const ShownEvent& event);
 
-/// "2025-11-24T13:41:05.123456789Z 42 container ContainerStarted id=3f2a… pid=77".
+/// "2025-11-24T13:41:05.123456789Z 42 container ContainerStarted id=3f2a… pid=77", with a sender in
+/// brackets behind it.
 std::string event_line(const ShownEvent& event, bool truncate);
 
 /// A value on one line; ids and long ones are cut if `truncate`.
@@ -33,6 +52,7 @@ std::string shown_value(const Json& value, bool truncate);
 
 /// "ContainerStarted", or the number of the type if no plugin that is loaded owns it.
 std::string event_type(const ShownEvent& event);
+std::string type_name(const std::string& name, uint64_t type);
 
 /// type=, plugin=, container=, image=. A container asked for by name is followed by its id once the
 /// name was seen.

@@ -18,6 +18,9 @@ namespace {
 
 constexpr uint32_t kPageEvents = 1024;
 constexpr size_t kEventsMax = 100'000;
+/// How far back the command of an event is sought: causes, and events of one decision.
+constexpr size_t kCausesMax = 1000;
+constexpr size_t kDecisionEventsMax = 64;
 
 /// The seq of a moment; that of now if none is given. A time is refused here where nothing is.
 Result<uint64_t> seq_of(Session& session, const Bound& bound) {
@@ -56,6 +59,52 @@ Result<std::vector<ShownEvent>> events_between(Session& session, uint64_t from, 
         seq = page.getNext();
     }
     return events;
+}
+
+/// One event; null if it is no longer there.
+Result<std::optional<ShownEvent>> event_at(Session& session, uint64_t seq) {
+    auto request = session.node().eventsRequest();
+    request.setSince(seq);
+    request.setMax(1);
+    const auto response = TRY(session.wait(request.send()));
+    const auto events = response.getPage().getEvents();
+    if (events.size() == 0 || events[0].getSeq() != seq) return std::nullopt;
+    ShownEvent shown;
+    shown.seq = seq;
+    shown.command_id = to_hex({events[0].getCommandId().begin(), events[0].getCommandId().size()});
+    shown.cause_seq = events[0].getCauseSeq();
+    shown.sender = sender_of(events[0]);
+    return shown;
+}
+
+/// Who sent the command at the root of the event. Causes lead back to the command's decision, and
+/// its first event says it; nothing if that is no longer in the history, or of an older noded.
+Result<std::optional<ShownSender>> find_sender(Session& session, ShownEvent event) {
+    const std::string command = event.command_id;
+    for (size_t i = 0; i < kCausesMax && event.cause_seq != 0; ++i) {
+        const auto cause = TRY(event_at(session, event.cause_seq));
+        if (!cause || cause->command_id != command) break;
+        event = *cause;
+    }
+    // The events of one decision follow each other.
+    for (size_t i = 0; i < kDecisionEventsMax && !event.sender && event.seq > 1; ++i) {
+        const auto before = TRY(event_at(session, event.seq - 1));
+        if (!before || before->command_id != command) break;
+        event = *before;
+    }
+    return event.sender;
+}
+
+/// Of all commands at the roots of `events`, also where the first event lies further back.
+Result<Senders> find_senders(Session& session, const std::vector<ShownEvent>& events) {
+    Senders senders = senders_in(events);
+    std::set<std::string> sought;
+    for (const ShownEvent& event : events) {
+        if (senders.contains(event.command_id) || !sought.insert(event.command_id).second) continue;
+        if (auto sender = TRY(find_sender(session, event)))
+            senders.emplace(event.command_id, std::move(*sender));
+    }
+    return senders;
 }
 
 Result<Json> look_up(Session& session, const ObjectId& object) {
@@ -97,10 +146,11 @@ Result<std::vector<Change>> changes_between(Session& session, const Bound& from,
     for (const ShownEvent& event : events) {
         for (const ObjectId& object : objects_of(event)) named.insert(object);
     }
+    const Senders senders = TRY(find_senders(session, events));
     const Objects after = TRY(look_up_all(session, named));
     TRY_STATUS(session.travel({first, std::nullopt}));
     const Objects before = TRY(look_up_all(session, named));
-    return compare(before, after, events);
+    return compare(before, after, events, senders);
 }
 
 }  // namespace

@@ -79,7 +79,7 @@ Change change_of(const ObjectId& object, const Objects& before, const Objects& a
 void add_event(Change& change, const ShownEvent& event) {
     auto chain = std::ranges::find(change.chains, event.command_id, &Chain::command_id);
     if (chain == change.chains.end())
-        chain = change.chains.insert(chain, {event.command_id, {}});
+        chain = change.chains.insert(chain, {event.command_id, {}, {}});
     chain->events.push_back(event);
     if (change.name.empty()) change.name = text_in(event.payload, "name");
 }
@@ -116,8 +116,15 @@ std::vector<ObjectId> objects_of(const ShownEvent& event) {
     return objects;
 }
 
+Senders senders_in(const std::vector<ShownEvent>& events) {
+    Senders senders;
+    for (const ShownEvent& event : events)
+        if (event.sender) senders.emplace(event.command_id, *event.sender);
+    return senders;
+}
+
 std::vector<Change> compare(const Objects& before, const Objects& after,
-                            const std::vector<ShownEvent>& events) {
+                            const std::vector<ShownEvent>& events, const Senders& senders) {
     // A command's events that name nothing belong to what the others name: the import to its image.
     std::map<std::string, std::set<ObjectId>> of_command;
     for (const ShownEvent& event : events) {
@@ -140,8 +147,13 @@ std::vector<Change> compare(const Objects& before, const Objects& after,
             add_event(changes[place->second], event);
         }
     }
-    for (Change& change : changes)
+    for (Change& change : changes) {
         if (change.object.kind == "node") change.kind = Change::Kind::unseen;
+        for (Chain& chain : change.chains) {
+            const auto sender = senders.find(chain.command_id);
+            if (sender != senders.end()) chain.sender = sender->second;
+        }
+    }
     return changes;
 }
 
@@ -161,11 +173,13 @@ std::string change_text(const Change& change, bool truncate) {
                (is_zero(command) ? std::string("by the node itself")
                                  : "by command " + (truncate ? command.substr(0, kCommandDigits)
                                                              : command)) +
-               "\n";
+               (chain.sender ? ": " + sender_text(*chain.sender) : "") + "\n";
         const auto depths = depths_of(chain);
         for (const ShownEvent& event : chain.events) {
+            ShownEvent shown = event;
+            shown.sender.reset();   // the line above has it
             out += "    " + std::string(2 * depths.at(event.seq), ' ') +
-                   event_line(event, truncate) + "\n";
+                   event_line(shown, truncate) + "\n";
         }
     }
     return out;
@@ -181,7 +195,16 @@ Json change_json(const Change& change) {
     for (const Chain& chain : change.chains) {
         Json events = Json::array();
         for (const ShownEvent& event : chain.events) events.push_back(event_json(event));
-        commands.push_back({{"ID", chain.command_id}, {"Events", std::move(events)}});
+        Json command = {{"ID", chain.command_id}};
+        if (chain.sender) {
+            command["Type"] = chain.sender->command;
+            command["Client"] = chain.sender->client;
+            command["UID"] = chain.sender->uid;
+            command["GID"] = chain.sender->gid;
+            command["PID"] = chain.sender->pid;
+        }
+        command["Events"] = std::move(events);
+        commands.push_back(std::move(command));
     }
     return {{"Kind", change.object.kind}, {"ID", change.object.id},
             {"Name", change.name},        {"Change", word_of(change.kind)},

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,6 +37,7 @@ struct FieldChange {
 /// The events of one command that are about one object, in order.
 struct Chain {
     std::string command_id;   ///< hexadecimal; zeros where no command stands at the root
+    std::optional<ShownSender> sender;   ///< if the history tells which command it was
     std::vector<ShownEvent> events;
 };
 
@@ -52,13 +54,21 @@ struct Change {
 /// What an event is about; empty for the node itself.
 std::vector<ObjectId> objects_of(const ShownEvent& event);
 
+/// Who sent commands, by their ids.
+using Senders = std::map<std::string, ShownSender>;
+
+/// Of those whose first event is among `events`.
+Senders senders_in(const std::vector<ShownEvent>& events);
+
 /// In the order of each one's first event.
 std::vector<Change> compare(const Objects& before, const Objects& after,
-                            const std::vector<ShownEvent>& events);
+                            const std::vector<ShownEvent>& events, const Senders& senders);
 
 /// A block of lines.
 std::string change_text(const Change& change, bool truncate);
-/// {"Kind","ID","Name","Change","Fields":[{"Path","Before","After"}],"Commands":[{"ID","Events"}]}.
+/// {"Kind","ID","Name","Change","Fields":[{"Path","Before","After"}],
+/// "Commands":[{"ID","Type","Client","UID","GID","PID","Events"}]}; a command of which nothing is
+/// known has its id alone.
 Json change_json(const Change& change);
 
 }  // namespace noded::nodectl

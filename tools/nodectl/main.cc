@@ -86,7 +86,7 @@ int dispatch(std::vector<std::string> words, const std::string& host, const std:
         print_error(bound ? *not_in_the_past(found) : bound.error().message);
         return found.verb->wrong_usage;
     }
-    Session session(host, *bound);
+    Session session(host, *bound, "nodectl " + found.spelling);
     Invocation call(*found.verb, found.spelling, std::move(words), session);
     call.globals = globals;
     return found.verb->function(call);

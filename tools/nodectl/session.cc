@@ -148,6 +148,7 @@ Submitted Session::submit_words(const CommandId& id, uint64_t type,
     command.setId(data_of(id.bytes));
     command.setType(type);
     command.setPayload(data_of(bytes_of(words)));
+    command.setClient(client_words_);
     return request.send();
 }
 

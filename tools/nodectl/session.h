@@ -55,8 +55,10 @@ using StreamCall = capnp::RemotePromise<schema::Node::CallWithStreamResults>;
 
 class Session {
 public:
-    /// `host` is "unix:PATH" or "unix://PATH"; with `at` it is asked as it was then.
-    explicit Session(std::string host, Bound at = {}) : host_(std::move(host)), at_(at) {}
+    /// `host` is "unix:PATH" or "unix://PATH"; with `at` it is asked as it was then. `client` is
+    /// what the history says of who sent a command.
+    explicit Session(std::string host, Bound at = {}, std::string client = "nodectl")
+        : host_(std::move(host)), at_(at), client_words_(std::move(client)) {}
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
@@ -128,6 +130,7 @@ private:
 
     std::string host_;
     Bound at_;
+    const std::string client_words_;
     int64_t as_of_ns_ = 0;
     std::unique_ptr<rpc::Client> client_;
     // Each is asked for once; they go before the connection does.

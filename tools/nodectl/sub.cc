@@ -256,6 +256,7 @@ private:
         ShownEvent shown;
         shown.seq = event.getSeq();
         shown.time_ns = event.getTimeNs();
+        shown.sender = sender_of(event);
         shown.type = event.getType();
         shown.name = event.getName().cStr();
         shown.plugin = event.getPlugin().cStr();
