@@ -130,7 +130,13 @@ static constexpr Setting kSettings[] = {
 static Status read_file(const std::string& path, Config& config) {
     std::ifstream file(path);
     if (!file) return fail_errno(errno, "open the configuration " + path);
-    const auto json = nlohmann::json::parse(file, nullptr, false);
+    nlohmann::json json;
+    try {
+        json = nlohmann::json::parse(file);
+    } catch (const nlohmann::json::parse_error& error) {
+        return fail("the configuration " + path + " is not a JSON object: byte " +
+                    std::to_string(error.byte) + " is wrong");
+    }
     if (!json.is_object()) return fail("the configuration " + path + " is not a JSON object");
     for (const auto& [key, value] : json.items()) {
         const Setting* found = nullptr;

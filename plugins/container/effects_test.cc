@@ -515,6 +515,16 @@ TEST_F(ContainerEffects, the_record_of_a_shim_that_is_gone_is_read) {
     EXPECT_EQ(sys().traces_of(id).size(), 1u);
 }
 
+TEST_F(ContainerEffects, a_record_with_a_flipped_bit_is_not_believed) {
+    start();
+    sys().put_exit_record(run_folder(), id, ShimState::exited, 11);
+    std::string& record = sys().files[run_folder() + "/" + exit_record_name];
+    record[offsetof(ExitRecord, exit)] ^= 1;
+    host.restart();
+    Reading<schema::ContainerExited> in(host.last<schema::ContainerExited>()->bytes());
+    EXPECT_TRUE(in->getLost());
+}
+
 TEST_F(ContainerEffects, an_end_that_nobody_saw_is_lost_and_what_is_left_is_killed) {
     start();
     for (const std::string& path : sys().traces_of(id))

@@ -12,6 +12,7 @@
 #include "agent/base/check.h"
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
+#include "plugins/container/shim/shim_client.h"
 
 namespace noded::container {
 
@@ -240,16 +241,15 @@ bool Effects::kill_leftovers(const Live& live) {
 }
 
 bool Effects::read_exit_record(Live& live) {
-    const auto content = sys_->read_file(run_folder(live, live.launched) + "/" + exit_record_name);
-    ExitRecord record;
-    if (!content || content->size() < sizeof record) return false;
-    memcpy(&record, content->data(), sizeof record);
-    const bool valid = record.magic == exit_record_magic && record.version == exit_record_version &&
-                       record.message_length <= content->size() - sizeof record &&
-                       strncmp(record.id, live.id.c_str(), sizeof record.id) == 0;
-    if (!valid) return false;
-    tell_end(live, record.state, record.started, record.exit,
-             content->substr(sizeof record, record.message_length));
+    const std::string path = run_folder(live, live.launched) + "/" + exit_record_name;
+    const auto content = sys_->read_file(path);
+    if (!content) return false;
+    const auto exit = parse_exit_record(path, *content);
+    if (!exit || live.id != exit->record.id) {
+        host_.warn(exit ? path + " is of another container" : exit.error().message);
+        return false;
+    }
+    tell_end(live, exit->record.state, exit->record.started, exit->record.exit, exit->message);
     return true;
 }
 

@@ -155,6 +155,7 @@ void FakeSys::put_exit_record(const std::string& folder, const std::string& id, 
     memcpy(record.id, id.data(), std::min(id.size(), sizeof record.id - 1));
     record.started.pid = 77;
     record.exit = exit_reply(code);
+    record.checksum = exit_checksum(record, sentence.data());
     const Buffer bytes = joined(bytes_of(record), sentence);
     files[folder + "/" + exit_record_name] = std::string(as_text(bytes));
 }

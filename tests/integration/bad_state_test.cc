@@ -177,7 +177,8 @@ TEST(Configuration, that_is_wrong_is_refused_with_what_is_wrong) {
     TestNode node;
     const std::string file = node.dir() + "/config.json";
     const std::pair<const char*, const char*> kBad[] = {
-        {"{", "is not a JSON object"},
+        {"{", "is not a JSON object: byte 2 is wrong"},
+        {R"({"archive": tsue})", "is not a JSON object: byte 14 is wrong"},
         {"[]", "is not a JSON object"},
         {R"({"statedir": "/x"})", "has an unknown key: statedir"},
         {R"({"stateDir": 7})", "has a value of the wrong type for stateDir"},

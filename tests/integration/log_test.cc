@@ -2,13 +2,16 @@
 // every region of every kind of file, read by logdump while it is written. logdump and noded agree.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -261,6 +264,88 @@ TEST(FlippedBit, in_a_segment_is_refused_by_noded_and_found_by_logdump) {
         ASSERT_TRUE(content_of(segment) == before) << region.name;
     }
     EXPECT_EQ(logdump(node, {"verify"}).exit_code, 0);
+}
+
+TEST(FlippedBit, in_a_segment_that_is_prepared_is_refused_and_in_what_means_nothing_is_not) {
+    TestNode node;
+    fill(node);
+    const std::string second = "segment-0000000000000002";
+    const std::string prepared = node.state_dir() + "/log/" + second;
+    ASSERT_TRUE(eventually([&] { return fs::exists(prepared); }));
+    node.kill();
+    for (const uint64_t byte : {uint64_t{0}, uint64_t{4096 + 70}, fs::file_size(prepared) - 1}) {
+        flip_bit(prepared, byte);
+        const Ran ran = try_noded(node);
+        EXPECT_EQ(ran.exit_code, 1) << byte;
+        EXPECT_TRUE(says(ran.err, "log " + second + " at byte ")) << byte << ran.err;
+        const Ran verified = logdump(node, {"verify"});
+        EXPECT_EQ(verified.exit_code, 3) << byte << verified.out;
+        EXPECT_TRUE(says(verified.err, "damaged: " + second + " at byte ")) << verified.err;
+        flip_bit(prepared, byte);
+    }
+    // What a crash left, and a segment that waits for reuse.
+    for (const char* name : {"segment.recycled", "segment-0000000000000003.unfinished",
+                             "snapshot-0000000000000001.unfinished"}) {
+        std::ofstream(node.state_dir() + "/log/" + name) << std::string(8192, '\x10');
+    }
+    EXPECT_EQ(logdump(node, {"verify"}).exit_code, 0);
+    node.start();
+    EXPECT_TRUE(says(node.ok({"images", "--format", "{{.Repository}}"}), "name5"));
+    node.ok({"tag", "busybox", "after"});
+    EXPECT_EQ(logdump(node, {"verify"}).exit_code, 0);
+}
+
+TEST(FlippedBit, in_the_file_that_ties_runtime_and_state_directory_is_refused_with_its_name) {
+    TestNode node;
+    node.start();
+    node.kill();
+    const std::string path = node.runtime_dir() + "/state-dir";
+    flip_bit(path, 3);
+    const Ran ran = try_noded(node);
+    EXPECT_EQ(ran.exit_code, 1) << ran.err;
+    EXPECT_TRUE(says(ran.err, "belongs to the node with the state directory ")) << ran.err;
+    EXPECT_TRUE(says(ran.err, "(" + path + " says it)")) << ran.err;
+    flip_bit(path, 3);
+    node.start();
+}
+
+/// Of a container that ends while noded is away, and its shim after it: only the record tells how.
+std::string end_told_by_record(TestNode& node, const std::function<void(std::string)>& damage) {
+    node.ok({"run", "-d", "--name", "cc", "busybox", "sh", "-c",
+             "while [ ! -e /dev/shm/end ]; do sleep 0.02; done; exit 5"});
+    const std::string pid = node.ok({"inspect", "-f", "{{.State.Pid}}", "cc"});
+    const std::string started =
+        node.ok({"events", "-o", "json", "--filter", "type=ContainerStarted"});
+    const pid_t shim = nlohmann::json::parse(
+        started.substr(started.rfind('\n') + 1))["payload"]["shimPid"];   // the newest
+    node.kill();
+    std::ofstream("/proc/" + pid + "/root/dev/shm/end") << "now";
+    std::string record;
+    EXPECT_TRUE(eventually([&] {
+        for (const auto& entry : fs::recursive_directory_iterator(node.runtime_dir()))
+            if (entry.path().filename() == "exit") record = entry.path();
+        return !record.empty();
+    }));
+    damage(record);
+    kill(shim, SIGKILL);
+    EXPECT_TRUE(eventually([&] { return !fs::exists("/proc/" + std::to_string(shim)); }));
+    node.start();
+    const std::string code = node.ok({"inspect", "-f", "{{.State.ExitCode}}", "cc"});
+    node.ok({"rm", "cc"});
+    return code;
+}
+
+TEST(FlippedBit, in_the_record_of_a_containers_end_is_told_and_no_end_is_made_up) {
+    TestNode node;
+    node.start();
+    node.import_busybox();
+    EXPECT_EQ(end_told_by_record(node, [](const std::string&) {}), "5");
+    EXPECT_FALSE(says(node.diagnostics(), "does not match"));
+    const std::string code = end_told_by_record(node, [](const std::string& record) {
+        flip_bit(record, 168);   // where the exit code stands
+    });
+    EXPECT_EQ(code, "255");
+    EXPECT_TRUE(says(node.diagnostics(), "/exit does not match")) << node.diagnostics();
 }
 
 TEST(FlippedBit, in_a_snapshot_is_passed_over_by_noded_and_found_by_logdump) {

@@ -63,6 +63,22 @@ private:
     std::thread thread_{[this] { run(); }};
 };
 
+void flip_bit(const std::string& path, uint64_t byte) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    const auto at = static_cast<std::streamoff>(byte);
+    const char value = static_cast<char>(file.seekg(at).get() ^ 0x10);
+    file.seekp(at).put(value);
+}
+
+/// 32 bits of a file, little-endian.
+uint64_t read_number(const std::string& path, uint64_t byte) {
+    std::ifstream file(path, std::ios::binary);
+    uint32_t value = 0;
+    file.seekg(static_cast<std::streamoff>(byte));
+    file.read(reinterpret_cast<char*>(&value), sizeof value);
+    return value;
+}
+
 class Retention : public ::testing::Test {
 protected:
     void start_with(const std::string& settings) {
@@ -215,15 +231,34 @@ TEST_F(Retention, flipped_bit_in_an_archive_is_told_and_keeps_nothing_else_from_
     const std::string name = archives()[1];
     const std::string path = archive_dir() + "/" + name;
     const uint64_t behind = std::stoull(name.substr(42, 16), nullptr, 16) + 1;
-    {
-        std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-        const auto middle = static_cast<std::streamoff>(fs::file_size(path) / 2);
-        const char byte = static_cast<char>(file.seekg(middle).get() ^ 0x10);
-        file.seekp(middle).put(byte);
-    }
-    node_.kill();
-    node_.start(where_);
     const std::string place = "archive/" + name + " at byte ";
+    node_.kill();
+    const uint64_t header = read_number(path, 92);
+    for (const auto& [region, byte] :
+         {std::pair<const char*, uint64_t>{"magic of the skippable frame", 1},
+          {"header", 33},
+          {"zeros of the header", 110},
+          {"table of frames", 128 + 13},
+          {"behind the table", header - 1},
+          {"header of a frame", header + 5},
+          {"end", fs::file_size(path) - 1},
+          {"frames", fs::file_size(path) / 2}}) {   // this one stays
+        flip_bit(path, byte);
+        const Ran verified = verify();
+        EXPECT_EQ(verified.exit_code, 3) << region << verified.out;
+        EXPECT_TRUE(says(verified.err, "damaged: " + place)) << region << verified.err;
+        const Ran printed = run_program({built("tools/logdump/logdump"), "print", "--plugin-dir",
+                                         node_.plugin_dir(), node_.state_dir()});
+        EXPECT_EQ(printed.exit_code, 3) << region;
+        EXPECT_TRUE(says(printed.err, place)) << region << printed.err;
+        const Ran python = run_program({"/usr/bin/env", "python3",
+                                        built("tools/examples/read_log.py"),
+                                        node_.state_dir() + "/log"});
+        EXPECT_NE(python.exit_code, 0) << region;
+        EXPECT_TRUE(says(python.err, name)) << region << python.err;
+        if (region != std::string("frames")) flip_bit(path, byte);
+    }
+    node_.start(where_);
     const Ran events = node_.nodectl({"events", "--since", "1"});
     EXPECT_NE(events.exit_code, 0);
     EXPECT_TRUE(says(events.err, place)) << events.err;

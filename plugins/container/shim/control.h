@@ -125,7 +125,7 @@ struct StatusReply {
 };
 
 /// The file `exit` in the runtime folder: this, then `message_length` bytes. Complete or absent,
-/// never torn.
+/// never torn; a bit of it that a disk lost is told by the checksum.
 struct ExitRecord {
     uint32_t magic;
     uint32_t version;  ///< exit_record_version
@@ -134,8 +134,23 @@ struct ExitRecord {
     char id[128];
     StartedReply started;
     ExitReply exit;
+    uint64_t checksum;  ///< exit_checksum of all before it and of the message
 };
-constexpr uint32_t exit_record_version = 1;
+constexpr uint32_t exit_record_version = 2;
+/// What shims of an earlier installation write: it ends before the checksum.
+constexpr uint32_t exit_record_version_plain = 1;
+constexpr size_t exit_record_plain_bytes = offsetof(ExitRecord, checksum);
+static_assert(exit_record_plain_bytes == 192 && sizeof(ExitRecord) == 200, "no gaps");
+
+/// FNV-1a, 64 bits, for a program without libraries: every single flipped bit changes it.
+inline uint64_t exit_checksum(const ExitRecord& record, const char* message) {
+    uint64_t hash = 0xcbf29ce484222325;
+    const auto* bytes = reinterpret_cast<const unsigned char*>(&record);
+    for (size_t i = 0; i < exit_record_plain_bytes; ++i) hash = (hash ^ bytes[i]) * 0x100000001b3;
+    for (uint32_t i = 0; i < record.message_length; ++i)
+        hash = (hash ^ static_cast<unsigned char>(message[i])) * 0x100000001b3;
+    return hash;
+}
 constexpr uint32_t exit_record_magic = 0x3152584e;  ///< "NXR1"
 
 }  // namespace noded

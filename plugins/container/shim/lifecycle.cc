@@ -479,8 +479,10 @@ void Shim::write_exit_record() {
                          static_cast<uint32_t>(message.size()),
                          {},
                          process.started,
-                         process.exit};
+                         process.exit,
+                         0};
     memcpy(record.id, process.id.text, sizeof record.id);
+    record.checksum = exit_checksum(record, message.data());
     iovec parts[2] = {{&record, sizeof record},
                       {const_cast<char*>(message.data()), message.size()}};
     int fd = static_cast<int>(

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -164,24 +165,34 @@ ExecId exec_id(std::string_view text) {
     return id;
 }
 
+Result<ShimExit> parse_exit_record(const std::string& path, std::string_view content) {
+    ShimExit exit{};
+    ExitRecord& record = exit.record;
+    if (content.size() >= exit_record_plain_bytes)
+        memcpy(&record, content.data(), std::min(content.size(), sizeof record));
+    if (record.magic != exit_record_magic) return fail(path + " is not an exit record");
+    const bool plain = record.version == exit_record_version_plain;
+    if (!plain && record.version != exit_record_version)
+        return fail(path + " has version " + std::to_string(record.version) +
+                    ", this noded reads " + std::to_string(exit_record_version));
+    const size_t size = plain ? exit_record_plain_bytes : sizeof record;
+    if (content.size() < size || record.message_length != content.size() - size)
+        return fail(path + " does not have the size that it says");
+    exit.message = content.substr(size);
+    if (!plain && record.checksum != exit_checksum(record, exit.message.data()))
+        return fail("the checksum of " + path + " does not match");
+    record.id[sizeof record.id - 1] = 0;
+    return exit;
+}
+
 Result<ShimExit> read_exit_record(const std::string& runtime_dir) {
     const std::string path = runtime_dir + "/" + exit_record_name;
     const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file.valid()) return fail_errno(errno, "open " + path);
-    ShimExit exit;
-    char text[shim_message_bytes_max];
-    iovec parts[2] = {{&exit.record, sizeof exit.record}, {text, sizeof text}};
-    const ssize_t size = readv(file.get(), parts, 2);
+    char content[sizeof(ExitRecord) + shim_message_bytes_max];
+    const ssize_t size = read(file.get(), content, sizeof content);
     if (size < 0) return fail_errno(errno, "read " + path);
-    if (size < static_cast<ssize_t>(sizeof exit.record) || exit.record.magic != exit_record_magic ||
-        size != static_cast<ssize_t>(sizeof exit.record + exit.record.message_length))
-        return fail(path + " is not an exit record");
-    if (exit.record.version != exit_record_version)
-        return fail(path + " has version " + std::to_string(exit.record.version) +
-                    ", this noded reads " + std::to_string(exit_record_version));
-    exit.message.assign(text, exit.record.message_length);
-    exit.record.id[sizeof exit.record.id - 1] = 0;
-    return exit;
+    return parse_exit_record(path, {content, static_cast<size_t>(size)});
 }
 
 }  // namespace noded

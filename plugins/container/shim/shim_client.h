@@ -70,6 +70,10 @@ struct ShimExit {
     std::string message;  ///< why the start failed
 };
 
+/// An exit record from the content of its file, `path` for the message of an error: it is not one,
+/// or a bit of it is wrong.
+Result<ShimExit> parse_exit_record(const std::string& path, std::string_view content);
+
 /// The exit record of a runtime folder; ENOENT when the container has not ended, or a shim died
 /// with it.
 Result<ShimExit> read_exit_record(const std::string& runtime_dir);

@@ -48,6 +48,29 @@ TEST(ShimRun, exit_code_reaches_noded_and_the_record) {
     EXPECT_STREQ(record->record.id, "0123456789ab");
 }
 
+TEST(ShimRun, a_record_with_any_bit_flipped_or_any_byte_missing_is_none) {
+    ShimBox box;
+    EXPECT_EQ(box.run(box.spec("exit 42")), 42);
+    std::ifstream file(box.runtime() + "/" + exit_record_name, std::ios::binary);
+    std::string content(std::istreambuf_iterator<char>(file), {});
+    ASSERT_TRUE(parse_exit_record("exit", content));
+    for (size_t bit = 0; bit < content.size() * 8; ++bit) {
+        content[bit / 8] = static_cast<char>(content[bit / 8] ^ (1 << bit % 8));
+        EXPECT_FALSE(parse_exit_record("exit", content)) << "bit " << bit;
+        content[bit / 8] = static_cast<char>(content[bit / 8] ^ (1 << bit % 8));
+    }
+    for (size_t size = 0; size < content.size(); ++size)
+        EXPECT_FALSE(parse_exit_record("exit", content.substr(0, size))) << size << " bytes";
+    EXPECT_FALSE(parse_exit_record("exit", content + "x"));
+    // As a shim of an earlier installation left it.
+    const uint32_t plain = exit_record_version_plain;
+    memcpy(content.data() + sizeof(uint32_t), &plain, sizeof plain);
+    content.resize(exit_record_plain_bytes);
+    const auto record = parse_exit_record("exit", content);
+    ASSERT_TRUE(record) << record.error().message;
+    EXPECT_EQ(record->record.exit.code, 42);
+}
+
 TEST(ShimRun, streams_are_kept_apart_in_the_log) {
     ShimBox box;
     EXPECT_EQ(box.run(box.spec("echo to out; echo to err >&2")), 0);
