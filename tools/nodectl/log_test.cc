@@ -8,6 +8,7 @@
 #include <fstream>
 #include <functional>
 #include <optional>
+#include <sstream>
 
 #include "plugins/container/shim/log_folder.h"
 #include "plugins/container/shim/test_log.h"
@@ -318,6 +319,53 @@ TEST(LogFolder, a_damaged_block_is_passed_over_and_told) {
     EXPECT_TRUE(all.starts_with(numbered(0, 2000)));
     EXPECT_TRUE(all.ends_with(numbered(8000, 10000)));
     EXPECT_EQ(shown(log, {}, 10), numbered(9990, 10000));
+}
+
+/// How many lines of `text` are none of those that were written.
+size_t invented_in(const std::string& text, uint64_t to) {
+    size_t invented = 0;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        const uint64_t number = line.starts_with("line ") ? strtoull(&line[5], nullptr, 10) : to;
+        const bool is_one = number < to && line + "\n" == numbered(number, number + 1);
+        const bool told = line.find(" bytes of output were lost]") != std::string::npos;
+        if (!is_one && !told) ++invented;
+    }
+    return invented;
+}
+
+TEST(LogFolder, any_flipped_bit_costs_its_block_at_most_and_no_index_is_believed_that_has_one) {
+    constexpr uint64_t kLines = 6000;
+    constexpr size_t kFrameEnd = sizeof(LogBlock) + sizeof(LogHeader);
+    TestLog log;
+    write_numbered(log, 0, kLines);
+    std::ifstream in(log.segments().at(0), std::ios::binary);
+    const std::string whole(std::istreambuf_iterator<char>(in), {});
+    ASSERT_GT(whole.size(), 2 * size_t{log_block_bytes});
+    std::vector<size_t> places;
+    for (const size_t block : {size_t{0}, size_t{log_block_bytes}}) {
+        for (size_t at = 0; at < kFrameEnd + 7; ++at) places.push_back(block + at);
+    }
+    for (const size_t at : places) {
+        for (const int bit : {0, 1, 4, 7}) {
+            log.damage(at, std::string(1, static_cast<char>(whole[at] ^ (1 << bit))));
+            const std::string all = shown(log);
+            const size_t in_block = at % log_block_bytes;
+            const bool in_frame_header = in_block >= sizeof(LogBlock) && in_block < kFrameEnd;
+            // The flipped line, and what is left of those between which a block was lost.
+            if (!in_frame_header) {
+                EXPECT_LE(invented_in(all, kLines), 3u) << "byte " << at << " bit " << bit;
+            }
+            EXPECT_TRUE(all.ends_with(numbered(kLines - 500, kLines)))
+                << "byte " << at << " bit " << bit;
+            if (in_block < sizeof(LogBlock)) {
+                EXPECT_TRUE(shown(log, {}, 5).ends_with(numbered(kLines - 5, kLines))) << at;
+                EXPECT_LT(all.size(), whole.size()) << "the index is not believed";
+            }
+            log.damage(at, std::string(1, whole[at]));
+        }
+    }
+    EXPECT_EQ(shown(log), numbered(0, kLines));
 }
 
 TEST(LogFolder, a_clock_that_went_back_hides_nothing) {

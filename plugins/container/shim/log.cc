@@ -175,8 +175,9 @@ bool Shim::put_frame(LogStream stream, uint8_t* data, size_t size) {
     uint8_t* from = data - sizeof frame.header;
     memcpy(from, &frame.header, sizeof frame.header);
     if (first) {
-        const LogBlock block = {log_block_magic, log_.tally.open,  log_.end,       time_ns,
-                                log_.tally.lines, log_.tally.bytes, log_.tally.lost};
+        const LogBlock block =
+            log_sealed({log_block_magic, log_.tally.open, log_.end, time_ns, log_.tally.lines,
+                        log_.tally.bytes, log_.tally.lost});
         from -= sizeof block;
         memcpy(from, &block, sizeof block);
     }

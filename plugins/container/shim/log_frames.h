@@ -29,7 +29,8 @@ constexpr size_t log_segment_name_bytes = log_segment_prefix.size() + 16;
 /// Stands before each block and sums up all before it: the index of the log.
 struct LogBlock {
     uint32_t magic;
-    uint32_t open;      ///< bit n: a line of stream n has begun and not ended
+    uint32_t open;      ///< bit n: a line of stream n has begun and not ended; from bit 8 on a
+                        ///< checksum of the rest, 0 in blocks of earlier shims
     uint64_t position;  ///< of this block in the log
     uint64_t time_ns;   ///< not later than its first frame
     uint64_t lines;     ///< begun before this block
@@ -61,9 +62,32 @@ struct LogFrame {
     std::string_view bytes;  ///< points into the input
 };
 
+constexpr uint32_t log_open_bits = 6;
+constexpr uint32_t log_checksum_shift = 8;
+
+/// FNV-1a over all that a block's header says, folded to 24 bits, never 0: what one flipped bit
+/// makes of a header is not taken for one.
+inline uint32_t log_block_checksum(LogBlock block) {
+    block.open &= log_open_bits;
+    unsigned char bytes[sizeof block];
+    std::memcpy(bytes, &block, sizeof block);
+    uint32_t hash = 0x811c9dc5;
+    for (const unsigned char byte : bytes) hash = (hash ^ byte) * 0x01000193;
+    hash = (hash >> 24 ^ hash) & 0xffffff;
+    return hash != 0 ? hash : 1;
+}
+
+inline LogBlock log_sealed(LogBlock block) {
+    block.open = (block.open & log_open_bits) | log_block_checksum(block) << log_checksum_shift;
+    return block;
+}
+
 inline bool log_block_valid(const LogBlock& block, uint64_t position) {
+    const uint32_t checksum = block.open >> log_checksum_shift;
     return block.magic == log_block_magic && block.position == position &&
-           position % log_block_bytes == 0 && (block.open & ~6u) == 0 && block.lost <= block.bytes;
+           position % log_block_bytes == 0 && (block.open & 0xff & ~log_open_bits) == 0 &&
+           block.lost <= block.bytes &&
+           (checksum == 0 || checksum == log_block_checksum(block));
 }
 
 /// Whether a header can be one: the difference between a log and something else.
@@ -136,7 +160,8 @@ struct LogTally {
     uint64_t lost;
 
     void begin(const LogBlock& block) {
-        open = block.open, lines = block.lines, bytes = block.bytes, lost = block.lost;
+        open = block.open & log_open_bits;
+        lines = block.lines, bytes = block.bytes, lost = block.lost;
     }
     void add(const LogFrame& frame) {
         if (frame.header.stream == LogStream::lost) {

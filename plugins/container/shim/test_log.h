@@ -82,8 +82,8 @@ private:
         append(std::string(next_block() - end_, '\0'));
         if (rotated_ || end_ == 0 || end_ - base_ >= segment_bytes_) base_ = end_;
         rotated_ = false;
-        append(raw(LogBlock{log_block_magic, tally_.open, end_, time_ns, tally_.lines, tally_.bytes,
-                            tally_.lost}));
+        append(raw(log_sealed({log_block_magic, tally_.open, end_, time_ns, tally_.lines,
+                               tally_.bytes, tally_.lost})));
     }
     void append(const std::string& bytes) {
         if (end_ == base_) {
