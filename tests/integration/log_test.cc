@@ -415,5 +415,74 @@ TEST(Cut, is_made_only_where_told_and_keeps_what_it_takes) {
     node.ok({"tag", "busybox", "again"});
 }
 
+/// A log whose oldest segments are archives: tags until there are two, then killed.
+void fill_with_archives(TestNode& node) {
+    const std::string config = node.dir() + "/config";
+    std::ofstream(config)
+        << R"({"logBytesMax": 33554432, "archive": true, "snapshotEveryEvents": 50})";
+    node.start({"--config", config});
+    node.import_busybox();
+    const std::string large(60'000, 'x');
+    const std::string third = node.state_dir() + "/log/segment-0000000000000003";
+    bool was_there = false;
+    for (int i = 0; i < 600 && !(was_there && !fs::exists(third)); ++i) {
+        was_there = was_there || fs::exists(third);
+        // Where snapshots are slow, commands are refused for a moment.
+        const auto done = [&](const Words& words) {
+            return eventually([&] { return node.nodectl(words).exit_code == 0; }, 30);
+        };
+        ASSERT_TRUE(done({"create", "--name", "large", "--label", "a=" + large, "--env",
+                          "A=" + large, "busybox", "true", large}));
+        ASSERT_TRUE(done({"rm", "large"}));
+    }
+    ASSERT_FALSE(fs::exists(third));
+    node.kill();
+}
+
+/// Names of the archives, oldest first.
+Words archives_of(const TestNode& node) {
+    Words names;
+    for (const auto& entry : fs::directory_iterator(node.state_dir() + "/log/archive"))
+        names.push_back(entry.path().filename());
+    std::ranges::sort(names);
+    return names;
+}
+
+TEST(Logdump, reads_archives_on_a_copy_and_in_place_alike_and_changes_nothing) {
+    TestNode node;
+    fill_with_archives(node);
+    ASSERT_GE(archives_of(node).size(), 3u);
+    const std::string copy = node.dir() + "/copy";
+    ASSERT_EQ(run_program({"/bin/cp", "-a", node.state_dir() + "/log", copy}).exit_code, 0);
+    const std::string sums = "cd '" + copy + "' && find . -type f | sort | xargs sha256sum";
+    const std::string before = run_program({"/bin/sh", "-c", sums}).out;
+    for (const char* how : {"verify", "print", "export", "hash"}) {
+        const Ran in_place = logdump(node, {how});
+        EXPECT_EQ(in_place.exit_code, 0) << how << in_place.err;
+        const Ran on_copy = logdump(node, {how}, copy);
+        EXPECT_EQ(on_copy.exit_code, 0) << how << on_copy.err;
+        EXPECT_TRUE(in_place.out == on_copy.out) << how;
+        EXPECT_FALSE(on_copy.out.empty()) << how;
+    }
+    EXPECT_EQ(logdump(node, {"hash"}).out, logdump(node, {"hash", "--no-snapshot"}).out);
+    EXPECT_TRUE(logdump(node, {"print"}).out.find(" 1 ") != std::string::npos);
+    EXPECT_EQ(run_program({"/bin/sh", "-c", sums}).out, before);
+}
+
+TEST(Cut, of_damage_in_an_archive_alone_is_refused_with_what_to_do) {
+    TestNode node;
+    fill_with_archives(node);
+    const std::string name = archives_of(node)[1];
+    const std::string path = node.state_dir() + "/log/archive/" + name;
+    flip_bit(path, fs::file_size(path) / 2);
+    const Ran asked = logdump(node, {"cut"});
+    EXPECT_EQ(asked.exit_code, 1) << asked.err;
+    EXPECT_TRUE(says(asked.err, "no cut can mend this: archive/" + name + " at byte "))
+        << asked.err;
+    EXPECT_TRUE(says(asked.err, "restore the archive from a copy")) << asked.err;
+    node.start();
+    node.ok({"tag", "busybox", "fine"});
+}
+
 }  // namespace
 }  // namespace noded::test
