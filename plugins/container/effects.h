@@ -5,10 +5,8 @@
 // by react, or by reconcile after replay, never from the state, which may be ahead of the disk.
 // Outcomes are proposed; decide drops those that no longer fit, so proposing twice is harmless.
 //
-// The functions stand in one file per effect: launch.cc, attach.cc, exec.cc, stop.cc, freeze.cc,
-// update.cc, again.cc, health.cc, files.cc, join.cc, read_log.cc, cleanup.cc, wait.cc, top.cc,
-// reconcile.cc; react.cc and rpc.cc dispatch to them; log_topics.h is a part of its own. Everything
-// runs on the reactor.
+// The functions stand in one file per effect (README.md lists them); react.cc and rpc.cc dispatch
+// to them. Everything runs on the reactor.
 #pragma once
 
 #include <deque>
