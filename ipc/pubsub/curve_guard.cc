@@ -123,11 +123,8 @@ void CurveGuard::hear_one(const std::vector<std::string>& parts, std::vector<std
         value == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC)
         said.push_back("a subscriber" + where +
                        " has another public key for this node than the one of publishKeyFile");
-    else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL &&
-             value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
-        said.push_back("a subscriber" + where + " speaks without CURVE, which is needed there");
-    else
-        said.push_back("somebody" + where + " does not speak ZeroMQ with CURVE");
+    else  // of a peer without CURVE the kernel may tell first that it has hung up
+        said.push_back("somebody" + where + " does not speak ZeroMQ with CURVE, as is needed there");
 }
 
 std::vector<std::string> CurveGuard::work() {
