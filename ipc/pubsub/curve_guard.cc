@@ -124,7 +124,8 @@ void CurveGuard::hear_one(const std::vector<std::string>& parts, std::vector<std
         said.push_back("a subscriber" + where +
                        " has another public key for this node than the one of publishKeyFile");
     else  // of a peer without CURVE the kernel may tell first that it has hung up
-        said.push_back("somebody" + where + " does not speak ZeroMQ with CURVE, as is needed there");
+        said.push_back("somebody" + where +
+                       " does not speak ZeroMQ with CURVE, as is needed there");
 }
 
 std::vector<std::string> CurveGuard::work() {

@@ -41,7 +41,4 @@ void join_owned_namespaces(Start& start);
 void enter_user_namespace(Start& start);
 void become_mapped_root(Start& start);
 
-/// A process that holds new namespaces until it is killed.
-[[noreturn]] void holding_child(void* start);
-
 }  // namespace noded::shim
