@@ -268,13 +268,14 @@ Status serve(const Config& config, reactor::UringReactor& reactor, rpc_service::
                  ", seq " + std::to_string(node.log.durable_seq()));
     reactor.run_until([&] {
         retry.arm_if_needed();
-        return stop.received;
+        return stop.received || !node.log.sound();
     });
+    const Status sound = node.log.sound();
     // A batch under way is told its end; commands that still queue are as good as never sent.
-    reactor.run_until([&] { return node.pipeline.quiescent(); });
+    if (sound) reactor.run_until([&] { return node.pipeline.quiescent(); });
     node.stop();
     reactor.stop();
-    return {};
+    return sound;
 }
 
 /// Ends what plugins and sockets have under way while all that it may call is still there.
@@ -347,7 +348,7 @@ Status run(const Config& config) {
     node.past = [&](const rpc_service::Moment& moment) { return readers.open(moment); };
     node.stop = [&] {
         readers.stop();
-        snapshots.write();
+        if (node.log.sound()) snapshots.write();
         host.stop();
         outbox.close();
     };

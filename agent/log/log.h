@@ -85,6 +85,9 @@ public:
     /// way. If no place can be made for it (only possible without `ensure_room`), `done` is told
     /// ENOSPC before this returns and the batch stays open.
     virtual void sync(SyncDone& done) = 0;
+    /// An error once something was seen behind the end of the log, where a start does not look at
+    /// once (FORMAT.md). Nothing is written then, and no sync is told an end: stop, and say why.
+    virtual Status sound() const { return {}; }
     virtual bool sync_under_way() const = 0;
 
     /// Calls `each` for the durable records with first <= seq, in order, until it returns false.

@@ -87,9 +87,8 @@ void LogWriter::looked(Status status) {
     CHECK(looking_);
     looking_ = false;
     damage_ = std::move(status);
-    if (held_.empty()) return;
+    if (held_.empty() || !damage_) return;
     const Bytes data = std::exchange(held_, {});
-    if (!damage_) return written(damage_);
     open_->write_durable(held_offset_, data, *this);
 }
 
@@ -122,7 +121,6 @@ void LogWriter::sync(SyncDone& done) {
     CHECK_MSG(done_ == nullptr, "one sync at a time");
     CHECK_MSG(!failed_, "nothing can follow a failed write");
     CHECK(!filling().empty());
-    if (!damage_) return done.synced(damage_, durable_seq_);
     const size_t bytes = filling().sealed_bytes();
     Bytes data;
     uint64_t offset = 0;
@@ -140,7 +138,7 @@ void LogWriter::sync(SyncDone& done) {
     filling_ ^= 1;
     CHECK(filling().empty() && write_offset_ <= open_->size());
     done_ = &done;
-    if (!looking_) return open_->write_durable(offset, data, *this);
+    if (!looking_ && damage_) return open_->write_durable(offset, data, *this);
     held_ = data;
     held_offset_ = offset;
 }

@@ -27,6 +27,7 @@ public:
     }
     Status ensure_room(size_t payload_bytes, size_t records) override;
     void sync(SyncDone& done) override;
+    Status sound() const override { return damage_; }
     bool sync_under_way() const override { return done_ != nullptr; }
     Status read(uint64_t first, const EachRecord& each) override;
     Result<uint64_t> seq_at(int64_t time_ns) override;

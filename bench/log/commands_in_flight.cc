@@ -42,7 +42,8 @@ public:
         const uint64_t number = next_++;
         core::Command command;
         command.type = 1;
-        memcpy(command.id.bytes.data(), &number, sizeof number);
+        const uint64_t id = number + 1;  // none is that of none
+        memcpy(command.id.bytes.data(), &id, sizeof id);
         command.payload.resize(kPayloadBytes, 7);
         memcpy(command.payload.data(), &number, sizeof number);
         pipeline_.submit(std::move(command), [this, number](const core::Reply& reply) {

@@ -44,7 +44,8 @@ Percentiles measure_commands(reactor::UringReactor& reactor, log::Log& log, int 
     std::vector<double> samples;
     for (int i = 0; i < kWarmUp + measured; ++i) {
         core::Command command;
-        memcpy(command.id.bytes.data(), &i, sizeof i);
+        const int id = i + 1;  // none is that of none
+        memcpy(command.id.bytes.data(), &id, sizeof id);
         command.payload.resize(kPayloadBytes, 7);
         bool done = false;
         const double start = now_us();
