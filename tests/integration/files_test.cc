@@ -448,7 +448,8 @@ TEST_F(CommitTest, one_that_noded_dies_in_is_done_again_and_the_container_goes_o
     node->kill();
     client.wait();
     node->start();
-    EXPECT_TRUE(eventually([] { return !node->ok({"images", "-q", "late:1"}).empty(); }, 60));
+    EXPECT_TRUE(eventually([] { return !node->ok({"images", "-q", "late:1"}).empty(); }, 60))
+        << node->ok({"events"});
     EXPECT_TRUE(eventually(
         [] { return node->ok({"inspect", "-f", "{{.State.Paused}}", "cc"}) == "false"; }));
     EXPECT_EQ(node->ok({"run", "--rm", "late:1", "stat", "-c", "%s", "/large"}), "268435456");
