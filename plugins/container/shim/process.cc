@@ -7,7 +7,6 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/keyctl.h>
-#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -35,7 +34,7 @@ int open_device(const char* path, int flags, unsigned major, unsigned minor) {
     open_how how = {.flags = static_cast<uint64_t>(O_RDWR | O_NOCTTY | O_CLOEXEC | flags),
                     .mode = 0,
                     .resolve = RESOLVE_NO_SYMLINKS};
-    int fd = static_cast<int>(sys(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
+    int fd = open_path(AT_FDCWD, path, how);
     struct stat info;
     long result = fd < 0 ? fd : sys(SYS_fstat, fd, &info);
     if (result == 0 && (!S_ISCHR(info.st_mode) || info.st_rdev != (major << 8 | minor)))

@@ -4,7 +4,6 @@
 // a /proc that is a link would move every mask to a place of the image's choice.
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -99,7 +98,7 @@ void pivot(Start& start, int rootfs) {
 void need_folder(Start& start, const char* path) {
     open_how how = {
         .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_NO_SYMLINKS};
-    int fd = static_cast<int>(sys(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
+    int fd = open_path(AT_FDCWD, path, how);
     if (fd == -ENOENT) {
         const long made = sys(SYS_mkdirat, AT_FDCWD, path, 0755);
         if (made < 0) give_up(start, 125, "make the folder", path, made);
@@ -249,7 +248,7 @@ int open_of(Start& start, const launch::Mount& mount) {
     if (result < 0) give_up(start, 125, "enter the mount namespace", mount.source, result);
     open_how how = {
         .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_NO_SYMLINKS};
-    int place = static_cast<int>(sys(SYS_openat2, AT_FDCWD, mount.target, &how, sizeof how));
+    int place = open_path(AT_FDCWD, mount.target, how);
     result = place;
     if (result >= 0)
         result = sys(SYS_open_tree, place, "",
@@ -295,7 +294,7 @@ void place_mounts(Start& start, int* trees) {
 int open_inside(int root, const char* path) {
     open_how how = {
         .flags = O_PATH | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-    return static_cast<int>(sys(SYS_openat2, root, path, &how, sizeof how));
+    return open_path(root, path, how);
 }
 
 void make_entry(Start& start, int parent, const char* path, const Text<256>& name, bool folder) {
@@ -320,9 +319,9 @@ int open_in_container(const char* path, int flags) {
     open_how how = {.flags = static_cast<uint64_t>(flags),
                     .mode = 0,
                     .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-    const long result = sys(SYS_openat2, root, path, &how, sizeof how);
+    const int fd = open_path(root, path, how);
     close_fd(root);
-    return static_cast<int>(result);
+    return fd;
 }
 
 long open_overlay(const launch::Launch& container) {

@@ -3,6 +3,8 @@
 // kernel's answer, a negative errno on failure.
 #pragma once
 
+#include <errno.h>
+#include <linux/openat2.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -63,6 +65,17 @@ inline long clone_sharing_memory(const clone_args& arguments, void (*run)(void*)
         : "a"(SYS_clone3), "D"(&arguments), "S"(sizeof arguments), "b"(run), "r"(kept)
         : "rcx", "r11", "memory");
     return result;
+}
+
+/// openat2: a file descriptor or a negative errno. Where a ".." is resolved inside a root, the
+/// kernel gives up with EAGAIN as soon as anything on the machine was renamed or mounted meanwhile;
+/// it is for the caller to try again. Whoever renames for ever gets EAGAIN in the end.
+inline int open_path(int directory, const char* path, const open_how& how) {
+    constexpr int tries_max = 1000;
+    long fd = -EAGAIN;
+    for (int i = 0; i < tries_max && fd == -EAGAIN; ++i)
+        fd = sys(SYS_openat2, directory, path, &how, sizeof how);
+    return static_cast<int>(fd);
 }
 
 inline long close_fd(int& fd) {

@@ -4,10 +4,8 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 
 #include "agent/base/check.h"
 #include "agent/base/fd.h"
+#include "agent/base/open_inside.h"
 
 namespace noded::tree {
 namespace {
@@ -195,8 +194,7 @@ Fd Extractor::open_dir(const std::string& path) const {
     open_how how = {};
     how.flags = kOpenDir;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-    return Fd(int(syscall(SYS_openat2, place_.root, path.empty() ? "." : path.c_str(), &how,
-                          sizeof how)));
+    return Fd(open_inside(place_.root, path, how));
 }
 
 /// Missing parents are made, as every tar does. Valid until the next call.
@@ -443,7 +441,7 @@ int open_in_root(int root, const std::string& path, int flags) {
     open_how how = {};
     how.flags = uint64_t(flags);
     how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    return int(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
+    return open_inside(root, path, how);
 }
 
 }  // namespace noded::tree

@@ -10,8 +10,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "agent/base/fd.h"
 #include "plugins/sdk/tree/extract.h"
@@ -205,6 +207,25 @@ TEST_F(TreeTest, of_a_file_that_did_not_come_whole_nothing_is_left) {
     EXPECT_EQ(std::distance(fs::directory_iterator(root / "to"), {}), 1);
     ASSERT_EQ(ftruncate(archive.get(), 0), 0);
     EXPECT_TRUE(unpack({}));
+}
+
+TEST_F(TreeTest, a_way_back_is_found_while_others_rename) {
+    std::atomic<bool> done = false;
+    std::thread others([&] {
+        const fs::path one = root / "one", two = root / "two";
+        put(one, "");
+        while (!done) {
+            fs::rename(one, two);
+            fs::rename(two, one);
+        }
+    });
+    const Fd inside = dir(".");
+    int failed = 0;
+    for (int i = 0; i < 20'000; ++i)
+        failed += !Fd(open_in_root(inside.get(), "from/../to/../from", O_PATH)).valid();
+    done = true;
+    others.join();
+    EXPECT_EQ(failed, 0);
 }
 
 }  // namespace

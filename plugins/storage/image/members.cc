@@ -6,12 +6,11 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/base/check.h"
+#include "agent/base/open_inside.h"
 #include "plugins/storage/image/entry_path.h"
 #include "plugins/storage/image/limits.h"
 
@@ -129,7 +128,7 @@ Result<Member> Members::find_file(const std::string& name) const {
     open_how how = {};
     how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-    Fd fd(int(syscall(SYS_openat2, fd_, name.c_str(), &how, sizeof how)));
+    Fd fd(open_inside(fd_, name, how));
     if (!fd.valid()) return fail_errno(errno, "open " + shown(name));
     struct stat info;
     if (fstat(fd.get(), &info) != 0) return fail_errno(errno, "stat " + shown(name));

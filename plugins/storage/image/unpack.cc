@@ -26,11 +26,9 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -38,6 +36,7 @@
 
 #include "agent/base/check.h"
 #include "agent/base/fd.h"
+#include "agent/base/open_inside.h"
 #include "plugins/storage/image/entry_path.h"
 
 namespace noded::image {
@@ -71,7 +70,7 @@ Fd open_beneath(int root, const std::string& path) {
     open_how how = {};
     how.flags = kOpenDir;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-    return Fd(int(syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how)));
+    return Fd(open_inside(root, path, how));
 }
 
 bool is_whiteout(const struct stat& info) { return S_ISCHR(info.st_mode) && info.st_rdev == 0; }

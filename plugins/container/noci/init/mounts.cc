@@ -4,7 +4,6 @@
 // order is noded's own.
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -17,6 +16,7 @@
 namespace noded::noci {
 namespace {
 
+using shim::open_path;
 using shim::sys;
 using Sentence = shim::Text<1024>;
 
@@ -118,7 +118,7 @@ int open_below(int root, const char* path, int flags, uint64_t resolve = 0) {
     open_how how = {.flags = static_cast<uint64_t>(flags | O_CLOEXEC),
                     .mode = 0,
                     .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve};
-    return static_cast<int>(sys(SYS_openat2, root, path, &how, sizeof how));
+    return open_path(root, path, how);
 }
 
 /// The kernel's own file systems go on real folders only: a link would move the masks with them.
