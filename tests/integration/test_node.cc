@@ -275,8 +275,9 @@ static bool is_shim_of(const fs::path& process, const std::string& dir, pid_t no
         std::string::npos)
         return true;
     std::error_code error;
+    // The process may end while its files are listed.
     for (auto at = fs::directory_iterator(process / "fd", error);
-         !error && at != fs::directory_iterator(); ++at) {
+         !error && at != fs::directory_iterator(); at.increment(error)) {
         std::error_code gone;
         if (fs::read_symlink(at->path(), gone).string().starts_with(dir + "/")) return true;
     }
@@ -298,7 +299,7 @@ static size_t entries_in(const std::string& dir) {
     std::error_code error;
     size_t count = 0;
     for (auto at = fs::directory_iterator(dir, error); !error && at != fs::directory_iterator();
-         ++at) {
+         at.increment(error)) {
         if (!at->path().filename().string().starts_with("spare-")) ++count;
     }
     return count;
