@@ -87,8 +87,9 @@ void Effects::clean(Live& live, bool everything) {
         host_.warn("remove what is left of container " + live.id + ": " + status.error().message);
     live.cleanup_failures = 0;
     live.traces = false;
-    if (everything) return drop_live(live.id);
-    advance(live);
+    if (!everything) return advance(live);
+    empty_trash();
+    drop_live(live.id);
 }
 
 /// The log, which may be large: one rename now, the deletion on the offload lane.
@@ -96,19 +97,24 @@ Status Effects::throw_away(const std::string& id) {
     if (!sys_->exists(state_folder(id))) return {};
     const std::string trash = state_dir_ + "/" + kTrash;
     TRY(sys_->make_folder(trash));
-    TRY_STATUS(sys_->move(state_folder(id), trash + "/" + id));
-    empty_trash();
-    return {};
+    return sys_->move(state_folder(id), trash + "/" + id);
 }
 
-/// Also after a restart. What cannot be deleted now is tried again by the next call.
+/// Also after a restart. What cannot be deleted now is tried again by the next call. One at a time:
+/// what a storm of removals throws away meanwhile goes in the next round.
 void Effects::empty_trash() {
+    trash_filled_ = true;
+    if (emptying_trash_) return;
     const std::string trash = state_dir_ + "/" + kTrash;
     auto work = [sys = sys_, trash] {
         for (const std::string& name : sys->folders_in(trash))
             (void)sys->remove_tree(trash + "/" + name);
     };
-    (void)host_.offload(std::move(work), [] {});
+    trash_filled_ = false;
+    emptying_trash_ = host_.offload(std::move(work), [this] {
+        emptying_trash_ = false;
+        if (trash_filled_) empty_trash();
+    });
 }
 
 /// Storage removes its part by itself, and says so with RootfsRemoved.

@@ -335,6 +335,10 @@ void Effects::shim_closed(ShimLink& link) {
 void Effects::stop() {
     for (auto& [id, live] : lives_) {
         forget_health(*live);
+        // Its folders were to go in one of the next turns. What is busy stays for the next noded.
+        if (live->gone && live->link)
+            (void)live->link->send(ControlType::release, 0, ++tags_, {});
+        if (live->gone) (void)clean_now(*live, true);
         if (live->link) live->link->stop();
     }
     if (idle_) idle_->stop();

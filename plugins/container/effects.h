@@ -377,6 +377,7 @@ private:
     Buffer seccomp_;
     bool overlay_has_extras_ = false;
     bool has_places_ = false;  ///< the lowest layer of all containers is there
+    bool emptying_trash_ = false, trash_filled_ = false;  ///< filled since that began
 
     std::map<std::string, std::unique_ptr<Live>, std::less<>> lives_;
     std::map<std::string, std::unique_ptr<LiveExec>, std::less<>> execs_;
@@ -384,8 +385,7 @@ private:
     std::map<uint64_t, std::string> call_homes_;
     std::map<std::string, Ended> ends_;   ///< of containers that are gone
     std::deque<std::string> ends_order_;  ///< oldest first
-    /// Lives and LiveExecs that wait for their command
-    size_t unknown_ = 0;
+    size_t unknown_ = 0;  ///< Lives and LiveExecs that wait for their command
 
     LogTopics log_topics_;
     std::unique_ptr<ShimLink> idle_;
