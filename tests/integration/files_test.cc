@@ -374,6 +374,14 @@ struct CommitTest : FilesTest {
     static std::string config(const std::string& image, const std::string& format) {
         return node->ok({"image", "inspect", "-f", format, image});
     }
+    /// That were asked for so far.
+    static size_t commits() { return in_history("\"ContainerCommitRequested\""); }
+    static size_t in_history(const std::string& what) {
+        const std::string events = node->ok({"events", "-o", "json"});
+        size_t count = 0;
+        for (size_t at = 0; (at = events.find(what, at)) != events.npos; ++at) ++count;
+        return count;
+    }
 };
 
 TEST_F(CommitTest, the_image_has_the_changes_and_the_settings_of_the_container) {
@@ -407,13 +415,7 @@ TEST_F(CommitTest, the_image_has_the_changes_and_the_settings_of_the_container) 
 
 TEST_F(CommitTest, a_running_container_is_paused_meanwhile_unless_it_shall_not) {
     box("cc");
-    const auto pauses = [] {
-        const std::string events = node->ok({"events", "-o", "json"});
-        size_t count = 0;
-        for (size_t at = 0; (at = events.find("\"ContainerPaused\"", at)) != events.npos; ++at)
-            ++count;
-        return count;
-    };
+    const auto pauses = [] { return in_history("\"ContainerPaused\""); };
     const size_t before = pauses();
     node->ok({"commit", "cc"});
     EXPECT_EQ(pauses(), before + 1);
@@ -440,11 +442,10 @@ TEST_F(CommitTest, one_that_noded_dies_in_is_done_again_and_the_container_goes_o
     box("cc", {},
         "dd if=/dev/zero of=/large bs=1M count=256 2>/dev/null; touch /ready; sleep 1000");
     ASSERT_TRUE(has("cc", "/ready"));
+    // The node is that of all tests here: its history has the commits of others.
+    const size_t before = commits();
     Running client(node->command({"commit", "cc", "late:1"}));
-    ASSERT_TRUE(eventually([] {
-        return node->ok({"events", "-o", "json"}).find("\"ContainerCommitRequested\"") !=
-               std::string::npos;
-    }));
+    ASSERT_TRUE(eventually([&] { return commits() > before; }));
     node->kill();
     client.wait();
     node->start();
