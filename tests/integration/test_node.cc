@@ -316,6 +316,8 @@ static std::vector<std::string> cgroups_named(const std::set<std::string>& ids) 
     return found;
 }
 
+std::vector<std::string> TestNode::shims() const { return shims_of(dir_, pid_); }
+
 void TestNode::expect_nothing_left() {
     // Every id that ever was stands in the log.
     std::set<std::string> ids;

@@ -75,6 +75,9 @@ public:
     /// well.
     void expect_nothing_left();
 
+    /// Pids of its shims, also of those that an earlier noded left behind.
+    std::vector<std::string> shims() const;
+
     std::string dir() const { return dir_; }
     std::string state_dir() const { return dir_ + "/state"; }
     std::string runtime_dir() const { return dir_ + "/run"; }
