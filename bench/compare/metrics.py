@@ -8,6 +8,7 @@ import statistics
 import time
 from typing import Callable, NamedTuple
 
+import crowd_metrics
 import log_metrics
 import node_metrics
 import output_metrics
@@ -108,6 +109,10 @@ ALL = {
     "run-none": Metric(run_none, True, (TIMER,)),
     "exec": Metric(exec_true, True, (TIMER,)),
     "memory": Metric(memory, True, ()),
+    "storm": Metric(crowd_metrics.storm, True, (TIMER,)),
+    "kill-rm-300": Metric(crowd_metrics.kill_rm_300, True, (TIMER,)),
+    "memory-per-container": Metric(crowd_metrics.memory_per_container, True, (TIMER,)),
+    "ps-1000": Metric(crowd_metrics.ps_1000, True, (TIMER,) + NODE),
     "rpc": Metric(rpc, False, ("//bench/rpc:rpc_bench",)),
     "durable-append": Metric(log_metrics.durable_append, False, LOG),
     "log-append": Metric(log_metrics.log_append, False, LOG),

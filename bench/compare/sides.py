@@ -109,12 +109,17 @@ class Daemon:
     def start_sleeper(self, name):
         self.ask("run", "-d", "--name", name, "--network", "none", IMAGE, "sleep", "100000")
 
+    def start_sleepers(self, timer, count, jobs):
+        """Without names, so many at the same time."""
+        run([timer, f"{count}x{jobs}", *self.command("run", "-d", "--network", "none", IMAGE,
+                                                     "sleep", "100000")], env=self.env)
+
     def remove(self, name):
         self.ask("rm", "-f", name)
 
     def remove_all(self):
-        for name in self.ask("ps", "-a", "-q").split():
-            self.remove(name)
+        if ids := self.ask("ps", "-a", "-q").split():
+            self.ask("rm", "-f", *ids)
 
 
 class Noded(Daemon):
@@ -256,6 +261,10 @@ class Bench:
         if not path.exists():
             raise Unmeasured(f"{name} was not built")
         return str(path)
+
+    def together_ns(self, runs, jobs, command, env):
+        """Wall time of so many runs of a command, `jobs` of them at the same time."""
+        return int(run([self.tool("spawn_timer"), f"{runs}x{jobs}", *command], env=env))
 
     def times_ns(self, runs, command, env):
         """Wall times of a command, start to reaped, measured by spawn_timer."""

@@ -37,6 +37,7 @@ Status check_told(const Arguments& arguments);
 Status fill(const Arguments& arguments);
 Status snapshot_pause(const Arguments& arguments);
 Status first_answer(const Arguments& arguments);
+Status list_containers(const Arguments& arguments);
 Status redis_load(const Arguments& arguments);
 Status etcd_load(const Arguments& arguments);
 

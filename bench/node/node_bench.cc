@@ -19,6 +19,7 @@ constexpr Benchmark kBenchmarks[] = {
     {"fill", noded::bench::fill},
     {"pause", noded::bench::snapshot_pause},
     {"first-answer", noded::bench::first_answer},
+    {"list", noded::bench::list_containers},
     {"redis", noded::bench::redis_load},
     {"etcd", noded::bench::etcd_load},
 };
@@ -31,6 +32,7 @@ int usage() {
             "  fill          --objects=N\n"
             "  pause         --objects=N: an open-loop client while a snapshot is taken\n"
             "  first-answer  -- NODED ARGUMENT...: from exec to the first answered call\n"
+            "  list          all containers, many times: how long one list takes\n"
             "  redis, etcd   --outstanding=N --connections=N --seconds=S\n");
     return 2;
 }
