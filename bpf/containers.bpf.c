@@ -1,11 +1,13 @@
 /* Counts in the kernel, for each container that noded watches: packets, TCP connects and
  * retransmits, programs executed and ended, OOM kills, requests of block devices and how long they
- * took, and how long tasks waited for a CPU.
+ * took, and how long tasks waited for a CPU. And reads what the kernel itself keeps for their
+ * groups, for all containers in one pass, which is what cgroup files tell without their text.
  *
- * A container is its cgroup in the v2 tree (also where controllers are v1's), at `container_level`
- * below the root; what runs in groups below it belongs to it. User space (plugins/stats) puts the
- * ids into the map and reads all values at once; an id that is not there costs one look-up. All is
- * attached once for the node, the programs of the scheduler only while somebody asks. */
+ * A container is its cgroup in the v2 tree (also where controllers are v1's); what runs in groups
+ * below it belongs to it. A group that is named as containers are is counted for from the moment at
+ * which it is made, so that nothing is missed until user space (plugins/stats) says that it wants
+ * it; an id that is not in the map costs one look-up. All is attached once for the node, the
+ * programs of the scheduler only while somebody asks. */
 #include "bpf/kernel.h"
 
 #include <bpf/bpf_core_read.h>
@@ -16,7 +18,10 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-const volatile int container_level = 0;
+/* Bit n: there are containers n groups below the root. Both sides set bits. */
+volatile unsigned int levels = 0;
+
+const struct noded_container_counters nothing = {};
 
 /* By cgroup id; user space sets how many there may be. */
 struct {
@@ -27,8 +32,8 @@ struct {
     __type(value, struct noded_container_counters);
 } counters SEC(".maps");
 
-/* Where blkio is a hierarchy of its own a request knows the group there: to the id in the v2
- * tree. */
+/* The group that a request knows, to the id in the v2 tree: where blkio is a hierarchy of its own
+ * it is another one, and numbers of one hierarchy are used again in others. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -36,6 +41,15 @@ struct {
     __type(key, u64);
     __type(value, u64);
 } blkio_groups SEC(".maps");
+
+/* By cgroup id, too: where the kernel keeps its own figures. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 1);
+    __type(key, u64);
+    __type(value, struct noded_place);
+} places SEC(".maps");
 
 /* Since when a task that could run waits for a CPU; 0: it does not. */
 struct {
@@ -45,32 +59,105 @@ struct {
     __type(value, u64);
 } waits_since SEC(".maps");
 
+/* A copy of the figures behind memory.stat, which is too large for a program's stack. */
+#define SCRATCH_WORDS 256
+struct scratch {
+    u64 words[SCRATCH_WORDS];
+};
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, unsigned int);
+    __type(value, struct scratch);
+} copies SEC(".maps");
+
 static __always_inline struct noded_container_counters *of_id(u64 id) {
     return id == 0 ? 0 : bpf_map_lookup_elem(&counters, &id);
 }
 
-/* The id of the group at the containers' level that this one is, or is below; 0: it is above. */
-static __always_inline u64 container_id(struct cgroup *group) {
+static __always_inline u64 ancestor_id(struct cgroup *group, int level) {
     struct cgroup *ancestor = 0;
-    if (group == 0 || BPF_CORE_READ(group, level) < container_level) return 0;
     bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
                           (void *)group + bpf_core_field_offset(struct cgroup, ancestors) +
-                              container_level * sizeof(ancestor));
+                              level * sizeof(ancestor));
     return BPF_CORE_READ(ancestor, kn, id);
 }
 
+/* Of the group with this id and level, or of that above it which is a container's. */
+static __always_inline struct noded_container_counters *of_group(struct cgroup *group, u64 id,
+                                                                 int level) {
+    const unsigned int above = levels & ((1u << (level & 31)) - 1);
+    struct noded_container_counters *found = of_id(id);
+    if (found || above == 0) return found;
+    for (int i = 1; i < NODED_LEVELS_MAX; i++) {
+        if (!(above & (1u << i))) continue;
+        found = of_id(ancestor_id(group, i));
+        if (found) return found;
+    }
+    return 0;
+}
+
+static __always_inline int may_be_in_container(int level) {
+    return (levels & ((2u << (level & 31)) - 1)) != 0;
+}
+
 static __always_inline struct noded_container_counters *of_cgroup(struct cgroup *group) {
-    return of_id(container_id(group));
+    if (group == 0 || !may_be_in_container(group->level)) return 0;
+    return of_group(group, group->kn->id, group->level);
 }
 
 static __always_inline struct noded_container_counters *of_task(struct task_struct *task) {
-    return of_cgroup(BPF_CORE_READ(task, cgroups, dfl_cgrp));
+    return of_cgroup(task->cgroups->dfl_cgrp);
+}
+
+static __always_inline struct noded_container_counters *of_packet(struct __sk_buff *packet) {
+    const unsigned int all = levels;
+    struct noded_container_counters *found;
+    if (all == 0) return 0;
+    found = of_id(bpf_skb_cgroup_id(packet));
+    if (found) return found;
+    for (int i = 1; i < NODED_LEVELS_MAX; i++) {
+        if (!(all & (1u << i))) continue;
+        found = of_id(bpf_skb_ancestor_cgroup_id(packet, i));
+        if (found) return found;
+    }
+    return 0;
+}
+
+static __always_inline int in_v2_tree(struct cgroup *group) {
+    struct task_struct *task = bpf_get_current_task_btf();
+    return group->root == task->cgroups->dfl_cgrp->root;
+}
+
+/* A container's id is the name of its group. What nobody asks for in the end, user space removes,
+ * or the end of the group does. */
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(group_made, struct cgroup *group) {
+    const int level = group->level;
+    char name[NODED_ID_DIGITS + 2];
+    u64 id;
+    if (level < 1 || level >= NODED_LEVELS_MAX) return 0;
+    if (!in_v2_tree(group)) return 0;
+    if (bpf_probe_read_kernel_str(name, sizeof(name), group->kn->name) != NODED_ID_DIGITS + 1)
+        return 0;
+    id = group->kn->id;
+    if (bpf_map_update_elem(&counters, &id, &nothing, BPF_NOEXIST) == 0)
+        levels |= 1u << (level & 31);
+    return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(group_removed, struct cgroup *group) {
+    u64 id = group->kn->id;
+    if (!in_v2_tree(group)) return 0;
+    bpf_map_delete_elem(&places, &id);
+    bpf_map_delete_elem(&counters, &id);
+    return 0;
 }
 
 SEC("cgroup_skb/ingress")
 int received(struct __sk_buff *packet) {
-    struct noded_container_counters *found =
-        of_id(bpf_skb_ancestor_cgroup_id(packet, container_level));
+    struct noded_container_counters *found = of_packet(packet);
     if (found) {
         found->received_bytes += packet->len;
         found->received_packets += 1;
@@ -80,8 +167,7 @@ int received(struct __sk_buff *packet) {
 
 SEC("cgroup_skb/egress")
 int sent(struct __sk_buff *packet) {
-    struct noded_container_counters *found =
-        of_id(bpf_skb_ancestor_cgroup_id(packet, container_level));
+    struct noded_container_counters *found = of_packet(packet);
     if (found) {
         found->sent_bytes += packet->len;
         found->sent_packets += 1;
@@ -91,7 +177,7 @@ int sent(struct __sk_buff *packet) {
 
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(retransmitted, struct sock *sock) {
-    struct noded_container_counters *found = of_cgroup(BPF_CORE_READ(sock, sk_cgrp_data.cgroup));
+    struct noded_container_counters *found = of_cgroup(sock->sk_cgrp_data.cgroup);
     if (found) found->tcp_retransmits += 1;
     return 0;
 }
@@ -101,7 +187,7 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(state_changed, struct sock *sock, int before, int now) {
     struct noded_container_counters *found;
     if (now != 2) return 0;
-    found = of_cgroup(BPF_CORE_READ(sock, sk_cgrp_data.cgroup));
+    found = of_cgroup(sock->sk_cgrp_data.cgroup);
     if (found) found->tcp_connects += 1;
     return 0;
 }
@@ -116,7 +202,7 @@ int BPF_PROG(executed, struct task_struct *task) {
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(exited, struct task_struct *task) {
     struct noded_container_counters *found;
-    if (BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid)) return 0;
+    if (task->pid != task->tgid) return 0;
     found = of_task(task);
     if (found) found->exits += 1;
     return 0;
@@ -137,24 +223,38 @@ static __always_inline void begins_to_wait(struct task_struct *task) {
 
 SEC("tp_btf/sched_wakeup")
 int BPF_PROG(woken, struct task_struct *task) {
-    if (of_task(task)) begins_to_wait(task);
+    if (may_be_in_container(task->cgroups->dfl_cgrp->level)) begins_to_wait(task);
     return 0;
 }
 
 SEC("tp_btf/sched_wakeup_new")
 int BPF_PROG(woken_new, struct task_struct *task) {
-    if (of_task(task)) begins_to_wait(task);
+    if (may_be_in_container(task->cgroups->dfl_cgrp->level)) begins_to_wait(task);
     return 0;
 }
 
 static __always_inline unsigned int bucket_of(u64 ns);
 
+static __always_inline struct noded_container_counters *of_blkio_id(u64 id) {
+    u64 *group = bpf_map_lookup_elem(&blkio_groups, &id);
+    return group ? of_id(*group) : 0;
+}
+
+/* A hierarchy of blkio has the groups of containers at the same depth. */
 static __always_inline struct noded_container_counters *of_request(struct request *request) {
-    u64 *group;
-    u64 id = container_id(BPF_CORE_READ(request, bio, bi_blkg, blkcg, css.cgroup));
-    if (id == 0) return 0;
-    group = bpf_map_lookup_elem(&blkio_groups, &id);
-    return of_id(group ? *group : id);
+    struct cgroup *group = BPF_CORE_READ(request, bio, bi_blkg, blkcg, css.cgroup);
+    const int level = group ? BPF_CORE_READ(group, level) : 0;
+    const unsigned int above = levels & ((1u << (level & 31)) - 1);
+    struct noded_container_counters *found;
+    if (group == 0 || !may_be_in_container(level)) return 0;
+    found = of_blkio_id(BPF_CORE_READ(group, kn, id));
+    if (found || above == 0) return found;
+    for (int i = 1; i < NODED_LEVELS_MAX; i++) {
+        if (!(above & (1u << i))) continue;
+        found = of_blkio_id(ancestor_id(group, i));
+        if (found) return found;
+    }
+    return 0;
 }
 
 /* Called for each part of a request that is done; the last one ends it. */
@@ -192,24 +292,166 @@ static __always_inline unsigned int bucket_of(u64 ns) {
     return bucket;
 }
 
+/* Whoever has no time in its storage was not in a container when it woke. */
 SEC("tp_btf/sched_switch")
 int BPF_PROG(switched, _Bool preempted, struct task_struct *previous, struct task_struct *next) {
-    struct noded_container_counters *found = of_task(previous);
+    struct noded_container_counters *found;
     u64 *since;
-    if (found && (preempted || BPF_CORE_READ(previous, __state) == 0)) {
-        found->involuntary_switches += 1;
-        begins_to_wait(previous);
+    if (preempted || previous->__state == 0) {
+        found = of_task(previous);
+        if (found) {
+            found->involuntary_switches += 1;
+            begins_to_wait(previous);
+        }
     }
-    found = of_task(next);
-    if (!found) return 0;
     since = bpf_task_storage_get(&waits_since, next, 0, 0);
-    if (since && *since) {
+    if (!since || !*since) return 0;
+    found = of_task(next);
+    if (found) {
         u64 ns = bpf_ktime_get_ns() - *since;
         unsigned int bucket = bucket_of(ns);
-        *since = 0;
         found->waits += 1;
         found->wait_ns += ns;
         if (bucket < NODED_WAIT_BUCKETS) found->wait_us_log2[bucket] += 1;
     }
+    *since = 0;
+    return 0;
+}
+
+/* ---- what the kernel keeps itself */
+
+static __always_inline void *inode_private(int fd) {
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct file **files = BPF_CORE_READ(task, files, fdt, fd);
+    struct file *file = 0;
+    if (fd < 0) return 0;
+    bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+    return BPF_CORE_READ(file, f_inode, i_private);
+}
+
+/* Run once for a container, by a thread that has its folders open, and its network namespace. */
+SEC("syscall")
+int find(struct noded_watch *watch) {
+    struct noded_place place = {};
+    u64 id = watch->cgroup_id;
+    void *ns = inode_private(watch->network);
+#pragma unroll
+    for (int i = 0; i < NODED_GROUPS; i++) {
+        struct kernfs_node *folder = inode_private(watch->folders[i]);
+        struct cgroup *group = folder ? BPF_CORE_READ(folder, priv) : 0;
+        if (group == 0 || BPF_CORE_READ(group, kn) != folder) continue;
+        place.groups[i] = (u64)group;
+        place.serials[i] = BPF_CORE_READ(group, self.serial_nr);
+    }
+    if (ns) {
+        struct net *network = ns - bpf_core_field_offset(struct net, ns);
+        place.network = (u64)network;
+        place.network_cookie = BPF_CORE_READ(network, net_cookie);
+    }
+    return bpf_map_update_elem(&places, &id, &place, BPF_ANY);
+}
+
+/* The group if it is still there: what its memory is used for later has another number. */
+static __always_inline struct cgroup *group_of(const struct noded_place *place, int which) {
+    struct cgroup *group = (struct cgroup *)place->groups[which];
+    if (group == 0 || BPF_CORE_READ(group, self.serial_nr) != place->serials[which]) return 0;
+    if (!(BPF_CORE_READ(group, self.flags) & CSS_ONLINE)) return 0;
+    return group;
+}
+
+static __always_inline void *controller(struct cgroup *group, u64 number) {
+    void *state = 0;
+    if (group == 0) return 0;
+    bpf_probe_read_kernel(&state, sizeof(state),
+                          (void *)group + bpf_core_field_offset(struct cgroup, subsys) +
+                              number * sizeof(state));
+    return state;
+}
+
+static __always_inline void read_cpu(struct cgroup *group, struct noded_figures *out) {
+    if (group == 0) return;
+    out->cpu_ns = BPF_CORE_READ(group, bstat.cputime.sum_exec_runtime);
+    out->user_ticks_ns = BPF_CORE_READ(group, bstat.cputime.utime);
+    out->system_ticks_ns = BPF_CORE_READ(group, bstat.cputime.stime);
+    out->known |= 1 << NODED_V2;
+    if (bpf_core_field_exists(group->psi) &&
+        bpf_core_field_exists(((struct psi_group *)0)->total)) {
+        struct psi_group *pressure = BPF_CORE_READ(group, psi);
+        u64 totals[6] = {};
+        u64 mark = 1;
+        bpf_probe_read_kernel(totals, sizeof(totals),
+                              (void *)pressure + bpf_core_field_offset(struct psi_group, total));
+#pragma unroll
+        for (int i = 0; i < 6; i++) mark = mark * 31 + totals[i];
+        out->pressure_mark = pressure ? mark : 0;
+    }
+}
+
+static __always_inline void read_throttling(struct task_group *group, struct noded_figures *out) {
+    if (group == 0 || !bpf_core_field_exists(group->cfs_bandwidth)) return;
+    out->periods = BPF_CORE_READ(group, cfs_bandwidth.nr_periods);
+    out->throttled_periods = BPF_CORE_READ(group, cfs_bandwidth.nr_throttled);
+    out->throttled_ns = BPF_CORE_READ(group, cfs_bandwidth.throttled_time);
+    out->known |= 1 << NODED_CPU;
+}
+
+static __always_inline void read_memory(struct mem_cgroup *group, struct noded_figures *out) {
+    const unsigned int size = bpf_core_field_offset(struct memcg_vmstats, events) +
+                              bpf_core_field_size(((struct memcg_vmstats *)0)->events);
+    struct memcg_vmstats *figures;
+    struct scratch *copy;
+    unsigned int first = 0;
+    u64 mark = 1;
+    if (group == 0) return;
+    out->memory_pages = BPF_CORE_READ(group, memory.usage.counter);
+    out->memory_pages_max = BPF_CORE_READ(group, memory.max);
+    out->known |= 1 << NODED_MEMORY;
+    copy = bpf_map_lookup_elem(&copies, &first);
+    figures = BPF_CORE_READ(group, vmstats);
+    if (!copy || !figures || size > sizeof(*copy)) return;
+    if (bpf_probe_read_kernel(copy, size, figures) != 0) return;
+    for (int i = 0; i < SCRATCH_WORDS; i++) {
+        if (i >= size / sizeof(u64)) break;
+        mark = mark * 31 + copy->words[i];
+    }
+    out->memory_mark = mark;
+}
+
+static __always_inline void read_pids(struct pids_cgroup *group, struct noded_figures *out) {
+    if (group == 0) return;
+    out->pids = BPF_CORE_READ(group, counter.counter);
+    if (bpf_core_field_exists(group->limit)) {
+        out->pids_max = BPF_CORE_READ(group, limit.counter);
+    } else {
+        struct pids_cgroup___plain_limit *older = (void *)group;
+        out->pids_max = BPF_CORE_READ(older, limit);
+    }
+    out->known |= 1 << NODED_PIDS;
+}
+
+/* One container after another, into what user space reads. */
+SEC("iter/bpf_map_elem")
+int figures(struct bpf_iter__bpf_map_elem *context) {
+    const u64 *id = context->key;
+    const struct noded_place *place = context->value;
+    struct noded_figures out = {};
+    struct net *network;
+    if (!id || !place) return 0;
+    out.cgroup_id = *id;
+    out.monotonic_ns = bpf_ktime_get_ns();
+    read_cpu(group_of(place, NODED_V2), &out);
+    read_throttling(controller(group_of(place, NODED_CPU),
+                               bpf_core_enum_value(enum cgroup_subsys_id, cpu_cgrp_id)),
+                    &out);
+    read_memory(controller(group_of(place, NODED_MEMORY),
+                           bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)),
+                &out);
+    read_pids(controller(group_of(place, NODED_PIDS),
+                         bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id)),
+              &out);
+    network = (struct net *)place->network;
+    if (network && BPF_CORE_READ(network, net_cookie) == place->network_cookie)
+        out.network_mark = 1 + (u64)BPF_CORE_READ(network, dev_base_seq);
+    bpf_seq_write(context->meta->seq, &out, sizeof(out));
     return 0;
 }

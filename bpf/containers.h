@@ -1,5 +1,6 @@
-/* What containers.bpf.c counts for each container: one struct, read by both sides. Every field only
- * grows, from the moment at which noded began to watch the container. */
+/* What containers.bpf.c counts and reads for each container: structs that both sides know. Every
+ * counter only grows, from the moment at which the container's group was made, or at which noded
+ * began to watch it. */
 #ifndef NODED_BPF_CONTAINERS_H
 #define NODED_BPF_CONTAINERS_H
 
@@ -8,6 +9,9 @@
 #define NODED_WAIT_BUCKETS 24
 /* The same for requests of block devices. */
 #define NODED_IO_BUCKETS 24
+/* Containers are at most so deep in the tree of cgroups: /PARENT/…/ID. */
+#define NODED_LEVELS_MAX 8
+#define NODED_ID_DIGITS 64
 
 struct noded_container_counters {
     unsigned long long received_bytes;
@@ -32,6 +36,45 @@ struct noded_container_counters {
     unsigned long long wait_us_log2[NODED_WAIT_BUCKETS];
 };
 
+/* The groups of a container, each of which may be in a hierarchy of its own. */
+enum noded_group { NODED_V2, NODED_CPU, NODED_MEMORY, NODED_PIDS, NODED_GROUPS };
+
+/* What the program `find` is given: descriptors of the caller's; -1: there is none. */
+struct noded_watch {
+    unsigned long long cgroup_id; /* of the v2 tree */
+    int folders[NODED_GROUPS];
+    int network; /* namespace */
+};
+
+/* What it finds: kernel addresses, and numbers that no later inhabitant of the same memory has. */
+struct noded_place {
+    unsigned long long groups[NODED_GROUPS]; /* struct cgroup */
+    unsigned long long serials[NODED_GROUPS];
+    unsigned long long network; /* struct net */
+    unsigned long long network_cookie;
+};
+
+/* What the kernel's own structs tell of a container at this moment, in the kernel's own units. A
+ * mark is a number that differs when the file of that name may tell something else; 0: unknown. */
+struct noded_figures {
+    unsigned long long cgroup_id;
+    unsigned long long monotonic_ns; /* when it was read */
+    unsigned long long known; /* a bit for each noded_group whose fields below are valid */
+    unsigned long long cpu_ns;
+    unsigned long long user_ticks_ns; /* the two tell in which proportion it was used */
+    unsigned long long system_ticks_ns;
+    unsigned long long periods;
+    unsigned long long throttled_periods;
+    unsigned long long throttled_ns;
+    unsigned long long memory_pages;
+    unsigned long long memory_pages_max;
+    unsigned long long memory_mark; /* of memory.stat */
+    unsigned long long pids;
+    unsigned long long pids_max;
+    unsigned long long pressure_mark; /* of cpu.pressure, memory.pressure, io.pressure */
+    unsigned long long network_mark;  /* of which interfaces there are in net/dev */
+};
+
 #ifdef __cplusplus
 #define NODED_STATIC_ASSERT static_assert
 #else
@@ -39,6 +82,10 @@ struct noded_container_counters {
 #endif
 NODED_STATIC_ASSERT(sizeof(struct noded_container_counters) ==
                         8 * (17 + NODED_IO_BUCKETS + NODED_WAIT_BUCKETS),
+                    "the two sides agree on the layout");
+NODED_STATIC_ASSERT(sizeof(struct noded_place) == 8 * (2 * NODED_GROUPS + 2) &&
+                        sizeof(struct noded_watch) == 8 + 4 * (NODED_GROUPS + 1) + 4 &&
+                        sizeof(struct noded_figures) == 8 * 16,
                     "the two sides agree on the layout");
 
 #endif /* NODED_BPF_CONTAINERS_H */

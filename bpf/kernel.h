@@ -21,41 +21,140 @@ typedef __u64 u64;
 enum bpf_map_type {
     BPF_MAP_TYPE_HASH = 1,
     BPF_MAP_TYPE_PERCPU_HASH = 5,
+    BPF_MAP_TYPE_PERCPU_ARRAY = 6,
     BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 enum {
     BPF_ANY = 0,
+    BPF_NOEXIST = 1,
     BPF_F_NO_PREALLOC = 1,
     BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+/* Which controller a group's state belongs to; the numbers are those of the kernel that runs. */
+enum cgroup_subsys_id {
+    cpu_cgrp_id = 1,
+    memory_cgrp_id = 4,
+    pids_cgrp_id = 11,
+};
+/* The kernel's enum has no name by which it could be relocated. */
+enum {
+    CSS_ONLINE = 2,
+};
+
 struct kernfs_node {
+    const char *name;
     __u64 id;
+    void *priv;
+};
+struct cgroup;
+struct cgroup_root;
+struct cgroup_subsys_state {
+    struct cgroup *cgroup;
+    unsigned int flags;
+    __u64 serial_nr;
+};
+struct task_cputime {
+    __u64 stime;
+    __u64 utime;
+    unsigned long long sum_exec_runtime;
+};
+struct cgroup_base_stat {
+    struct task_cputime cputime;
+};
+struct psi_group {
+    __u64 total[12]; /* the first half is what the files tell */
 };
 struct cgroup {
+    struct cgroup_subsys_state self;
     int level;
     struct kernfs_node *kn;
+    struct cgroup_subsys_state *subsys[1];
+    struct cgroup_root *root;
+    struct cgroup_base_stat bstat;
+    struct psi_group *psi;
     struct cgroup *ancestors[];
 };
 struct css_set {
     struct cgroup *dfl_cgrp;
+};
+struct cfs_bandwidth {
+    int nr_periods;
+    int nr_throttled;
+    __u64 throttled_time;
+};
+struct task_group {
+    struct cfs_bandwidth cfs_bandwidth;
+};
+typedef struct {
+    long counter;
+} atomic_long_t;
+struct page_counter {
+    atomic_long_t usage;
+    unsigned long max;
+};
+/* From the first figure to the last one that memory.stat is made of. */
+struct memcg_vmstats {
+    long state[1];
+    unsigned long events[1];
+};
+struct mem_cgroup {
+    struct page_counter memory;
+    struct memcg_vmstats *vmstats;
+};
+typedef struct {
+    __s64 counter;
+} atomic64_t;
+struct pids_cgroup {
+    atomic64_t counter;
+    atomic64_t limit;
+};
+struct pids_cgroup___plain_limit {
+    __s64 limit;
+};
+struct inode {
+    void *i_private;
+};
+struct file {
+    struct inode *f_inode;
+};
+struct fdtable {
+    struct file **fd;
+};
+struct files_struct {
+    struct fdtable *fdt;
 };
 struct task_struct {
     unsigned int __state;
     int pid;
     int tgid;
     struct css_set *cgroups;
+    struct files_struct *files;
+};
+struct ns_common {
+    unsigned int inum;
+};
+struct net {
+    unsigned int dev_base_seq;
+    struct ns_common ns;
+    __u64 net_cookie;
+};
+struct seq_file;
+struct bpf_iter_meta {
+    struct seq_file *seq;
+};
+struct bpf_iter__bpf_map_elem {
+    struct bpf_iter_meta *meta;
+    void *key;
+    void *value;
 };
 struct sock_cgroup_data {
     struct cgroup *cgroup;
 };
 struct sock {
     struct sock_cgroup_data sk_cgrp_data;
-};
-struct cgroup_subsys_state {
-    struct cgroup *cgroup;
 };
 struct blkcg {
     struct cgroup_subsys_state css;

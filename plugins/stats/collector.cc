@@ -25,28 +25,71 @@ size_t count_of(std::initializer_list<const FilePtr*> files) {
         std::count_if(files.begin(), files.end(), [](const FilePtr* file) { return bool(*file); }));
 }
 
+/// What was read of a file, which holds as long as its mark stays as it was, but not for ever: a
+/// mark need not see all.
+template <typename T>
+struct Kept {
+    uint64_t mark = 0;
+    int64_t read_ns = 0;
+    T value{};
+
+    bool holds(uint64_t mark_now, int64_t now_ns) const {
+        return mark_now != 0 && mark == mark_now && now_ns - read_ns < limits::kept_ns;
+    }
+    void keep(uint64_t mark_now, int64_t now_ns, const T& read) {
+        mark = mark_now;
+        read_ns = now_ns;
+        value = read;
+    }
+};
+
+/// A file that is opened when it is wanted for the first time.
+struct Lazy {
+    FilePtr file;
+    bool tried = false;
+
+    std::string_view read(Sys& sys, const std::string& folder, const char* name) {
+        if (!tried && !folder.empty())
+            if (auto opened = sys.open(folder + "/" + name)) file = std::move(*opened);
+        tried = true;
+        return text_in(file);
+    }
+};
+
 }  // namespace
 
 /// The files of one run of a container.
 struct Collector::Files {
-    uint32_t run = 0;
-    bool v1_memory = false;
-    FilePtr cpu_stat;                               ///< v2: the usage
-    FilePtr usage, usage_user, usage_system;        ///< v1, where there is no v2
-    FilePtr throttling;                             ///< v1
-    FilePtr memory_usage, memory_stat, memory_limit;
-    FilePtr pids, pids_limit;
-    FilePtr io;                                     ///< v2
-    FilePtr io_bytes, io_operations;                ///< v1
-    FilePtr pressure_cpu, pressure_memory, pressure_io;
+    Places places;
+    Lazy cpu_stat;                               ///< v2: the usage
+    Lazy usage, usage_user, usage_system;        ///< v1, where there is no v2
+    Lazy throttling;                             ///< v1
+    Lazy memory_usage, memory_stat, memory_limit;
+    Lazy pids, pids_limit;
+    Lazy io;                                     ///< v2
+    Lazy io_bytes, io_operations;                ///< v1
+    Lazy pressure_cpu, pressure_memory, pressure_io;
     FilePtr net;
 
+    Kept<Memory> kept_memory;
+    Kept<std::optional<Io>> kept_io;
+    Kept<Pressures> kept_pressure;
+    Kept<std::optional<Net>> kept_net;
+
+    bool v1_memory() const { return !places.memory.empty(); }
     size_t count() const {
-        return count_of({&cpu_stat, &usage, &usage_user, &usage_system, &throttling, &memory_usage,
-                         &memory_stat, &memory_limit, &pids, &pids_limit, &io, &io_bytes,
-                         &io_operations, &pressure_cpu, &pressure_memory, &pressure_io, &net});
+        return count_of({&cpu_stat.file, &usage.file, &usage_user.file, &usage_system.file,
+                         &throttling.file, &memory_usage.file, &memory_stat.file,
+                         &memory_limit.file, &pids.file, &pids_limit.file, &io.file,
+                         &io_bytes.file, &io_operations.file, &pressure_cpu.file,
+                         &pressure_memory.file, &pressure_io.file, &net});
     }
 };
+
+Collector::Entry::Entry() = default;
+Collector::Entry::Entry(Entry&&) noexcept = default;
+Collector::Entry& Collector::Entry::operator=(Entry&&) noexcept = default;
+Collector::Entry::~Entry() = default;
 
 struct Collector::NodeFiles {
     FilePtr stat, meminfo, loadavg, diskstats, net, mounts;
@@ -108,30 +151,7 @@ std::unique_ptr<Collector::Files> Collector::open_files(const Target& target) {
     const auto groups = read_once(*sys_, proc + "/cgroup");
     if (!groups) return nullptr;
     auto files = std::make_unique<Files>();
-    files->run = target.run;
-    const Places places = places_of(mounts_, *groups, target.id);
-    files->cpu_stat = open(places.v2, "cpu.stat");
-    if (!files->cpu_stat) {
-        files->usage = open(places.cpuacct, "cpuacct.usage");
-        files->usage_user = open(places.cpuacct, "cpuacct.usage_user");
-        files->usage_system = open(places.cpuacct, "cpuacct.usage_sys");
-    }
-    files->throttling = open(places.cpu, "cpu.stat");
-    files->v1_memory = !places.memory.empty();
-    const std::string& memory = files->v1_memory ? places.memory : places.v2;
-    files->memory_usage =
-        open(memory, files->v1_memory ? "memory.usage_in_bytes" : "memory.current");
-    files->memory_stat = open(memory, "memory.stat");
-    files->memory_limit = open(memory, files->v1_memory ? "memory.limit_in_bytes" : "memory.max");
-    const std::string& pids = places.pids.empty() ? places.v2 : places.pids;
-    files->pids = open(pids, "pids.current");
-    files->pids_limit = open(pids, "pids.max");
-    files->io_bytes = open(places.blkio, "blkio.throttle.io_service_bytes_recursive");
-    files->io_operations = open(places.blkio, "blkio.throttle.io_serviced_recursive");
-    if (places.blkio.empty()) files->io = open(places.v2, "io.stat");
-    files->pressure_cpu = open(places.v2, "cpu.pressure");
-    files->pressure_memory = open(places.v2, "memory.pressure");
-    files->pressure_io = open(places.v2, "io.pressure");
+    files->places = places_of(mounts_, *groups, target.id);
     if (!target.host_network) files->net = open(proc, "net/dev");
     // Only now is it known that all this was of the container's process, and not of a later one
     // with its number.
@@ -140,42 +160,122 @@ std::unique_ptr<Collector::Files> Collector::open_files(const Target& target) {
     return files;
 }
 
-bool Collector::read_container(const Target& target, Files& files, ContainerFigures& out) {
+void Collector::read_cpu(Files& files, const Group& group, ContainerFigures& out) {
+    const Places& places = files.places;
+    out.cpu = group.cpu;
+    if (!out.cpu) out.cpu = parse_cpu_stat(files.cpu_stat.read(*sys_, places.v2, "cpu.stat"));
+    if (!out.cpu && !places.cpuacct.empty()) {
+        const auto usage =
+            parse_value(files.usage.read(*sys_, places.cpuacct, "cpuacct.usage"));
+        if (!usage) return;
+        const auto part = [&](Lazy& file, const char* name) {
+            return parse_value(file.read(*sys_, places.cpuacct, name)).value_or(0);
+        };
+        out.cpu.emplace().total_ns = *usage;
+        out.cpu->user_ns = part(files.usage_user, "cpuacct.usage_user");
+        out.cpu->system_ns = part(files.usage_system, "cpuacct.usage_sys");
+    }
+    if (out.cpu && !group.throttling && !places.cpu.empty())
+        parse_throttling_v1(files.throttling.read(*sys_, places.cpu, "cpu.stat"), *out.cpu);
+}
+
+void Collector::read_memory(Files& files, const Group& group, ContainerFigures& out) {
+    const bool v1 = files.v1_memory();
+    const std::string& folder = v1 ? files.places.memory : files.places.v2;
+    const auto value = [&](Lazy& file, const char* v1_name, const char* v2_name) {
+        return parse_value(file.read(*sys_, folder, v1 ? v1_name : v2_name));
+    };
+    std::optional<uint64_t> usage = group.memory_usage, limit = group.memory_limit;
+    if (!usage) usage = value(files.memory_usage, "memory.usage_in_bytes", "memory.current");
+    if (!usage) return;
+    if (!limit) limit = value(files.memory_limit, "memory.limit_in_bytes", "memory.max");
+    Memory memory = files.kept_memory.value;
+    if (!files.kept_memory.holds(group.memory_mark, out.monotonic_ns)) {
+        memory = {};
+        parse_memory_stat(files.memory_stat.read(*sys_, folder, "memory.stat"), v1, memory);
+        files.kept_memory.keep(group.memory_mark, out.monotonic_ns, memory);
+    }
+    memory.usage = *usage;
+    memory.limit = limit.value_or(0);
+    memory.working_set = memory.usage > memory.inactive ? memory.usage - memory.inactive : 0;
+    out.memory = memory;
+}
+
+void Collector::read_io(Files& files, const Group& group, ContainerFigures& out) {
+    const Places& places = files.places;
+    out.io = files.kept_io.value;
+    if (files.kept_io.holds(group.io_mark, out.monotonic_ns)) return;
+    out.io = std::nullopt;
+    if (!places.blkio.empty()) {
+        const std::string bytes(files.io_bytes.read(*sys_, places.blkio,
+                                                    "blkio.throttle.io_service_bytes_recursive"));
+        if (!bytes.empty())
+            out.io = parse_blkio(bytes,
+                                 files.io_operations.read(
+                                     *sys_, places.blkio, "blkio.throttle.io_serviced_recursive"));
+    } else {
+        // A group that has done nothing has an empty file.
+        const std::string_view text = files.io.read(*sys_, places.v2, "io.stat");
+        if (files.io.file) out.io = parse_io_stat(text);
+    }
+    files.kept_io.keep(group.io_mark, out.monotonic_ns, out.io);
+}
+
+void Collector::read_pressure(Files& files, const Group& group, ContainerFigures& out) {
+    auto& kept = files.kept_pressure;
+    const bool just_read = group.pressure_mark != 0 && kept.mark != 0 &&
+                           out.monotonic_ns - kept.read_ns < limits::pressure_ns;
+    out.pressure = kept.value;
+    if (just_read || kept.holds(group.pressure_mark, out.monotonic_ns)) return;
+    const auto pressure = [&](Lazy& file, const char* name) {
+        return parse_pressure(file.read(*sys_, files.places.v2, name));
+    };
+    out.pressure = {pressure(files.pressure_cpu, "cpu.pressure"),
+                    pressure(files.pressure_memory, "memory.pressure"),
+                    pressure(files.pressure_io, "io.pressure")};
+    kept.keep(group.pressure_mark, out.monotonic_ns, out.pressure);
+}
+
+/// What interfaces count is in no mark: only that there are none but loopback is kept.
+void Collector::read_network(Files& files, const Group& group, ContainerFigures& out) {
+    out.net = files.kept_net.value;
+    if (out.net && files.kept_net.holds(group.network_mark, out.monotonic_ns)) return;
+    out.net = std::nullopt;
+    const std::string_view text = text_in(files.net);
+    if (text.empty()) return;
+    const std::vector<Network> networks = parse_net_dev(text);
+    out.net = sum_of(networks);
+    const bool only_loopback = std::ranges::all_of(
+        networks, [](const Network& network) { return network.name == "lo"; });
+    files.kept_net.keep(only_loopback ? group.network_mark : 0, out.monotonic_ns, out.net);
+}
+
+bool Collector::read_container(const Target& target, Files& files, const Counted* counted,
+                               ContainerFigures& out) {
+    static const Group none;
+    const Group& group = counted != nullptr ? counted->group : none;
     out.id = target.id;
     out.name = target.name;
     out.image = target.image;
     out.run = target.run;
-    out.monotonic_ns = sys_->monotonic_ns();
-    out.cpu = parse_cpu_stat(text_in(files.cpu_stat));
-    if (files.usage) {
-        if (const auto usage = parse_value(text_in(files.usage))) {
-            out.cpu.emplace().total_ns = *usage;
-            out.cpu->user_ns = parse_value(text_in(files.usage_user)).value_or(0);
-            out.cpu->system_ns = parse_value(text_in(files.usage_system)).value_or(0);
-        }
+    out.monotonic_ns = group.cpu ? group.monotonic_ns : sys_->monotonic_ns();
+    read_cpu(files, group, out);
+    read_memory(files, group, out);
+    out.pids = group.pids;
+    if (!out.pids) {
+        const std::string& folder =
+            files.places.pids.empty() ? files.places.v2 : files.places.pids;
+        if (const auto current = parse_value(files.pids.read(*sys_, folder, "pids.current")))
+            out.pids = {*current,
+                        parse_value(files.pids_limit.read(*sys_, folder, "pids.max")).value_or(0)};
     }
-    if (out.cpu && files.throttling) parse_throttling_v1(text_in(files.throttling), *out.cpu);
-    if (const auto usage = parse_value(text_in(files.memory_usage))) {
-        out.memory.emplace().usage = *usage;
-        parse_memory_stat(text_in(files.memory_stat), files.v1_memory, *out.memory);
-        out.memory->limit = parse_value(text_in(files.memory_limit)).value_or(0);
-    }
-    if (const auto current = parse_value(text_in(files.pids)))
-        out.pids = {*current, parse_value(text_in(files.pids_limit)).value_or(0)};
-    if (files.io_bytes) {
-        const std::string bytes(text_in(files.io_bytes));
-        if (!bytes.empty()) out.io = parse_blkio(bytes, text_in(files.io_operations));
-    } else if (files.io) {
-        if (const auto text = files.io->read()) out.io = parse_io_stat(*text);
-    }
-    out.pressure = {parse_pressure(text_in(files.pressure_cpu)),
-                    parse_pressure(text_in(files.pressure_memory)),
-                    parse_pressure(text_in(files.pressure_io))};
     // A process's namespace outlives its cgroup as long as the file is open: without the cgroup
     // there is no container.
     if (!out.cpu && !out.memory && !out.pids) return false;
-    if (const auto text = text_in(files.net); !text.empty())
-        out.net = sum_of(parse_net_dev(text));
+    read_io(files, group, out);
+    read_pressure(files, group, out);
+    read_network(files, group, out);
+    if (counted != nullptr) out.kernel = counted->kernel;
     return true;
 }
 
@@ -207,21 +307,28 @@ void Collector::read_node(NodeFigures& node) {
 }
 
 /// False when it has none: it ended.
-bool Collector::sample_container(const Target& target, Files& files, Sample& sample) {
-    ContainerFigures figures;
-    if (!read_container(target, files, figures)) return false;
-    const auto watched = watched_.find(target.id);
-    if (watched != watched_.end()) {
-        const auto counted = kernel_figures_.find(watched->second.cgroup_id);
-        if (counted != kernel_figures_.end()) figures.kernel = counted->second;
+bool Collector::sample_container(const Target& target, Entry& entry, Sample& sample) {
+    const Counted* counted = nullptr;
+    if (counted_ != nullptr && entry.cgroup_id != 0) {
+        const auto found = counted_->find(entry.cgroup_id);
+        if (found != counted_->end()) counted = &found->second;
     }
-    sample.containers.push_back(std::move(figures));
-    sample.runs.emplace(target.id, target.run);
-    return true;
+    ContainerFigures& figures = sample.containers.emplace_back();
+    if (read_container(target, *entry.files, counted, figures)) return true;
+    sample.containers.pop_back();
+    return false;
 }
 
 void Collector::follow_scheduler(bool follow) {
     if (counters_) counters_->follow_scheduler(follow);
+}
+
+void Collector::read_counters() {
+    counted_ = nullptr;
+    if (!counters_) return;
+    if (counters_->reads_groups())
+        std::erase_if(above_, [](const auto& entry) { return !entry.second->read(); });
+    counted_ = &counters_->read();
 }
 
 Sample Collector::take(const std::vector<Target>& targets, bool node_wanted, bool follow) {
@@ -230,85 +337,103 @@ Sample Collector::take(const std::vector<Target>& targets, bool node_wanted, boo
     sample.time_ns = sys_->realtime_ns();
     if (node_wanted) read_node(sample.node);
     sample.kernel = watch(targets);
-    if (counters_) {
-        if (follow) counters_->follow_scheduler(true);
-        kernel_figures_ = counters_->read();
-    }
-    std::map<std::string, std::unique_ptr<Files>> kept;
-    size_t open = node_ ? node_->count() : 0;
+    if (counters_ && follow) counters_->follow_scheduler(true);
+    read_counters();
+    sample.containers.reserve(targets.size());
+    size_t open = above_.size() + (node_ ? node_->count() : 0);
     for (const Target& target : targets) {
-        auto before = files_.extract(target.id);
-        std::unique_ptr<Files> files;
-        if (!before.empty() && before.mapped()->run == target.run)
-            files = std::move(before.mapped());
-        before = {};  // the files of an earlier run are closed first
-        if (!files && target.wanted) files = open_files(target);
-        if (!files || (target.wanted && !sample_container(target, *files, sample))) continue;
-        const size_t count = files->count();
-        if (open + count > files_open_max_) continue;  // opened anew each time
-        open += count;
-        kept.emplace(target.id, std::move(files));
+        Entry& entry = entries_[target.id];
+        if (!entry.files && target.wanted) entry.files = open_files(target);
+        if (!entry.files) continue;
+        if (target.wanted && !sample_container(target, entry, sample)) {
+            entry.files.reset();
+            continue;
+        }
+        const size_t count = entry.files->count();
+        if (open + count > files_open_max_) entry.files.reset();  // opened anew each time
+        else open += count;
     }
-    files_ = std::move(kept);
     sample.open_files = open;
     sample.took_ns = sys_->monotonic_ns() - sample.monotonic_ns;
     return sample;
 }
 
-/// The container's group in the v2 tree; 0 if there is none, or its process ended.
-uint64_t Collector::find_cgroup(const Target& target, uint64_t& blkio_id) {
-    if (counters_tried_ && !counters_) return 0;
+/// The container's group in the v2 tree, if there is one and its process did not end.
+void Collector::find_group(const Target& target, Entry& entry) {
+    ++entry.tries;
     const std::string proc = "/proc/" + std::to_string(target.pid);
     const auto groups = read_once(*sys_, proc + "/cgroup");
     const auto stat = read_once(*sys_, proc + "/stat");
-    if (!groups || !stat || start_time_of(*stat) != target.pid_start_time) return 0;
+    if (!groups || !stat || start_time_of(*stat) != target.pid_start_time) return;
     const Places places = places_of(mounts_, *groups, target.id);
-    if (places.v2.empty()) return 0;
-    if (!counters_tried_) count_in_kernel(places);
-    if (!counters_) return 0;
-    blkio_id = places.blkio.empty() ? 0 : sys_->cgroup_id(places.blkio);
-    return sys_->cgroup_id(places.v2);
+    if (places.v2.empty()) return;
+    Watch watch;
+    for (const Mount& mount : mounts_)
+        if (mount.controllers.empty())
+            watch.level = int(
+                std::ranges::count(std::string_view(places.v2).substr(mount.path.size()), '/'));
+    watch.cgroup_id = sys_->cgroup_id(places.v2);
+    watch.blkio_id = places.blkio.empty() ? 0 : sys_->cgroup_id(places.blkio);
+    watch.v2 = places.v2;
+    const auto own_or_v2 = [&](const std::string& own) { return own.empty() ? places.v2 : own; };
+    watch.cpu = own_or_v2(places.cpu);
+    watch.memory = own_or_v2(places.memory);
+    watch.pids = own_or_v2(places.pids);
+    if (!target.host_network) watch.network = proc + "/ns/net";
+    if (watch.cgroup_id == 0 || !counters_->watch(watch)) return;
+    entry.cgroup_id = watch.cgroup_id;
+    if (!counters_->reads_groups()) return;
+    for (const auto& [folder, name] : {std::pair(watch.v2, "cpu.stat"),
+                                       std::pair(watch.memory, "memory.stat")}) {
+        const std::string parent = folder.substr(0, folder.rfind('/'));
+        const std::string path = parent + "/" + name;
+        if (above_.contains(path)) continue;
+        if (FilePtr file = open(parent, name)) above_.emplace(path, std::move(file));
+    }
 }
 
-/// All containers are at the same depth of the tree.
-void Collector::count_in_kernel(const Places& places) {
+void Collector::load_counters() {
     counters_tried_ = true;
     for (const Mount& mount : mounts_) {
         if (!mount.controllers.empty()) continue;
-        const std::string_view below = std::string_view(places.v2).substr(mount.path.size());
-        auto loaded = sys_->load_counters(mount.path, int(std::ranges::count(below, '/')));
+        auto loaded = sys_->load_counters(mount.path);
         if (loaded) counters_ = std::move(*loaded);
         else kernel_.warning = "nothing is counted by eBPF: " + loaded.error().message;
     }
 }
 
+void Collector::forget(const Entry& entry) {
+    if (entry.cgroup_id != 0) counters_->forget(entry.cgroup_id);
+}
+
 KernelState Collector::watch(const std::vector<Target>& targets) {
-    std::map<std::string, Watched> still;
+    if (!counters_tried_) load_counters();
+    ++round_;
     for (const Target& target : targets) {
-        const auto before = watched_.find(target.id);
-        const bool same_run = before != watched_.end() && before->second.run == target.run;
-        if (same_run && (before->second.cgroup_id != 0 ||
-                         before->second.tries >= limits::watch_tries_max)) {
-            still.insert(watched_.extract(before));
-            continue;
+        Entry& entry = entries_[target.id];
+        if (entry.run != target.run) {
+            forget(entry);
+            entry = {};  // the files of an earlier run are closed first
+            entry.run = target.run;
         }
-        uint64_t blkio_id = 0;
-        Watched watched{target.run, find_cgroup(target, blkio_id),
-                        same_run ? before->second.tries + 1 : 1};
-        if (watched.cgroup_id != 0 && !counters_->watch(watched.cgroup_id, blkio_id))
-            watched.cgroup_id = 0;
-        still.emplace(target.id, watched);
+        entry.round = round_;
+        if (counters_ && entry.cgroup_id == 0 && entry.tries < limits::watch_tries_max)
+            find_group(target, entry);
     }
-    for (const auto& [id, gone] : watched_)
-        if (gone.cgroup_id != 0) counters_->forget(gone.cgroup_id);
-    watched_ = std::move(still);
+    if (entries_.size() != targets.size()) {
+        std::erase_if(entries_, [&](const auto& item) {
+            if (item.second.round == round_) return false;
+            forget(item.second);
+            return true;
+        });
+    }
     return counters_ ? counters_->state() : kernel_;
 }
 
 void Collector::release() {
     follow_scheduler(false);
-    kernel_figures_.clear();
-    files_.clear();
+    counted_ = nullptr;
+    for (auto& [id, entry] : entries_) entry.files.reset();
     node_.reset();
 }
 

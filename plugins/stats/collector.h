@@ -1,4 +1,6 @@
-// Collector: takes one sample of the node and of all containers, from files that stay open.
+// Collector: takes one sample of the node and of all containers. Where an eBPF program reads the
+// kernel's own figures, all containers cost one call and files are read only for what else they
+// tell, when that may have changed; elsewhere everything is in files, which stay open.
 //
 // Runs on the offload lane, one call at a time; owns all that it touches. A file that cannot be
 // read leaves out its figures, a container without any leaves out its row: nobody else's sample
@@ -8,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "plugins/stats/places.h"
@@ -49,33 +52,50 @@ public:
 private:
     struct Files;
     struct NodeFiles;
+    /// What is known of one run of a container from one sample to the next.
+    struct Entry {
+        Entry();
+        Entry(Entry&&) noexcept;
+        Entry& operator=(Entry&&) noexcept;
+        ~Entry();
+
+        uint32_t run = 0;
+        uint64_t cgroup_id = 0;  ///< 0: it is not counted for
+        uint32_t tries = 0;
+        std::unique_ptr<Files> files;
+        uint64_t round = 0;  ///< in which it was seen last
+    };
 
     void discover();
+    void load_counters();
     std::unique_ptr<Files> open_files(const Target& target);
-    bool sample_container(const Target& target, Files& files, Sample& sample);
-    bool read_container(const Target& target, Files& files, ContainerFigures& out);
+    bool sample_container(const Target& target, Entry& entry, Sample& sample);
+    bool read_container(const Target& target, Files& files, const Counted* counted,
+                        ContainerFigures& out);
+    void read_cpu(Files& files, const Group& group, ContainerFigures& out);
+    void read_memory(Files& files, const Group& group, ContainerFigures& out);
+    void read_io(Files& files, const Group& group, ContainerFigures& out);
+    void read_pressure(Files& files, const Group& group, ContainerFigures& out);
+    void read_network(Files& files, const Group& group, ContainerFigures& out);
     void read_node(NodeFigures& node);
     std::unique_ptr<File> open(const std::string& folder, const char* name);
-    uint64_t find_cgroup(const Target& target, uint64_t& blkio_id);
-    void count_in_kernel(const Places& places);
+    void find_group(const Target& target, Entry& entry);
+    void forget(const Entry& entry);
+    void read_counters();
 
     const std::shared_ptr<Sys> sys_;
     std::vector<Mount> mounts_;
     std::vector<std::string> sources_, warnings_;
     std::unique_ptr<NodeFiles> node_;
-    std::map<std::string, std::unique_ptr<Files>> files_;  ///< by id
+    std::unordered_map<std::string, Entry> entries_;  ///< by id
+    uint64_t round_ = 0;
     size_t files_open_max_ = 0;
-
-    struct Watched {
-        uint32_t run = 0;
-        uint64_t cgroup_id = 0;  ///< 0: it is not counted for
-        uint32_t tries = 0;
-    };
-    std::map<std::string, Watched> watched_;  ///< by id
+    /// Files of the groups above containers: whoever reads them brings what is below up to date.
+    std::map<std::string, std::unique_ptr<File>> above_;
     std::unique_ptr<Counters> counters_;
     bool counters_tried_ = false;
     KernelState kernel_;  ///< while there are no counters
-    std::map<uint64_t, Kernel> kernel_figures_;  ///< of the newest sample
+    const Counters::Table* counted_ = nullptr;  ///< of the newest sample
 };
 
 }  // namespace noded::stats

@@ -3,11 +3,15 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstring>
+#include <map>
+#include <unordered_map>
 #include <vector>
 
 #include "agent/base/fd.h"
@@ -27,9 +31,16 @@ std::string said;
 
 int keep_what_is_said(libbpf_print_level level, const char* format, va_list arguments) {
     if (level != LIBBPF_WARN) return 0;
-    char line[1024];
-    vsnprintf(line, sizeof line, format, arguments);
-    said += line;
+    va_list again;
+    va_copy(again, arguments);
+    const int size = vsnprintf(nullptr, 0, format, again);
+    va_end(again);
+    if (size <= 0) return 0;
+    // The verifier's whole log comes as one text.
+    const size_t before = said.size();
+    said.resize(before + size_t(size) + 1);
+    vsnprintf(said.data() + before, size_t(size) + 1, format, arguments);
+    said.pop_back();
     // The verifier's last words tell why.
     if (said.size() > limits::verifier_bytes_max)
         said.erase(0, said.size() - limits::verifier_bytes_max);
@@ -55,6 +66,12 @@ using Link = std::unique_ptr<bpf_link, Close>;
 /// Why the kernel did not take a program, by its name.
 using Refused = std::map<std::string, std::string>;
 
+int64_t clock_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
 bool of_scheduler(const bpf_program* program) {
     const std::string section = bpf_program__section_name(program);
     return section == "tp_btf/sched_switch" || section.starts_with("tp_btf/sched_wakeup");
@@ -62,8 +79,6 @@ bool of_scheduler(const bpf_program* program) {
 
 Kernel sum_of(const std::vector<Value>& per_cpu, size_t first, size_t cpus) {
     Kernel sum;
-    sum.wait_us_log2.resize(NODED_WAIT_BUCKETS);
-    sum.io_us_log2.resize(NODED_IO_BUCKETS);
     for (size_t cpu = 0; cpu < cpus; ++cpu) {
         const Value& value = per_cpu[first + cpu];
         sum.received_bytes += value.received_bytes;
@@ -90,12 +105,19 @@ Kernel sum_of(const std::vector<Value>& per_cpu, size_t first, size_t cpus) {
     return sum;
 }
 
+/// What is attached to a program's own place, once.
+bool is_hook(const bpf_program* program) {
+    const std::string section = bpf_program__section_name(program);
+    return !section.starts_with("iter/") && section != "syscall";
+}
+
 class BpfCounters final : public Counters {
 public:
     BpfCounters(Object object, Fd root, const Refused& refused)
         : object_(std::move(object)), root_(std::move(root)) {
         blkio_ = bpf_object__find_map_fd_by_name(object_.get(), "blkio_groups");
         map_ = bpf_object__find_map_fd_by_name(object_.get(), "counters");
+        places_ = bpf_object__find_map_fd_by_name(object_.get(), "places");
         const int cpus = libbpf_num_possible_cpus();
         cpus_ = cpus > 0 ? static_cast<size_t>(cpus) : 1;
         bpf_program* program = nullptr;
@@ -104,34 +126,39 @@ public:
             if (words != refused.end()) lack(program, words->second);
             else if (!bpf_program__autoload(program))
                 lack(program, "this kernel has no such tracepoint");
-            else if (!of_scheduler(program))
-                attach(program, links_);
+            else if (is_hook(program) && !of_scheduler(program))
+                counts_io_ |= attach(program, links_) && of_disks(program);
         }
+        begin_to_read_groups();
     }
 
-    Status watch(uint64_t cgroup_id, uint64_t blkio_id) override {
-        // The kernel makes its reserve for values bigger a moment after it ran out.
-        constexpr int kTriesMax = 50;
-        constexpr useconds_t kPauseUs = 1000;
-        const std::vector<Value> zero(cpus_, Value{});
-        for (int tries = 0; tries < kTriesMax; ++tries) {
-            if (bpf_map_update_elem(map_, &cgroup_id, zero.data(), BPF_NOEXIST) == 0) {
-                ++watched_;
-                return watch_blkio(cgroup_id, blkio_id);
-            }
-            if (errno == EEXIST) return {};
-            if (errno != ENOMEM) break;
-            usleep(kPauseUs);
+    Status watch(const Watch& watch) override {
+        const uint64_t id = watch.cgroup_id;
+        set_level(watch.level);
+        int error = add(id);
+        // The map may be full of groups that are named as ours are, and are not.
+        if (error == E2BIG) {
+            forget_strangers(INT64_MAX);
+            error = add(id);
         }
-        return fail_errno(errno, "count in the kernel for another cgroup");
+        if (error != 0) return fail_errno(error, "count in the kernel for another cgroup");
+        Watched& watched = watched_[id];
+        watched.blkio_id = watch.blkio_id != 0 ? watch.blkio_id : id;
+        bpf_map_update_elem(blkio_, &watched.blkio_id, &id, BPF_ANY);
+        table_.try_emplace(id);
+        strangers_.erase(id);
+        if (reads_groups()) find(watch);
+        return {};
     }
 
     void forget(uint64_t cgroup_id) override {
-        if (bpf_map_delete_elem(map_, &cgroup_id) == 0 && watched_ > 0) --watched_;
-        const auto group = blkio_of_.find(cgroup_id);
-        if (group == blkio_of_.end()) return;
-        bpf_map_delete_elem(blkio_, &group->second);
-        blkio_of_.erase(group);
+        const auto found = watched_.find(cgroup_id);
+        if (found == watched_.end()) return;
+        bpf_map_delete_elem(places_, &cgroup_id);
+        bpf_map_delete_elem(map_, &cgroup_id);
+        bpf_map_delete_elem(blkio_, &found->second.blkio_id);
+        watched_.erase(found);
+        table_.erase(cgroup_id);
     }
 
     void follow_scheduler(bool follow) override {
@@ -145,7 +172,12 @@ public:
                 attach(program, scheduler_links_);
     }
 
-    std::map<uint64_t, Kernel> read() override;
+    const Table& read() override {
+        if (reads_groups()) read_groups();
+        read_counters();
+        return table_;
+    }
+    bool reads_groups() const override { return bool(figures_); }
 
     KernelState state() const override {
         KernelState state;
@@ -155,20 +187,34 @@ public:
     }
 
 private:
-    /// Without it only requests are not counted.
-    Status watch_blkio(uint64_t cgroup_id, uint64_t blkio_id) {
-        if (blkio_id != 0 && blkio_id != cgroup_id &&
-            bpf_map_update_elem(blkio_, &blkio_id, &cgroup_id, BPF_ANY) == 0)
-            blkio_of_[cgroup_id] = blkio_id;
-        return {};
+    struct Watched {
+        uint64_t blkio_id = 0;
+    };
+
+    static bool of_disks(const bpf_program* program) {
+        return std::string_view(bpf_program__section_name(program)) == "tp_btf/block_rq_complete";
     }
-    void attach(bpf_program* program, std::vector<Link>& links) {
+    int add(uint64_t id);
+    void set_level(int level);
+    void begin_to_read_groups();
+    void find(const Watch& watch);
+    void read_groups();
+    void read_counters();
+    void take_counters(size_t count);
+    void forget_strangers(int64_t met_until_ns);
+
+    bool attach(bpf_program* program, std::vector<Link>& links) {
         const std::string section = bpf_program__section_name(program);
         said.clear();
-        Link link(section.starts_with("cgroup") ? bpf_program__attach_cgroup(program, root_.get())
-                                                : bpf_program__attach(program));
-        if (link) links.push_back(std::move(link));
-        else lack(program, strerror(errno) + last_words());
+        Link link(section.starts_with("cgroup_skb")
+                      ? bpf_program__attach_cgroup(program, root_.get())
+                      : bpf_program__attach(program));
+        if (!link) {
+            lack(program, strerror(errno) + last_words());
+            return false;
+        }
+        links.push_back(std::move(link));
+        return true;
     }
     void lack(const bpf_program* program, const std::string& why) {
         const std::string text =
@@ -179,37 +225,184 @@ private:
     Object object_;
     Fd root_;
     std::vector<Link> links_, scheduler_links_;
+    Link figures_;  ///< nothing where the kernel does not let its figures be read
+    int find_ = -1;
     std::string lacks_;
-    int map_ = -1;
-    int blkio_ = -1;
-    std::map<uint64_t, uint64_t> blkio_of_;  ///< by cgroup id
+    int map_ = -1, blkio_ = -1, places_ = -1;
+    std::unordered_map<uint64_t, Watched> watched_;  ///< by cgroup id, as the next
+    Table table_;
+    std::map<uint64_t, int64_t> strangers_;  ///< when a group was met that nobody asks for
     size_t cpus_ = 1;
-    size_t watched_ = 0;
     bool following_ = false;
+    bool counts_io_ = false;
+    std::vector<uint64_t> keys_;  ///< of one batch, as the values
+    std::vector<Value> values_;
+    std::vector<noded_figures> read_;
 };
 
+/// 0, or why not.
+int BpfCounters::add(uint64_t id) {
+    // The kernel makes its reserve for values bigger a moment after it ran out.
+    constexpr int kTriesMax = 50;
+    constexpr useconds_t kPauseUs = 1000;
+    const std::vector<Value> zero(cpus_, Value{});
+    for (int tries = 0; tries < kTriesMax; ++tries) {
+        if (bpf_map_update_elem(map_, &id, zero.data(), BPF_NOEXIST) == 0) return 0;
+        if (errno == EEXIST) return 0;
+        if (errno != ENOMEM) return errno;
+        usleep(kPauseUs);
+    }
+    return ENOMEM;
+}
+
+/// The programs' one variable.
+void BpfCounters::set_level(int level) {
+    if (level < 1 || level >= NODED_LEVELS_MAX) return;
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object_.get()) {
+        uint32_t first = 0, levels = 0;
+        if (!std::string_view(bpf_map__name(map)).ends_with(".bss") ||
+            bpf_map__value_size(map) != sizeof levels)
+            continue;
+        const int fd = bpf_map__fd(map);
+        if (bpf_map_lookup_elem(fd, &first, &levels) != 0 || (levels >> level & 1) != 0) return;
+        levels |= uint32_t{1} << level;
+        bpf_map_update_elem(fd, &first, &levels, BPF_ANY);
+    }
+}
+
+/// Both programs, or none.
+void BpfCounters::begin_to_read_groups() {
+    bpf_program* find = bpf_object__find_program_by_name(object_.get(), "find");
+    bpf_program* figures = bpf_object__find_program_by_name(object_.get(), "figures");
+    if (find == nullptr || figures == nullptr || !bpf_program__autoload(find) ||
+        !bpf_program__autoload(figures))
+        return;
+    find_ = bpf_program__fd(find);
+    bpf_iter_link_info info{};
+    info.map.map_fd = static_cast<__u32>(places_);
+    LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info, .link_info_len = sizeof info);
+    said.clear();
+    figures_.reset(bpf_program__attach_iter(figures, &options));
+    if (!figures_) lack(figures, strerror(errno) + last_words());
+}
+
+/// Where it cannot be found its files are read.
+void BpfCounters::find(const Watch& watch) {
+    const std::string* folders[NODED_GROUPS] = {&watch.v2, &watch.cpu, &watch.memory, &watch.pids};
+    std::vector<Fd> open_now;
+    noded_watch args{};
+    args.cgroup_id = watch.cgroup_id;
+    const auto open_one = [&](const std::string& path) {
+        if (path.empty()) return -1;
+        open_now.emplace_back(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        return open_now.back().get();
+    };
+    for (size_t i = 0; i < NODED_GROUPS; ++i) args.folders[i] = open_one(*folders[i]);
+    args.network = open_one(watch.network);
+    LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &args, .ctx_size_in = sizeof args);
+    bpf_prog_test_run_opts(find_, &options);
+}
+
+Group group_of(const noded_figures& from, const Group& before, uint64_t page_bytes) {
+    /// More than any machine has, in pages; and the number that the kernel writes as "max".
+    constexpr uint64_t kPagesMax = uint64_t{1} << 50, kPidsMax = 4'194'305;
+    Group group;
+    const auto knows = [&](noded_group which) { return (from.known >> which & 1) != 0; };
+    group.monotonic_ns = static_cast<int64_t>(from.monotonic_ns);
+    if (knows(NODED_V2)) {
+        group.cpu = divide_cpu(from.cpu_ns, from.user_ticks_ns, from.system_ticks_ns,
+                               before.cpu.value_or(Cpu{}));
+        group.pressure_mark = from.pressure_mark;
+    }
+    if (group.cpu && knows(NODED_CPU)) {
+        group.throttling = true;
+        group.cpu->periods = from.periods;
+        group.cpu->throttled_periods = from.throttled_periods;
+        group.cpu->throttled_ns = from.throttled_ns;
+    }
+    if (knows(NODED_MEMORY)) {
+        group.memory_usage = from.memory_pages * page_bytes;
+        group.memory_limit =
+            from.memory_pages_max < kPagesMax ? from.memory_pages_max * page_bytes : 0;
+        group.memory_mark = from.memory_mark;
+    }
+    if (knows(NODED_PIDS)) group.pids = {from.pids, from.pids_max < kPidsMax ? from.pids_max : 0};
+    group.network_mark = from.network_mark;
+    return group;
+}
+
+void BpfCounters::read_groups() {
+    static const auto page_bytes = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    constexpr size_t kBatch = 256;
+    read_.resize(kBatch);
+    const int64_t begun_ns = clock_ns();
+    size_t seen = 0;
+    const Fd fd(bpf_iter_create(bpf_link__fd(figures_.get())));
+    for (;;) {
+        const ssize_t got = ::read(fd.get(), read_.data(), kBatch * sizeof(noded_figures));
+        if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+        if (got <= 0) break;
+        for (size_t i = 0; i < size_t(got) / sizeof(noded_figures); ++i) {
+            const auto found = table_.find(read_[i].cgroup_id);
+            if (found == table_.end()) continue;
+            Group& group = found->second.group;
+            group = group_of(read_[i], group, page_bytes);
+            ++seen;
+        }
+    }
+    if (seen == table_.size()) return;
+    // Of groups that are gone nothing is left.
+    for (auto& [id, counted] : table_)
+        if (counted.group.monotonic_ns < begun_ns) counted.group = {};
+}
+
 /// A batch takes whole buckets of the hash table: what is too small for one is doubled.
-std::map<uint64_t, Kernel> BpfCounters::read() {
-    std::map<uint64_t, Kernel> found;
+void BpfCounters::read_counters() {
     uint64_t position = 0;
     bool first = true;
-    for (size_t room = std::max<size_t>(watched_ + 1, 64); room <= 2 * limits::containers_max;) {
-        std::vector<uint64_t> keys(room);
-        std::vector<Value> values(room * cpus_);
+    for (size_t room = std::max<size_t>(watched_.size() + 1, 64);
+         room <= 2 * limits::containers_max;) {
+        keys_.resize(room);
+        values_.resize(room * cpus_);
         auto count = static_cast<__u32>(room);
         const int failed = bpf_map_lookup_batch(map_, first ? nullptr : &position, &position,
-                                                keys.data(), values.data(), &count, nullptr);
+                                                keys_.data(), values_.data(), &count, nullptr);
         const int error = failed != 0 ? errno : 0;
         if (error == ENOSPC) {
             room *= 2;
             continue;
         }
         if (error != 0 && error != ENOENT) break;
-        for (size_t i = 0; i < count; ++i) found[keys[i]] = sum_of(values, i * cpus_, cpus_);
+        take_counters(count);
         if (error == ENOENT) break;  // that was all
         first = false;
     }
-    return found;
+    forget_strangers(clock_ns() - limits::stranger_ns);
+}
+
+void BpfCounters::take_counters(size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        const auto found = table_.find(keys_[i]);
+        if (found == table_.end()) {
+            strangers_.try_emplace(keys_[i], clock_ns());
+            continue;
+        }
+        Kernel& kernel = found->second.kernel;
+        kernel = sum_of(values_, i * cpus_, cpus_);
+        if (counts_io_)
+            found->second.group.io_mark = 1 + kernel.io.reads + kernel.io.writes +
+                                          kernel.io.read_bytes * 31 + kernel.io.write_bytes * 17;
+    }
+}
+
+/// Groups that look like ours and that nobody asked for: another engine's, which knows none of us.
+void BpfCounters::forget_strangers(int64_t met_until_ns) {
+    std::erase_if(strangers_, [&](const auto& entry) {
+        if (entry.second > met_until_ns) return false;
+        bpf_map_delete_elem(map_, &entry.first);
+        return true;
+    });
 }
 
 /// Programs of tracepoints that this kernel does not have are left out. That there is no BTF at all
@@ -228,21 +421,6 @@ void choose_programs(bpf_object* object) {
     }
 }
 
-/// The one constant of the programs.
-bool set_level(bpf_object* object, int level) {
-    bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object) {
-        if (!std::string_view(bpf_map__name(map)).ends_with(".rodata")) continue;
-        size_t size = 0;
-        const auto* value = static_cast<const char*>(bpf_map__initial_value(map, &size));
-        if (value == nullptr || size < sizeof level) return false;
-        std::vector<char> changed(value, value + size);
-        memcpy(changed.data(), &level, sizeof level);
-        return bpf_map__set_initial_value(map, changed.data(), size) == 0;
-    }
-    return false;
-}
-
 /// The program that libbpf spoke of last: the one that the kernel did not take.
 std::string name_in(const std::string& words) {
     constexpr std::string_view kMark = "prog '";
@@ -253,7 +431,7 @@ std::string name_in(const std::string& words) {
 }
 
 /// Ready to be loaded, without those that were refused before.
-Result<Object> prepare(std::span<const unsigned char> file, int level, const Refused& refused) {
+Result<Object> prepare(std::span<const unsigned char> file, const Refused& refused) {
     LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "noded");
     Object object(bpf_object__open_mem(file.data(), file.size(), &options));
     if (!object) return fail_errno(errno, "open the eBPF programs" + last_words());
@@ -262,11 +440,10 @@ Result<Object> prepare(std::span<const unsigned char> file, int level, const Ref
     bpf_object__for_each_program(program, object.get())
         if (refused.contains(bpf_program__name(program))) bpf_program__set_autoload(program, false);
     said.clear();
-    if (!set_level(object.get(), level))
-        return fail("prepare the eBPF programs" + last_words());
-    for (const char* name : {"counters", "blkio_groups"}) {
+    for (const char* name : {"counters", "blkio_groups", "places"}) {
         bpf_map* map = bpf_object__find_map_by_name(object.get(), name);
-        if (map == nullptr || bpf_map__set_max_entries(map, limits::containers_max) != 0)
+        // The object of a test has not all of them.
+        if (map != nullptr && bpf_map__set_max_entries(map, limits::containers_max) != 0)
             return fail("prepare the eBPF programs" + last_words());
     }
     return object;
@@ -274,18 +451,37 @@ Result<Object> prepare(std::span<const unsigned char> file, int level, const Ref
 
 }  // namespace
 
-Result<std::unique_ptr<Counters>> load_bpf_counters(const std::string& mount, int level) {
-    return load_bpf_counters(containers_object, mount, level);
+Cpu divide_cpu(uint64_t total_ns, uint64_t user_ticks_ns, uint64_t system_ticks_ns,
+               const Cpu& before) {
+    Cpu cpu;
+    cpu.total_ns = total_ns;
+    const unsigned __int128 ticks = static_cast<unsigned __int128>(user_ticks_ns) + system_ticks_ns;
+    const uint64_t system =
+        ticks == 0 ? 0
+                   : uint64_t(static_cast<unsigned __int128>(system_ticks_ns) * total_ns / ticks);
+    // Of a later run of the container all is less than before.
+    const bool goes_on = before.total_ns <= total_ns;
+    cpu.system_ns = goes_on ? std::max(system, before.system_ns) : system;
+    cpu.user_ns = total_ns - cpu.system_ns;
+    if (goes_on && cpu.user_ns < before.user_ns) {
+        cpu.user_ns = before.user_ns;
+        cpu.system_ns = total_ns - cpu.user_ns;
+    }
+    return cpu;
+}
+
+Result<std::unique_ptr<Counters>> load_bpf_counters(const std::string& mount) {
+    return load_bpf_counters(containers_object, mount);
 }
 
 Result<std::unique_ptr<Counters>> load_bpf_counters(std::span<const unsigned char> file,
-                                                    const std::string& mount, int level) {
+                                                    const std::string& mount) {
     libbpf_set_print(keep_what_is_said);
     said.clear();
     Fd root(open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root.valid()) return fail_errno(errno, "open " + mount);
     for (Refused refused;;) {
-        Object object = TRY(prepare(file, level, refused));
+        Object object = TRY(prepare(file, refused));
         if (bpf_object__load(object.get()) == 0)
             return std::make_unique<BpfCounters>(std::move(object), std::move(root), refused);
         const int error = errno;

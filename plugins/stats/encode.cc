@@ -1,6 +1,8 @@
 // Samples as clients see them, see encode.h.
 #include "plugins/stats/encode.h"
 
+#include <span>
+
 #include "plugins/sdk/message.h"
 
 namespace noded::stats {
@@ -59,6 +61,14 @@ void write_pressures(const Pressures& from, schema::PressureFigures::Builder out
     if (from.io) write_pressure(*from.io, out.initIo());
 }
 
+/// Without those at the end in which nothing was counted.
+void write_buckets(std::span<const uint64_t> from, auto init) {
+    while (!from.empty() && from.back() == 0) from = from.first(from.size() - 1);
+    if (from.empty()) return;
+    auto out = init(unsigned(from.size()));
+    for (unsigned i = 0; i < out.size(); ++i) out.set(i, from[i]);
+}
+
 void write_kernel(const Kernel& from, schema::KernelFigures::Builder out) {
     auto net = out.initNet();
     net.setReceivedBytes(from.received_bytes);
@@ -75,10 +85,8 @@ void write_kernel(const Kernel& from, schema::KernelFigures::Builder out) {
     out.setInvoluntarySwitches(from.involuntary_switches);
     out.setWaits(from.waits);
     out.setWaitNs(from.wait_ns);
-    auto buckets = out.initWaitUsLog2(unsigned(from.wait_us_log2.size()));
-    for (unsigned i = 0; i < buckets.size(); ++i) buckets.set(i, from.wait_us_log2[i]);
-    auto io_buckets = out.initIoUsLog2(unsigned(from.io_us_log2.size()));
-    for (unsigned i = 0; i < io_buckets.size(); ++i) io_buckets.set(i, from.io_us_log2[i]);
+    write_buckets(from.wait_us_log2, [&](unsigned size) { return out.initWaitUsLog2(size); });
+    write_buckets(from.io_us_log2, [&](unsigned size) { return out.initIoUsLog2(size); });
 }
 
 void write_node_cpu(const NodeCpu& from, schema::NodeFigures::NodeCpu::Builder out) {

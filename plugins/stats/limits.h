@@ -26,6 +26,12 @@ constexpr int64_t once_gather_ns = 1'000'000;
 constexpr int64_t once_keep_ns = 90'000'000'000;
 /// So often it is tried to count for a container in the kernel.
 constexpr uint32_t watch_tries_max = 5;
+/// So long it is counted for a group that is named as a container's is, and is not noded's.
+constexpr int64_t stranger_ns = 60'000'000'000;
+/// What a file told is used again so long, if the kernel's own figures say that it has not changed.
+constexpr int64_t kept_ns = 10'000'000'000;
+/// Files of pressure are read at most so often, if it is known when they change.
+constexpr int64_t pressure_ns = 900'000'000;
 /// A full offload lane is asked again after this time.
 constexpr int64_t lane_full_ns = 50'000'000;
 /// Of the process's descriptors at most this part is kept open between samples.
@@ -40,6 +46,7 @@ constexpr size_t filesystems_max = 256;
 constexpr size_t memory_items_max = 128;
 constexpr size_t cpus_max = 4096;                  ///< with figures of their own
 
+static_assert(pressure_ns < tick_ns && tick_ns < kept_ns);
 static_assert(first_pair_ns < tick_ns && tick_ns < fresh_ns && fresh_ns < interest_ns);
 
 }  // namespace noded::stats::limits

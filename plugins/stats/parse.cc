@@ -93,8 +93,7 @@ void parse_memory_stat(std::string_view text, bool v1, Memory& memory) {
     const auto get = [&](std::string_view v1_key, std::string_view v2_key) {
         return value_of(text, v1 ? v1_key : v2_key).value_or(0);
     };
-    const uint64_t inactive = get("total_inactive_file", "inactive_file");
-    memory.working_set = memory.usage > inactive ? memory.usage - inactive : 0;
+    memory.inactive = get("total_inactive_file", "inactive_file");
     memory.cache = get("total_cache", "file");
     memory.rss = get("total_rss", "anon");
     memory.page_faults = get("total_pgfault", "pgfault");

@@ -20,7 +20,7 @@ std::optional<uint64_t> parse_value(std::string_view text);
 std::optional<Cpu> parse_cpu_stat(std::string_view text);
 /// v1 cpu.stat: the throttling, into `cpu`.
 void parse_throttling_v1(std::string_view text, Cpu& cpu);
-/// memory.stat; `v1` has its own names. Fills all but usage and limit, given usage.
+/// memory.stat; `v1` has its own names. Fills all but usage, limit and the working set.
 void parse_memory_stat(std::string_view text, bool v1, Memory& memory);
 /// v2 io.stat, the sum over all devices.
 Io parse_io_stat(std::string_view text);

@@ -36,18 +36,17 @@ TEST(StatsParse, no_limit_is_zero_in_both_hierarchies) {
     EXPECT_FALSE(parse_value("99999999999999999999999\n"));
 }
 
-TEST(StatsParse, the_working_set_is_usage_without_the_inactive_cache) {
+TEST(StatsParse, memory_has_other_names_in_v1) {
     Memory memory;
-    memory.usage = 100;
     parse_memory_stat("inactive_file 9\ntotal_cache 50\ntotal_rss 40\ntotal_pgfault 6\n"
                       "total_pgmajfault 1\ntotal_inactive_file 30\n", true, memory);
-    EXPECT_EQ(memory.working_set, 70u);
+    EXPECT_EQ(memory.inactive, 30u);
     EXPECT_EQ(memory.cache, 50u);
     EXPECT_EQ(memory.rss, 40u);
     EXPECT_EQ(memory.page_faults, 6u);
     EXPECT_EQ(memory.major_page_faults, 1u);
     parse_memory_stat("anon 4\nfile 5\ninactive_file 200\npgfault 1\n", false, memory);
-    EXPECT_EQ(memory.working_set, 0u) << "the two files are not read at the same instant";
+    EXPECT_EQ(memory.inactive, 200u);
     EXPECT_EQ(memory.cache, 5u);
 }
 

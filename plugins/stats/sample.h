@@ -2,11 +2,14 @@
 // then never changed; encode.cc writes it as schemas/stats.capnp, where the units are explained.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "bpf/containers.h"
 
 namespace noded::stats {
 
@@ -17,7 +20,8 @@ struct Cpu {
 
 struct Memory {
     uint64_t usage = 0, working_set = 0, cache = 0, rss = 0;
-    uint64_t limit = 0;  ///< 0: none
+    uint64_t inactive = 0;  ///< part of the page cache: usage without it is the working set
+    uint64_t limit = 0;     ///< 0: none
     uint64_t page_faults = 0, major_page_faults = 0;
     uint64_t swap = 0, mapped = 0;
 };
@@ -45,15 +49,36 @@ struct Pressures {
     bool any() const { return cpu || memory || io; }
 };
 
-/// What eBPF programs counted since the container is watched.
+/// What eBPF programs counted since the container's group was made, or is watched.
 struct Kernel {
     uint64_t received_bytes = 0, received_packets = 0, sent_bytes = 0, sent_packets = 0;
     uint64_t tcp_retransmits = 0, tcp_connects = 0, execs = 0, exits = 0, oom_kills = 0;
     Io io;
     uint64_t io_ns = 0;
-    std::vector<uint64_t> io_us_log2;
+    std::array<uint64_t, NODED_IO_BUCKETS> io_us_log2{};
     uint64_t involuntary_switches = 0, waits = 0, wait_ns = 0;
-    std::vector<uint64_t> wait_us_log2;
+    std::array<uint64_t, NODED_WAIT_BUCKETS> wait_us_log2{};
+};
+
+/// What an eBPF program read of the kernel's own structs for the groups of one container, instead
+/// of their files. A mark is a number that differs when the file of that name may tell something
+/// else than before; 0: that is not known.
+struct Group {
+    int64_t monotonic_ns = 0;
+    std::optional<Cpu> cpu;
+    bool throttling = false;  ///< is in `cpu`
+    std::optional<uint64_t> memory_usage, memory_limit;
+    std::optional<Pids> pids;
+    uint64_t memory_mark = 0;    ///< of memory.stat
+    uint64_t pressure_mark = 0;  ///< of the three files of pressure
+    uint64_t io_mark = 0;
+    uint64_t network_mark = 0;  ///< of the interfaces in net/dev, not of what they count
+};
+
+/// All that eBPF programs know of one container.
+struct Counted {
+    Kernel kernel;
+    Group group;
 };
 
 /// Whether there are such, for the status; a sentence on what is missing and why.
@@ -137,7 +162,7 @@ struct Sample {
     int64_t time_ns = 0;
     NodeFigures node;
     std::vector<ContainerFigures> containers;
-    std::map<std::string, uint32_t> runs;  ///< of those that have a row, by id
+    std::map<std::string, uint32_t> runs;  ///< of those that have a row, by id; of a kept one
     /// Beside the figures: how the looking went.
     KernelState kernel;
     int64_t took_ns = 0;

@@ -160,6 +160,7 @@ void Sampler::taken(Sample sample, bool asked, uint64_t take) {
 /// For those who ask by RPC.
 void Sampler::keep(Sample sample) {
     sample.seq = ++seq_;
+    for (const ContainerFigures& row : sample.containers) sample.runs.emplace(row.id, row.run);
     samples_.push_back(std::make_shared<const Sample>(std::move(sample)));
     if (samples_.size() > limits::samples_kept) samples_.pop_front();
     std::vector<Question> still;

@@ -511,23 +511,107 @@ TEST_P(StatsTest, a_subscription_to_nothing_is_told_so_once) {
 TEST_P(StatsTest, the_kernel_counts_from_the_start_of_a_container_to_its_end) {
     run(kWeb, "web", 10, 50, "host");
     ASSERT_TRUE(machine->counted.contains(1010)) << "before anybody asked";
-    EXPECT_EQ(machine->container_level, 3);
+    EXPECT_EQ(machine->watched.level, 3);
     EXPECT_FALSE(machine->scheduler_followed);
-    machine->counted[1010].sent_bytes = 7;
-    machine->counted[1010].wait_us_log2 = {1, 2, 3};
+    machine->counted[1010].kernel.sent_bytes = 7;
+    machine->counted[1010].kernel.wait_us_log2 = {1, 2, 3};
     const uint64_t token = ask();
     advance_ms(300);
     EXPECT_TRUE(machine->scheduler_followed);
     sdk::Reading<Calls::ReadResults> results(host.answer(token)->bytes());
     const auto kernel = results->getSamples()[1].getContainers()[0].getKernel();
     EXPECT_EQ(kernel.getNet().getSentBytes(), 7u);
+    EXPECT_EQ(kernel.getWaitUsLog2().size(), 3u) << "without empty ones at the end";
     EXPECT_EQ(kernel.getWaitUsLog2()[2], 3u);
+    EXPECT_EQ(kernel.getIoUsLog2().size(), 0u);
     EXPECT_EQ(std::string(status().getSources()[status().getSources().size() - 1]), "kernel eBPF");
     exited(kWeb);
     advance_ms(1000);
     EXPECT_TRUE(machine->counted.empty());
     advance_ms(12'000);
     EXPECT_FALSE(machine->scheduler_followed);
+}
+
+TEST_P(StatsTest,
+       files_are_read_only_for_what_the_kernels_figures_do_not_tell_and_may_have_changed) {
+    machine->groups_read = true;
+    run(kWeb, "web", 10, 50);
+    Group& group = machine->counted[1010].group;
+    group.monotonic_ns = 5;
+    group.cpu = Cpu{.total_ns = 9, .user_ns = 5, .system_ns = 4, .periods = 3};
+    group.throttling = true;
+    group.memory_usage = 101;
+    group.memory_limit = 1000;
+    group.pids = {7, 8};
+    group.memory_mark = group.pressure_mark = group.io_mark = group.network_mark = 1;
+    machine->files["/proc/10/net/dev"] = "  lo: 9 9 9 9 0 0 0 0 9 9 9 9 0 0 0 0\n";
+    host.subscribe("stats/" + kWeb);
+    advance_ms(10);
+    const auto newest = [&](auto look) {
+        ASSERT_FALSE(host.published().empty());
+        const auto& payload = host.published().back().payload;
+        sdk::Reading<schema::StatsMessage> message({payload.data(), payload.size()});
+        look(message->getContainer());
+    };
+    newest([&](auto row) {
+        EXPECT_EQ(row.getMonotonicNs(), 5);
+        EXPECT_EQ(row.getCpu().getTotalNs(), 9u);
+        EXPECT_EQ(row.getCpu().getPeriods(), 3u);
+        EXPECT_EQ(row.getMemory().getUsageBytes(), 101u);
+        EXPECT_EQ(row.getMemory().getWorkingSetBytes(), 100u);
+        EXPECT_EQ(row.getMemory().getLimitBytes(), 1000u);
+        EXPECT_EQ(row.getPids().getCurrent(), 7u);
+        EXPECT_EQ(row.getIo().getWriteBytes(), 20u);
+        EXPECT_EQ(row.getNet().getReceivedBytes(), 0u);
+        EXPECT_TRUE(row.hasPressure());
+    });
+    for (const char* file : {"cpuacct.usage", "usage_in_bytes", "memory.current", "pids.current"})
+        for (const std::string& path : machine->opened) EXPECT_FALSE(path.ends_with(file)) << path;
+    // Nothing changed: two files of the groups above, and no other.
+    const size_t reads = machine->reads;
+    advance_ms(1000);
+    EXPECT_LE(machine->reads, reads + 2);
+    // What may have changed is read, and what is kept is not kept for ever.
+    group.memory_mark = 2;
+    group.io_mark = 0;
+    for (auto& [path, text] : machine->files)
+        if (path.ends_with("memory.stat")) text = "total_inactive_file 11\ninactive_file 11\n";
+    group.monotonic_ns = 1'000'000'005;
+    advance_ms(1000);
+    newest([&](auto row) { EXPECT_EQ(row.getMemory().getWorkingSetBytes(), 90u); });
+    machine->files["/proc/10/net/dev"] +=
+        "eth0: 77 2 0 0 0 0 0 0 1 4 0 0 0 0 0 0\n";
+    advance_ms(1000);
+    newest([&](auto row) { EXPECT_EQ(row.getNet().getReceivedBytes(), 0u) << "no new interface"; });
+    group.network_mark = 2;
+    advance_ms(1000);
+    newest([&](auto row) { EXPECT_EQ(row.getNet().getReceivedBytes(), 77u); });
+    machine->files["/proc/10/net/dev"] = "eth0: 78 2 0 0 0 0 0 0 1 4 0 0 0 0 0 0\n";
+    advance_ms(1000);
+    newest([&](auto row) { EXPECT_EQ(row.getNet().getReceivedBytes(), 78u); });
+    // Its groups are gone: so is the row, and nobody else's.
+    run(kDb, "db", 11, 60);
+    host.subscribe("stats/" + kDb);
+    machine->counted[1010].group = {};
+    machine->remove(v2_only() ? "/sys/fs/cgroup/noded/0badcafe/" + kWeb : "/cg/");
+    if (!v2_only()) fill_container(*machine, false, kDb, 11, 70);
+    host.forget_published();
+    advance_ms(1000);
+    EXPECT_EQ(published(), "stats/DB 1\n");
+}
+
+TEST(StatsCpu, time_is_divided_as_ticks_tell_and_no_part_shrinks) {
+    const Cpu first = divide_cpu(1000, 30, 10, {});
+    EXPECT_EQ(first.user_ns, 750u);
+    EXPECT_EQ(first.system_ns, 250u);
+    const Cpu second = divide_cpu(1004, 40, 10, first);
+    EXPECT_EQ(second.system_ns, 250u) << "the share shrank, the time does not";
+    EXPECT_EQ(second.user_ns, 754u);
+    const Cpu third = divide_cpu(1010, 40, 40, second);
+    EXPECT_EQ(third.user_ns, 754u);
+    EXPECT_EQ(third.system_ns, 256u);
+    EXPECT_EQ(divide_cpu(7, 0, 0, {}).user_ns, 7u) << "too short for a tick";
+    EXPECT_EQ(divide_cpu(5, 0, 1, third).system_ns, 5u) << "another run";
 }
 
 TEST_P(StatsTest, a_kernel_that_takes_no_programs_costs_their_figures_only_and_is_told) {

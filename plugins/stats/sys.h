@@ -36,8 +36,7 @@ public:
     virtual bool measure(Filesystem& filesystem) = 0;
     /// By which eBPF knows a cgroup: the number of its folder in the v2 tree; 0 if it is gone.
     virtual uint64_t cgroup_id(const std::string& folder) = 0;
-    virtual Result<std::unique_ptr<Counters>> load_counters(const std::string& mount,
-                                                            int level) = 0;
+    virtual Result<std::unique_ptr<Counters>> load_counters(const std::string& mount) = 0;
 };
 
 std::shared_ptr<Sys> linux_sys();

@@ -29,13 +29,15 @@ private:
 class FakeCounters final : public Counters {
 public:
     explicit FakeCounters(FakeSys& sys) : sys_(sys) {}
-    Status watch(uint64_t cgroup_id, uint64_t) override {
-        sys_.counted.try_emplace(cgroup_id);
+    Status watch(const Watch& watch) override {
+        sys_.counted.try_emplace(watch.cgroup_id);
+        sys_.watched = watch;
         return {};
     }
     void forget(uint64_t cgroup_id) override { sys_.counted.erase(cgroup_id); }
     void follow_scheduler(bool follow) override { sys_.scheduler_followed = follow; }
-    std::map<uint64_t, Kernel> read() override { return sys_.counted; }
+    const Table& read() override { return sys_.counted; }
+    bool reads_groups() const override { return sys_.groups_read; }
     KernelState state() const override { return {"kernel eBPF", ""}; }
 
 private:
@@ -56,8 +58,7 @@ uint64_t FakeSys::cgroup_id(const std::string& folder) {
     return found != cgroup_ids.end() && !cgroups_hidden ? found->second : 0;
 }
 
-Result<std::unique_ptr<Counters>> FakeSys::load_counters(const std::string&, int level) {
-    container_level = level;
+Result<std::unique_ptr<Counters>> FakeSys::load_counters(const std::string&) {
     if (!counters_refusal.empty()) return fail(counters_refusal);
     return std::make_unique<FakeCounters>(*this);
 }

@@ -21,7 +21,7 @@ public:
 
     bool measure(Filesystem& filesystem) override;
     uint64_t cgroup_id(const std::string& folder) override;
-    Result<std::unique_ptr<Counters>> load_counters(const std::string& mount, int level) override;
+    Result<std::unique_ptr<Counters>> load_counters(const std::string& mount) override;
 
     /// Removes what begins with it, open or not.
     void remove(const std::string& prefix);
@@ -31,9 +31,10 @@ public:
     size_t files_allowed = 4096;
     std::map<std::string, uint64_t> cgroup_ids;  ///< by folder
     std::string counters_refusal;                ///< why the kernel takes no programs
-    std::map<uint64_t, Kernel> counted;          ///< of those that are watched, by cgroup id
+    Counters::Table counted;                     ///< of those that are watched, by cgroup id
+    Watch watched;                               ///< the newest
+    bool groups_read = false;                    ///< Counted::group is what the test filled in
     bool scheduler_followed = false;
-    int container_level = 0;
     bool cgroups_hidden = false;                 ///< for now
     size_t open_now = 0;
     size_t opens = 0;

@@ -86,9 +86,8 @@ public:
         struct stat info {};
         return stat(folder.c_str(), &info) == 0 ? info.st_ino : 0;
     }
-    Result<std::unique_ptr<Counters>> load_counters(const std::string& mount,
-                                                    int level) override {
-        return load_bpf_counters(mount, level);
+    Result<std::unique_ptr<Counters>> load_counters(const std::string& mount) override {
+        return load_bpf_counters(mount);
     }
 
 private:

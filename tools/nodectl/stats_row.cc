@@ -94,13 +94,15 @@ namespace {
 
 using Buckets = capnp::List<uint64_t>::Reader;
 
-/// Of what lies between two histograms in doubling steps of microseconds.
+/// Of what lies between two histograms in doubling steps of microseconds. Empty buckets at the end
+/// of one are left out.
 std::string percentile(const Buckets& now, const Buckets& before, int percent) {
-    if (now.size() != before.size()) return kUnknown;
+    if (now.size() < before.size()) return kUnknown;
     std::vector<uint64_t> waits;
     uint64_t all = 0;
     for (unsigned i = 0; i < now.size(); i++) {
-        waits.push_back(now[i] >= before[i] ? now[i] - before[i] : 0);
+        const uint64_t old = i < before.size() ? before[i] : 0;
+        waits.push_back(now[i] >= old ? now[i] - old : 0);
         all += waits.back();
     }
     if (all == 0) return kUnknown;
