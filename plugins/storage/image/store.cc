@@ -4,8 +4,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -50,6 +52,18 @@ Status make_dir(const std::string& path, mode_t mode) {
     if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
         return fail_errno(errno, "create directory " + path);
     return {};
+}
+
+/// Each directory in `dir` gets a part of the disk of its own, if it is an ext4 (chattr(1), +T).
+/// Otherwise all containers have their files where their parent has them, and ext4, when it looks
+/// for an inode there, passes one by one over those that were removed in the last minutes: that was
+/// two thirds of an overlay mount, which makes seven files. A file system without such a flag does
+/// without.
+void spread_apart(int dir) {
+    int flags = 0;
+    if (ioctl(dir, FS_IOC_GETFLAGS, &flags) != 0 || (flags & FS_TOPDIR_FL) != 0) return;
+    flags |= FS_TOPDIR_FL;
+    (void)ioctl(dir, FS_IOC_SETFLAGS, &flags);
 }
 
 Status sync_dir(const std::string& path) {
@@ -221,6 +235,7 @@ Status open_store(const StorePaths& paths) {
     Fd tmp = TRY(open_dir(paths.tmp()));
     if (auto emptied = empty_directory(tmp.get()); !emptied)
         return context(emptied.error(), "empty " + paths.tmp());
+    spread_apart(tmp.get());
     return sync_dir(paths.root);
 }
 

@@ -4,10 +4,14 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -220,6 +224,17 @@ TEST(ImageStore, opening_removes_work_in_progress_however_deep) {
     ASSERT_TRUE(open_store(store.paths()));
     EXPECT_TRUE(std::filesystem::is_empty(store.paths().tmp()));
     EXPECT_EQ(slurp(store.in(kept, "kept")), "x");
+}
+
+TEST(ImageStore, ext4_is_asked_to_keep_containers_apart) {
+    TestStore store;
+    struct statfs info;
+    ASSERT_EQ(statfs(store.paths().tmp().c_str(), &info), 0);
+    if (info.f_type != EXT4_SUPER_MAGIC) GTEST_SKIP() << "no ext4";
+    const Fd tmp(open(store.paths().tmp().c_str(), O_RDONLY | O_DIRECTORY));
+    int flags = 0;
+    ASSERT_EQ(ioctl(tmp.get(), FS_IOC_GETFLAGS, &flags), 0);
+    EXPECT_NE(flags & FS_TOPDIR_FL, 0);
 }
 
 TEST(ImageStore, sizes_count_a_file_with_two_names_once) {
