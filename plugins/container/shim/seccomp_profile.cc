@@ -1,26 +1,21 @@
-// The allow-list by name. Names that libseccomp does not know yet are newer than it; those that
-// matter stand in the prefix by number.
+// The allow-list by name, which libseccomp knows the numbers of. Those that are newer than it, and
+// matter, stand here by number.
 #include "plugins/container/shim/seccomp_profile.h"
 
 #include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
-#include <cstring>
-#include <memory>
+#include <vector>
 
-#include "agent/base/fd.h"
+#include "plugins/container/shim/seccomp_program.h"
 
 namespace noded {
 namespace {
 
-constexpr const char* always[] = {
+constexpr const char* allowed[] = {
     "accept", "accept4", "access", "adjtimex", "alarm", "arch_prctl", "bind", "brk", "capget",
     "capset", "chdir", "chmod", "chown", "chown32", "clock_adjtime", "clock_adjtime64",
     "clock_getres", "clock_getres_time64", "clock_gettime", "clock_gettime64", "clock_nanosleep",
@@ -98,102 +93,75 @@ constexpr Unlocked unlocked[] = {
     {CAP_SYSLOG, "syslog"}, {CAP_BPF, "bpf"}, {CAP_PERFMON, "perf_event_open"}};
 
 /// CLONE_NEW* of mount, UTS, IPC, user, PID, network and cgroup namespaces.
-constexpr uint64_t clone_namespaces = 0x7e020000;
-constexpr uint64_t personalities[] = {0x0, 0x8, 0x20000, 0x20008, 0xffffffff};
+constexpr uint32_t clone_namespaces = 0x7e020000;
+constexpr uint32_t allow = SECCOMP_RET_ALLOW;
+constexpr uint32_t refuse = SECCOMP_RET_ERRNO | EPERM;
+constexpr uint32_t unknown = SECCOMP_RET_ERRNO | ENOSYS;
 
-using Context = std::unique_ptr<void, decltype(&seccomp_release)>;
+using Kind = SeccompAnswer::Kind;
 
-Status add(void* context, uint32_t action, const char* name,
-           const scmp_arg_cmp* argument = nullptr) {
-    const int number = seccomp_syscall_resolve_name(name);
-    if (number == __NR_SCMP_ERROR) return {};  // newer than the library, or of no architecture here
-    const int result =
-        seccomp_rule_add_array(context, action, number, argument != nullptr ? 1 : 0, argument);
-    if (result < 0) return fail_errno(-result, std::string("allow the system call ") + name);
-    return {};
+SeccompAnswer always(uint32_t action) { return {Kind::always, action, action, {}}; }
+
+/// Names that the architecture has no number for, or that are newer than the library, are passed
+/// over.
+void set(SeccompTable& table, const char* name, const SeccompAnswer& answer) {
+    // The library names architectures as the kernel does.
+    const int number = seccomp_syscall_resolve_name_arch(table.architecture, name);
+    if (number >= 0) table.set(uint32_t(number), uint32_t(number) + 1, answer);
 }
 
-Status add_conditional(void* context, uint64_t capabilities) {
+/// Every family but AF_ALG and AF_VSOCK, which reach past the network namespace.
+SeccompAnswer sockets() { return {Kind::none_of, allow, refuse, {38, 40}}; }
+
+void set_conditional(SeccompTable& table, uint64_t capabilities) {
     for (const Unlocked& entry : unlocked)
-        if ((capabilities >> entry.capability & 1) != 0)
-            TRY_STATUS(add(context, SCMP_ACT_ALLOW, entry.name));
+        if ((capabilities >> entry.capability & 1) != 0) set(table, entry.name, always(allow));
     if ((capabilities >> CAP_SYS_ADMIN & 1) == 0) {
-        const scmp_arg_cmp no_namespaces = {0, SCMP_CMP_MASKED_EQ, clone_namespaces, 0};
-        TRY_STATUS(add(context, SCMP_ACT_ALLOW, "clone", &no_namespaces));
-        TRY_STATUS(add(context, SCMP_ACT_ERRNO(ENOSYS), "clone3"));
+        set(table, "clone", {Kind::no_bit_of, allow, refuse, {clone_namespaces}});
+        set(table, "clone3", always(unknown));
     }
-    for (uint64_t personality : personalities) {
-        const scmp_arg_cmp exactly = {0, SCMP_CMP_EQ, personality, 0};
-        TRY_STATUS(add(context, SCMP_ACT_ALLOW, "personality", &exactly));
-    }
-    // Every family but AF_ALG (38) and AF_VSOCK (40), which reach past the network namespace.
-    for (const scmp_arg_cmp& family :
-         {scmp_arg_cmp{0, SCMP_CMP_LT, 38, 0}, scmp_arg_cmp{0, SCMP_CMP_EQ, 39, 0},
-          scmp_arg_cmp{0, SCMP_CMP_GT, 40, 0}})
-        TRY_STATUS(add(context, SCMP_ACT_ALLOW, "socket", &family));
-    return {};
+    set(table, "personality",
+        {Kind::one_of, allow, refuse, {0x0, 0x8, 0x20000, 0x20008, 0xffffffff}});
+    set(table, "socket", sockets());
 }
 
-Result<Buffer> export_bytes(void* context) {
-    const Fd file(memfd_create("seccomp", MFD_CLOEXEC));
-    if (!file.valid()) return fail_errno(errno, "make a memfd for the seccomp filter");
-    const int result = seccomp_export_bpf(context, file.get());
-    if (result < 0) return fail_errno(-result, "compile the seccomp filter");
-    const off_t size = lseek(file.get(), 0, SEEK_END);
-    Buffer bytes(size > 0 ? static_cast<size_t>(size) : 0);
-    if (pread(file.get(), bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
-        return fail_errno(errno, "read the compiled seccomp filter");
-    return bytes;
+/// What the library says of these is how they are multiplexed: by socketcall and ipc, which are
+/// allowed. They have numbers, too.
+void set_multiplexed(SeccompTable& table) {
+    constexpr uint32_t socket = 359, shutdown = 373, semget = 393, msgctl = 402;
+    for (const uint32_t number : {337u, 345u})  // recvmmsg, sendmmsg
+        table.set(number, number + 1, always(allow));
+    table.set(socket, shutdown + 1, always(allow));
+    table.set(socket, socket + 1, sockets());
+    table.set(semget, msgctl + 1, always(allow));
 }
 
-/// Instructions to stand before those of libseccomp: native system calls from 451 on, which the
-/// library may not know. Jumps are relative, so the rest needs no change.
-Buffer prefix() {
-    constexpr uint32_t allow = SECCOMP_RET_ALLOW;
-    constexpr uint32_t unknown = SECCOMP_RET_ERRNO | ENOSYS;
-    const sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 9),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 335, 5, 0),  // uretprobe → allow
-        // older: the library's list decides
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 451, 0, 6),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 5, 0),  // x32: likewise
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 467, 3, 0),         // newer than this list → unknown
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 462, 1, 0),         // mseal, *xattrat → allow
-        // lsm_* → unknown; cachestat … listmount → allow
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 459, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, allow),
-        BPF_STMT(BPF_RET | BPF_K, unknown),
-    };
-    const auto* start = reinterpret_cast<const uint8_t*>(code);
-    return Buffer(start, start + sizeof code);
+/// Native system calls that the library may not know.
+void set_new_ones(SeccompTable& table) {
+    constexpr uint32_t uretprobe = 335, first_new = 451, lsm = 459, mseal = 462, end = 467;
+    constexpr uint32_t x32 = 0x40000000;
+    table.set(uretprobe, uretprobe + 1, always(allow));
+    table.set(first_new, x32, always(unknown));
+    table.set(first_new, lsm, always(allow));  // cachestat … listmount
+    table.set(mseal, end, always(allow));      // mseal, *xattrat
+    table.set(x32, ~0u, always(unknown));
 }
 
 }  // namespace
 
 Result<Buffer> seccomp_default_bpf(uint64_t capabilities) {
-    const Context context(seccomp_init(SCMP_ACT_ERRNO(EPERM)), &seccomp_release);
-    if (context == nullptr) return fail("make a seccomp filter: out of memory");
-    // 32-bit programs run too. x32 is not added: no distribution's kernel answers it, and it would
-    // make the filter half as long again.
-    if (const int result = seccomp_arch_add(context.get(), SCMP_ARCH_X86); result < 0)
-        return fail_errno(-result, "add an architecture to the seccomp filter");
-    if (const int result =
-            seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
-        result < 0)
-        return fail_errno(-result, "set the answer to foreign architectures in the seccomp filter");
-    if (const int result = seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2); result < 0)
-        return fail_errno(-result, "ask for a sorted seccomp filter");
-    for (const char* name : always) TRY_STATUS(add(context.get(), SCMP_ACT_ALLOW, name));
-    TRY_STATUS(add_conditional(context.get(), capabilities));
-    Buffer bytes = prefix();
-    const Buffer compiled = TRY(export_bytes(context.get()));
-    bytes.insert(bytes.end(), compiled.begin(), compiled.end());
-    if (bytes.size() % sizeof(sock_filter) != 0 ||
-        bytes.size() / sizeof(sock_filter) > BPF_MAXINSNS)
-        return fail("the seccomp filter came out longer than the kernel takes");
-    return bytes;
+    std::vector<SeccompTable> tables;
+    // 32-bit programs run too. x32 has no table: no distribution's kernel answers it.
+    for (const uint32_t architecture : {uint32_t(AUDIT_ARCH_X86_64), uint32_t(AUDIT_ARCH_I386)}) {
+        SeccompTable& table = tables.emplace_back();
+        table.architecture = architecture;
+        table.first = always(refuse);
+        for (const char* name : allowed) set(table, name, always(allow));
+        set_conditional(table, capabilities);
+        if (architecture == AUDIT_ARCH_X86_64) set_new_ones(table);
+        else set_multiplexed(table);
+    }
+    return seccomp_program(tables, unknown);
 }
 
 }  // namespace noded

@@ -1,6 +1,5 @@
 // The default seccomp filter of a container: docker's allow-list, compiled to the bytes that a
-// launch spec carries. Compiling takes about 1.5 ms, so noded does it once per set of capabilities
-// and keeps the bytes.
+// launch spec carries. noded makes that of the default capabilities once and keeps the bytes.
 #pragma once
 
 #include <cstdint>
