@@ -202,11 +202,14 @@ void Cgroups::make_spare() const {
 Status Cgroups::remove(std::string_view id) const {
     Status first;
     for (const Hierarchy& hierarchy : hierarchies_) {
-        // A container may have made groups of its own below.
         const std::string top = folder(hierarchy, id);
-        for (const std::string& child : sys_->folders_in(top))
-            (void)sys_->remove_folder(top + "/" + child);
-        if (auto removed = sys_->remove_folder(top); !removed && first) first = std::move(removed);
+        auto removed = sys_->remove_folder(top);
+        if (removed) continue;
+        // A container may have made groups of its own below.
+        const std::vector<std::string> children = sys_->folders_in(top);
+        for (const std::string& child : children) (void)sys_->remove_folder(top + "/" + child);
+        if (!children.empty()) removed = sys_->remove_folder(top);
+        if (!removed && first) first = std::move(removed);
     }
     return first;
 }
