@@ -86,10 +86,7 @@ void keep_needed(const Start& start) {
     if (start.spare == nullptr) {
         for (int fd : start.owned) kept[count++] = fd;
     } else {
-        const KernelMounts& mounts = start.spare->mounts;
         for (int fd : start.spare->namespaces) kept[count++] = fd;
-        for (int fd : {mounts.sysfs, mounts.devices, mounts.terminals, mounts.queues})
-            kept[count++] = fd;
         for (int fd : start.spare->names.mounts) kept[count++] = fd;
         kept[count++] = start.spare->names.hostname;
     }
@@ -137,6 +134,15 @@ void set_sysctls(Start& start) {
         if (result < 0) give_up(start, 125, "write to", path.view(), result);
         close_fd(fd);
     }
+}
+
+void finish_kernel(Start& start) {
+    set_hostname(start);
+    set_domainname(start);
+    open_kernel(start);
+    set_sysctls(start);  // before /proc/sys becomes read-only
+    hide_paths(start);
+    start.kernel_finished = true;
 }
 
 long send_descriptor(int socket, int fd) {
@@ -215,11 +221,8 @@ void container_child(void* argument) {
     sys(SYS_setsid);
     enter_rootfs(start);
     keep_streams(start);
-    set_hostname(start);
-    set_domainname(start);
-    open_kernel(start);
-    set_sysctls(start);  // before /proc/sys becomes read-only
-    hide_paths(start);
+    if (!start.kernel_finished) finish_kernel(start);
+    protect_root(start);
     enter_user_namespace(start);
     become_process(start);
 }

@@ -27,16 +27,18 @@ struct NameFiles {
     int hostname;   ///< the file of the second, open: its content is known at the start
 };
 
+/// Where the kernel's file systems are; each is a tree of mounts.
+constexpr const char* kernel_folders[] = {"/proc", "/sys", "/dev"};
+
 constexpr unsigned spare_namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 
 /// Namespaces and mounts made before anybody has asked for a container: more than a third of a
-/// start. The mount namespace holds nothing but an empty tmpfs, so it keeps no mount of the host
-/// busy, and a rootfs put on top of it hides it for good.
+/// start. The mount namespace holds nothing but a tmpfs with the container's /sys and /dev, so it
+/// keeps no mount of the host busy, and a rootfs put on top of it hides it for good.
 struct Spare {
     bool complete;
     bool detached_overlay;  ///< open_overlay works here
     int namespaces[4];  ///< mount, network, IPC, UTS
-    KernelMounts mounts;
     NameFiles names;
 };
 
@@ -77,6 +79,7 @@ struct Start {
     int user_fd;
     int owned[3];
     bool entered;  ///< it is in the user namespace: ids are the container's from here on
+    bool kernel_finished;  ///< finish_kernel was called
     const struct NameTexts* names;  ///< of a start without a spare
     int container_pidfd;  ///< of the container's first process, for an exec
     int report_fd;  ///< socket to the shim: brings the rootfs, carries the terminal, and its end
@@ -131,6 +134,8 @@ void open_cgroup_trees(Start& start, int* trees);
 void mount_cgroup_trees(Start& start, int* trees);
 void raise_loopback(Start& start);  ///< spare.cc
 void make_kernel_mounts(Start& start, KernelMounts* mounts);
+/// Attaches them below the present root, to folders that are there; /proc is the container's own.
+void attach_kernel_mounts(Start& start, const KernelMounts& mounts);
 void enter_spare(Start& start);
 void attach_name_files(Start& start);  ///< names.cc
 void make_mounts_private(Start& start);  ///< rootfs.cc
@@ -142,6 +147,11 @@ void set_hostname(Start& start);
 void set_domainname(Start& start);
 void set_sysctls(Start& start);  ///< before /proc/sys becomes read-only
 void hide_paths(Start& start);
+/// The kernel as the container sees it, once /proc, /sys and /dev are below the present root: host
+/// name, sysctls, masks.
+void finish_kernel(Start& start);
+/// Last of all, if the container's root is to be read-only.
+void protect_root(Start& start);
 /// A descriptor (O_PATH) of `path` below the root, made when missing, with links resolved inside
 /// the root only.
 int open_target(Start& start, const char* path, bool folder);

@@ -94,7 +94,6 @@ void Shim::free_process(Process& process) {
 void Shim::make_spare() {
     spare_start_.spare = &spare_;
     for (int& fd : spare_.namespaces) fd = -1;
-    spare_.mounts = {-1, -1, -1, -1};
     spare_.names = {{-1, -1, -1}, -1};
     clone_args arguments = {};
     arguments.flags = CLONE_VM | CLONE_FILES | spare_namespaces;
@@ -123,12 +122,8 @@ Spare* Shim::take_spare() {
 void Shim::drop_spare() {
     holds_mounts_ = container().start.spare != nullptr;
     mounts_fd_ = spare_.namespaces[0];
-    const int mounts[] = {spare_.mounts.sysfs, spare_.mounts.devices, spare_.mounts.terminals,
-                          spare_.mounts.queues};
     for (int fd : spare_.namespaces)
         if (fd >= 0 && !(holds_mounts_ && fd == mounts_fd_)) sys(SYS_close, fd);
-    for (int fd : mounts)
-        if (fd >= 0) sys(SYS_close, fd);
     close_name_files(spare_.names);
     sys(SYS_madvise, stacks_[processes_max], child_stack_bytes, MADV_DONTNEED);
 }
@@ -178,7 +173,7 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     for (int& fd : start.stdio) fd = -1;
     int pair[2];
     int cgroup_fd = -1;
-    start.entered = false;
+    start.entered = start.kernel_finished = false;
     start.user_fd = start.owned[0] = start.owned[1] = start.owned[2] = -1;
     const bool mapped = is_mapped(&confinement);
     if (mapped && !process.is_exec && !make_user_namespace(start, error)) return false;

@@ -57,10 +57,10 @@ int receive_rootfs(Start& start) {
     return rootfs;
 }
 
-/// A host path, so it is opened before the host's mounts are left.
+/// A host path, so it is opened before the host's mounts are left. -1: an overlay will come.
 int open_rootfs(Start& start) {
     const launch::Launch& container = *start.container;
-    if (container.rootfs == nullptr) return receive_rootfs(start);
+    if (container.rootfs == nullptr) return -1;
     const int root = static_cast<int>(sys(SYS_open_tree, AT_FDCWD, container.rootfs,
                                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
     if (root < 0) give_up(start, 125, "open the rootfs", container.rootfs, root);
@@ -111,19 +111,9 @@ void need_folder(Start& start, const char* path) {
     close_fd(fd);
 }
 
-void attach(Start& start, int mount, const char* target) {
-    const long result = sys(SYS_move_mount, mount, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
-    if (result < 0) give_up(start, 125, "attach the mount of", target, result);
-    close_fd(mount);
-}
-
-void mount_usual(Start& start, const KernelMounts& mounts) {
-    for (const char* folder : {"/proc", "/sys", "/dev"}) need_folder(start, folder);
+/// What of the kernel's trees waits for the container: its processes, the size of its memory.
+void mount_own(Start& start) {
     mount_at(start, "proc", "/proc", safe, nullptr);
-    attach(start, mounts.sysfs, "/sys");
-    attach(start, mounts.devices, "/dev");
-    attach(start, mounts.terminals, "/dev/pts");
-    attach(start, mounts.queues, "/dev/mqueue");
     if (start.container->shm_bytes == 0) return;
     mount_at(start, "tmpfs", "/dev/shm", safe,
              Text<64>("mode=1777,size=", start.container->shm_bytes).c_str());
@@ -426,10 +416,49 @@ void make_mounts_private(Start& start) {
     if (result < 0) give_up(start, 125, "make private", "/", result);
 }
 
+namespace {
+
+/// The kernel's trees stand below the spare's root and are finished there, while the shim makes
+/// the rootfs; then they move into it. What the user mounts may have to come before the masks.
+void enter_rootfs_by_spare(Start& start, int rootfs, int* cgroup_trees) {
+    enter_spare(start);
+    mount_own(start);
+    mount_cgroup_trees(start, cgroup_trees);
+    if (start.container->mount_count == 0) finish_kernel(start);
+    int trees[3];
+    for (int i = 0; i < 3; ++i) {
+        trees[i] = static_cast<int>(
+            sys(SYS_openat, AT_FDCWD, kernel_folders[i], O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (trees[i] < 0) give_up(start, 125, "open", kernel_folders[i], trees[i]);
+    }
+    if (rootfs < 0) rootfs = receive_rootfs(start);
+    cover_root(start, rootfs);
+    for (int i = 0; i < 3; ++i) {
+        need_folder(start, kernel_folders[i]);
+        const long result = sys(SYS_move_mount, trees[i], "", AT_FDCWD, kernel_folders[i],
+                                MOVE_MOUNT_F_EMPTY_PATH);
+        if (result < 0) give_up(start, 125, "move the mount of", kernel_folders[i], result);
+    }
+}
+
+/// Everything is made now and where it will stay.
+void enter_rootfs_on_the_spot(Start& start, int rootfs, int* cgroup_trees) {
+    KernelMounts kernel;
+    if (start.container->rootfs == nullptr) rootfs = receive_rootfs(start);
+    if ((start.container->namespaces & CLONE_NEWNET) != 0) raise_loopback(start);
+    make_kernel_mounts(start, &kernel);
+    pivot(start, rootfs);
+    for (const char* folder : kernel_folders) need_folder(start, folder);
+    attach_kernel_mounts(start, kernel);
+    mount_own(start);
+    mount_cgroup_trees(start, cgroup_trees);
+}
+
+}  // namespace
+
 void enter_rootfs(Start& start) {
     int trees[launch::mounts_max];
     int cgroup_trees[launch::cgroups_max + 1];
-    KernelMounts kernel;
     const bool spare = start.spare != nullptr;
     NameTexts names;
     if (!spare && start.container->has(launch::flag_name_files)) {
@@ -441,17 +470,8 @@ void enter_rootfs(Start& start) {
     if (!spare) make_mounts_private(start);
     open_cgroup_trees(start, cgroup_trees);
     const int rootfs = open_rootfs(start);
-    if (spare) {
-        enter_spare(start);
-        kernel = start.spare->mounts;
-        cover_root(start, rootfs);
-    } else {
-        if ((start.container->namespaces & CLONE_NEWNET) != 0) raise_loopback(start);
-        make_kernel_mounts(start, &kernel);
-        pivot(start, rootfs);
-    }
-    mount_usual(start, kernel);
-    mount_cgroup_trees(start, cgroup_trees);
+    if (spare) enter_rootfs_by_spare(start, rootfs, cgroup_trees);
+    else enter_rootfs_on_the_spot(start, rootfs, cgroup_trees);
     attach_name_files(start);
     place_mounts(start, trees);
     int cwd = open_target(start, start.process->cwd, true);
@@ -482,6 +502,10 @@ void hide_paths(Start& start) {
                 sys(SYS_mount_setattr, AT_FDCWD, path, AT_RECURSIVE, &read_only, sizeof read_only);
         if (result < 0) give_up(start, 125, "make read-only", path, result);
     }
+}
+
+void protect_root(Start& start) {
+    const launch::Launch& container = *start.container;
     if (!container.has(launch::flag_read_only_rootfs)) return;
     const unsigned long nodev = container.has(launch::flag_nodev_rootfs) ? MS_NODEV : 0;
     const long result =

@@ -1,6 +1,6 @@
 // The part of a container that can be made before anybody knows which: network, IPC, UTS and mount
-// namespaces, loopback, and the kernel's file systems of these namespaces, not yet attached
-// anywhere. A short-lived child of a waiting shim makes them and leaves them as descriptors in the
+// namespaces, loopback, and in the last one the kernel's file systems of all of them. A
+// short-lived child of a waiting shim makes them and leaves the namespaces as descriptors in the
 // table that both share. A start without a spare calls the same functions for itself.
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +65,7 @@ void fill_devices(Start& start, int folder) {
     give_to_root(start, folder, "");
 }
 
-/// Leaves the host's mounts: what is left is an empty tmpfs.
+/// Leaves the host's mounts: what is left is a tmpfs with three folders.
 void empty_mount_namespace(Start& start, NameFiles* names) {
     NameTexts texts;
     read_name_texts(false, &texts);
@@ -77,7 +77,17 @@ void empty_mount_namespace(Start& start, NameFiles* names) {
     if (result == 0) result = sys(SYS_umount2, ".", MNT_DETACH);
     if (result < 0) give_up(start, 125, "empty", "the spare mount namespace", result);
     close_fd(root);
+    for (const char* folder : kernel_folders) {
+        result = sys(SYS_mkdirat, AT_FDCWD, folder, 0555);
+        if (result < 0) give_up(start, 125, "make the folder", folder, result);
+    }
     make_name_files(start, "/", texts, names);
+}
+
+void attach(Start& start, int mount, const char* target) {
+    const long result = sys(SYS_move_mount, mount, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
+    if (result < 0) give_up(start, 125, "attach the mount of", target, result);
+    close_fd(mount);
 }
 
 }  // namespace
@@ -110,6 +120,13 @@ void make_kernel_mounts(Start& start, KernelMounts* mounts) {
     give_to_root(start, mounts->queues, "");
 }
 
+void attach_kernel_mounts(Start& start, const KernelMounts& mounts) {
+    attach(start, mounts.sysfs, "/sys");
+    attach(start, mounts.devices, "/dev");
+    attach(start, mounts.terminals, "/dev/pts");
+    attach(start, mounts.queues, "/dev/mqueue");
+}
+
 void enter_spare(Start& start) {
     for (int fd : start.spare->namespaces) {
         const long result = sys(SYS_setns, fd, 0);
@@ -130,8 +147,10 @@ void spare_child(void* argument) {
         if (spare.namespaces[i] < 0) give_up(start, 125, "open", path.view(), spare.namespaces[i]);
     }
     raise_loopback(start);
-    make_kernel_mounts(start, &spare.mounts);
+    KernelMounts mounts;
+    make_kernel_mounts(start, &mounts);
     empty_mount_namespace(start, &spare.names);
+    attach_kernel_mounts(start, mounts);
     spare.detached_overlay = can_open_overlay();
     spare.complete = true;
     exit_group(0);
