@@ -341,6 +341,7 @@ void Effects::stop() {
         if (live->gone) (void)clean_now(*live, true);
         if (live->link) live->link->stop();
     }
+    stop_refilling();
     if (idle_) idle_->stop();
     idle_.reset();
     for (auto& [key, work] : files_) {

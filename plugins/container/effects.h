@@ -112,7 +112,6 @@ struct Live {
     uint64_t adopt_timer = 0;
     uint64_t restart_timer = 0;
     uint64_t freeze_timer = 0;
-
     std::unique_ptr<Probes> probes;  ///< of its health; none without a check, or without a run
     std::vector<Stream> streams;  ///< to be attached when it starts
     std::vector<Waiter> waiters;
@@ -220,13 +219,16 @@ private:
     Result<Buffer> seccomp_of(const Options& options);
     Result<LaunchSpec> launch_spec(const Live& live, const Container& container);
     Result<std::unique_ptr<ShimLink>> take_shim(const std::string& id);
-    Result<std::unique_ptr<ShimLink>> spawn_shim();
+    Result<std::unique_ptr<ShimLink>> link_to(Result<SpawnedShim> shim);
     Status send_spec(ShimLink& link, ControlType type, uint64_t tag, const Buffer& spec,
                      Stream stream);
     void refill_later();
+    void refill();
+    void stop_refilling();
     Status compile_seccomp();
     void look_at_overlay();
     std::string places_folder() const { return state_dir_ + "/places"; }
+    std::string spare_log_folder() const { return state_dir_ + "/spare"; }
     Status make_places_layer();
 
     // join.cc
@@ -378,7 +380,6 @@ private:
     bool overlay_has_extras_ = false;
     bool has_places_ = false;  ///< the lowest layer of all containers is there
     bool emptying_trash_ = false, trash_filled_ = false;  ///< filled since that began
-
     std::map<std::string, std::unique_ptr<Live>, std::less<>> lives_;
     std::map<std::string, std::unique_ptr<LiveExec>, std::less<>> execs_;
     /// waiting call → id of the Live or LiveExec that has it
@@ -386,15 +387,14 @@ private:
     std::map<std::string, Ended> ends_;   ///< of containers that are gone
     std::deque<std::string> ends_order_;  ///< oldest first
     size_t unknown_ = 0;  ///< Lives and LiveExecs that wait for their command
-
     LogTopics log_topics_;
     std::unique_ptr<ShimLink> idle_;
     uint64_t refill_timer_ = 0;
+    std::shared_ptr<struct Refill> refilling_;  ///< on the lane
     std::map<uint64_t, Timer> timers_;
     std::map<uint64_t, Zombie> zombies_;
     std::map<uint64_t, std::unique_ptr<FilesWork>> files_;
     uint64_t keys_ = 0;  ///< of timers, zombies and jobs on files
     uint64_t tags_ = 0;  ///< of requests to shims
 };
-
 }  // namespace noded::container

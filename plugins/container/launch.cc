@@ -7,6 +7,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <mutex>
 
 #include "agent/base/check.h"
 #include "plugins/container/effects.h"
@@ -18,10 +19,16 @@
 
 namespace noded::container {
 
+/// What the lane makes for the next container.
+struct Refill {
+    std::mutex mutex;
+    bool unwanted = false;
+    Result<SpawnedShim> shim = fail("a shim was not spawned");
+};
+
 namespace {
 
-/// After a launch, while the shim makes the container and noded has nothing to do: at its end the
-/// client waits.
+/// After a launch, while the shim makes the container: at its end the client waits.
 constexpr int64_t kRefillDelayNs = 100'000;
 
 Wanted wanted_of(const Options& options) {
@@ -114,7 +121,7 @@ void add_host_devices(Sys& sys, LaunchSpec& spec) {
 
 }  // namespace
 
-/// libseccomp needs more than a millisecond to compile the profile: once per noded.
+/// Once per noded.
 Status Effects::compile_seccomp() {
     if (seccomp_.empty()) seccomp_ = TRY(seccomp_default_bpf(default_capabilities()));
     return {};
@@ -139,8 +146,8 @@ Status Effects::make_places_layer() {
     return {};
 }
 
-Result<std::unique_ptr<ShimLink>> Effects::spawn_shim() {
-    SpawnedShim spawned = TRY(sys_->spawn_shim(shim_program_));
+Result<std::unique_ptr<ShimLink>> Effects::link_to(Result<SpawnedShim> shim) {
+    SpawnedShim spawned = TRY(std::move(shim));
     auto link = std::make_unique<ShimLink>(host_, *this, "", std::move(spawned.control),
                                            std::move(spawned.pidfd), uint32_t(spawned.pid));
     if (!link->start()) return fail("watch the socket of a shim: the host has no watch left");
@@ -149,23 +156,49 @@ Result<std::unique_ptr<ShimLink>> Effects::spawn_shim() {
 
 Result<std::unique_ptr<ShimLink>> Effects::take_shim(const std::string& id) {
     auto link = std::move(idle_);
-    if (!link) link = TRY(spawn_shim());
+    if (!link) link = TRY(link_to(sys_->spawn_shim(shim_program_)));
     link->adopt(id);
     return link;
 }
 
 void Effects::refill_later() {
-    if (idle_ || refill_timer_ != 0) return;
+    if (idle_ || refilling_ || refill_timer_ != 0) return;
     refill_timer_ = after(kRefillDelayNs, [this] {
         refill_timer_ = 0;
-        (void)compile_seccomp();  // a start tells what went wrong
-        cgroups_->make_spare();
-        if (idle_) return;
-        if (auto spawned = spawn_shim())
-            idle_ = std::move(*spawned);
-        else
-            host_.warn(spawned.error().message);
+        refill();
     });
+}
+
+/// Half a millisecond of kernel work, in which the reactor has containers to hear of: on the lane.
+void Effects::refill() {
+    (void)compile_seccomp();  // a start tells what went wrong
+    if (idle_) return;
+    refilling_ = std::make_shared<Refill>();
+    auto work = [made = refilling_, sys = sys_, cgroups = cgroups_, program = shim_program_,
+                 folder = spare_log_folder()] {
+        std::lock_guard lock(made->mutex);
+        if (made->unwanted) return;
+        cgroups->make_spare();
+        (void)sys->make_folder(folder, Sys::log_folder_mode);
+        made->shim = sys->spawn_shim(program);
+    };
+    const bool begun = host_.offload(std::move(work), [this, made = refilling_] {
+        if (made->unwanted) return;
+        refilling_.reset();
+        auto link = link_to(std::move(made->shim));
+        if (!link) return host_.warn(link.error().message);
+        CHECK(!idle_);
+        idle_ = std::move(*link);
+    });
+    // Then the next start spawns a shim for itself.
+    if (!begun) refilling_.reset();
+}
+
+/// From here on nothing is made any more; a shim whose socket nobody took ends.
+void Effects::stop_refilling() {
+    if (!refilling_) return;
+    std::lock_guard lock(refilling_->mutex);
+    refilling_->unwanted = true;
 }
 
 void Effects::launch(Live& live) {
@@ -187,7 +220,10 @@ Status Effects::make_places(Live& live) {
     if (live.places) return {};
     live.traces = true;
     TRY(sys_->make_folder(runtime_folder(live)));
-    TRY(sys_->make_folder(state_folder(live.id), Sys::log_folder_mode));
+    // A new one costs three times as much as a rename, and more where many were removed lately.
+    const std::string logs = state_folder(live.id);
+    if (sys_->exists(logs) || !sys_->move(spare_log_folder(), logs))
+        TRY(sys_->make_folder(logs, Sys::log_folder_mode));
     const Container* container = state_.get(live.id);
     CHECK(container != nullptr);
     const Options& options = container->spec.options;
