@@ -4,6 +4,8 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <random>
 
 #include "tests/integration/test_node.h"
@@ -139,6 +141,43 @@ TEST(Crash, an_attached_client_sees_the_end_although_noded_died) {
     client.wait();
     EXPECT_EQ(node.ok({"wait", "cc"}), "0");
     EXPECT_EQ(node.ok({"logs", "cc"}), "one\ntwo");
+}
+
+/// The children of a process that have this name.
+std::vector<std::string> children_of(pid_t parent, const std::string& name) {
+    std::vector<std::string> found;
+    const std::string task = "/proc/" + std::to_string(parent) + "/task";
+    for (const auto& thread : std::filesystem::directory_iterator(task)) {
+        std::ifstream pids(thread.path() / "children");
+        for (pid_t pid = 0; pids >> pid;) {
+            std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+            std::string text;
+            std::getline(stat, text);
+            if (text.find("(" + name + ")") != std::string::npos)
+                found.push_back(std::to_string(pid));
+        }
+    }
+    return found;
+}
+
+/// A spare shim ends with its noded, and with it the namespaces and mounts that only it holds.
+TEST(Crash, what_waits_for_the_next_container_ends_with_noded) {
+    TestNode node;
+    node.start();
+    node.import_busybox();
+    node.ok({"run", "--rm", "busybox", "true"});
+    std::vector<std::string> spares;
+    ASSERT_TRUE(eventually([&] {
+        spares = children_of(node.pid(), "noded-shim");
+        return spares.size() == 1;
+    }));
+    node.kill();
+    EXPECT_TRUE(eventually([&] {
+        std::ifstream name("/proc/" + spares[0] + "/comm");
+        std::string text;
+        std::getline(name, text);
+        return text != "noded-shim";
+    }));
 }
 
 /// Kills noded at a random moment of the verb, again and again; afterwards state, kernel and disk
