@@ -2,8 +2,9 @@
 // runtime folder go, with the container also its log. advance() looks at the durable facts and does
 // the next step that is due; every step that ends calls it again.
 //
-// ContainerRemoved is proposed as soon as the run is over: the client need not wait while the shim
-// ends and folders are removed. A crash in between leaves strays, and reconcile removes those.
+// ContainerRemoved is decided with the end of the run, or proposed at once for a container that
+// runs no more: the client need not wait while the shim ends and folders are removed. A crash in
+// between leaves strays, and reconcile removes those.
 //
 // A new start waits until nothing of the previous run is left, so that no two shims ever share a
 // cgroup.

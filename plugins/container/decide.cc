@@ -553,11 +553,21 @@ void emit_restart(const Container& container, int64_t now_ns, uint32_t delay_ms,
     decision.emit(event);
 }
 
+/// A container that goes with its run is forgotten with it: nothing is left to wait for, and one
+/// batch is one sync. What it leaves in the kernel and on the disk is removed afterwards.
+void emit_gone(const Container& container, Decision& decision) {
+    emit_removal(container.id, decision);
+    Message<schema::ContainerRemoved> event;
+    event->setId(text(container.id));
+    event->setName(text(container.name));
+    decision.emit(event);
+}
+
 /// What comes after a run: the end of the container, another run, or nothing.
 void after_run(const Container& container, const RunEnd& end, int64_t now_ns, Decision& decision) {
-    if (container.remove_after_exit) return emit_removal(container.id, decision);
+    if (container.remove_after_exit) return emit_gone(container, decision);
     if (container.restart_after_exit) return emit_restart(container, now_ns, 0, 0, decision);
-    if (container.spec.auto_remove) return emit_removal(container.id, decision);
+    if (container.spec.auto_remove) return emit_gone(container, decision);
     if (const auto delay_ms = restart_delay_ms(container.spec.restart, end))
         emit_restart(container, now_ns, *delay_ms, container.restart_count + 1, decision);
 }
@@ -573,7 +583,7 @@ void container_start_failed(const State& state, const noded_command& proposal, D
     if (container == nullptr) return;
     decision.emit_proposed(proposal);
     if (container->spec.auto_remove || container->remove_after_exit)
-        return emit_removal(container->id, decision);
+        return emit_gone(*container, decision);
     // The first start tells its failure to who asked for it; a later one is tried again.
     const RunEnd end{in->getExitCode(), 0, container->restart_count, container->restart_delay_ms,
                      container->stopped_by_user};

@@ -562,6 +562,22 @@ TEST_F(ContainerEffects, a_shim_that_is_killed_before_its_start_is_durable_ends_
     EXPECT_EQ(sys().traces_of(id).size(), 1u);
 }
 
+/// The rootfs is durable, and in the same moment the start fails and takes the container along.
+TEST_F(ContainerEffects, what_is_gone_before_its_start_could_begin_is_not_started) {
+    run(true);
+    host.hold_reactions(true);
+    prepare_rootfs();
+    host.advance(limits::start_deadline_ns);
+    EXPECT_EQ(host.count<schema::ContainerStartFailed>(), 1u);
+    EXPECT_EQ(host.count<schema::ContainerRemoved>(), 1u);
+    host.hold_reactions(false);
+    settle();
+    ASSERT_EQ(sys().shims.size(), 1u) << "the spare one";
+    EXPECT_FALSE(shim().take());
+    EXPECT_TRUE(sys().traces_of(id).empty());
+    EXPECT_EQ(host.stale_proposals(), 0u);
+}
+
 TEST_F(ContainerEffects, a_start_that_was_not_begun_is_begun_after_a_restart) {
     host.hold_reactions(true);
     run();

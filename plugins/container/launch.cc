@@ -202,8 +202,10 @@ void Effects::stop_refilling() {
 }
 
 void Effects::launch(Live& live) {
+    CHECK(live.start_wanted != 0 && !live.link);
     const Container* container = state_.get(live.id);
-    CHECK(container != nullptr && live.start_wanted != 0 && !live.link);
+    // Its start has failed and it is removed with it, as will be durable in a moment.
+    if (container == nullptr) return;
     live.over = false;
     live.release_tag = 0;
     cut_files_off(live.id, false, "was started");
@@ -217,15 +219,14 @@ void Effects::launch(Live& live) {
 
 /// Needs nothing of the rootfs: usually done while RootfsPrepared is on its way to the disk.
 Status Effects::make_places(Live& live) {
-    if (live.places) return {};
+    const Container* container = state_.get(live.id);
+    if (live.places || container == nullptr) return {};
     live.traces = true;
     TRY(sys_->make_folder(runtime_folder(live)));
     // A new one costs three times as much as a rename, and more where many were removed lately.
     const std::string logs = state_folder(live.id);
     if (sys_->exists(logs) || !sys_->move(spare_log_folder(), logs))
         TRY(sys_->make_folder(logs, Sys::log_folder_mode));
-    const Container* container = state_.get(live.id);
-    CHECK(container != nullptr);
     const Options& options = container->spec.options;
     const std::string group = live.group = cgroup_of(*container);
     TRY_STATUS(cgroups_->create(group, wanted_of(options)));

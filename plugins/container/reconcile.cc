@@ -172,7 +172,7 @@ void Effects::adopt_running(Live& live, const StartedReply& started,
     if (live.start_wanted != 0)
         return propose_started(live, uint32_t(started.pid), live.link->pid());
     const Container* container = state_.get(live.id);
-    CHECK(container != nullptr);
+    if (container == nullptr) return;  // its end is on the way to the disk
     // A signal may have been lost with the noded that was about to send it. The second SIGKILL or
     // stop signal of two does no harm; of the others the shim knows which it has had.
     if (live.kill_wanted) send_signal(live, 9);
