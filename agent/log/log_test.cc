@@ -1,8 +1,9 @@
 // The log in use: batches, segments, reading, release, full disks.
 #include <cerrno>
 
-#include "agent/log/segment.h"
+#include "agent/log/beside.h"
 #include "agent/log/recovery.h"
+#include "agent/log/segment.h"
 #include "agent/log/test_log.h"
 
 namespace noded::log {
@@ -166,6 +167,23 @@ void fill_sixteen_segments(MemStorage& storage, const LogOptions& options) {
     TestLog log(storage, options);
     ASSERT_TRUE(log.open());
     while (!storage.exists(segment_name(18))) log.write(64 << 10);
+}
+
+TEST(LogBeside, ends_where_it_is_told_also_within_a_batch) {
+    MemStorage storage;
+    TestLog log(storage);
+    ASSERT_TRUE(log.open());
+    log.write(8);
+    for (int i = 0; i < 3; ++i) log.append(8);
+    log.start_sync();
+    storage.run();
+    for (const uint64_t last : {1, 2, 3, 4}) {
+        const auto beside = open_log_beside(storage, last);
+        ASSERT_TRUE(beside) << beside.error().message;
+        uint64_t read = 0;
+        EXPECT_TRUE((*beside)->read(1, [&](const Record& record) { return read = record.seq; }));
+        EXPECT_EQ(read, last);
+    }
 }
 
 TEST(LogStart, reads_headers_of_sealed_segments_and_bodies_once) {

@@ -13,10 +13,8 @@ constexpr size_t kWindowBytes = 1 << 20;
 
 /// What read_segment reads: from the batch at `from` up to the record `last`; `each` is told those
 /// from `first`.
-struct ReadRange {
+struct ReadRange : SeqRange {
     IndexPoint from;
-    uint64_t first;
-    uint64_t last;
     bool to_end;  ///< nothing follows `last`: the segment is sealed and ends with it
 };
 
@@ -73,7 +71,7 @@ Result<bool> read_segment(File& file, const Place& place, SegmentInfo& segment,
                 return damage(place.segment_id, offset,
                               "the checksum of the batch does not match");
             }
-            if (!TRY(read_batch(batch, header, place, offset, range.first, each))) return false;
+            if (!TRY(read_batch(batch, header, place, offset, range, each))) return false;
         }
         offset += header.batch_bytes;
     }
@@ -111,7 +109,7 @@ Result<std::span<uint8_t>> Window::at(uint64_t offset, size_t bytes) {
 }
 
 Result<bool> read_batch(Bytes batch, const BatchHeader& header, const Place& place, uint64_t offset,
-                        uint64_t first, const EachRecord& each) {
+                        const SeqRange& range, const EachRecord& each) {
     const size_t end = sizeof header + header.records_bytes;
     size_t at = sizeof header;
     Record record;
@@ -124,7 +122,7 @@ Result<bool> read_batch(Bytes batch, const BatchHeader& header, const Place& pla
                               std::to_string(seq));
         }
         at += *size;
-        if (seq >= first && !each(record)) return false;
+        if (seq >= range.first && seq <= range.last && !each(record)) return false;
     }
     if (at != end) {
         return damage(place.segment_id, offset + at, "the batch holds more than its records");
@@ -150,8 +148,8 @@ Status read_segments(Storage& storage, uint64_t log_id, std::vector<SegmentInfo>
         const uint64_t end = sealed ? (segment + 1)->first_seq - 1 : last;
         // First of all: only then the index of an archive is known.
         const auto file = TRY(open_segment(storage, log_id, *segment, sealed ? end : 0));
-        const ReadRange range{point_before(*segment, first), first, std::min(last, end),
-                              sealed && end <= last};
+        const ReadRange range{
+            {first, std::min(last, end)}, point_before(*segment, first), sealed && end <= last};
         if (!TRY(read_segment(*file, {log_id, segment->id}, *segment, range, each))) return {};
     }
     return {};

@@ -23,10 +23,15 @@ private:
     size_t filled_ = 0;
 };
 
-/// Checks the records of a batch whose mask is removed, each of them, and tells `each` those from
-/// `first` on until it returns false. False if it did.
+struct SeqRange {
+    uint64_t first = 0;
+    uint64_t last = UINT64_MAX;
+};
+
+/// Checks the records of a batch whose mask is removed, each of them, and tells `each` those of
+/// `range` until it returns false. False if it did.
 Result<bool> read_batch(Bytes batch, const BatchHeader& header, const Place& place, uint64_t offset,
-                        uint64_t first, const EachRecord& each);
+                        const SeqRange& range, const EachRecord& each);
 
 /// The records first <= seq <= last of `segments`, which are all sealed but the last one; ENOENT if
 /// `first` is older than what they hold. Remembers in their indexes where it passed.

@@ -197,7 +197,7 @@ Result<uint64_t> Recovery::scan_batches(File& file, Window& window, const Place&
         }
         const auto batch = TRY(window.at(offset, header.batch_bytes));
         if (!open_batch(batch, header)) break;
-        TRY(read_batch(batch, header, place, offset, 0, [](const Record&) { return true; }));
+        TRY(read_batch(batch, header, place, offset, {}, [](const Record&) { return true; }));
         note_batch(result_.segments.back(), header.first_seq, offset);
         result_.next_seq += header.records;
         offset += header.batch_bytes;
