@@ -439,11 +439,11 @@ void fill_with_archives(TestNode& node) {
     node.kill();
 }
 
-/// Names of the archives, oldest first.
+/// Names of the archives, oldest first; not of one that the kill left unfinished.
 Words archives_of(const TestNode& node) {
     Words names;
     for (const auto& entry : fs::directory_iterator(node.state_dir() + "/log/archive"))
-        names.push_back(entry.path().filename());
+        if (entry.path().extension() == ".zst") names.push_back(entry.path().filename());
     std::ranges::sort(names);
     return names;
 }
@@ -482,6 +482,81 @@ TEST(Cut, of_damage_in_an_archive_alone_is_refused_with_what_to_do) {
     EXPECT_TRUE(says(asked.err, "restore the archive from a copy")) << asked.err;
     node.start();
     node.ok({"tag", "busybox", "fine"});
+}
+
+std::string number_behind(const std::string& text, const std::string& words) {
+    const size_t at = text.find(words);
+    if (at == std::string::npos) return "";
+    return std::to_string(std::stoull(text.substr(at + words.size())));
+}
+
+/// Name of the oldest segment that is in the log: those before are archives alone.
+std::string oldest_segment(const TestNode& node) {
+    std::string oldest = "~";
+    for (const auto& entry : fs::directory_iterator(node.state_dir() + "/log")) {
+        const std::string name = entry.path().filename();
+        if (name.starts_with("segment-")) oldest = std::min(oldest, name);
+    }
+    return oldest;
+}
+
+/// Where the second batch of a segment begins: behind the first, whose size is in its header.
+uint64_t second_batch(const std::string& path) {
+    return 4096 + *reinterpret_cast<const uint32_t*>(content_of(path).data() + 4096 + 32);
+}
+
+TEST(Cut, beside_archives_takes_those_of_what_is_cut_and_leaves_the_others) {
+    TestNode node;
+    fill_with_archives(node);
+    const Words archives = archives_of(node);
+    const std::string oldest = oldest_segment(node);
+    const std::string path = node.state_dir() + "/log/" + oldest;
+    flip_bit(path, second_batch(path) + 100);
+    const Ran asked = logdump(node, {"cut"});
+    ASSERT_EQ(asked.exit_code, 3) << asked.err;
+    const std::string at = asked.err.substr(asked.err.find("--at ") + 5);
+    const std::string place = at.substr(0, at.find(' '));
+    EXPECT_TRUE(place.starts_with(oldest + ":")) << asked.err;
+    const std::string last = number_behind(asked.err, "leaves the events up to seq ");
+    const Ran cut = logdump(node, {"cut", "--at", place});
+    ASSERT_EQ(cut.exit_code, 0) << cut.err;
+    const Words left = archives_of(node);
+    for (const std::string& name : archives) {
+        const bool goes = name.substr(0, oldest.size()) >= oldest;
+        EXPECT_EQ(std::ranges::count(left, name), goes ? 0 : 1) << name;
+        EXPECT_EQ(fs::exists(node.state_dir() + "/log.cut-1/" + name), goes) << name;
+    }
+    EXPECT_EQ(logdump(node, {"verify"}).exit_code, 0);
+    node.start();
+    EXPECT_EQ(node.ok({"info", "--format", "{{.OldestSeq}}"}), "1");
+    const Ran history = node.nodectl({"events", "--since", "1", "--until", last});
+    EXPECT_EQ(history.exit_code, 0) << history.err;
+    EXPECT_EQ(std::ranges::count(history.out, '\n'), std::stoll(last));
+    node.ok({"tag", "busybox", "again"});
+}
+
+TEST(Cut, that_would_leave_archives_alone_says_how_a_segment_is_made_of_one) {
+    TestNode node;
+    fill_with_archives(node);
+    const std::string oldest = oldest_segment(node);
+    flip_bit(node.state_dir() + "/log/" + oldest, 20);
+    const Ran refused = logdump(node, {"cut", "--at", oldest + ":0"});
+    EXPECT_EQ(refused.exit_code, 1) << refused.err;
+    EXPECT_TRUE(says(refused.err, "would leave archives alone")) << refused.err;
+    const std::string mend = refused.err.substr(refused.err.find("zstd -dc "));
+    EXPECT_EQ(run_program({"/bin/sh", "-c", "cd '" + node.state_dir() + "/log' && " + mend})
+                  .exit_code,
+              0);
+    // What was unpacked is that segment, from its own archive, or the one before.
+    const Ran verified = logdump(node, {"verify"});
+    if (verified.exit_code != 0) {
+        const Ran cut = logdump(node, {"cut", "--at", oldest + ":0"});
+        ASSERT_EQ(cut.exit_code, 0) << cut.err;
+        EXPECT_EQ(logdump(node, {"verify"}).exit_code, 0);
+    }
+    node.start();
+    EXPECT_EQ(node.ok({"info", "--format", "{{.OldestSeq}}"}), "1");
+    node.ok({"tag", "busybox", "again"});
 }
 
 }  // namespace

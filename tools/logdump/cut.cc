@@ -28,11 +28,38 @@ struct Plan {
     bool zero_tail = false;            ///< of the segment that it is in; else the file is moved
     std::vector<std::string> to_move;  ///< in this order
     uint64_t readable = 0;             ///< events after it that could still be read
+    std::string archive;               ///< of the damaged segment, if there is one
 
     std::string place() const {
         return log::segment_name(damage.segment) + ":" + std::to_string(damage.batch);
     }
 };
+
+/// Its name, "" if there is none.
+Result<std::string> archive_of(log::Storage& storage, uint64_t segment) {
+    for (const std::string& name : TRY(storage.list())) {
+        const auto archive = log::archive_in_file(name);
+        if (archive && archive->segment_id == segment) return name;
+    }
+    return "";
+}
+
+std::string unpacking(const std::string& archive, uint64_t segment) {
+    return "zstd -dc " + archive + " > " + log::segment_name(segment);
+}
+
+/// Archives alone are no log: the segment before the cut must be one, for noded to go on with.
+Status check_segment_is_left(log::Storage& storage, const Plan& plan) {
+    const uint64_t before = plan.damage.segment - 1;
+    if (plan.zero_tail || storage.open(log::segment_name(before))) return {};
+    const std::string older = TRY(archive_of(storage, before));
+    if (older.empty()) return {};
+    return fail("a cut at " + plan.place() +
+                " would leave archives alone, from which noded cannot go on. Make a segment of the "
+                "newest one first, in the folder of the log: " +
+                (plan.archive.empty() ? unpacking(older, before)
+                                      : unpacking(plan.archive, plan.damage.segment)));
+}
 
 /// Segments from the cut on and snapshots of what is cut, newest first.
 Result<std::vector<std::string>> files_to_move(log::Storage& storage, const Plan& plan,
@@ -79,11 +106,13 @@ Result<Plan> make_plan(log::Storage& storage) {
         return fail("no cut can mend this: " + history.damages[0].text +
                     "; restore the archive from a copy, or remove it and those before it");
     }
-    Plan plan{missing ? history.damages[0] : *in_log, false, {}, 0};
+    Plan plan{missing ? history.damages[0] : *in_log, false, {}, 0, ""};
     // Without its first batch a segment is as good as not there.
     plan.zero_tail = plan.damage.batch > log::kBlock;
     if (!plan.zero_tail) plan.damage.batch = 0;
     plan.readable = history.records - plan.damage.records;
+    plan.archive = TRY(archive_of(storage, plan.damage.segment));
+    TRY_STATUS(check_segment_is_left(storage, plan));
     plan.to_move = TRY(files_to_move(
         storage, plan, plan.damage.records == 0 ? 1 : history.oldest_seq));
     return plan;
@@ -96,6 +125,10 @@ void tell(const Plan& plan) {
                                  : "the events up to seq " + std::to_string(plan.damage.last_seq);
     say("a cut at " + plan.place() + " leaves " + left + "; of what it takes, " +
         std::to_string(plan.readable) + " events can still be read");
+    if (plan.archive.empty()) return;
+    say(plan.archive + " holds that segment, too: where it is sound, this mends the log without a "
+                       "loss, in the folder of the log: " +
+        unpacking(plan.archive, plan.damage.segment));
 }
 
 /// A new directory beside the log: "log.cut-1", "log.cut-2" …
