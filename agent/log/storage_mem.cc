@@ -39,7 +39,13 @@ public:
 
     Status write_now(uint64_t offset, Bytes data) override {
         check_aligned(offset, data);
-        storage_.change();
+        try {
+            storage_.change();
+        } catch (...) {
+            storage_.tear(*content_, offset, data);
+            throw;
+        }
+        if (archive_) offset += std::exchange(storage_.misdirect_archive_by_, 0);
         const uint64_t end = offset + data.size();
         if (end > content_->size()) {
             if (const int lack = storage_.lack_of_space(archive_, end - content_->size(), 0);
@@ -78,6 +84,13 @@ int MemStorage::lack_of_space(bool archive, uint64_t bytes, uint64_t reserve) co
     const uint64_t bytes_max = archive ? space_.archive_bytes_max : space_.bytes_max;
     if (bytes > 0 && bytes + reserve + used(archive) > bytes_max) return EDQUOT;
     return 0;
+}
+
+void MemStorage::tear(Buffer& content, uint64_t offset, Bytes data) const {
+    if (!torn_) return;
+    if (content.size() < offset + data.size()) content.resize(offset + data.size());
+    for (size_t at = 0; at < data.size(); at += kSector)
+        if (torn_(at / kSector)) memcpy(content.data() + offset + at, data.data() + at, kSector);
 }
 
 Result<std::vector<FileSize>> MemStorage::sizes() {

@@ -44,6 +44,14 @@ public:
     /// simulator lets the power fail, by an exception of its own.
     void before_change(std::function<void()> told) { before_change_ = std::move(told); }
 
+    /// What of a blocking write is on the disk when `before_change` throws from it: those of its
+    /// sectors for which `kept(number)` is true. Without this none is.
+    void tear_blocking_writes(std::function<bool(size_t sector)> kept) { torn_ = std::move(kept); }
+
+    /// The next blocking write to an archive lands so many bytes behind its place, and says that
+    /// all is well, once.
+    void misdirect_next_archive_write(uint64_t by) { misdirect_archive_by_ = by; }
+
     /// The next write_durable lands so many bytes behind its place (as far as the file goes), and
     /// its completion says that all is well, once.
     void misdirect_next_write(uint64_t by) { misdirect_by_ = by; }
@@ -83,6 +91,7 @@ private:
     void change() const {
         if (before_change_) before_change_();
     }
+    void tear(Buffer& content, uint64_t offset, Bytes data) const;
     Status make(const std::string& name, uint64_t bytes);
     Status finish(Pending& operation);
 
@@ -92,7 +101,9 @@ private:
     Space space_;
     int next_write_error_ = 0;
     uint64_t misdirect_by_ = 0;
+    uint64_t misdirect_archive_by_ = 0;
     std::function<void()> before_change_;
+    std::function<bool(size_t)> torn_;
     bool refuse_preparations_ = false;
     bool hold_preparations_ = false;
 };

@@ -33,6 +33,7 @@ uint64_t hash_of(const log::Record& event) {
     hash = mix(hash, event.type);
     hash = mix(hash, event.cause_seq);
     hash = mix(hash, Bytes(event.command_id.bytes));
+    hash = mix(hash, event.sender);
     return mix(hash, event.payload);
 }
 
@@ -75,7 +76,9 @@ std::string in_words(const log::Record& event) {
     const auto* at = reinterpret_cast<const capnp::word*>(words.data());
     capnp::FlatArrayMessageReader reader(kj::arrayPtr(at, words.size()));
     const auto pointers = reader.getRoot<capnp::AnyStruct>().getPointerSection();
-    if (pointers.size() == 0) return name;
+    if (pointers.size() == 0 || !pointers[0].isList()) return name;
+    const auto list = pointers[0].getAs<capnp::AnyList>();
+    if (list.getElementSize() != capnp::ElementSize::BYTE) return name;
     return name + " " + pointers[0].getAs<capnp::Text>().cStr();
 }
 
@@ -95,6 +98,10 @@ void History::durable(const log::Record& event) {
                     std::to_string(events_.size()));
     events_.push_back({hash, event.command_id});
     hash_ = mix(hash_, hash);
+    const bool begins = !event.command_id.is_zero() && commands_.insert(event.command_id).second;
+    if (event.sender.empty() == begins)
+        fail("event " + std::to_string(event.seq) +
+             (begins ? " does not tell who sent its command" : " tells of a sender again"));
     judge(event);
 }
 

@@ -1,8 +1,8 @@
 // History: what the log of one node was ever seen to hold durably, and the checkers over it.
 //
-// Checked: an event that was durable once never changes and never goes; one intent per command; one
-// outcome per intent; publications come in order and without gaps, also across restarts. Outlives
-// the node's restarts.
+// Checked: an event that was durable once never changes and never goes; the first one of a command
+// tells who sent it; one intent per command; one outcome per intent; publications come in order and
+// without gaps, also across restarts. Outlives the node's restarts.
 #pragma once
 
 #include <map>
@@ -65,6 +65,7 @@ private:
     const std::string node_;
     std::vector<Seen> events_;
     std::map<std::string, bool> intents_;   ///< true: it has its outcome
+    std::set<CommandId> commands_;
     std::set<std::string> frozen_, unknown_;   ///< runs
     uint64_t last_published_ = 0;
     uint64_t hash_ = 14695981039346656037u;

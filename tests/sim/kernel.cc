@@ -1,6 +1,9 @@
 // Shims, processes and folders of a simulated machine, see kernel.h.
 #include "tests/sim/kernel.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -20,6 +23,17 @@ std::string parent_of(const std::string& path) { return path.substr(0, path.rfin
 
 bool is_id(const std::string& text) {
     return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+/// A large one travels in a memfd.
+Buffer spec_in(const ShimPacket& packet) {
+    if ((packet.header.flags & control_spec_in_memfd) == 0)
+        return Buffer(packet.payload.begin(), packet.payload.end());
+    struct stat info = {};
+    CHECK(!packet.fds.empty() && fstat(packet.fds[0].get(), &info) == 0);
+    Buffer bytes(static_cast<size_t>(info.st_size));
+    CHECK(pread(packet.fds[0].get(), bytes.data(), bytes.size(), 0) == info.st_size);
+    return bytes;
 }
 
 }  // namespace
@@ -187,9 +201,8 @@ void Kernel::take(Shim& shim, FakeShim& end, ShimPacket packet) {
 
 void Kernel::launch(Shim& shim, const ShimPacket& packet) {
     const auto spec = std::make_unique<launch::Launch>();
-    std::vector<uint64_t> words(packet.payload.size() / 8 + 1);
-    memcpy(words.data(), packet.payload.data(), packet.payload.size());
-    const char* wrong = launch::decode(words.data(), packet.payload.size(), spec.get());
+    const Buffer bytes = spec_in(packet);
+    const char* wrong = launch::decode(bytes.data(), bytes.size(), spec.get());
     if (wrong != nullptr) return world_.fail(std::string("a launch cannot be read: ") + wrong);
     shim.id = spec->id;
     shim.folder = spec->runtime;
@@ -256,9 +269,8 @@ void Kernel::end_container(Shim& shim, int32_t code) {
 
 void Kernel::execute(Shim& shim, FakeShim& end, const ShimPacket& packet) {
     const auto spec = std::make_unique<launch::Launch>();
-    std::vector<uint64_t> words(packet.payload.size() / 8 + 1);
-    memcpy(words.data(), packet.payload.data(), packet.payload.size());
-    if (launch::decode(words.data(), packet.payload.size(), spec.get()) != nullptr) return;
+    const Buffer bytes = spec_in(packet);
+    if (launch::decode(bytes.data(), bytes.size(), spec.get()) != nullptr) return;
     const std::string exec_id = spec->id;
     if (!history_.has("exec/" + exec_id)) world_.fail("an exec before it was durable");
     if (shim.child == 0)

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
 
 #include "agent/base/check.h"
 #include "agent/base/crc32c.h"
+#include "agent/log/archive.h"
+#include "agent/log/beside.h"
 #include "agent/past/sections.h"
 #include "plugins/container/plugin.h"
 #include "plugins/container/types.h"
@@ -69,11 +72,16 @@ void drop_plugins(const host::Host& host) {
 }
 
 /// Between pipeline and log: sees what becomes durable, and ends the process where the pipeline
-/// would abort it. `early` tells the pipeline before it is true, which the checkers must notice.
+/// would abort it. Two canaries break it, which the checkers must notice: the gate tells the
+/// pipeline of a sync before it is true, the archive tells the keeper of archives that are not
+/// there.
 class WatchedLog final : public log::Log, private log::SyncDone {
 public:
-    WatchedLog(log::Log& log, History& history, bool early)
-        : log_(log), history_(history), early_(early) {}
+    WatchedLog(log::Log& log, History& history, Broken broken)
+        : log_(log),
+          history_(history),
+          early_(broken == Broken::gate),
+          claims_archives_(broken == Broken::archive) {}
 
     uint64_t oldest_seq() const override { return log_.oldest_seq(); }
     uint64_t next_seq() const override { return log_.next_seq(); }
@@ -82,8 +90,9 @@ public:
     }
     void append(const log::Record& record) override {
         log_.append(record);
-        kept_.emplace_back(record, Buffer(record.payload.begin(), record.payload.end()));
-        kept_.back().first.payload = {};
+        kept_.push_back({record, Buffer(record.payload.begin(), record.payload.end()),
+                         Buffer(record.sender.begin(), record.sender.end())});
+        kept_.back().record.payload = kept_.back().record.sender = {};
     }
     bool fits(size_t bytes, size_t records) const override {
         return !(early_ && log_.sync_under_way()) && log_.fits(bytes, records);
@@ -102,7 +111,12 @@ public:
         return log_.read(first, each);
     }
     Result<uint64_t> seq_at(int64_t time_ns) override { return log_.seq_at(time_ns); }
-    std::vector<log::KeptSegment> kept(int64_t oldest_ns) override { return log_.kept(oldest_ns); }
+    std::vector<log::KeptSegment> kept(int64_t oldest_ns) override {
+        auto kept = log_.kept(oldest_ns);
+        for (log::KeptSegment& segment : kept)
+            if (claims_archives_ && segment.last_seq != 0) segment.archive_bytes = 1;
+        return kept;
+    }
     uint64_t newest_segment() const override { return log_.newest_segment(); }
     bool lacks_space() const override { return log_.lacks_space(); }
     bool disk_is_full() const override { return log_.disk_is_full(); }
@@ -117,19 +131,27 @@ public:
 private:
     void synced(Status status, uint64_t durable_seq) override {
         if (!status) throw ProcessEnds();
-        while (!kept_.empty() && kept_.front().first.seq <= durable_seq) {
-            auto& [record, payload] = kept_.front();
+        while (!kept_.empty() && kept_.front().record.seq <= durable_seq) {
+            auto& [record, payload, sender] = kept_.front();
             record.payload = payload;
+            record.sender = sender;
             history_.durable(record);
             kept_.pop_front();
         }
         if (done_ != nullptr) done_->synced(status, durable_seq);
     }
 
+    struct KeptRecord {
+        log::Record record;
+        Buffer payload;
+        Buffer sender;
+    };
+
     log::Log& log_;
     History& history_;
     const bool early_;
-    std::deque<std::pair<log::Record, Buffer>> kept_;
+    const bool claims_archives_;
+    std::deque<KeptRecord> kept_;
     log::SyncDone* done_ = nullptr;
 };
 
@@ -163,7 +185,7 @@ struct SimNode::Running final : reactor::TurnEnd, reactor::Completion {
         : reactor(node.world_, node.realtime_offset_ns),
           outbox(node.history, node.options_.broken == Broken::outbox),
           real_log(std::move(opened)),
-          log(*real_log, node.history, node.options_.broken == Broken::gate),
+          log(*real_log, node.history, node.options_.broken),
           host(reactor, outbox, paths_of(node.name_)),
           pipeline(host, log, outbox),
           snapshots(reactor, node.storage, log, pipeline, host, newest, node.options_.snapshots) {
@@ -187,14 +209,34 @@ SimNode::SimNode(World& world, std::string name, const NodeOptions& options)
       world_(world),
       name_(std::move(name)),
       options_(options) {
-    storage.before_change([this] {
-        if (!changes_left_ || (*changes_left_)-- > 0) return;
-        changes_left_.reset();
-        throw ProcessEnds();
+    storage.before_change([this] { change_begins(); });
+    storage.tear_blocking_writes([this](size_t) {
+        if (archive_in_the_making()) ++world_.occurred["torn_archive"];
+        return world_.random.chance(0.5);
     });
 }
 
 SimNode::~SimNode() = default;
+
+bool SimNode::archive_in_the_making() {
+    const auto names = storage.list();
+    return std::ranges::any_of(*names, [](const std::string& name) {
+        return log::is_in_archive(name) && name.ends_with(log::kUnfinishedSuffix);
+    });
+}
+
+void SimNode::change_begins() {
+    if (options_.power_within_archive + options_.misdirected_archive > 0 &&
+        archive_in_the_making()) {
+        if (world_.occurs("misdirected_archive", options_.misdirected_archive))
+            storage.misdirect_next_archive_write(uint64_t(world_.random.between(1, 3)) * 4096);
+        if (world_.occurs("power_within_archive", options_.power_within_archive))
+            throw ProcessEnds();
+    }
+    if (!changes_left_ || (*changes_left_)-- > 0) return;
+    changes_left_.reset();
+    throw ProcessEnds();
+}
 
 void SimNode::guarded(const std::function<void()>& run) {
     try {
@@ -222,10 +264,13 @@ Status SimNode::recover() {
         world_.fail(name_ + ": durable events are lost: the log ends at " +
                     std::to_string(now.log.next_seq() - 1) + ", it was at " +
                     std::to_string(history.last_seq()));
-    TRY_STATUS(now.log.read(now.log.oldest_seq(), [this](const log::Record& event) {
-        history.durable(event);
-        return true;
-    }));
+    TRY_STATUS(read_history(
+        now.log, now.log.oldest_seq(),
+        [this](const log::Record& event) {
+            history.durable(event);
+            return true;
+        },
+        [](uint64_t) {}));
     const host::LinkedPlugin linked[] = {
         {options_.broken == Broken::fold ? &broken_table : &container_table, "container"},
         {&storage_table, "storage"},
@@ -261,11 +306,46 @@ void SimNode::catch_up_subscriber() {
     log::Log& log = running_->log;
     if (history.last_published() + 1 < log.oldest_seq())
         history.skip_publications(log.oldest_seq() - 1);
-    (void)log.read(std::max(history.last_published() + 1, log.oldest_seq()),
-                   [this](const log::Record& event) {
-                       history.caught_up(event);
-                       return true;
-                   });
+    (void)read_history(
+        log, std::max(history.last_published() + 1, log.oldest_seq()),
+        [this](const log::Record& event) {
+            history.caught_up(event);
+            return true;
+        },
+        [this](uint64_t to) { history.skip_publications(to); });
+}
+
+/// Seq of the last event of the archive that the message says is damaged, if that was on purpose.
+std::optional<uint64_t> SimNode::behind_rot(const std::string& message) const {
+    for (const std::string& name : rotten_)
+        if (message.find(name) != std::string::npos) return log::archive_in_file(name)->last_seq;
+    return std::nullopt;
+}
+
+/// Goes on behind an archive that was damaged on purpose; `gap` is told where that ends.
+Status SimNode::read_history(log::Log& log, uint64_t first, const log::EachRecord& each,
+                             const std::function<void(uint64_t)>& gap) {
+    while (true) {
+        const Status read = log.read(first, each);
+        if (read) return read;
+        const auto last = behind_rot(read.error().message);
+        if (!last || *last < first) return read;
+        gap(*last);
+        first = *last + 1;
+    }
+}
+
+void SimNode::rot_an_archive() {
+    const auto names = storage.list();
+    std::vector<std::string> archives;
+    for (const std::string& name : *names)
+        if (log::archive_in_file(name)) archives.push_back(name);
+    if (archives.empty()) return;
+    const std::string& name = archives[world_.random.below(archives.size())];
+    if (!rotten_.insert(name).second) return;   // a second flip may undo the first
+    ++world_.occurred["archive_rot"];
+    Buffer& bytes = storage.bytes(name);
+    bytes[world_.random.below(bytes.size())] ^= uint8_t(1 << world_.random.below(8));
 }
 
 void SimNode::crash(bool power) {
@@ -279,7 +359,8 @@ void SimNode::crash(bool power) {
         return keeps;
     });
     if (lost > 0) ++world_.occurred[kept > 0 ? "torn_write" : "lost_write"];
-    if (!running_->reactor.offload_is_idle()) ++world_.occurred["crash_within_effect"];
+    // Not there yet where the power fails within a start.
+    if (up() && !running_->reactor.offload_is_idle()) ++world_.occurred["crash_within_effect"];
     running_.reset();
     changes_left_.reset();
     storage_due_ns_ = INT64_MAX;
@@ -401,6 +482,7 @@ void SimNode::check_refold() {
         if (!use_snapshot && running_->log.oldest_seq() > 1) return;
         const std::string from = use_snapshot ? " from snapshot and log" : " from the log";
         const auto folded = fold_anew(world_, storage, use_snapshot);
+        if (!folded && behind_rot(folded.error().message)) continue;
         if (!folded || !sections)
             return world_.fail(name_ + ": cannot fold again" + from + ": " +
                                (folded ? sections.error() : folded.error()).message);
@@ -429,14 +511,63 @@ void SimNode::check_plugins() const {
     }
 }
 
+void SimNode::check_history() {
+    if (!up() || damaged) return;
+    log::Log& log = running_->log;
+    const uint64_t oldest = log.oldest_seq();
+    if (options_.keeps_all && oldest != 1)
+        world_.fail(name_ + ": the history begins with seq " + std::to_string(oldest) +
+                    ", though nothing of it may go");
+    // As who asks for the past reads it: beside the log, up to some event of it.
+    const uint64_t end = log.durable_seq();
+    const uint64_t last = oldest > end ? end : oldest + world_.random.below(end - oldest + 1);
+    auto beside = log::open_log_beside(storage, last);
+    if (!beside) return world_.fail(name_ + ": log beside: " + beside.error().message);
+    log::Log* const logs[] = {&log, beside->get()};
+    for (log::Log* const read : logs) {
+        uint64_t next = read->oldest_seq();
+        const Status status = read_history(
+            *read, next,
+            [&](const log::Record& event) {
+                if (event.seq != next++) world_.fail(name_ + ": a gap in the history");
+                history.durable(event);
+                return true;
+            },
+            [&](uint64_t to) { next = std::min(to, read->durable_seq()) + 1; });
+        if (!status) world_.fail(name_ + ": the history cannot be read: " + status.error().message);
+        if (status && next != read->durable_seq() + 1)
+            world_.fail(name_ + ": the history ends with seq " + std::to_string(next - 1));
+    }
+}
+
+void SimNode::tell_log() {
+    const auto report = running_->snapshots.keeper().report();
+    if (!report) return;
+    std::string files;
+    const auto sizes = storage.sizes();
+    for (const log::FileSize& file : *sizes)
+        files += " " + file.name + "=" + std::to_string(file.bytes >> 10);
+    world_.tell(name_, "rests, its log has " + std::to_string(report->bytes >> 10) + " of " +
+                           std::to_string(report->bytes_max >> 10) + " KiB" +
+                           (running_->log.lacks_space() ? " and lacks space:" : ":") + files);
+}
+
 void SimNode::check_at_rest() {
     if (!up()) return;
+    tell_log();
+    check_history();
     check_plugins();
     history.check_outcomes([this](const std::string& run) { return kernel.is_running(run); });
     kernel.check_at_rest();
     if (history.last_published() != history.last_seq())
         world_.fail(name_ + ": the subscriber ends at " + std::to_string(history.last_published()) +
                     ", the log at " + std::to_string(history.last_seq()));
+}
+
+size_t SimNode::archives() {
+    const auto names = storage.list();
+    return size_t(std::ranges::count_if(
+        *names, [](const std::string& name) { return log::archive_in_file(name).has_value(); }));
 }
 
 uint64_t SimNode::disk_hash() {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 
@@ -21,7 +22,7 @@ namespace noded::sim {
 struct ProcessEnds {};
 
 /// What a canary breaks on purpose.
-enum class Broken { nothing, fold, gate, outbox };
+enum class Broken { nothing, fold, gate, outbox, archive };
 
 struct NodeOptions {
     KernelFaults kernel;
@@ -29,6 +30,9 @@ struct NodeOptions {
     double slow_sync = 0;
     double sync_error = 0;
     double misdirected_write = 0;
+    /// At a change of the disk while an archive is being made; and of what it writes.
+    double power_within_archive = 0, misdirected_archive = 0;
+    bool keeps_all = false;   ///< nothing may ever go: the history begins with seq 1
     uint64_t segment_bytes = 1200 << 10;
     SnapshotOptions snapshots{.every_events = 200,
                               .bytes_per_event = 1 << 20,
@@ -63,6 +67,10 @@ public:
     /// The state equals what a fresh node folds from the durable log, and from the snapshot.
     void check_refold();
     void check_at_rest();
+    /// What the log tells, through archives, is what was durable; also to who reads beside it.
+    void check_history();
+    /// Flips a bit of an archive, if there is one. It may not be read any more; all else may.
+    void rot_an_archive();
 
     const std::string& name() const { return name_; }
     /// The log was damaged on purpose: it may be refused from now on.
@@ -74,19 +82,27 @@ public:
     log::MemStorage storage;
     uint64_t restarts = 0;
     uint64_t disk_hash();
+    size_t archives();
 
 private:
     struct Running;
     Status recover();
     void guarded(const std::function<void()>& run);
     void sync_next();
+    bool archive_in_the_making();
+    void change_begins();
+    std::optional<uint64_t> behind_rot(const std::string& message) const;
+    Status read_history(log::Log& log, uint64_t first, const log::EachRecord& each,
+                        const std::function<void(uint64_t)>& gap);
     void check_plugins() const;
+    void tell_log();
     void catch_up_subscriber();
 
     World& world_;
     const std::string name_;
     const NodeOptions options_;
     std::optional<uint32_t> changes_left_;
+    std::set<std::string> rotten_;   ///< archives
     int64_t storage_due_ns_ = INT64_MAX;
     int64_t kernel_due_ns_ = INT64_MAX;
     std::unique_ptr<Running> running_;

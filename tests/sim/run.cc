@@ -29,6 +29,9 @@ Result<Workload> read_workload(const std::string& path) {
         {"clock_jump", &out.clock_jump}, {"disk_full", &out.disk_full}, {"bit_rot", &out.bit_rot},
         {"slow_sync", &out.node.slow_sync}, {"sync_error", &out.node.sync_error},
         {"misdirected_write", &out.node.misdirected_write},
+        {"archive_rot", &out.archive_rot},
+        {"power_within_archive", &out.node.power_within_archive},
+        {"misdirected_archive", &out.node.misdirected_archive},
         {"start_failure", &out.node.kernel.start_failure},
         {"slow_start", &out.node.kernel.slow_start}, {"oom_kill", &out.node.kernel.oom_kill},
         {"shim_killed", &out.node.kernel.shim_killed}, {"pid_reuse", &out.node.kernel.pid_reuse},
@@ -45,6 +48,14 @@ Result<Workload> read_workload(const std::string& path) {
         if (key == "nodes") out.nodes = value;
         else if (key == "commands") out.commands = value;
         else if (key == "command_every_us") out.command_every_ns = int64_t(value) * 1000;
+        else if (key == "recent_containers") out.recent_containers = value;
+        else if (key == "padding_bytes") out.padding_bytes = value;
+        else if (key == "keeps_all") out.node.keeps_all = value;
+        else if (key == "log_kib") out.node.snapshots.retention.bytes_max = uint64_t(value) << 10;
+        else if (key == "archive_kib") {
+            out.node.snapshots.retention.archive = true;
+            out.node.snapshots.retention.archive_bytes_max = uint64_t(value) << 10;
+        }
         else if (key == "faults" || key == "verbs") {
             for (const auto& [name, number] : value.items()) {
                 if (key == "faults" && faults.contains(name)) *faults.at(name) = number;
@@ -199,7 +210,9 @@ private:
 
     std::string any_container(const SimNode& node) {
         const auto& known = containers_[&node];
-        return known.empty() ? "none" : known[world_.random.below(known.size())];
+        if (known.empty()) return "none";
+        const size_t among = std::min<size_t>(known.size(), workload_.recent_containers);
+        return known[known.size() - among + world_.random.below(among)];
     }
 
     void next_command(SimNode& node) {
@@ -256,13 +269,26 @@ private:
             spec.initRestart().setKind(schema::RestartKind::ON_FAILURE);
             spec.getRestart().setRetriesMax(3);
         }
-        const std::string padding(world_.random.below(4) * world_.random.below(8'000), 'x');
-        auto label = spec.initLabels(1)[0];
-        label.setKey("padding");
-        label.setValue(padding.c_str());
+        pad(spec, world_.random.below(4) * world_.random.below(workload_.padding_bytes / 3));
         core::Command out = command(message);
         containers_[&node].push_back(out.id.hex());
         send(node, std::move(out));
+    }
+
+    /// So many bytes of a specification, in parts that each keep the plugin's limits.
+    static void pad(schema::ContainerSpec::Builder spec, size_t bytes) {
+        const auto part = [&bytes](size_t most) {
+            const size_t taken = std::min(bytes, most);
+            bytes -= taken;
+            return std::string(taken, 'x');
+        };
+        auto label = spec.initLabels(1)[0];
+        label.setKey("padding");
+        label.setValue(part(60'000).c_str());
+        if (bytes == 0) return;
+        spec.initEnv(1).set(0, ("PADDING=" + part(120'000)).c_str());
+        spec.initCommand(2).set(0, "sh");
+        spec.getCommand().set(1, part(120'000).c_str());
     }
 
     template <typename T, typename Fill>
@@ -304,11 +330,14 @@ private:
                          [&node] { node.storage.set_capacity(UINT64_MAX); });
         }
         if (world_.occurs("bit_rot", workload_.bit_rot)) rot(node);
+        if (workload_.archive_rot > 0 && random.chance(workload_.archive_rot))
+            node.rot_an_archive();
         if (world_.occurs("power_within_change", workload_.power_within_change))
             node.fail_power_after(uint32_t(random.below(4)));
         const bool kill = world_.occurs("kill", workload_.kill);
         if (!kill && !world_.occurs("power", workload_.power)) return;
         if (random.chance(0.2)) node.check_refold();
+        if (workload_.node.snapshots.retention.archive && random.chance(0.2)) node.check_history();
         node.crash(!kill);
     }
 
@@ -331,6 +360,7 @@ private:
             out.execs += node->history.count("exec/");
             out.restarts += node->restarts;
             out.refused += node->refusal.empty() ? 0 : 1;
+            out.archives += node->archives();
         }
         return out;
     }

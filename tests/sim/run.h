@@ -17,6 +17,9 @@ struct Workload {
     int64_t command_every_ns = 2'000'000;
     double duplicate = 0, lost = 0;   ///< messages between client and node
     double kill = 0, power = 0, power_within_change = 0, clock_jump = 0, disk_full = 0, bit_rot = 0;
+    double archive_rot = 0;
+    uint32_t padding_bytes = 24'000;   ///< a specification has at most so many beside what it needs
+    uint32_t recent_containers = UINT32_MAX;   ///< commands are for so many of the newest ones
     uint32_t create = 0, run = 0, start = 0, stop = 0, kill_verb = 0, remove = 0, exec = 0, tag = 0;
     uint32_t pause = 0, unpause = 0, restart = 0, update = 0, poke = 0;
     NodeOptions node;
@@ -32,6 +35,7 @@ struct Outcome {
     uint64_t execs = 0;
     uint64_t restarts = 0;
     uint64_t refused = 0;  ///< damaged logs that were refused
+    uint64_t archives = 0; ///< there at the end
     std::map<std::string, uint64_t> occurred;   ///< faults, by name
 };
 

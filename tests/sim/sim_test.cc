@@ -78,6 +78,34 @@ TEST(Sim, a_damaged_log_is_refused_or_right) {
     EXPECT_GT(misdirected, 0u);
 }
 
+/// Of the first seeds of a workload; each of `faults` must occur.
+uint64_t archives_after(const char* name, const std::vector<const char*>& faults) {
+    const Workload of = workload(name);
+    std::map<std::string, uint64_t> occurred;
+    uint64_t archives = 0;
+    for (uint64_t seed = 1; seed <= 15; ++seed) {
+        const Outcome outcome = run_said(of, seed);
+        EXPECT_EQ(outcome.failure, "");
+        archives += outcome.archives;
+        for (const auto& [fault, times] : outcome.occurred) occurred[fault] += times;
+    }
+    for (const char* fault : faults) EXPECT_GT(occurred[fault], 0u) << fault << " never occurred";
+    return archives;
+}
+
+TEST(Sim, all_history_is_read_through_archives_wherever_their_making_ends) {
+    EXPECT_GT(archives_after("archive.json", {"power_within_archive", "torn_archive", "kill",
+                                              "power_within_change"}),
+              15u);
+}
+
+TEST(Sim, archives_that_fail_or_rot_harm_nothing_else) {
+    EXPECT_GT(archives_after("archive_faults.json",
+                             {"misdirected_archive", "archive_rot", "disk_full",
+                              "power_within_archive", "torn_archive"}),
+              15u);
+}
+
 TEST(Sim, the_same_seed_gives_the_same_bytes) {
     const Workload crash = workload("crash.json");
     const Outcome first = run_said(crash, 7);
@@ -86,11 +114,11 @@ TEST(Sim, the_same_seed_gives_the_same_bytes) {
 }
 
 /// The failures of ten seeds.
-std::string caught(Broken broken) {
-    Workload crash = workload("crash.json");
-    crash.node.broken = broken;
+std::string caught(Broken broken, const char* name = "crash.json") {
+    Workload with = workload(name);
+    with.node.broken = broken;
     std::string failures;
-    for (uint64_t seed = 0; seed < 10; ++seed) failures += run_said(crash, seed).failure + "\n";
+    for (uint64_t seed = 0; seed < 10; ++seed) failures += run_said(with, seed).failure + "\n";
     return failures;
 }
 
@@ -100,6 +128,11 @@ TEST(SimCanary, a_fold_that_depends_on_more_than_the_event_is_caught) {
 
 TEST(SimCanary, an_answer_before_the_sync_is_caught) {
     EXPECT_NE(caught(Broken::gate).find("durable"), std::string::npos);
+}
+
+TEST(SimCanary, a_segment_that_goes_without_its_archive_is_caught) {
+    EXPECT_NE(caught(Broken::archive, "archive.json").find("though nothing of it may go"),
+              std::string::npos);
 }
 
 TEST(SimCanary, a_publication_that_is_forgotten_is_caught) {

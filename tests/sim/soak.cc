@@ -46,7 +46,7 @@ int main(int argc, char** argv) {
             const auto outcome = noded::sim::run(workload, seed, traced);
             if (seeds == 1 || !outcome.failure.empty())
                 printf("seed %llu: %s (%llu events, %llu runs, %llu execs, %llu starts of nodes, "
-                       "%llu refused, hash %016llx)\n",
+                       "%llu refused, %llu archives, hash %016llx)\n",
                        static_cast<unsigned long long>(seed),
                        outcome.failure.empty() ? "good" : outcome.failure.c_str(),
                        static_cast<unsigned long long>(outcome.events),
@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
                        static_cast<unsigned long long>(outcome.execs),
                        static_cast<unsigned long long>(outcome.restarts),
                        static_cast<unsigned long long>(outcome.refused),
+                       static_cast<unsigned long long>(outcome.archives),
                        static_cast<unsigned long long>(outcome.hash));
             fflush(stdout);
             _exit(outcome.failure.empty() ? 0 : 1);
@@ -63,6 +64,9 @@ int main(int argc, char** argv) {
         ++done;
         if (status == 0) continue;
         ++failed;
+        if (WIFSIGNALED(status))
+            printf("seed %llu ended by signal %d\n", static_cast<unsigned long long>(seed),
+                   WTERMSIG(status));
         printf("FAILED; repeat: bazel-bin/tests/sim/soak --seeds 1 --seed %llu %s\n",
                static_cast<unsigned long long>(seed), workload.name.c_str());
         fflush(stdout);
