@@ -2,6 +2,7 @@
 #include "agent/core/core.h"
 
 #include <cstring>
+#include <span>
 
 #include "agent/base/check.h"
 #include "agent/limits.h"
@@ -36,16 +37,16 @@ void Batch::clear() {
 
 namespace {
 
-/// Collects what decide says. Events are kept aside until decide returned: a rejection must leave
-/// nothing behind.
+/// Adds what decide says to the batch; a rejection takes it out again and leaves nothing behind.
 class Collected final : public Decision {
 public:
     Collected(const Command& command, uint64_t next_seq, Batch& batch)
-        : command_(command), next_seq_(next_seq), batch_(batch) {}
+        : command_(command), next_seq_(next_seq), batch_(batch), first_(batch.events.size()) {}
 
     void emit(uint64_t type, Bytes payload) override {
         if (rejected_) return;
-        if (events_.size() == limits::events_per_command_max) {
+        const size_t count = batch_.events.size() - first_;
+        if (count == limits::events_per_command_max) {
             return reject({kRejectLimit,
                            "the command would cause more than " +
                                std::to_string(limits::events_per_command_max) + " events"});
@@ -57,19 +58,20 @@ public:
                                std::to_string(limits::command_events_bytes_max) + " bytes"});
         }
         CHECK_MSG(payload.size() % kWordSize == 0, "a payload is a whole number of words");
-        events_.push_back({next_seq_ + events_.size(), command_.time_ns, type, command_.cause_seq,
-                           command_.id, batch_.arena.copy(payload),
-                           events_.empty() ? sender() : Bytes()});
+        batch_.events.push_back({next_seq_ + count, command_.time_ns, type, command_.cause_seq,
+                                 command_.id, batch_.arena.copy(payload),
+                                 count == 0 ? sender() : Bytes()});
     }
     void reject(Rejection rejection) override {
         rejected_ = true;
         rejection_ = std::move(rejection);
-        events_.clear();
+        batch_.events.erase(batch_.events.begin() + static_cast<ptrdiff_t>(first_),
+                            batch_.events.end());
     }
 
     bool rejected() const { return rejected_; }
     Rejection take_rejection() { return std::move(rejection_); }
-    const std::vector<Event>& events() const { return events_; }
+    std::span<const Event> events() const { return std::span(batch_.events).subspan(first_); }
 
 private:
     /// Nobody sent a proposal: its cause is an event.
@@ -83,10 +85,10 @@ private:
     const Command& command_;
     const uint64_t next_seq_;
     Batch& batch_;
+    const size_t first_;   ///< of its events in the batch
     size_t bytes_ = 0;
     bool rejected_ = false;
     Rejection rejection_;
-    std::vector<Event> events_;
 };
 
 }  // namespace
@@ -94,60 +96,47 @@ private:
 void Core::step(const Command& command, ReplyTo to, uint64_t next_seq, Batch& batch) {
     CHECK(next_seq > 0);
     const bool from_client = command.origin == Command::Origin::client;
-    Reply reply;
+    Batch::Answer& answer = batch.answers.emplace_back(std::move(to));
     // The id of what a plugin observed at its start: a client's would be taken for a retry of that.
     if (from_client && command.id.is_zero()) {
-        reply.rejection = {kRejectInvalid, kNoCommandId};
-        if (to) batch.answers.push_back({std::move(to), std::move(reply)});
+        answer.reply.rejection = {kRejectInvalid, kNoCommandId};
         return;
     }
-    if (const auto known = known_.find(command.id); from_client && known != known_.end()) {
-        reply = {true, true, known->second.first_seq, known->second.last_seq, {}};
-        if (to) batch.answers.push_back({std::move(to), std::move(reply)});
+    if (const auto* known = from_client ? known_.find(command.id) : nullptr; known != nullptr) {
+        answer.reply = {true, true, known->first_seq, known->last_seq, {}};
         return;
     }
     Collected decided(command, next_seq, batch);
     domain_.decide(command, decided);
     if (decided.rejected()) {
-        reply.rejection = decided.take_rejection();
-    } else {
-        reply.accepted = true;
-        if (!decided.events().empty()) {
-            reply.first_seq = decided.events().front().seq;
-            reply.last_seq = decided.events().back().seq;
-            // Only what stands in the log is remembered: replay must come to the same memory.
-            remember(command.id,
-                     {reply.first_seq, reply.last_seq, command.cause_seq, command.time_ns});
-        }
-        for (const Event& event : decided.events()) {
-            domain_.fold(event);
-            batch.events.push_back(event);
-        }
+        answer.reply.rejection = decided.take_rejection();
+        return;
     }
-    if (to) batch.answers.push_back({std::move(to), std::move(reply)});
+    answer.reply.accepted = true;
+    const auto events = decided.events();
+    if (events.empty()) return;
+    const uint64_t first = events.front().seq, last = events.back().seq;
+    answer.reply.first_seq = first;
+    answer.reply.last_seq = last;
+    // Only what stands in the log is remembered: replay must come to the same memory.
+    const KnownCommands::Known known{command.id, first, last, command.cause_seq, command.time_ns};
+    if (from_client) known_.add(known);
+    else remember(known);
+    for (const Event& event : events) domain_.fold(event);
 }
 
 void Core::remember(const Event& event) {
-    remember(event.command_id, {event.seq, event.seq, event.cause_seq, event.time_ns});
+    remember({event.command_id, event.seq, event.seq, event.cause_seq, event.time_ns});
 }
 
-void Core::remember(const CommandId& id, Known known) {
-    const auto [at, is_new] = known_.try_emplace(id, known);
-    if (!is_new) {
-        // The events of one command follow each other and have one cause and one time; a later one
-        // of the same id is the outcome of an effect, not its decision.
-        const bool goes_on = known.first_seq == at->second.last_seq + 1 &&
-                             known.cause_seq == at->second.cause_seq &&
-                             known.time_ns == at->second.time_ns;
-        if (goes_on) at->second.last_seq = known.last_seq;
-        return;
-    }
-    known_order_.push_back(id);
-    if (known_order_.size() > limits::command_ids_remembered_max) {
-        known_.erase(known_order_.front());
-        known_order_.pop_front();
-    }
-    CHECK(known_.size() == known_order_.size());
+void Core::remember(const KnownCommands::Known& known) {
+    KnownCommands::Known* const before = known_.find(known.id);
+    if (before == nullptr) return known_.add(known);
+    // The events of one command follow each other and have one cause and one time; a later one of
+    // the same id is the outcome of an effect, not its decision.
+    const bool goes_on = known.first_seq == before->last_seq + 1 &&
+                         known.cause_seq == before->cause_seq && known.time_ns == before->time_ns;
+    if (goes_on) before->last_seq = known.last_seq;
 }
 
 namespace {
@@ -162,15 +151,14 @@ static_assert(sizeof(SavedId) == 48);
 }  // namespace
 
 Buffer Core::save() const {
-    Buffer bytes(known_order_.size() * sizeof(SavedId));
+    Buffer bytes(known_.size() * sizeof(SavedId));
     uint8_t* at = bytes.data();
-    for (const CommandId& id : known_order_) {
-        const Known& known = known_.at(id);
+    known_.each([&](const KnownCommands::Known& known) {
         SavedId saved{{}, known.first_seq, known.last_seq};
-        memcpy(saved.id, id.bytes.data(), sizeof saved.id);
+        memcpy(saved.id, known.id.bytes.data(), sizeof saved.id);
         memcpy(at, &saved, sizeof saved);
         at += sizeof saved;
-    }
+    });
     return bytes;
 }
 
@@ -181,14 +169,13 @@ Status Core::load(Bytes bytes) {
                     " bytes");
     }
     known_.clear();
-    known_order_.clear();
     for (size_t at = 0; at < bytes.size(); at += sizeof(SavedId)) {
         SavedId saved;
         memcpy(&saved, bytes.data() + at, sizeof saved);
         CommandId id;
         memcpy(id.bytes.data(), saved.id, sizeof saved.id);
         // What was decided before a snapshot stands in it whole.
-        remember(id, {saved.first_seq, saved.last_seq, UINT64_MAX, 0});
+        remember({id, saved.first_seq, saved.last_seq, UINT64_MAX, 0});
     }
     return {};
 }

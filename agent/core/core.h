@@ -7,14 +7,12 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
-#include <unordered_map>
 #include <vector>
 
-#include "agent/base/ids.h"
 #include "agent/base/result.h"
 #include "agent/core/domain.h"
+#include "agent/core/known_commands.h"
 
 namespace noded::core {
 
@@ -59,6 +57,9 @@ public:
     /// the log's; it counts the events already in the batch.
     void step(const Command& command, ReplyTo to, uint64_t next_seq, Batch& batch);
 
+    /// A command that will be stepped soon.
+    void expect(const Command& command) const { known_.expect(command.id); }
+
     /// Replay: what the log says about command ids. Commands of clients and of plugins alike: a
     /// reaction that is repeated sends the same id again.
     void remember(const Event& event);
@@ -68,17 +69,10 @@ public:
     Status load(Bytes bytes);
 
 private:
-    struct Known {
-        uint64_t first_seq = 0;
-        uint64_t last_seq = 0;
-        uint64_t cause_seq = 0;
-        int64_t time_ns = 0;
-    };
-    void remember(const CommandId& id, Known known);
+    void remember(const KnownCommands::Known& known);
 
     Domain& domain_;
-    std::unordered_map<CommandId, Known, CommandIdHash> known_;
-    std::deque<CommandId> known_order_;   ///< oldest first; its size never exceeds the limit
+    KnownCommands known_;
 };
 
 }  // namespace noded::core

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <deque>
 
 #include "agent/base/check.h"
 #include "agent/core/pipeline.h"

@@ -12,7 +12,7 @@ namespace noded::core {
 
 void Pipeline::submit(Command command, ReplyTo to) {
     const bool is_client = command.origin == Command::Origin::client;
-    if (is_client && queue_.size() >= limits::commands_queued_max) {
+    if (is_client && queued() >= limits::commands_queued_max) {
         Reply refused;
         refused.rejection = {kRejectBusy, "the node has too many commands waiting; try again"};
         return to(refused);
@@ -21,7 +21,7 @@ void Pipeline::submit(Command command, ReplyTo to) {
 }
 
 void Pipeline::turn_end() {
-    if (stage_ != Stage::idle || queue_.empty()) return;
+    if (stage_ != Stage::idle || queued() == 0) return;
     decide_batch();                                              // decide, append, provisional fold
     if (!batch_.events.empty()) {
         stage_ = Stage::syncing;
@@ -46,16 +46,16 @@ void Pipeline::synced(Status status, uint64_t durable_seq) {
 
 void Pipeline::decide_batch() {
     CHECK(batch_.events.empty() && batch_.answers.empty());
-    std::deque<Queued> waiting;
+    std::vector<Queued> waiting;
     Status room;
-    while (!queue_.empty() && has_room_in_batch()) {
+    for (; queued() > 0 && has_room_in_batch(); ++taken_) {
         // Once there is none, the turn's other commands are not worth another try each.
         if (room) {
             room = log_.ensure_room(limits::command_logged_bytes_max,
                                     limits::events_per_command_max);
         }
-        Queued next = std::move(queue_.front());
-        queue_.pop_front();
+        if (queued() > kAhead) core_.expect(queue_[taken_ + kAhead].command);
+        Queued& next = queue_[taken_];
         if (!room) {
             refuse_for_lack_of_room(std::move(next), room.error(), waiting);
             continue;
@@ -64,7 +64,12 @@ void Pipeline::decide_batch() {
         core_.step(next.command, std::move(next.to), log_.next_seq(), batch_);
         for (size_t i = first; i < batch_.events.size(); ++i) log_.append(batch_.events[i]);
     }
-    for (auto at = waiting.rbegin(); at != waiting.rend(); ++at) queue_.push_front(std::move(*at));
+    // What waits comes first again, in its order.
+    for (auto at = waiting.rbegin(); at != waiting.rend(); ++at) queue_[--taken_] = std::move(*at);
+    // What is behind may never end: it moves up once that is the smaller part.
+    if (2 * taken_ < queue_.size()) return;
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(taken_));
+    taken_ = 0;
 }
 
 bool Pipeline::has_room_in_batch() const {
@@ -73,7 +78,7 @@ bool Pipeline::has_room_in_batch() const {
 }
 
 void Pipeline::refuse_for_lack_of_room(Queued next, const Error& error,
-                                       std::deque<Queued>& waiting) {
+                                       std::vector<Queued>& waiting) {
     // What already happened must not be forgotten: a proposal waits until there is room again.
     if (next.command.origin == Command::Origin::proposal) return waiting.push_back(std::move(next));
     Reply refused;
@@ -86,7 +91,8 @@ void Pipeline::refuse_for_lack_of_room(Queued next, const Error& error,
 }
 
 void Pipeline::reply() {
-    for (Batch::Answer& answer : batch_.answers) answer.to(answer.reply);
+    for (Batch::Answer& answer : batch_.answers)
+        if (answer.to) answer.to(answer.reply);
 }
 
 void Pipeline::react() {

@@ -9,7 +9,6 @@
 // the log (synced).
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <vector>
 
@@ -37,7 +36,7 @@ public:
 
     /// No batch is under way: the folded state is the durable one.
     bool quiescent() const { return stage_ == Stage::idle; }
-    bool has_work() const { return !queue_.empty(); }
+    bool has_work() const { return queued() > 0; }
 
     Core& core() { return core_; }
 
@@ -49,9 +48,12 @@ private:
         ReplyTo to;
     };
 
+    /// So many commands before its turn the core is told of one.
+    static constexpr size_t kAhead = 8;
+    size_t queued() const { return queue_.size() - taken_; }
     void decide_batch();
     bool has_room_in_batch() const;
-    void refuse_for_lack_of_room(Queued next, const Error& error, std::deque<Queued>& waiting);
+    void refuse_for_lack_of_room(Queued next, const Error& error, std::vector<Queued>& waiting);
     void synced(Status status, uint64_t durable_seq) override;
     void reply();
     void react();
@@ -62,7 +64,8 @@ private:
     Publisher& publisher_;
     Core core_;
     Stage stage_ = Stage::idle;
-    std::deque<Queued> queue_;
+    std::vector<Queued> queue_;
+    size_t taken_ = 0;   ///< of its beginning, by batches before
     Batch batch_;
     /// answers that may have seen provisional state
     std::vector<std::move_only_function<void()>> gated_;
