@@ -56,7 +56,7 @@ def measured_crowd(bench):
     """Once for both metrics: per side bytes per container, and the time of its end."""
     if not hasattr(bench, "crowd"):
         count = CROWD_QUICK if bench.quick else CROWD
-        bench.crowd = []
+        measured = []
         for side in (bench.noded, bench.docker):
             time.sleep(SETTLED_SECONDS)
             before = managers_bytes(side)
@@ -65,7 +65,8 @@ def measured_crowd(bench):
                 raise sides.Unmeasured(f"{len(ids)} of {count} containers run")
             time.sleep(SETTLED_SECONDS)
             each = (managers_bytes(side) - before) / count
-            bench.crowd.append((each, kill_and_remove_ms(bench, side, ids)))
+            measured.append((each, kill_and_remove_ms(bench, side, ids)))
+        bench.crowd = measured
     return bench.crowd
 
 

@@ -45,7 +45,7 @@ def run(command, env=None):
         raise Unmeasured(f"start {command[0]}: {error.strerror}") from error
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip())[-800:]
-        raise Unmeasured(f"{' '.join(map(str, command))}: status {done.returncode}: {said}")
+        raise Unmeasured(f"{' '.join(map(str, command))[:200]}: status {done.returncode}: {said}")
     return done.stdout
 
 
