@@ -1,5 +1,5 @@
 // The kernel behind Sys, see sys.h. Stateless, so that the offload lane may use it at the same
-// time.
+// time; only the reactor spawns shims.
 #include "plugins/container/sys_linux.h"
 
 #include <dirent.h>
@@ -29,7 +29,7 @@ constexpr size_t kFileBytesMax = 1 << 20;  ///< /proc and cgroup files
 class LinuxSys final : public Sys {
 public:
     Result<SpawnedShim> spawn_shim(const std::string& program) override {
-        return noded::spawn_shim(program);
+        return shims_.spawn(program);
     }
     Result<SpawnedFiles> spawn_files(const std::string& program, const std::string& job,
                                      Fd stream) override;
@@ -63,6 +63,9 @@ public:
     Result<DeviceNumber> device_number(const std::string& path) override;
     std::vector<std::string> host_devices() override;
     Status kill_process(uint32_t pid, int signal) override;
+
+private:
+    ShimSpawner shims_;
 };
 
 /// Runs in the parent's memory: system calls only. `fds` are above those that they become.

@@ -19,7 +19,7 @@ constexpr int control_fd = 3;
 constexpr int own_oom_score = -998;
 
 /// A container's command may be a script whose interpreter is /proc/self/exe, which is this file
-/// until its exec succeeds. On a read-only mount (spawn_shim makes one) nobody can come back later
+/// until its exec succeeds. On a read-only mount (ShimSpawner makes one) nobody can come back later
 /// and write to it; otherwise there is no container.
 bool protected_from_writing() {
     struct statfs info;

@@ -2,6 +2,9 @@
 #include "plugins/container/shim/shim_client.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -20,31 +23,42 @@
 namespace noded {
 namespace {
 
-/// What the child needs between vfork and exec.
+constexpr int control_place = 3;  ///< where a shim looks for its control socket
+
+/// What the child needs before its exec.
 struct SpawnArguments {
     int program;
     int control;
     int error;
 };
 
-/// Runs in the parent's memory: system calls only.
-[[noreturn]] void spawn_child(SpawnArguments& arguments) {
+/// Runs in the parent's memory: system calls only. The table of descriptors is the parent's, too,
+/// until the first of them has made it the child's own.
+int spawn_child(void* parents) {
+    auto& arguments = *static_cast<SpawnArguments*>(parents);
     char name[] = "noded-shim";
     char* argv[] = {name, nullptr};
     char* environment[] = {nullptr};
-    // A plain dup2 keeps the close-on-exec flag when both numbers are the same.
-    const bool placed =
-        arguments.control == 3 ? fcntl(3, F_SETFD, 0) == 0 : dup2(arguments.control, 3) == 3;
-    if (placed) syscall(SYS_execveat, arguments.program, "", argv, environment, AT_EMPTY_PATH);
+    const unsigned above = unsigned(std::max(arguments.program, arguments.control)) + 1;
+    const bool own = syscall(SYS_close_range, above, ~0u, CLOSE_RANGE_UNSHARE) == 0 ||
+                     unshare(CLONE_FILES) == 0;
+    if (own && dup2(arguments.control, control_place) == control_place)
+        syscall(SYS_execveat, arguments.program, "", argv, environment, AT_EMPTY_PATH);
     arguments.error = errno;
     _exit(127);
 }
 
-/// A function of its own: nothing that lives in the caller's registers may be changed by the child.
-[[gnu::noinline]] pid_t fork_child(SpawnArguments& arguments) {
-    const pid_t pid = vfork();
-    if (pid == 0) spawn_child(arguments);
-    return pid;
+/// The parent waits until the child has executed its program or ended, and the child needs little.
+pid_t fork_child(SpawnArguments& arguments) {
+    alignas(16) char stack[16384];
+    return clone(spawn_child, stack + sizeof stack,
+                 CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &arguments);
+}
+
+/// A descriptor for /dev/null that is not where the shim has its control socket.
+Fd open_nothing() {
+    const Fd nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
+    return Fd(nothing.valid() ? fcntl(nothing.get(), F_DUPFD_CLOEXEC, control_place + 1) : -1);
 }
 
 /// The program on a read-only mount that is attached nowhere. A container can make its process run
@@ -62,16 +76,31 @@ Result<Fd> open_program(const std::string& path) {
 
 }  // namespace
 
-Result<SpawnedShim> spawn_shim(const std::string& shim_path) {
+ShimSpawner::ShimSpawner()
+    : nothing_(open_nothing()), control_(open_nothing()), program_(open_nothing()) {}
+
+Result<SpawnedShim> ShimSpawner::spawn(const std::string& shim_path) {
+    if (!nothing_.valid() || !control_.valid() || !program_.valid())
+        return fail("there were no descriptors for a shim when noded started: raise its limit of "
+                    "open files");
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
         return fail_errno(errno, "make a socket pair for a shim");
     Fd ours(ends[0]);
-    const Fd theirs(ends[1]);
-    const Fd program = TRY(open_program(shim_path));
-    SpawnArguments arguments = {program.get(), theirs.get(), 0};
+    Fd theirs(ends[1]);
+    Fd program = TRY(open_program(shim_path));
+    if (dup3(theirs.get(), control_.get(), O_CLOEXEC) < 0 ||
+        dup3(program.get(), program_.get(), O_CLOEXEC) < 0)
+        return fail_errno(errno, "place the descriptors of a shim");
+    theirs.reset();
+    program.reset();
+    SpawnArguments arguments = {program_.get(), control_.get(), 0};
     const pid_t pid = fork_child(arguments);
-    if (pid < 0) return fail_errno(errno, "fork a shim");
+    const int error = errno;
+    // What the shim has is to be its alone: its end of the socket tells noded that it is gone.
+    dup3(nothing_.get(), control_.get(), O_CLOEXEC);
+    dup3(nothing_.get(), program_.get(), O_CLOEXEC);
+    if (pid < 0) return fail_errno(error, "fork a shim");
     if (arguments.error != 0) {
         waitpid(pid, nullptr, 0);
         return fail_errno(arguments.error, "execute " + shim_path);

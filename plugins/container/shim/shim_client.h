@@ -20,9 +20,21 @@ struct SpawnedShim {
     Fd pidfd;
 };
 
-/// Starts a shim that waits for its LAUNCH. Takes the time of a vfork, whatever the size of this
-/// process.
-Result<SpawnedShim> spawn_shim(const std::string& shim_path);
+/// Starts shims that wait for their LAUNCH. Takes the time of a vfork, whatever the size of this
+/// process and however many descriptors it has open: noded has some for each container, and a table
+/// of thousands that is copied and closed again for each start would make every start slower.
+/// Not for two threads at a time.
+class ShimSpawner {
+public:
+    /// Takes three numbers for descriptors; the earlier it is made, the lower they are.
+    ShimSpawner();
+    Result<SpawnedShim> spawn(const std::string& shim_path);
+
+private:
+    /// /dev/null: in these places a child finds its control socket and its program, all above them
+    /// it closes without having copied it.
+    Fd nothing_, control_, program_;
+};
 
 /// Connects to the shim of a runtime folder after a restart. ENOENT or ECONNREFUSED: there is none
 /// any more; read its exit record.

@@ -1,12 +1,16 @@
 // The shim's streams and its life: attach, terminal, exec, signals, and noded's coming and going.
 // On the real kernel; needs root.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "plugins/container/shim/log_frames.h"
@@ -20,6 +24,41 @@ constexpr uint32_t attach_all = attach_output | attach_stdin;
 namespace fs = std::filesystem;
 
 using Words = std::vector<std::string>;
+
+/// Number to file, of all that this process has open.
+std::map<std::string, std::string> descriptors() {
+    std::map<std::string, std::string> found;
+    for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+        std::error_code error;  // the folder itself
+        const fs::path file = fs::read_symlink(entry.path(), error);
+        if (!file.string().starts_with("/proc/")) found[entry.path().filename()] = file;
+    }
+    return found;
+}
+
+TEST(ShimSpawn, the_table_of_descriptors_stays_as_it_was_and_only_the_shim_has_the_other_end) {
+    ShimSpawner spawner;
+    std::vector<Fd> many;
+    for (int i = 0; i < 500; ++i) many.emplace_back(open("/dev/zero", O_RDONLY | O_CLOEXEC));
+    const auto program = fs::read_symlink("/proc/self/exe").parent_path() / "shim";
+    const auto before = descriptors();
+    for (int round = 0; round < 2; ++round) {
+        auto spawned = spawner.spawn(program);
+        ASSERT_TRUE(spawned.has_value()) << spawned.error().message;
+        auto after = descriptors();
+        EXPECT_EQ(after.erase(std::to_string(spawned->control.get())), 1u);
+        EXPECT_EQ(after.erase(std::to_string(spawned->pidfd.get())), 1u);
+        EXPECT_EQ(after, before);
+        kill(spawned->pid, SIGKILL);
+        waitpid(spawned->pid, nullptr, 0);
+        // The child that makes namespaces for it ends a moment later.
+        pollfd ended{spawned->control.get(), POLLIN, 0};
+        EXPECT_EQ(poll(&ended, 1, 10'000), 1) << "somebody else has the other end";
+    }
+    EXPECT_FALSE(spawner.spawn("/nonexistent/shim").has_value());
+    EXPECT_FALSE(spawner.spawn("/etc/passwd").has_value());
+    EXPECT_EQ(descriptors(), before);
+}
 
 TEST(ShimSignal, kill_is_137_and_handled_signals_arrive) {
     ShimBox killed;

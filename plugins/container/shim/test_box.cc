@@ -167,7 +167,7 @@ ShimBox::~ShimBox() {
 }
 
 void ShimBox::spawn() {
-    SpawnedShim shim = must(spawn_shim(shim_path_));
+    SpawnedShim shim = must(ShimSpawner().spawn(shim_path_));
     control_ = std::move(shim.control);
     pidfd_ = std::move(shim.pidfd);
     pid_ = shim.pid;
