@@ -179,7 +179,9 @@ kj::Promise<void> NodeService::submit(SubmitContext context) {
                               fulfiller->fulfill(core::Reply(reply));
                           });
     return promise.then([context](core::Reply reply) mutable {
-        fill_outcome(context.getResults().initOutcome(), reply);
+        // Without a hint it would be a message of 8 KiB, filled with zeros.
+        const uint64_t words = 16 + reply.rejection.message.size() / kWordSize;
+        fill_outcome(context.getResults(capnp::MessageSize{words, 0}).initOutcome(), reply);
     });
 }
 

@@ -36,6 +36,7 @@ Status put_load(const Arguments& arguments);
 Status check_told(const Arguments& arguments);
 Status fill(const Arguments& arguments);
 Status snapshot_pause(const Arguments& arguments);
+Status late_pause(const Arguments& arguments);
 Status first_answer(const Arguments& arguments);
 Status list_containers(const Arguments& arguments);
 Status redis_load(const Arguments& arguments);
@@ -72,7 +73,8 @@ inline kj::Promise<uint64_t> put(schema::Node::Client& node, uint64_t number, ui
     uint8_t id[32] = {};
     memcpy(id, &id_number, sizeof id_number);
     id[31] = 1;   // all zero is no command: what a plugin found by itself has that
-    auto request = node.submitRequest();
+    // What is not hinted at is a message of 8 KiB, filled with zeros.
+    auto request = node.submitRequest(capnp::MessageSize{sizeof payload / 8 + 32, 0});
     auto command = request.initCommand();
     command.setId(kj::arrayPtr(id, sizeof id));
     command.setType(PUT_OBJECTS);
