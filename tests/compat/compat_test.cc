@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <sstream>
 
@@ -121,6 +122,48 @@ TEST_P(OldLog, tells_the_same_events) {
         told += out.str() + "\n";
     }
     EXPECT_EQ(trimmed(told), kept("events"));
+}
+
+/// As who wrote a reader from the pages about the formats alone reads it.
+Ran read_by_the_page(const std::string& reader, std::vector<std::string> words) {
+    words.insert(words.begin(), {"/usr/bin/env", "python3", built("tools/examples/" + reader)});
+    const Ran ran = run_program(words);
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    EXPECT_EQ(ran.err, "");
+    return ran;
+}
+
+TEST_P(OldLog, is_read_by_the_page_alone) {
+    const std::string log = node_.state_dir() + "/log";
+    std::istringstream lines(read_by_the_page("read_log.py", {log}).out);
+    std::istringstream recorded(kept("events"));
+    for (std::string line, expected; std::getline(recorded, expected);) {
+        ASSERT_TRUE(std::getline(lines, line)) << expected;
+        const auto read = words_of(line), told = words_of(expected);   // told: with names of types
+        EXPECT_EQ(read[0] + " " + read[1] + " " + read[3] + " " + read[4],
+                  told[0] + " " + told[1] + " " + told[4] + " " + told[5]);
+    }
+    for (const auto& entry : fs::directory_iterator(log)) {
+        const std::string name = entry.path().filename();
+        if (!name.starts_with("snapshot-")) continue;
+        const auto read = nlohmann::json::parse(
+            read_by_the_page("read_files.py", {"snapshot", entry.path()}).out);
+        EXPECT_EQ(read["seq"], std::stoull(name.substr(strlen("snapshot-")), nullptr, 16));
+        for (const char* section : {":core", "container", "storage"})
+            EXPECT_TRUE(read["sections"].contains(section)) << section;
+    }
+}
+
+TEST(OldFormats, are_read_by_the_page_alone) {
+    for (const char* format : {"format-1", "format-2"}) {
+        const std::string folder = built("agent/log/testdata/") + format;
+        const Ran events = read_by_the_page("read_log.py", {folder});
+        EXPECT_EQ(std::ranges::count(events.out, '\n'), 7) << format;
+        EXPECT_EQ(trimmed(read_by_the_page("read_files.py",
+                                           {"snapshot", folder + "/snapshot-0000000000000006"})
+                              .out),
+                  R"({"seq": 6, "sections": {"container": 100, "stats": 0}})");
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Kept, OldLog, ::testing::ValuesIn(generations()),

@@ -32,6 +32,14 @@ struct ContainerLogTest : SharedNodeTest {
         EXPECT_EQ(ran.err, "");
         return ran.out;
     }
+    /// As who wrote a reader from LOG.md alone reads it.
+    static std::string read_by_the_page() {
+        const Ran ran = run_program({"/usr/bin/env", "python3",
+                                     built("tools/examples/read_files.py"), "output",
+                                     node->ok({"inspect", "-f", "{{.LogPath}}", "lo"})});
+        EXPECT_EQ(ran.exit_code, 0) << ran.err;
+        return ran.out;
+    }
     static std::vector<fs::path> files() {
         std::vector<fs::path> found;
         for (const auto& entry : fs::directory_iterator(node->ok({"inspect", "-f", "{{.LogPath}}",
@@ -74,6 +82,7 @@ TEST_F(ContainerLogTest, rotation_drops_the_oldest_whole_files_and_nothing_else)
     for (const int tail : {1, 2, 9000, 10000, 15000, 20000})
         EXPECT_EQ(logs({"--tail", std::to_string(tail)}), numbers(100001 - tail, 100000));
     EXPECT_EQ(logs({"--tail", "1000000"}), logs({}));
+    EXPECT_TRUE(read_by_the_page() == logs({}));
     EXPECT_EQ(logs({"--tail", "0"}), "");
 }
 
@@ -106,6 +115,7 @@ TEST_F(ContainerLogTest, any_bytes_and_endless_lines_are_kept_as_they_are) {
     const std::string binary = run("10m", "5", "cat /bin/busybox; printf end");
     EXPECT_GT(binary.size(), 100'000u);
     EXPECT_TRUE(logs({}) == binary);
+    EXPECT_TRUE(read_by_the_page() == binary);
     EXPECT_TRUE(binary.ends_with(logs({"--tail", "1"})));
     node->ok({"rm", "lo"});
     run("1m", "3", "head -c 20000000 /dev/zero | tr '\\0' x; echo; echo after");

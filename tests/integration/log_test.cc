@@ -339,10 +339,25 @@ TEST(FlippedBit, in_the_record_of_a_containers_end_is_told_and_no_end_is_made_up
     TestNode node;
     node.start();
     node.import_busybox();
-    EXPECT_EQ(end_told_by_record(node, [](const std::string&) {}), "5");
+    const auto by_the_page = [](const std::string& record) {
+        return run_program({"/usr/bin/env", "python3", built("tools/examples/read_files.py"),
+                            "exit", record});
+    };
+    const std::string told = end_told_by_record(node, [&](const std::string& record) {
+        const Ran read = by_the_page(record);
+        ASSERT_EQ(read.exit_code, 0) << read.err;
+        const auto end = nlohmann::json::parse(read.out);
+        EXPECT_EQ(end["code"], 5);
+        EXPECT_EQ(end["state"], 4);
+        EXPECT_EQ(std::string(end["id"]).size(), 64u);
+        EXPECT_GE(end["endedNs"], end["startedNs"]);
+    });
+    EXPECT_EQ(told, "5");
     EXPECT_FALSE(says(node.diagnostics(), "does not match"));
-    const std::string code = end_told_by_record(node, [](const std::string& record) {
+    const std::string code = end_told_by_record(node, [&](const std::string& record) {
         flip_bit(record, 168);   // where the exit code stands
+        EXPECT_EQ(by_the_page(record).err,
+                  "read_files: the record's checksum is not as the page says\n");
     });
     EXPECT_EQ(code, "255");
     EXPECT_TRUE(says(node.diagnostics(), "/exit does not match")) << node.diagnostics();

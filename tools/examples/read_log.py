@@ -85,7 +85,9 @@ def content(path):
     """The bytes of a segment, or of the one that is in an archive."""
     if path.endswith(".zst"):
         judge_archive(path)
-        unpacked = subprocess.run(["zstd", "-dcq", path], stdout=subprocess.PIPE, check=False)
+        with open(path, "rb") as file:
+            unpacked = subprocess.run(["zstd", "-dcq"], stdin=file, stdout=subprocess.PIPE,
+                                      check=False)
         expect(unpacked.returncode == 0, path, 0, "zstd cannot unpack it")
         return unpacked.stdout
     with open(path, "rb") as file:
