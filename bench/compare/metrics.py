@@ -104,7 +104,7 @@ class Metric(NamedTuple):
 
 TIMER = "//bench/compare:spawn_timer"
 LOG = ("//bench/log:log_bench",)
-NODE = ("//bench/node:node_bench", "//bench/node:objects.so")
+NODE = ("//bench/node:node_bench", "//bench/node:objects.so", "//bench/node:late_objects.so")
 ALL = {
     "run-none": Metric(run_none, True, (TIMER,)),
     "exec": Metric(exec_true, True, (TIMER,)),
@@ -123,6 +123,7 @@ ALL = {
     "logs-tail": Metric(output_metrics.logs_tail, True, (TIMER,)),
     "restart": Metric(node_metrics.restart, True, NODE),
     "snapshot-pause": Metric(node_metrics.snapshot_pause, True, NODE),
+    "late-pause": Metric(node_metrics.late_pause, True, NODE),
     "stats-cost": Metric(stream_metrics.stats_cost, True, ()),
     "stats-accuracy": Metric(stream_metrics.stats_accuracy, True, ()),
     "scrape": Metric(stream_metrics.scrape, True, ()),

@@ -55,8 +55,11 @@ def put_rounds(bench, outstanding, count):
 
 
 def durable_append_1000(bench):
-    """Three ways to durable commands: in process with 1,000 in flight, through RPC with 64, and
-    etcd with as many clients as serve it best here."""
+    """Two ways to durable commands: in process with 1,000 in flight, and through RPC with 64 on
+    one connection. And two measures of etcd: its own (`etcdctl check perf` with the largest load,
+    which etcd does not reach here, so that its rate limits nothing), and a raw load of ours over
+    its gRPC interface with as many puts outstanding as serve it best, for which it was not made
+    to be asked: no client in Go, no answer read but for its end."""
     rounds = 1 if bench.quick else 3
     inside = []
     for _ in range(rounds):
@@ -66,13 +69,16 @@ def durable_append_1000(bench):
         shutil.rmtree(folder)
     through = put_rounds(bench, MANY, rounds)["per_s"]
     with stopped_after(stores.etcd(bench.work)):
-        theirs = max(statistics.median(
+        own = stores.etcd_own_measure("s" if bench.quick else "xl")
+        raw = max(statistics.median(
             load(bench, "etcd", str(stores.ETCD_PORT), clients, connections)["per_s"]
             for _ in range(rounds))
             for clients, connections in ((MANY, 1), (ETCD_CLIENTS, ETCD_CONNECTIONS)))
-    yield times_more("durable-append-1000/etcd", "writes/s", statistics.median(inside), theirs,
-                     100)
-    yield times_more("durable-append-rpc/etcd", "writes/s", through, theirs, 10)
+    if own > 0.95 * stores.ETCD_RATES["xl"]:
+        own = max(own, raw)   # its rate did limit it
+    for name, ours, bar in (("1000", statistics.median(inside), 100), ("rpc", through, 10)):
+        yield times_more(f"durable-append-{name}/etcd", "writes/s", ours, own, bar)
+        yield times_more(f"durable-append-{name}/raw-etcd", "writes/s", ours, raw)
 
 
 def pipeline(bench):
@@ -129,3 +135,23 @@ def snapshot_pause(bench):
             puts.append(printed["put_max_us"] / 1e3)
     yield at_most("snapshot-pause", "ms", statistics.median(reads), 5)
     yield at_most("snapshot-pause/commands", "ms", statistics.median(puts))
+
+
+def late_pause(bench):
+    """The same while a plugin that was dropped in folds the history of a million events."""
+    objects = 50_000 if bench.quick else OBJECTS
+    reads, puts = [], []
+    for number in range(1 if bench.quick else 3):
+        with stopped_after(stores.Node(bench, f"node-late-{number}")) as node:
+            node.start()
+            node.measure("fill", f"--objects={objects}")
+            made = node.runtime / "late.new"
+            shutil.copy(bench.tool("late_objects.so"), made)
+            printed = node.measure("late", f"--objects={objects}", "--", str(made),
+                                   str(node.runtime / "plugins/late_objects.so"))
+            reads.append(printed["read_max_us"] / 1e3)
+            puts.append(printed["put_max_us"] / 1e3)
+            yield at_least(f"late-pause/rate-{number + 1}", "events/s",
+                           objects / printed["seconds"])
+    yield at_most("late-pause", "ms", statistics.median(reads), 5)
+    yield at_most("late-pause/commands", "ms", statistics.median(puts))

@@ -18,6 +18,7 @@ constexpr Benchmark kBenchmarks[] = {
     {"check", noded::bench::check_told},
     {"fill", noded::bench::fill},
     {"pause", noded::bench::snapshot_pause},
+    {"late", noded::bench::late_pause},
     {"first-answer", noded::bench::first_answer},
     {"list", noded::bench::list_containers},
     {"redis", noded::bench::redis_load},
@@ -31,6 +32,8 @@ int usage() {
             "  check         --told=FILE: each command that 'put' noted is in the log, once\n"
             "  fill          --objects=N\n"
             "  pause         --objects=N: an open-loop client while a snapshot is taken\n"
+            "  late          --objects=N -- FROM TO: the same while a plugin that is moved there "
+            "folds the history\n"
             "  first-answer  -- NODED ARGUMENT...: from exec to the first answered call\n"
             "  list          all containers, many times: how long one list takes\n"
             "  redis, etcd   --outstanding=N --connections=N --seconds=S\n");

@@ -91,6 +91,14 @@ static const void *objects_extension(void *self, const char *id) {
     return NULL;
 }
 
+#ifdef LATE_OBJECTS
+#define ID "late-objects"
+#define OWNED 0   /* commands and events: each has one owner */
+#else
+#define ID "objects"
+#define OWNED 1
+#endif
+
 static const struct noded_type commands[] = {{PUT_OBJECTS, "PutObjects"}};
 static const struct noded_type events[] = {{OBJECT_PUT, "ObjectPut"}};
 
@@ -98,11 +106,11 @@ static const struct noded_descriptor descriptor = {
     .size = sizeof descriptor,
     .abi_major = NODED_ABI_MAJOR,
     .abi_minor = NODED_ABI_MINOR,
-    .id = "objects",
+    .id = ID,
     .version = "1.0.0",
     .description = "Small objects, many of them: for benchmarks.",
-    .commands = {commands, 1},
-    .events = {events, 1},
+    .commands = {commands, OWNED},
+    .events = {events, OWNED},
     .folds = {events, 1},
 };
 

@@ -31,5 +31,7 @@ $bench put --host="$host" --outstanding=64 --seconds=0.2 --told="$dir/told" --ki
 wait "$node" || true
 start
 $bench check --host="$host" --told="$dir/told"
+cp bench/node/late_objects.so "$dir/late.new"
+$bench late --host="$host" --objects=64 -- "$dir/late.new" "$dir/plugins/late_objects.so"
 printf 'a command that never was' >>"$dir/told"
 if $bench check --host="$host" --told="$dir/told" 2>/dev/null; then exit 1; fi
