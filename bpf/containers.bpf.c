@@ -59,17 +59,19 @@ struct {
     __type(value, u64);
 } waits_since SEC(".maps");
 
-/* A copy of the figures behind memory.stat, which is too large for a program's stack. */
-#define SCRATCH_WORDS 256
+/* What is too large for a program's stack: a row that is made, and a copy of the figures behind
+ * memory.stat. */
+#define COPY_WORDS 256
 struct scratch {
-    u64 words[SCRATCH_WORDS];
+    struct noded_row row;
+    u64 copy[COPY_WORDS];
 };
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);
     __type(key, unsigned int);
     __type(value, struct scratch);
-} copies SEC(".maps");
+} scratches SEC(".maps");
 
 static __always_inline struct noded_container_counters *of_id(u64 id) {
     return id == 0 ? 0 : bpf_map_lookup_elem(&counters, &id);
@@ -329,9 +331,23 @@ static __always_inline void *inode_private(int fd) {
     return BPF_CORE_READ(file, f_inode, i_private);
 }
 
+/* A controller's own state of a group begins with this. */
+static __always_inline struct cgroup_subsys_state *state_of(struct cgroup *group, u64 number) {
+    struct cgroup_subsys_state *state = 0;
+    bpf_probe_read_kernel(&state, sizeof(state),
+                          (void *)group + bpf_core_field_offset(struct cgroup, subsys) +
+                              number * sizeof(state));
+    return state;
+}
+
 /* Run once for a container, by a thread that has its folders open, and its network namespace. */
 SEC("syscall")
 int find(struct noded_watch *watch) {
+    const u64 numbers[NODED_GROUPS] = {
+        [NODED_CPU] = bpf_core_enum_value(enum cgroup_subsys_id, cpu_cgrp_id),
+        [NODED_MEMORY] = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id),
+        [NODED_PIDS] = bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id),
+    };
     struct noded_place place = {};
     u64 id = watch->cgroup_id;
     void *ns = inode_private(watch->network);
@@ -339,9 +355,13 @@ int find(struct noded_watch *watch) {
     for (int i = 0; i < NODED_GROUPS; i++) {
         struct kernfs_node *folder = inode_private(watch->folders[i]);
         struct cgroup *group = folder ? BPF_CORE_READ(folder, priv) : 0;
+        struct cgroup_subsys_state *state;
         if (group == 0 || BPF_CORE_READ(group, kn) != folder) continue;
-        place.groups[i] = (u64)group;
-        place.serials[i] = BPF_CORE_READ(group, self.serial_nr);
+        state = i == NODED_V2 ? (void *)group + bpf_core_field_offset(struct cgroup, self)
+                              : state_of(group, numbers[i]);
+        if (state == 0) continue;
+        place.states[i] = (u64)state;
+        place.serials[i] = BPF_CORE_READ(state, serial_nr);
     }
     if (ns) {
         struct net *network = ns - bpf_core_field_offset(struct net, ns);
@@ -351,107 +371,133 @@ int find(struct noded_watch *watch) {
     return bpf_map_update_elem(&places, &id, &place, BPF_ANY);
 }
 
-/* The group if it is still there: what its memory is used for later has another number. */
-static __always_inline struct cgroup *group_of(const struct noded_place *place, int which) {
-    struct cgroup *group = (struct cgroup *)place->groups[which];
-    if (group == 0 || BPF_CORE_READ(group, self.serial_nr) != place->serials[which]) return 0;
-    if (!(BPF_CORE_READ(group, self.flags) & CSS_ONLINE)) return 0;
-    return group;
+/* Reads through such a pointer are loads, which a wrong address makes 0; a call for each would be
+ * most of what the program costs. */
+extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym;
+#define AS(type, address)                        \
+    ((struct type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(struct type)))
+
+/* The address if what was found there is still in use: what the memory is used for later has
+ * another number. */
+static __always_inline u64 alive(const struct noded_place *place, int which) {
+    const u64 address = place->states[which];
+    struct cgroup_subsys_state *state = AS(cgroup_subsys_state, address);
+    if (address == 0 || state->serial_nr != place->serials[which]) return 0;
+    return state->flags & CSS_ONLINE ? address : 0;
 }
 
-static __always_inline void *controller(struct cgroup *group, u64 number) {
-    void *state = 0;
-    if (group == 0) return 0;
-    bpf_probe_read_kernel(&state, sizeof(state),
-                          (void *)group + bpf_core_field_offset(struct cgroup, subsys) +
-                              number * sizeof(state));
-    return state;
-}
-
-static __always_inline void read_cpu(struct cgroup *group, struct noded_figures *out) {
-    if (group == 0) return;
-    out->cpu_ns = BPF_CORE_READ(group, bstat.cputime.sum_exec_runtime);
-    out->user_ticks_ns = BPF_CORE_READ(group, bstat.cputime.utime);
-    out->system_ticks_ns = BPF_CORE_READ(group, bstat.cputime.stime);
+static __always_inline void read_cpu(const struct noded_place *place, struct noded_figures *out) {
+    const u64 address = alive(place, NODED_V2);
+    struct cgroup *group = AS(cgroup, address - bpf_core_field_offset(struct cgroup, self));
+    if (address == 0) return;
+    out->cpu_ns = group->bstat.cputime.sum_exec_runtime;
+    out->user_ticks_ns = group->bstat.cputime.utime;
+    out->system_ticks_ns = group->bstat.cputime.stime;
     out->known |= 1 << NODED_V2;
     if (bpf_core_field_exists(group->psi) &&
         bpf_core_field_exists(((struct psi_group *)0)->total)) {
-        struct psi_group *pressure = BPF_CORE_READ(group, psi);
-        u64 totals[6] = {};
+        struct psi_group *pressure = group->psi;
         u64 mark = 1;
-        bpf_probe_read_kernel(totals, sizeof(totals),
-                              (void *)pressure + bpf_core_field_offset(struct psi_group, total));
 #pragma unroll
-        for (int i = 0; i < 6; i++) mark = mark * 31 + totals[i];
-        out->pressure_mark = pressure ? mark : 0;
+        for (int i = 0; i < 6; i++) mark = mark * 31 + pressure->total[i];
+        out->pressure_mark = mark;
     }
 }
 
-static __always_inline void read_throttling(struct task_group *group, struct noded_figures *out) {
-    if (group == 0 || !bpf_core_field_exists(group->cfs_bandwidth)) return;
-    out->periods = BPF_CORE_READ(group, cfs_bandwidth.nr_periods);
-    out->throttled_periods = BPF_CORE_READ(group, cfs_bandwidth.nr_throttled);
-    out->throttled_ns = BPF_CORE_READ(group, cfs_bandwidth.throttled_time);
+static __always_inline void read_throttling(const struct noded_place *place,
+                                            struct noded_figures *out) {
+    const u64 address = alive(place, NODED_CPU);
+    struct task_group *tasks = AS(task_group, address);
+    if (address == 0 || !bpf_core_field_exists(tasks->cfs_bandwidth)) return;
+    out->periods = tasks->cfs_bandwidth.nr_periods;
+    out->throttled_periods = tasks->cfs_bandwidth.nr_throttled;
+    out->throttled_ns = tasks->cfs_bandwidth.throttled_time;
     out->known |= 1 << NODED_CPU;
 }
 
-static __always_inline void read_memory(struct mem_cgroup *group, struct noded_figures *out) {
+static __always_inline void read_memory(const struct noded_place *place, u64 *copy,
+                                        struct noded_figures *out) {
     const unsigned int size = bpf_core_field_offset(struct memcg_vmstats, events) +
                               bpf_core_field_size(((struct memcg_vmstats *)0)->events);
-    struct memcg_vmstats *figures;
-    struct scratch *copy;
-    unsigned int first = 0;
+    const u64 address = alive(place, NODED_MEMORY);
+    struct mem_cgroup *memory = AS(mem_cgroup, address);
     u64 mark = 1;
-    if (group == 0) return;
-    out->memory_pages = BPF_CORE_READ(group, memory.usage.counter);
-    out->memory_pages_max = BPF_CORE_READ(group, memory.max);
+    if (address == 0) return;
+    out->memory_pages = memory->memory.usage.counter;
+    out->memory_pages_max = memory->memory.max;
     out->known |= 1 << NODED_MEMORY;
-    copy = bpf_map_lookup_elem(&copies, &first);
-    figures = BPF_CORE_READ(group, vmstats);
-    if (!copy || !figures || size > sizeof(*copy)) return;
-    if (bpf_probe_read_kernel(copy, size, figures) != 0) return;
-    for (int i = 0; i < SCRATCH_WORDS; i++) {
+    if (size > COPY_WORDS * sizeof(u64)) return;
+    if (bpf_probe_read_kernel(copy, size, memory->vmstats) != 0) return;
+    for (int i = 0; i < COPY_WORDS; i++) {
         if (i >= size / sizeof(u64)) break;
-        mark = mark * 31 + copy->words[i];
+        mark = mark * 31 + copy[i];
     }
     out->memory_mark = mark;
 }
 
-static __always_inline void read_pids(struct pids_cgroup *group, struct noded_figures *out) {
-    if (group == 0) return;
-    out->pids = BPF_CORE_READ(group, counter.counter);
-    if (bpf_core_field_exists(group->limit)) {
-        out->pids_max = BPF_CORE_READ(group, limit.counter);
+static __always_inline void read_pids(const struct noded_place *place, struct noded_figures *out) {
+    const u64 address = alive(place, NODED_PIDS);
+    struct pids_cgroup *pids = AS(pids_cgroup, address);
+    if (address == 0) return;
+    out->pids = pids->counter.counter;
+    if (bpf_core_field_exists(pids->limit)) {
+        out->pids_max = pids->limit.counter;
     } else {
-        struct pids_cgroup___plain_limit *older = (void *)group;
-        out->pids_max = BPF_CORE_READ(older, limit);
+        struct pids_cgroup___plain_limit *older = (void *)pids;
+        out->pids_max = older->limit;
     }
     out->known |= 1 << NODED_PIDS;
+}
+
+struct summing {
+    u64 id;
+    struct noded_container_counters *sum;
+};
+
+static __always_inline void add(unsigned long long *to, const unsigned long long *from, int count) {
+    for (int i = 0; i < count; i++) to[i] += from[i];
+}
+
+static long add_cpu(u64 cpu, struct summing *summing) {
+    const struct noded_container_counters *from =
+        bpf_map_lookup_percpu_elem(&counters, &summing->id, cpu);
+    struct noded_container_counters *to = summing->sum;
+    if (!from) return 1;
+    add((void *)to, (void *)from,
+        __builtin_offsetof(struct noded_container_counters, io_us_log2) / sizeof(u64));
+    if (from->reads + from->writes != 0)
+        add(to->io_us_log2, from->io_us_log2, NODED_IO_BUCKETS);
+    if (from->waits != 0) add(to->wait_us_log2, from->wait_us_log2, NODED_WAIT_BUCKETS);
+    return 0;
 }
 
 /* One container after another, into what user space reads. */
 SEC("iter/bpf_map_elem")
 int figures(struct bpf_iter__bpf_map_elem *context) {
+    const unsigned int cpus_max = 8192;
     const u64 *id = context->key;
     const struct noded_place *place = context->value;
-    struct noded_figures out = {};
-    struct net *network;
-    if (!id || !place) return 0;
-    out.cgroup_id = *id;
-    out.monotonic_ns = bpf_ktime_get_ns();
-    read_cpu(group_of(place, NODED_V2), &out);
-    read_throttling(controller(group_of(place, NODED_CPU),
-                               bpf_core_enum_value(enum cgroup_subsys_id, cpu_cgrp_id)),
-                    &out);
-    read_memory(controller(group_of(place, NODED_MEMORY),
-                           bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)),
-                &out);
-    read_pids(controller(group_of(place, NODED_PIDS),
-                         bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id)),
-              &out);
-    network = (struct net *)place->network;
-    if (network && BPF_CORE_READ(network, net_cookie) == place->network_cookie)
-        out.network_mark = 1 + (u64)BPF_CORE_READ(network, dev_base_seq);
-    bpf_seq_write(context->meta->seq, &out, sizeof(out));
+    unsigned int first = 0;
+    struct scratch *scratch = bpf_map_lookup_elem(&scratches, &first);
+    struct summing summing;
+    struct noded_figures *out;
+    if (!id || !place || !scratch) return 0;
+    __builtin_memset(&scratch->row, 0, sizeof(scratch->row));
+    out = &scratch->row.figures;
+    out->cgroup_id = *id;
+    out->monotonic_ns = bpf_ktime_get_ns();
+    read_cpu(place, out);
+    read_throttling(place, out);
+    read_memory(place, scratch->copy, out);
+    read_pids(place, out);
+    if (place->network) {
+        struct net *network = AS(net, place->network);
+        if (network->net_cookie == place->network_cookie)
+            out->network_mark = 1 + (u64)network->dev_base_seq;
+    }
+    summing.id = *id;
+    summing.sum = &scratch->row.counters;
+    bpf_loop(cpus_max, add_cpu, &summing, 0);
+    bpf_seq_write(context->meta->seq, &scratch->row, sizeof(scratch->row));
     return 0;
 }

@@ -28,11 +28,12 @@ struct noded_container_counters {
     unsigned long long reads;
     unsigned long long writes;
     unsigned long long io_ns; /* that they took, from the queue to the end */
-    unsigned long long io_us_log2[NODED_IO_BUCKETS];
     /* While somebody asks: */
     unsigned long long involuntary_switches;
     unsigned long long waits; /* for a CPU, after a task could have run */
     unsigned long long wait_ns;
+    /* At the end, since they need not be looked at where nothing was counted. */
+    unsigned long long io_us_log2[NODED_IO_BUCKETS];
     unsigned long long wait_us_log2[NODED_WAIT_BUCKETS];
 };
 
@@ -48,7 +49,7 @@ struct noded_watch {
 
 /* What it finds: kernel addresses, and numbers that no later inhabitant of the same memory has. */
 struct noded_place {
-    unsigned long long groups[NODED_GROUPS]; /* struct cgroup */
+    unsigned long long states[NODED_GROUPS]; /* struct cgroup_subsys_state; of v2 the group's own */
     unsigned long long serials[NODED_GROUPS];
     unsigned long long network; /* struct net */
     unsigned long long network_cookie;
@@ -73,6 +74,12 @@ struct noded_figures {
     unsigned long long pids_max;
     unsigned long long pressure_mark; /* of cpu.pressure, memory.pressure, io.pressure */
     unsigned long long network_mark;  /* of which interfaces there are in net/dev */
+};
+
+/* All of one container, in one piece. */
+struct noded_row {
+    struct noded_figures figures;
+    struct noded_container_counters counters; /* the sum over CPUs */
 };
 
 #ifdef __cplusplus

@@ -124,7 +124,7 @@ ALL = {
     "restart": Metric(node_metrics.restart, True, NODE),
     "snapshot-pause": Metric(node_metrics.snapshot_pause, True, NODE),
     "late-pause": Metric(node_metrics.late_pause, True, NODE),
-    "stats-cost": Metric(stream_metrics.stats_cost, True, ()),
+    "stats-cost": Metric(stream_metrics.stats_cost, True, ("//bench/compare:file_reader",)),
     "stats-accuracy": Metric(stream_metrics.stats_accuracy, True, ()),
     "scrape": Metric(stream_metrics.scrape, True, ()),
     "logs-follow-10": Metric(stream_metrics.logs_follow_10, True, ()),

@@ -94,6 +94,7 @@ Collector::Entry::~Entry() = default;
 struct Collector::NodeFiles {
     FilePtr stat, meminfo, loadavg, diskstats, net, mounts;
     FilePtr pressure_cpu, pressure_memory, pressure_io;
+    Kept<std::vector<Filesystem>> filesystems;
 
     size_t count() const {
         return count_of({&stat, &meminfo, &loadavg, &diskstats, &net, &mounts, &pressure_cpu,
@@ -151,7 +152,7 @@ std::unique_ptr<Collector::Files> Collector::open_files(const Target& target) {
     const auto groups = read_once(*sys_, proc + "/cgroup");
     if (!groups) return nullptr;
     auto files = std::make_unique<Files>();
-    files->places = places_of(mounts_, *groups, target.id);
+    files->places = places_of(mounts_, *groups, target.who->id);
     if (!target.host_network) files->net = open(proc, "net/dev");
     // Only now is it known that all this was of the container's process, and not of a later one
     // with its number.
@@ -254,9 +255,7 @@ bool Collector::read_container(const Target& target, Files& files, const Counted
                                ContainerFigures& out) {
     static const Group none;
     const Group& group = counted != nullptr ? counted->group : none;
-    out.id = target.id;
-    out.name = target.name;
-    out.image = target.image;
+    out.who = target.who;
     out.run = target.run;
     out.monotonic_ns = group.cpu ? group.monotonic_ns : sys_->monotonic_ns();
     read_cpu(files, group, out);
@@ -279,6 +278,18 @@ bool Collector::read_container(const Target& target, Files& files, const Counted
     return true;
 }
 
+/// A look at each is dear, and they are never in a hurry.
+std::vector<Filesystem> Collector::measured_filesystems() {
+    auto& kept = node_->filesystems;
+    const int64_t now = sys_->monotonic_ns();
+    if (kept.mark != 0 && now - kept.read_ns < limits::filesystems_ns) return kept.value;
+    std::vector<Filesystem> measured;
+    for (Filesystem& filesystem : parse_filesystems(text_in(node_->mounts)))
+        if (sys_->measure(filesystem)) measured.push_back(std::move(filesystem));
+    kept.keep(1, now, measured);
+    return measured;
+}
+
 void Collector::read_node(NodeFigures& node) {
     if (!node_) {
         node_ = std::make_unique<NodeFiles>();
@@ -296,8 +307,7 @@ void Collector::read_node(NodeFigures& node) {
     const std::string_view meminfo = text_in(node_->meminfo);
     node.memory = parse_meminfo(meminfo);
     node.meminfo = parse_meminfo_items(meminfo);
-    for (Filesystem& filesystem : parse_filesystems(text_in(node_->mounts)))
-        if (sys_->measure(filesystem)) node.filesystems.push_back(std::move(filesystem));
+    node.filesystems = measured_filesystems();
     node.load = parse_loadavg(text_in(node_->loadavg));
     node.disks = parse_diskstats(text_in(node_->diskstats));
     node.networks = parse_net_dev(text_in(node_->net));
@@ -338,11 +348,11 @@ Sample Collector::take(const std::vector<Target>& targets, bool node_wanted, boo
     if (node_wanted) read_node(sample.node);
     sample.kernel = watch(targets);
     if (counters_ && follow) counters_->follow_scheduler(true);
-    read_counters();
+    if (std::ranges::any_of(targets, &Target::wanted)) read_counters();
     sample.containers.reserve(targets.size());
     size_t open = above_.size() + (node_ ? node_->count() : 0);
     for (const Target& target : targets) {
-        Entry& entry = entries_[target.id];
+        Entry& entry = entries_[target.who->key];
         if (!entry.files && target.wanted) entry.files = open_files(target);
         if (!entry.files) continue;
         if (target.wanted && !sample_container(target, entry, sample)) {
@@ -365,7 +375,7 @@ void Collector::find_group(const Target& target, Entry& entry) {
     const auto groups = read_once(*sys_, proc + "/cgroup");
     const auto stat = read_once(*sys_, proc + "/stat");
     if (!groups || !stat || start_time_of(*stat) != target.pid_start_time) return;
-    const Places places = places_of(mounts_, *groups, target.id);
+    const Places places = places_of(mounts_, *groups, target.who->id);
     if (places.v2.empty()) return;
     Watch watch;
     for (const Mount& mount : mounts_)
@@ -410,7 +420,7 @@ KernelState Collector::watch(const std::vector<Target>& targets) {
     if (!counters_tried_) load_counters();
     ++round_;
     for (const Target& target : targets) {
-        Entry& entry = entries_[target.id];
+        Entry& entry = entries_[target.who->key];
         if (entry.run != target.run) {
             forget(entry);
             entry = {};  // the files of an earlier run are closed first
@@ -433,7 +443,7 @@ KernelState Collector::watch(const std::vector<Target>& targets) {
 void Collector::release() {
     follow_scheduler(false);
     counted_ = nullptr;
-    for (auto& [id, entry] : entries_) entry.files.reset();
+    for (auto& [key, entry] : entries_) entry.files.reset();
     node_.reset();
 }
 

@@ -21,7 +21,7 @@ namespace noded::stats {
 
 /// One container that runs, as the log knows it.
 struct Target {
-    std::string id, name, image;
+    std::shared_ptr<const Who> who;
     uint32_t run = 0;
     uint32_t pid = 0;
     uint64_t pid_start_time = 0;
@@ -78,6 +78,7 @@ private:
     void read_pressure(Files& files, const Group& group, ContainerFigures& out);
     void read_network(Files& files, const Group& group, ContainerFigures& out);
     void read_node(NodeFigures& node);
+    std::vector<Filesystem> measured_filesystems();
     std::unique_ptr<File> open(const std::string& folder, const char* name);
     void find_group(const Target& target, Entry& entry);
     void forget(const Entry& entry);
@@ -87,7 +88,7 @@ private:
     std::vector<Mount> mounts_;
     std::vector<std::string> sources_, warnings_;
     std::unique_ptr<NodeFiles> node_;
-    std::unordered_map<std::string, Entry> entries_;  ///< by id
+    std::unordered_map<uint64_t, Entry> entries_;  ///< by key
     uint64_t round_ = 0;
     size_t files_open_max_ = 0;
     /// Files of the groups above containers: whoever reads them brings what is below up to date.

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cerrno>
 #include <cstdarg>
 #include <cstring>
@@ -77,32 +79,36 @@ bool of_scheduler(const bpf_program* program) {
     return section == "tp_btf/sched_switch" || section.starts_with("tp_btf/sched_wakeup");
 }
 
-Kernel sum_of(const std::vector<Value>& per_cpu, size_t first, size_t cpus) {
-    Kernel sum;
-    for (size_t cpu = 0; cpu < cpus; ++cpu) {
-        const Value& value = per_cpu[first + cpu];
-        sum.received_bytes += value.received_bytes;
-        sum.received_packets += value.received_packets;
-        sum.sent_bytes += value.sent_bytes;
-        sum.sent_packets += value.sent_packets;
-        sum.tcp_retransmits += value.tcp_retransmits;
-        sum.tcp_connects += value.tcp_connects;
-        sum.io.read_bytes += value.read_bytes;
-        sum.io.write_bytes += value.write_bytes;
-        sum.io.reads += value.reads;
-        sum.io.writes += value.writes;
-        sum.io_ns += value.io_ns;
-        for (size_t i = 0; i < NODED_IO_BUCKETS; ++i) sum.io_us_log2[i] += value.io_us_log2[i];
-        sum.execs += value.execs;
-        sum.exits += value.exits;
-        sum.oom_kills += value.oom_kills;
-        sum.involuntary_switches += value.involuntary_switches;
-        sum.waits += value.waits;
-        sum.wait_ns += value.wait_ns;
-        for (size_t i = 0; i < NODED_WAIT_BUCKETS; ++i)
-            sum.wait_us_log2[i] += value.wait_us_log2[i];
+Kernel kernel_of(const Value& value) {
+    Kernel kernel;
+    kernel.received_bytes = value.received_bytes;
+    kernel.received_packets = value.received_packets;
+    kernel.sent_bytes = value.sent_bytes;
+    kernel.sent_packets = value.sent_packets;
+    kernel.tcp_retransmits = value.tcp_retransmits;
+    kernel.tcp_connects = value.tcp_connects;
+    kernel.io = {value.read_bytes, value.write_bytes, value.reads, value.writes};
+    kernel.io_ns = value.io_ns;
+    std::ranges::copy(value.io_us_log2, kernel.io_us_log2.begin());
+    kernel.execs = value.execs;
+    kernel.exits = value.exits;
+    kernel.oom_kills = value.oom_kills;
+    kernel.involuntary_switches = value.involuntary_switches;
+    kernel.waits = value.waits;
+    kernel.wait_ns = value.wait_ns;
+    std::ranges::copy(value.wait_us_log2, kernel.wait_us_log2.begin());
+    return kernel;
+}
+
+/// Every field is a counter of 64 bits.
+Value sum_of(std::span<const Value> per_cpu) {
+    constexpr size_t kFields = sizeof(Value) / sizeof(uint64_t);
+    std::array<uint64_t, kFields> sum{}, one{};
+    for (const Value& value : per_cpu) {
+        memcpy(one.data(), &value, sizeof value);
+        for (size_t i = 0; i < kFields; ++i) sum[i] += one[i];
     }
-    return sum;
+    return std::bit_cast<Value>(sum);
 }
 
 /// What is attached to a program's own place, once.
@@ -172,11 +178,7 @@ public:
                 attach(program, scheduler_links_);
     }
 
-    const Table& read() override {
-        if (reads_groups()) read_groups();
-        read_counters();
-        return table_;
-    }
+    const Table& read() override;
     bool reads_groups() const override { return bool(figures_); }
 
     KernelState state() const override {
@@ -198,8 +200,9 @@ private:
     void set_level(int level);
     void begin_to_read_groups();
     void find(const Watch& watch);
-    void read_groups();
+    bool read_rows();
     void read_counters();
+    void take(Counted& counted, const Value& value) const;
     void take_counters(size_t count);
     void forget_strangers(int64_t met_until_ns);
 
@@ -237,7 +240,8 @@ private:
     bool counts_io_ = false;
     std::vector<uint64_t> keys_;  ///< of one batch, as the values
     std::vector<Value> values_;
-    std::vector<noded_figures> read_;
+    std::vector<noded_row> rows_;  ///< of one read
+    int64_t all_read_ns_ = 0;      ///< also those that nobody asks for
 };
 
 /// 0, or why not.
@@ -332,29 +336,50 @@ Group group_of(const noded_figures& from, const Group& before, uint64_t page_byt
     return group;
 }
 
-void BpfCounters::read_groups() {
+const Counters::Table& BpfCounters::read() {
+    const int64_t now = clock_ns();
+    const bool all = reads_groups() && read_rows();
+    if (all && now - all_read_ns_ < limits::stranger_ns) return table_;
+    all_read_ns_ = now;
+    read_counters();
+    forget_strangers(now - limits::stranger_ns);
+    return table_;
+}
+
+/// False when there is no row of some that are watched.
+bool BpfCounters::read_rows() {
     static const auto page_bytes = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-    constexpr size_t kBatch = 256;
-    read_.resize(kBatch);
+    constexpr size_t kBatch = 64;
+    rows_.resize(kBatch);
     const int64_t begun_ns = clock_ns();
     size_t seen = 0;
     const Fd fd(bpf_iter_create(bpf_link__fd(figures_.get())));
     for (;;) {
-        const ssize_t got = ::read(fd.get(), read_.data(), kBatch * sizeof(noded_figures));
+        const ssize_t got = ::read(fd.get(), rows_.data(), kBatch * sizeof(noded_row));
         if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
         if (got <= 0) break;
-        for (size_t i = 0; i < size_t(got) / sizeof(noded_figures); ++i) {
-            const auto found = table_.find(read_[i].cgroup_id);
+        for (size_t i = 0; i < size_t(got) / sizeof(noded_row); ++i) {
+            const auto found = table_.find(rows_[i].figures.cgroup_id);
             if (found == table_.end()) continue;
-            Group& group = found->second.group;
-            group = group_of(read_[i], group, page_bytes);
+            Counted& counted = found->second;
+            counted.group = group_of(rows_[i].figures, counted.group, page_bytes);
+            take(counted, rows_[i].counters);
             ++seen;
         }
     }
-    if (seen == table_.size()) return;
+    if (seen == table_.size()) return true;
     // Of groups that are gone nothing is left.
     for (auto& [id, counted] : table_)
         if (counted.group.monotonic_ns < begun_ns) counted.group = {};
+    return false;
+}
+
+void BpfCounters::take(Counted& counted, const Value& value) const {
+    Kernel& kernel = counted.kernel;
+    kernel = kernel_of(value);
+    if (!counts_io_) return;
+    counted.group.io_mark = 1 + kernel.io.reads + kernel.io.writes + kernel.io.read_bytes * 31 +
+                            kernel.io.write_bytes * 17;
 }
 
 /// A batch takes whole buckets of the hash table: what is too small for one is doubled.
@@ -378,7 +403,6 @@ void BpfCounters::read_counters() {
         if (error == ENOENT) break;  // that was all
         first = false;
     }
-    forget_strangers(clock_ns() - limits::stranger_ns);
 }
 
 void BpfCounters::take_counters(size_t count) {
@@ -388,11 +412,7 @@ void BpfCounters::take_counters(size_t count) {
             strangers_.try_emplace(keys_[i], clock_ns());
             continue;
         }
-        Kernel& kernel = found->second.kernel;
-        kernel = sum_of(values_, i * cpus_, cpus_);
-        if (counts_io_)
-            found->second.group.io_mark = 1 + kernel.io.reads + kernel.io.writes +
-                                          kernel.io.read_bytes * 31 + kernel.io.write_bytes * 17;
+        take(found->second, sum_of(std::span(values_).subspan(i * cpus_, cpus_)));
     }
 }
 

@@ -144,9 +144,9 @@ void write_node_memory(const NodeFigures& from, schema::NodeFigures::Builder out
 }  // namespace
 
 void write_container(const ContainerFigures& from, schema::ContainerFigures::Builder out) {
-    out.setId(text(from.id));
-    out.setName(text(from.name));
-    out.setImage(text(from.image));
+    out.setId(text(from.who->id));
+    out.setName(text(from.who->name));
+    out.setImage(text(from.who->image));
     out.setRun(from.run);
     out.setMonotonicNs(from.monotonic_ns);
     if (from.cpu) write_cpu(*from.cpu, out.initCpu());

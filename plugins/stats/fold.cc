@@ -12,7 +12,7 @@ std::string view(capnp::Text::Reader text) { return {text.begin(), text.size()};
 
 void requested(State& state, const noded_event& event) {
     Reading<schema::ContainerRequested> in(event.payload);
-    Container& container = state.containers[view(in->getId())];
+    Container& container = state.at(view(in->getId()));
     container.name = view(in->getName());
     container.image = view(in->getSpec().getImageName());
     container.host_network = view(in->getSpec().getNetwork()) == "host";
@@ -21,7 +21,7 @@ void requested(State& state, const noded_event& event) {
 
 void started(State& state, const noded_event& event) {
     Reading<schema::ContainerStarted> in(event.payload);
-    Container& container = state.containers[view(in->getId())];
+    Container& container = state.at(view(in->getId()));
     container.run = in->getRun();
     container.pid = in->getPid();
     container.pid_start_time = in->getPidStartTime();
@@ -47,6 +47,7 @@ void removed(State& state, const noded_event& event) {
 }  // namespace
 
 void fold(State& state, const noded_event& event) {
+    state.changed();
     switch (event.type) {
         case capnp::typeId<schema::ContainerRequested>(): return requested(state, event);
         case capnp::typeId<schema::ContainerStarted>(): return started(state, event);

@@ -32,6 +32,8 @@ constexpr int64_t stranger_ns = 60'000'000'000;
 constexpr int64_t kept_ns = 10'000'000'000;
 /// Files of pressure are read at most so often, if it is known when they change.
 constexpr int64_t pressure_ns = 900'000'000;
+/// Mounted file systems are looked at at most so often.
+constexpr int64_t filesystems_ns = 900'000'000;
 /// A full offload lane is asked again after this time.
 constexpr int64_t lane_full_ns = 50'000'000;
 /// Of the process's descriptors at most this part is kept open between samples.

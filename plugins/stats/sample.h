@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -87,8 +88,14 @@ struct KernelState {
     std::string warning;
 };
 
-struct ContainerFigures {
+/// A container as the log knows it; one for all samples until it is called otherwise.
+struct Who {
     std::string id, name, image;
+    uint64_t key = 0;  ///< by which it is found faster than by its id; never 0
+};
+
+struct ContainerFigures {
+    std::shared_ptr<const Who> who;  ///< never null
     uint32_t run = 0;
     int64_t monotonic_ns = 0;
     std::optional<Cpu> cpu;

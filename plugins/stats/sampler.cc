@@ -68,7 +68,7 @@ void Sampler::answer(const Question& question) {
 
 void Sampler::answer_with(const Question& question, std::span<const Sample* const> samples) {
     const auto wanted = [&](const ContainerFigures& row) {
-        return question.wants(row.id, row.name);
+        return question.wants(row.who->id, row.who->name);
     };
     sdk::Message<schema::Stats::ReadResults> results;
     auto list = results->initSamples(unsigned(samples.size()));
@@ -160,7 +160,7 @@ void Sampler::taken(Sample sample, bool asked, uint64_t take) {
 /// For those who ask by RPC.
 void Sampler::keep(Sample sample) {
     sample.seq = ++seq_;
-    for (const ContainerFigures& row : sample.containers) sample.runs.emplace(row.id, row.run);
+    for (const ContainerFigures& row : sample.containers) sample.runs.emplace(row.who->id, row.run);
     samples_.push_back(std::make_shared<const Sample>(std::move(sample)));
     if (samples_.size() > limits::samples_kept) samples_.pop_front();
     std::vector<Question> still;

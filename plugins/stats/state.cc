@@ -7,7 +7,8 @@
 
 namespace noded::stats {
 
-std::vector<Target> State::targets() const {
+const std::vector<Target>& State::targets() const {
+    if (targets_) return *targets_;
     std::vector<const std::pair<const std::string, Container>*> running;
     for (const auto& entry : containers)
         if (entry.second.pid != 0) running.push_back(&entry);
@@ -17,14 +18,22 @@ std::vector<Target> State::targets() const {
     // The oldest are kept when there are too many, so that what is watched stays.
     if (running.size() > limits::containers_max)
         running.erase(running.begin(), running.end() - ptrdiff_t(limits::containers_max));
-    std::vector<Target> targets;
+    std::vector<Target>& targets = targets_.emplace();
     targets.reserve(running.size());
     for (const auto* entry : running) {
         const auto& [id, container] = *entry;
-        targets.push_back({id, container.name, container.image, container.run, container.pid,
-                           container.pid_start_time, container.host_network});
+        auto who = std::make_shared<const Who>(id, container.name, container.image,
+                                               container.key);
+        targets.push_back({std::move(who), container.run, container.pid, container.pid_start_time,
+                           container.host_network});
     }
     return targets;
+}
+
+Container& State::at(const std::string& id) {
+    Container& container = containers[id];
+    if (container.key == 0) container.key = ++newest_key_;
+    return container;
 }
 
 size_t State::running() const {
@@ -50,8 +59,9 @@ void State::save(schema::StatsSnapshot::Builder out) const {
 
 void State::load(schema::StatsSnapshot::Reader in) {
     containers.clear();
+    changed();
     for (const auto record : in.getContainers()) {
-        Container& container = containers[record.getId().cStr()];
+        Container& container = at(record.getId().cStr());
         container.name = record.getName().cStr();
         container.image = record.getImage().cStr();
         container.host_network = record.getHostNetwork();

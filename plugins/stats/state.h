@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct Container {
     std::string name, image;
     bool host_network = false;
     uint64_t created_seq = 0;
+    uint64_t key = 0;  ///< of this process alone: a number that no other container has or had
     uint32_t run = 0;
     uint32_t pid = 0;  ///< 0: does not run
     uint64_t pid_start_time = 0;
@@ -25,12 +27,19 @@ struct Container {
 struct State {
     std::map<std::string, Container> containers;  ///< by id
 
-    /// Those that run, newest first.
-    std::vector<Target> targets() const;
+    /// Those that run, newest first. Made anew after a change.
+    const std::vector<Target>& targets() const;
+    void changed() { targets_.reset(); }
+    /// The container of this id, which is new perhaps.
+    Container& at(const std::string& id);
     size_t running() const;
 
     void save(schema::StatsSnapshot::Builder out) const;
     void load(schema::StatsSnapshot::Reader in);
+
+private:
+    mutable std::optional<std::vector<Target>> targets_;
+    uint64_t newest_key_ = 0;
 };
 
 /// [pure] [replay] fold.cc. Accepts every event that was ever in a log.

@@ -133,7 +133,7 @@ bool Streams::node_wanted(int64_t now_ns) const {
 void Streams::mark_wanted(int64_t now_ns, std::vector<Target>& targets) const {
     for (Target& target : targets)
         target.wanted = std::ranges::any_of(feeds_, [&](const auto& entry) {
-            return is_due(entry.second, now_ns) && entry.second.wants(target.id);
+            return is_due(entry.second, now_ns) && entry.second.wants(target.who->id);
         });
 }
 
@@ -147,27 +147,29 @@ void Streams::publish(const Sample& sample, int64_t now_ns) {
 }
 
 void Streams::publish_to(Feed& feed, const Sample& sample) {
-    std::map<std::string, Feed::Counts> counts;
-    const auto keep = [&](const std::string& last) {
-        counts[last] = feed.counts[last];
-    };
+    ++feed.round;
+    size_t sent = 0;
     if (feed.node) {
-        send(feed, std::string(kNode), sample, sample.monotonic_ns,
+        send(feed, 0, std::string(kNode), sample, sample.monotonic_ns,
              [&](auto message) { write_node(sample.node, message.initNode()); });
-        keep(std::string(kNode));
+        ++sent;
     }
     for (const ContainerFigures& row : sample.containers) {
-        if (!feed.wants(row.id)) continue;
-        send(feed, row.id, sample, row.monotonic_ns,
+        if (!feed.wants(row.who->id)) continue;
+        send(feed, row.who->key, row.who->id, sample, row.monotonic_ns,
              [&](auto message) { write_container(row, message.initContainer()); });
-        keep(row.id);
+        ++sent;
     }
-    feed.counts = std::move(counts);
+    if (sent == feed.counts.size()) return;
+    std::erase_if(feed.counts,
+                  [&](const auto& entry) { return entry.second.round != feed.round; });
 }
 
-void Streams::send(Feed& feed, const std::string& last, const Sample& sample, int64_t monotonic_ns,
-                   const Fill& fill) {
-    Feed::Counts& counts = feed.counts[last];
+void Streams::send(Feed& feed, uint64_t key, const std::string& last, const Sample& sample,
+                   int64_t monotonic_ns, Fill fill) {
+    Feed::Counts& counts = feed.counts[key];
+    if (counts.topic.empty()) counts.topic = feed.topic(last);
+    counts.round = feed.round;
     sdk::Message<schema::StatsMessage> message;
     message->setSequence(++counts.sequence);
     message->setLost(counts.lost);
@@ -178,9 +180,9 @@ void Streams::send(Feed& feed, const std::string& last, const Sample& sample, in
     if (feed.json) {
         const kj::String text = json_.encode(message->asReader());
         complete = host_.publish_as(
-            feed.topic(last), {reinterpret_cast<const uint8_t*>(text.begin()), text.size()});
+            counts.topic, {reinterpret_cast<const uint8_t*>(text.begin()), text.size()});
     } else {
-        complete = host_.publish_as(feed.topic(last), message.flat());
+        complete = host_.publish_as(counts.topic, message.flat());
     }
     if (!complete) ++counts.lost;
 }

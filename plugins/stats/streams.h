@@ -10,6 +10,7 @@
 #pragma once
 
 #include <capnp/compat/json.h>
+#include <kj/function.h>
 
 #include <algorithm>
 #include <functional>
@@ -17,6 +18,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "plugins/sdk/host.h"
@@ -36,10 +38,13 @@ struct Feed {
     int64_t due_ns = 0;
 
     struct Counts {
+        std::string topic;
         uint64_t sequence = 0;
         uint64_t lost = 0;
+        uint64_t round = 0;  ///< in which it was sent last
     };
-    std::map<std::string, Counts> counts;  ///< by what follows the last "/" of the topic
+    std::unordered_map<uint64_t, Counts> counts;  ///< by key, the node's by 0
+    uint64_t round = 0;
 
     std::string topic(const std::string& last) const;
     bool wants(const std::string& id) const;
@@ -68,12 +73,12 @@ public:
     void publish(const Sample& sample, int64_t now_ns);
 
 private:
-    using Fill = std::function<void(schema::StatsMessage::Builder)>;
+    using Fill = kj::FunctionParam<void(schema::StatsMessage::Builder)>;
 
     bool is_due(const Feed& feed, int64_t now_ns) const;
     void publish_to(Feed& feed, const Sample& sample);
-    void send(Feed& feed, const std::string& last, const Sample& sample, int64_t monotonic_ns,
-              const Fill& fill);
+    void send(Feed& feed, uint64_t key, const std::string& last, const Sample& sample,
+              int64_t monotonic_ns, Fill fill);
     void notice(const std::string& prefix, const std::string& message) const;
 
     const sdk::Host host_;
