@@ -23,7 +23,7 @@ NODE_STATES = (NODE_STATE, "node-restart", "node-pause",
 DOCKER, DOCKERD = "/usr/bin/docker", "/usr/sbin/dockerd"
 START_SECONDS_MAX = 60
 PEER_PROGRAMS = (DOCKER, DOCKERD, "runc", "containerd", "tini", "fio", "etcd", "redis-server",
-                 "prometheus-node-exporter")
+                 "prometheus-node-exporter", "perf")
 
 
 class Unmeasured(Exception):
@@ -61,11 +61,13 @@ def crc32c(data):
 def remove_cgroups(work):
     """What the sides leave behind: empty groups below names that only a comparison uses. noded
     names its own after the state directory of its plugin container, and keeps a spare one there."""
-    cgroups = pathlib.Path("/sys/fs/cgroup")
-    tops = list(cgroups.glob(f"**/{CGROUP_PREFIX}*"))
-    for name in NODE_STATES:
-        node = f"{crc32c(os.fsencode(work / name / 'plugins/container')):08x}"
-        tops += cgroups.glob(f"**/noded/{node}*")
+    nodes = tuple(f"{crc32c(os.fsencode(work / name / 'plugins/container')):08x}"
+                  for name in NODE_STATES)
+    tops = []
+    # Others' groups may go away meanwhile, which a walk passes over.
+    for folder, names, _ in os.walk("/sys/fs/cgroup"):
+        ours = nodes if os.path.basename(folder) == "noded" else CGROUP_PREFIX
+        tops += [os.path.join(folder, name) for name in names if name.startswith(ours)]
     for top in tops:
         for folder, _, _ in os.walk(top, topdown=False):
             try:
@@ -132,10 +134,23 @@ class Noded(Daemon):
         super().__init__(prefix / "bin/nodectl", {"NODECTL_HOST": "unix:/run/noded/noded.sock"})
         for folder in (work / NODE_STATE, pathlib.Path("/run/noded")):
             folder.mkdir(mode=0o700)
-        self.pid = int(run([root / "ops/start-node", work / "noded.log", prefix / "bin/noded",
-                            "--state-dir", work / NODE_STATE, "--runtime-dir", "/run/noded",
-                            "--plugin-dir", prefix / "lib/noded/plugins"]))
+        self.start_command = [root / "ops/start-node", work / "noded.log", prefix / "bin/noded",
+                              "--state-dir", work / NODE_STATE, "--runtime-dir", "/run/noded",
+                              "--plugin-dir", prefix / "lib/noded/plugins"]
+        self.start()
         self.ask("image", "import", rootfs_tar, IMAGE)
+
+    def start(self):
+        self.pid = int(run(self.start_command))
+
+    def halt(self):
+        """Ends noded; its containers go on, and the next start finds them."""
+        os.kill(self.pid, signal.SIGTERM)
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while pathlib.Path(f"/proc/{self.pid}").exists():
+            if time.monotonic() > deadline:
+                raise Unmeasured("noded does not end")
+            time.sleep(0.05)
 
     def daemon_pids(self):
         """Without a container: noded, and a shim that it keeps ready for the next one."""

@@ -5,6 +5,7 @@ What a daemon uses is its CPU time, user and system, so the kernel's work for it
 """
 import json
 import pathlib
+import resource
 import statistics
 import subprocess
 import time
@@ -117,6 +118,13 @@ def stats_cost(bench):
 ACCURACY_RUNS = 300
 
 
+def v2_folder(pid):
+    cgroup = next(line[3:] for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().split("\n")
+                  if line.startswith("0::"))
+    unified = pathlib.Path("/sys/fs/cgroup/unified")
+    return (unified if unified.exists() else unified.parent) / cgroup[1:]
+
+
 def stats_accuracy(bench):
     """A mixed load, when all of it is over: CPU time of short-lived processes beside a loop, as
     told and as the cgroup has it; and how many programs were executed, the shell itself included.
@@ -128,12 +136,7 @@ def stats_accuracy(bench):
                     script)
     try:
         pid = int(bench.noded.ask("inspect", "--format", "{{.State.Pid}}", name))
-        cgroup = next(line.split(":", 2)[2].strip()
-                      for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().split("\n")
-                      if line.startswith("0::"))
-        unified = pathlib.Path("/sys/fs/cgroup/unified")
-        top = unified if unified.exists() else unified.parent
-        file = top / cgroup[1:] / "cpu.stat"
+        file = v2_folder(pid) / "cpu.stat"
 
         def kernel_us():
             return int(file.read_text().split("usage_usec ")[1].split("\n")[0])
@@ -155,6 +158,69 @@ def stats_accuracy(bench):
     expected = ACCURACY_RUNS + 2
     yield at_most("stats-accuracy/cpu", "%", abs(told - last) / last * 100, 0.5)
     yield at_most("stats-accuracy/execs", "%", abs(execs - expected) / expected * 100, 0.5)
+
+
+PIPE_LOOPS, PIPE_LOOPS_QUICK = 100_000, 20_000
+OVERHEAD_ROUNDS, OVERHEAD_ROUNDS_QUICK = 7, 2
+
+
+def cpu_seconds_in(group, command):
+    """What a command uses whose processes are in a cgroup. Of its time that part says the least
+    about who else is busy."""
+    def enter():
+        (group / "cgroup.procs").write_text("0")
+
+    def children_seconds():
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = children_seconds()
+    done = subprocess.run(command, preexec_fn=enter, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise sides.Unmeasured(f"{command[0]}: status {done.returncode}: {done.stderr[-400:]}")
+    return children_seconds() - before
+
+
+def stats_overhead(bench):
+    """What counting costs those who are counted, in a container: without noded, with one that
+    nobody asks, and with everything on at 10 Hz; in turn. Two processes that wake each other as
+    fast as they can are the worst case there is; a compiler is a real load."""
+    name = "compare-overhead"
+    bench.noded.start_sleeper(name)
+    loops = PIPE_LOOPS_QUICK if bench.quick else PIPE_LOOPS
+    source = bench.root / "bench/compare/spawn_timer.cc"
+    # On one CPU: where the scheduler puts the two would be more than what is looked for.
+    loads = {"pipe": ["taskset", "-c", "0", "perf", "bench", "sched", "pipe", "-l", str(loops)],
+             "compile": ["g++", "-std=c++23", "-O2", "-c", source, "-o", bench.work / "overhead.o"]}
+    used = {(load, state): [] for load in loads for state in ("off", "idle", "all")}
+
+    def measure(state):
+        for load, command in loads.items():
+            used[load, state].append(cpu_seconds_in(group, list(map(str, command))))
+
+    try:
+        group = v2_folder(int(bench.noded.ask("inspect", "--format", "{{.State.Pid}}", name)))
+        for _ in range(OVERHEAD_ROUNDS_QUICK if bench.quick else OVERHEAD_ROUNDS):
+            bench.noded.halt()
+            measure("off")
+            bench.noded.start()
+            time.sleep(1)  # the programs are loaded in the background
+            measure("idle")
+            watcher = subprocess.Popen(bench.noded.command("sub", "stats@10/"),
+                                       env=bench.noded.env, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL)
+            time.sleep(0.5)
+            measure("all")
+            watcher.terminate()
+            watcher.wait()
+    finally:
+        bench.noded.remove(name)
+    for load, idle_bar, all_bar in (("pipe", 2, 8), ("compile", 1, 1)):
+        off = statistics.median(used[load, "off"])
+        for state, bar in (("idle", idle_bar), ("all", all_bar)):
+            more = (statistics.median(used[load, state]) / off - 1) * 100
+            yield at_most(f"stats-overhead/{load}/{state}", "%", more, bar)
 
 
 def scrape_ms(url, runs):
