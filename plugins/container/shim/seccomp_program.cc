@@ -1,11 +1,15 @@
 // See seccomp_program.h. The instructions are those of seccomp(2): loads of words of seccomp_data,
 // comparisons whose jumps lead forward by at most 255, and returns.
+//
+// A program is written from its end, so that every jump knows its target, and ranges with the same
+// answer share one return.
 #include "plugins/container/shim/seccomp_program.h"
 
 #include <linux/bpf_common.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
 #include <span>
@@ -16,64 +20,96 @@
 namespace noded {
 namespace {
 
-using Program = std::vector<sock_filter>;
 using Kind = SeccompAnswer::Kind;
 
-constexpr size_t kJumpMax = 255;
+/// Behind a comparison; one less than the kernel's, as a longer way leads over a jump beside it.
+constexpr size_t kReach = 254;
 
 struct Range {
     uint32_t begin;
     const SeccompAnswer* answer;
 };
 
-sock_filter load(size_t offset) { return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, uint32_t(offset)); }
+class Writer {
+public:
+    /// A place in the program, counted from its end.
+    using Place = size_t;
 
-sock_filter answer_with(uint32_t action) { return BPF_STMT(BPF_RET | BPF_K, action); }
+    Place load(size_t offset) {
+        return add(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, uint32_t(offset)));
+    }
+    Place answer_with(uint32_t action) { return add(BPF_STMT(BPF_RET | BPF_K, action)); }
+    Place jump(Place target) {
+        return add(BPF_STMT(BPF_JMP | BPF_JA, uint32_t(program_.size() - target)));
+    }
+    Place jump_if(uint16_t comparison, uint32_t value, Place then, Place otherwise) {
+        for (Place* target : {&then, &otherwise})
+            if (program_.size() - *target > kReach) *target = jump(*target);
+        const size_t at = program_.size();
+        return add(BPF_JUMP(uint16_t(BPF_JMP | comparison | BPF_K), value, uint8_t(at - then),
+                            uint8_t(at - otherwise)));
+    }
 
-sock_filter jump_if(uint16_t comparison, uint32_t value, size_t then, size_t otherwise) {
-    CHECK(then <= kJumpMax && otherwise <= kJumpMax);
-    return BPF_JUMP(uint16_t(BPF_JMP | comparison | BPF_K), value, uint8_t(then),
-                    uint8_t(otherwise));
-}
+    std::vector<sock_filter> finish() {
+        std::ranges::reverse(program_);
+        return std::move(program_);
+    }
 
-/// Each comparison jumps to the last instruction but one or to the last.
-Program leaf(const SeccompAnswer& answer) {
-    if (answer.kind == Kind::always) return {answer_with(answer.action)};
-    // Of the machine's byte order the low half comes first.
-    Program out = {load(offsetof(seccomp_data, args[0]))};
+private:
+    Place add(const sock_filter& instruction) {
+        program_.push_back(instruction);
+        return program_.size();
+    }
+
+    std::vector<sock_filter> program_;
+};
+
+Writer::Place write_leaf(Writer& to, const SeccompAnswer& answer) {
+    if (answer.kind == Kind::always) return to.answer_with(answer.action);
     const bool equal_is_good = answer.kind == Kind::one_of;
     const auto comparison = uint16_t(answer.kind == Kind::no_bit_of ? BPF_JSET : BPF_JEQ);
-    for (size_t i = 0; i < answer.values.size(); ++i)
-        out.push_back(jump_if(comparison, answer.values[i], answer.values.size() - i, 0));
-    out.push_back(answer_with(equal_is_good ? answer.otherwise : answer.action));
-    out.push_back(answer_with(equal_is_good ? answer.action : answer.otherwise));
-    return out;
+    const Writer::Place found =
+        to.answer_with(equal_is_good ? answer.action : answer.otherwise);
+    Writer::Place next = to.answer_with(equal_is_good ? answer.otherwise : answer.action);
+    for (uint32_t value : answer.values) next = to.jump_if(comparison, value, found, next);
+    // Of the machine's byte order the low half comes first.
+    return to.load(offsetof(seccomp_data, args[0]));
 }
 
-Program search(std::span<const Range> ranges) {
-    if (ranges.size() == 1) return leaf(*ranges[0].answer);
-    const size_t middle = ranges.size() / 2;
-    const Program below = search(ranges.first(middle));
-    const Program above = search(ranges.subspan(middle));
-    Program out;
-    if (below.size() <= kJumpMax) {
-        out.push_back(jump_if(BPF_JGE, ranges[middle].begin, below.size(), 0));
-    } else {
-        out.push_back(jump_if(BPF_JGE, ranges[middle].begin, 0, 1));
-        out.push_back(BPF_STMT(BPF_JMP | BPF_JA, uint32_t(below.size())));
+/// The leaves are written already, one for each different answer.
+struct Leaf {
+    const SeccompAnswer* answer;
+    Writer::Place place;
+};
+
+Writer::Place write_search(Writer& to, std::span<const Range> ranges,
+                           std::span<const Leaf> leaves) {
+    if (ranges.size() == 1) {
+        const auto leaf = std::ranges::find_if(
+            leaves, [&](const Leaf& at) { return *at.answer == *ranges[0].answer; });
+        CHECK(leaf != leaves.end());
+        return leaf->place;
     }
-    out.insert(out.end(), below.begin(), below.end());
-    out.insert(out.end(), above.begin(), above.end());
-    return out;
+    const size_t middle = ranges.size() / 2;
+    const Writer::Place above = write_search(to, ranges.subspan(middle), leaves);
+    const Writer::Place below = write_search(to, ranges.first(middle), leaves);
+    return to.jump_if(BPF_JGE, ranges[middle].begin, above, below);
 }
 
-Program search(const SeccompTable& table) {
+Writer::Place write_table(Writer& to, const SeccompTable& table) {
     std::vector<Range> ranges = {{0, &table.first}};
     for (const auto& [begin, answer] : table.from) {
         if (begin == 0) ranges.clear();
         if (ranges.empty() || *ranges.back().answer != answer) ranges.push_back({begin, &answer});
     }
-    return search(ranges);
+    std::vector<Leaf> leaves;
+    for (const Range& range : ranges)
+        if (std::ranges::none_of(leaves, [&](const Leaf& at) {
+                return *at.answer == *range.answer;
+            }))
+            leaves.push_back({range.answer, write_leaf(to, *range.answer)});
+    write_search(to, ranges, leaves);
+    return to.load(offsetof(seccomp_data, nr));
 }
 
 }  // namespace
@@ -92,15 +128,14 @@ void SeccompTable::set(uint32_t begin, uint32_t end, const SeccompAnswer& answer
 }
 
 Result<Buffer> seccomp_program(const std::vector<SeccompTable>& tables, uint32_t unknown) {
-    Program program = {load(offsetof(seccomp_data, arch))};
-    for (const SeccompTable& table : tables) {
-        const Program body = search(table);
-        program.push_back(jump_if(BPF_JEQ, table.architecture, 1, 0));
-        program.push_back(BPF_STMT(BPF_JMP | BPF_JA, uint32_t(body.size() + 1)));
-        program.push_back(load(offsetof(seccomp_data, nr)));
-        program.insert(program.end(), body.begin(), body.end());
+    Writer to;
+    Writer::Place next = to.answer_with(unknown);
+    for (size_t i = tables.size(); i-- > 0;) {
+        const Writer::Place table = write_table(to, tables[i]);
+        next = to.jump_if(BPF_JEQ, tables[i].architecture, table, next);
     }
-    program.push_back(answer_with(unknown));
+    to.load(offsetof(seccomp_data, arch));
+    const std::vector<sock_filter> program = to.finish();
     if (program.size() > BPF_MAXINSNS)
         return fail("the seccomp filter came out longer than the kernel takes");
     const auto* bytes = reinterpret_cast<const uint8_t*>(program.data());
