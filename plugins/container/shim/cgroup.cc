@@ -12,12 +12,18 @@ namespace {
 
 using Path = Text<launch::path_bytes_max + 32>;
 
-void join(Start& start, const char* folder, const char* file) {
-    const Path path(folder, file);
-    int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path.c_str(), O_WRONLY | O_CLOEXEC));
+void join(Start& start, int at, const char* tasks, const char* folder) {
+    int fd = static_cast<int>(sys(SYS_openat, at, tasks, O_WRONLY | O_CLOEXEC));
     const long written = fd < 0 ? fd : sys(SYS_write, fd, "0", 1);
     if (written < 0) give_up(start, 125, "join cgroup", folder, written);
     close_fd(fd);
+}
+
+int open_folder_tree(Start& start, const char* folder) {
+    const int tree = static_cast<int>(
+        sys(SYS_open_tree, AT_FDCWD, folder, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+    if (tree < 0) give_up(start, 125, "open the cgroup", folder, tree);
+    return tree;
 }
 
 /// Makes /sys/fs/cgroup/<name> and moves the tree there.
@@ -43,31 +49,30 @@ bool shows_v1(const launch::Launch& container) {
 void join_cgroups(Start& start) {
     const launch::Launch& container = *start.container;
     // The v2 group was entered by clone3 itself.
-    for (uint32_t i = 0; i < container.cgroup_count; ++i)
-        join(start, container.cgroups[i].first, "/tasks");
+    for (uint32_t i = 0; i < container.cgroup_count; ++i) {
+        const char* folder = container.cgroups[i].first;
+        start.cgroup_trees[i] = -1;
+        if (start.is_exec || start.exact != nullptr || container.cgroups[i].second[0] == 0) {
+            join(start, AT_FDCWD, Path(folder, "/tasks").c_str(), folder);
+        } else {
+            // The container will see it, too: one walk along a long path for both.
+            start.cgroup_trees[i] = open_folder_tree(start, folder);
+            join(start, start.cgroup_trees[i], "tasks", folder);
+        }
+    }
+    int& v2 = start.cgroup_trees[launch::cgroups_max];
+    v2 = -1;
+    if (!start.is_exec && start.exact == nullptr && container.cgroup_v2 != nullptr)
+        v2 = open_folder_tree(start, container.cgroup_v2);
     if (start.is_exec || (container.namespaces & CLONE_NEWCGROUP) == 0) return;
     // Only now: the namespace's root is where its maker stands.
     const long result = sys(SYS_unshare, CLONE_NEWCGROUP);
     if (result < 0) give_up(start, 125, "unshare", "the cgroup namespace", result);
 }
 
-void open_cgroup_trees(Start& start, int* trees) {
+void mount_cgroup_trees(Start& start) {
     const launch::Launch& container = *start.container;
-    for (uint32_t i = 0; i <= launch::cgroups_max; ++i) {
-        const char* folder = i == launch::cgroups_max ? container.cgroup_v2
-                             : i < container.cgroup_count && container.cgroups[i].second[0] != 0
-                                 ? container.cgroups[i].first
-                                 : nullptr;
-        trees[i] = -1;
-        if (folder == nullptr) continue;
-        trees[i] = static_cast<int>(
-            sys(SYS_open_tree, AT_FDCWD, folder, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-        if (trees[i] < 0) give_up(start, 125, "open the cgroup", folder, trees[i]);
-    }
-}
-
-void mount_cgroup_trees(Start& start, int* trees) {
-    const launch::Launch& container = *start.container;
+    int* trees = start.cgroup_trees;
     if (!shows_v1(container)) {
         if (trees[launch::cgroups_max] < 0) return;
         place(start, trees[launch::cgroups_max], "");

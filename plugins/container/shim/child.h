@@ -81,6 +81,8 @@ struct Start {
     bool entered;  ///< it is in the user namespace: ids are the container's from here on
     bool kernel_finished;  ///< finish_kernel was called
     const struct NameTexts* names;  ///< of a start without a spare
+    /// of a container: its groups as detached mounts, the last is that of v2; -1
+    int cgroup_trees[launch::cgroups_max + 1];
     int container_pidfd;  ///< of the container's first process, for an exec
     int report_fd;  ///< socket to the shim: brings the rootfs, carries the terminal, and its end
                     ///< means "executed, or gave up"
@@ -129,9 +131,8 @@ long receive_descriptor(int socket, int flags, int* fd);
 int open_in_container(const char* path, int flags);
 
 // The parts, in the order in which the bodies call them.
-void join_cgroups(Start& start);  ///< cgroup.cc
-void open_cgroup_trees(Start& start, int* trees);
-void mount_cgroup_trees(Start& start, int* trees);
+void join_cgroups(Start& start);  ///< cgroup.cc; opens what the container will see of them
+void mount_cgroup_trees(Start& start);
 void raise_loopback(Start& start);  ///< spare.cc
 void make_kernel_mounts(Start& start, KernelMounts* mounts);
 /// Attaches them below the present root, to folders that are there; /proc is the container's own.

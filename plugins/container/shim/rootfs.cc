@@ -420,10 +420,10 @@ namespace {
 
 /// The kernel's trees stand below the spare's root and are finished there, while the shim makes
 /// the rootfs; then they move into it. What the user mounts may have to come before the masks.
-void enter_rootfs_by_spare(Start& start, int rootfs, int* cgroup_trees) {
+void enter_rootfs_by_spare(Start& start, int rootfs) {
     enter_spare(start);
     mount_own(start);
-    mount_cgroup_trees(start, cgroup_trees);
+    mount_cgroup_trees(start);
     if (start.container->mount_count == 0) finish_kernel(start);
     int trees[3];
     for (int i = 0; i < 3; ++i) {
@@ -442,7 +442,7 @@ void enter_rootfs_by_spare(Start& start, int rootfs, int* cgroup_trees) {
 }
 
 /// Everything is made now and where it will stay.
-void enter_rootfs_on_the_spot(Start& start, int rootfs, int* cgroup_trees) {
+void enter_rootfs_on_the_spot(Start& start, int rootfs) {
     KernelMounts kernel;
     if (start.container->rootfs == nullptr) rootfs = receive_rootfs(start);
     if ((start.container->namespaces & CLONE_NEWNET) != 0) raise_loopback(start);
@@ -451,14 +451,13 @@ void enter_rootfs_on_the_spot(Start& start, int rootfs, int* cgroup_trees) {
     for (const char* folder : kernel_folders) need_folder(start, folder);
     attach_kernel_mounts(start, kernel);
     mount_own(start);
-    mount_cgroup_trees(start, cgroup_trees);
+    mount_cgroup_trees(start);
 }
 
 }  // namespace
 
 void enter_rootfs(Start& start) {
     int trees[launch::mounts_max];
-    int cgroup_trees[launch::cgroups_max + 1];
     const bool spare = start.spare != nullptr;
     NameTexts names;
     if (!spare && start.container->has(launch::flag_name_files)) {
@@ -468,10 +467,9 @@ void enter_rootfs(Start& start) {
     // Before its peers of the host are left: some shall stay peers.
     open_mounts(start, trees);
     if (!spare) make_mounts_private(start);
-    open_cgroup_trees(start, cgroup_trees);
     const int rootfs = open_rootfs(start);
-    if (spare) enter_rootfs_by_spare(start, rootfs, cgroup_trees);
-    else enter_rootfs_on_the_spot(start, rootfs, cgroup_trees);
+    if (spare) enter_rootfs_by_spare(start, rootfs);
+    else enter_rootfs_on_the_spot(start, rootfs);
     attach_name_files(start);
     place_mounts(start, trees);
     int cwd = open_target(start, start.process->cwd, true);
