@@ -103,6 +103,12 @@ void add_options(const Options& options, LaunchSpec& spec) {
     }
 }
 
+/// Looked for once: a large machine has hundreds of CPUs, each with a folder to ask for.
+const std::vector<std::string>& masked_paths() {
+    static const std::vector<std::string> paths = default_masked_paths();
+    return paths;
+}
+
 /// In a PID namespace of others there is an init already.
 void add_init(const std::string& program, const Options& options, LaunchSpec& spec) {
     if (!options.init || !is_private(options.pid_mode)) return;
@@ -324,7 +330,7 @@ Result<LaunchSpec> Effects::launch_spec(const Live& live, const Container& conta
     spec.capabilities = capabilities_of(from.options);
     spec.seccomp = TRY(seccomp_of(from.options));
     if (!from.options.privileged) {
-        spec.masked_paths = default_masked_paths();
+        spec.masked_paths = masked_paths();
         spec.read_only_paths = default_read_only_paths();
     } else {
         add_host_devices(*sys_, spec);

@@ -18,6 +18,9 @@
 namespace noded::storage {
 namespace {
 
+/// Of most images' roots.
+constexpr mode_t kUpperMode = 0755;
+
 class LinuxSys : public Sys {
 public:
     LinuxSys(const std::string& root, const image::UnpackLimits& unpack)
@@ -84,7 +87,9 @@ void LinuxSys::make_spares() {
         const std::string path = paths_.tmp() + "/spare-" + std::to_string(++spares_count_);
         // Without room there are no spares; whoever needs a directory will say why.
         if (mkdir(path.c_str(), 0700) != 0) return;
-        if (mkdir((path + "/upper").c_str(), 0755) != 0) return;
+        const std::string upper = path + "/upper";
+        if (mkdir(upper.c_str(), kUpperMode) != 0) return;
+        if (chmod(upper.c_str(), kUpperMode) != 0) return;  // whatever the umask is
         if (mkdir((path + "/work").c_str(), 0755) != 0) return;
         std::lock_guard lock(mutex_);
         spares_.push_back(path);
@@ -113,7 +118,8 @@ bool LinuxSys::use_spare(const std::string& container, const std::string& top_la
     const std::string to = paths_.rootfs(container);
     const bool styled = (info.st_uid == 0 && info.st_gid == 0) ||
                         chown(upper.c_str(), info.st_uid, info.st_gid) == 0;
-    if (styled && chmod(upper.c_str(), info.st_mode & 07777) == 0 &&
+    const mode_t mode = info.st_mode & 07777;
+    if (styled && (mode == kUpperMode || chmod(upper.c_str(), mode) == 0) &&
         renameat2(AT_FDCWD, spare.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0)
         return true;
     std::lock_guard lock(mutex_);
