@@ -25,6 +25,12 @@ constexpr int64_t kRetryNs = 2'000'000;
 /// tries (about ten seconds) is removed by the next start of noded.
 constexpr uint32_t kCleanupFailuresMax = 60;
 
+Status remove_places(Sys& sys, const Cgroups& cgroups, const std::string& group,
+                     const std::string& folder) {
+    TRY_STATUS(cgroups.remove(group));
+    return sys.remove_tree(folder);
+}
+
 }  // namespace
 
 void Effects::advance(Live& live) {
@@ -65,14 +71,30 @@ void Effects::release_later(Live& live) {
 
 /// A few small folders: a new start of the same container may wait for them, the offload lane would
 /// be slower.
-Status Effects::clean_now(const Live& live, bool everything) {
-    TRY_STATUS(cgroups_->remove(cgroup_of(live)));
-    TRY_STATUS(sys_->remove_tree(runtime_folder(live)));
-    return everything ? throw_away(live.id) : Status();
+Status Effects::clean_now(const Live& live) {
+    return remove_places(*sys_, *cgroups_, cgroup_of(live), runtime_folder(live));
 }
 
+/// Nobody waits for what is left of a container that is gone, and the next command is on its way by
+/// then: on the lane.
 void Effects::clean(Live& live, bool everything) {
-    const Status status = clean_now(live, everything);
+    if (!everything) return cleaned(live, false, clean_now(live));
+    auto status = std::make_shared<Status>();
+    auto work = [status, sys = sys_, cgroups = cgroups_, group = cgroup_of(live),
+                 folder = runtime_folder(live)] {
+        *status = remove_places(*sys, *cgroups, group, folder);
+    };
+    live.cleaning = host_.offload(std::move(work), [this, id = live.id, status] {
+        Live* over = find_live(id);
+        if (over == nullptr) return;
+        over->cleaning = false;
+        cleaned(*over, true, std::move(*status));
+    });
+    if (!live.cleaning) cleaned(live, true, clean_now(live));
+}
+
+void Effects::cleaned(Live& live, bool everything, Status status) {
+    if (status && everything) status = throw_away(live.id);
     if (!status && ++live.cleanup_failures < kCleanupFailuresMax) {
         cgroups_->kill(cgroup_of(live));
         live.cleaning = true;

@@ -354,6 +354,9 @@ void Effects::stop() {
     for (auto& [key, zombie] : zombies_) host_.unwatch(zombie.watch);
     zombies_.clear();
     log_topics_.stop();
+    // What the lane has not come to; what fails is left to the next start.
+    for (auto& [id, live] : lives_)
+        if (live->gone && live->cleaning) (void)clean_now(*live);
     if (cgroups_) cgroups_->remove_parents();
 }
 

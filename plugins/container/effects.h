@@ -49,7 +49,6 @@ struct Waiter {
 };
 
 class Effects;
-
 /// Of a container with a health check, while it runs. An argument of callbacks: it does not move.
 struct Probes {
     struct Result {
@@ -296,7 +295,8 @@ private:
     void advance_later(const std::string& id);
     void release_later(Live& live);
     void clean(Live& live, bool everything);
-    Status clean_now(const Live& live, bool everything);
+    void cleaned(Live& live, bool everything, Status status);
+    Status clean_now(const Live& live);
     Status throw_away(const std::string& id);
     void empty_trash();
     void propose_removed(Live& live);

@@ -50,7 +50,7 @@ INSTANTIATE_TEST_SUITE_P(Thousand, Seeds, testing::Range(uint64_t{0}, uint64_t{2
 
 TEST(Sim, faults_of_every_kind_occur_and_lose_nothing) {
     std::map<std::string, uint64_t> occurred;
-    for (uint64_t seed = 1; seed <= 20; ++seed) {
+    for (uint64_t seed = 1; seed <= 40; ++seed) {
         const Outcome outcome = run_said(workload("faults.json"), seed);
         EXPECT_EQ(outcome.failure, "");
         for (const auto& [fault, times] : outcome.occurred) occurred[fault] += times;
