@@ -170,14 +170,14 @@ TEST(Crash, what_waits_for_the_next_container_ends_with_noded) {
     ASSERT_TRUE(eventually([&] {
         spares = children_of(node.pid(), "noded-shim");
         return spares.size() == 1;
-    }));
+    }, 60));
     node.kill();
     EXPECT_TRUE(eventually([&] {
         std::ifstream name("/proc/" + spares[0] + "/comm");
         std::string text;
         std::getline(name, text);
         return text != "noded-shim";
-    }));
+    }, 60));
 }
 
 /// Kills noded at a random moment of the verb, again and again; afterwards state, kernel and disk
