@@ -359,8 +359,10 @@ TEST_F(Noci, what_is_wrong_is_told_before_anything_is_made) {
     refused("is not in a separate kernel namespace");
     with("/linux/seccomp", {{"defaultAction", "nosuch"}});
     refused("invalid action 'nosuch'");
-    with("/mounts/0/options", {"bind", "nosuch"});
-    refused("unknown option");
+    with("/linux/rootfsPropagation", "nosuch");
+    refused("rootfsPropagation=nosuch is not supported");
+    with("/linux/memoryPolicy", {{"mode", "MPOL_BIND"}, {"nodes", ""}});
+    refused("memory policy mode requires at least one node but got 0");
     config_ = good;
     write_config();
     std::ofstream(bundle_ + "/config.json") << "{ not json";
@@ -425,6 +427,121 @@ TEST_F(Noci, preserved_descriptors_are_the_containers_and_no_others) {
              " run --preserve-fds 1 --bundle " + bundle_ + " " + id_});
     // The fourth is what ls reads the folder by.
     EXPECT_EQ(ran.out, "0 1 2 3 4 three\n") << ran.err;
+}
+
+TEST_F(Noci, any_number_of_paths_is_masked) {
+    Json& masked = config_["linux"]["maskedPaths"];
+    for (int i = 0; i < 200; ++i) {
+        const std::string path = "/etc/secret-" + std::to_string(i);
+        fs::create_directories(bundle_ + "/rootfs/etc");
+        std::ofstream(bundle_ + "/rootfs" + path) << "secret\n";
+        masked.push_back(path);
+    }
+    const Ran ran = run("cat /etc/secret-* | wc -c; ls /etc/secret-* | wc -l");
+    EXPECT_EQ(ran.out, "0\n200\n") << ran.err;
+}
+
+TEST_F(Noci, mounts_among_the_hosts_leave_with_the_container) {
+    Json& spaces = config_["linux"]["namespaces"];
+    for (size_t i = 0; i < spaces.size(); ++i)
+        if (spaces[i]["type"] == "mount") spaces.erase(i--);
+    config_["linux"]["maskedPaths"] = config_["linux"]["readonlyPaths"] = Json::array();
+    const Ran ran = run("readlink /proc/self/ns/mnt; touch /x 2>/dev/null || echo read-only");
+    char own[64] = "";
+    ASSERT_GT(readlink("/proc/self/ns/mnt", own, sizeof own - 1), 0);
+    EXPECT_EQ(ran.out, std::string(own) + "\nread-only\n") << ran.err;
+    // TearDown looks for mounts that are left.
+}
+
+TEST_F(Noci, a_container_of_one_process_is_possible) {
+    config_["linux"]["resources"]["pids"]["limit"] = 1;
+    const Ran ran = run("echo alone; true | true");
+    EXPECT_EQ(ran.out, "alone\n") << ran.err;
+    EXPECT_NE(ran.exit_code, 0);
+}
+
+TEST_F(Noci, the_cgroup_of_another_container_is_refused_and_left_alone) {
+    command("sleep 100");
+    ASSERT_EQ(detached({"run", "-d", "--bundle", bundle_, id_}).exit_code, 0);
+    const Ran second = noci({"run", "--bundle", bundle_, id_ + "-2"});
+    EXPECT_EQ(second.exit_code, 1);
+    EXPECT_NE(second.err.find("container's cgroup is not empty: 1 process(es) found"),
+              std::string::npos) << second.err;
+    EXPECT_FALSE(fs::exists(root_ + "/" + id_ + "-2"));
+    EXPECT_EQ(state()["status"], "running");
+    EXPECT_EQ(noci({"exec", id_, "true"}).exit_code, 0);
+}
+
+TEST_F(Noci, who_calls_it_from_one_cpu_gets_a_container_on_all) {
+    command("grep Cpus_allowed_list: /proc/self/status");
+    write_config();
+    const std::string line =
+        " plugins/container/noci/noci --root " + root_ + " run --bundle " + bundle_ + " " + id_;
+    const Ran all = run_program({"/bin/sh", "-c", "exec" + line});
+    const Ran bound = run_program({"/bin/sh", "-c", "exec taskset -c 0" + line});
+    EXPECT_EQ(bound.out, all.out) << bound.err;
+}
+
+/// Somebody without root's rights, with a copy of the program and a bundle of its own.
+class NociRootless : public Noci {
+protected:
+    void SetUp() override {
+        Noci::SetUp();
+        fs::copy_file("plugins/container/noci/noci", base_ + "/noci");
+        fs::remove(bundle_ + "/config.json");
+        ASSERT_EQ(chmod(base_.c_str(), 0755), 0);
+        ASSERT_EQ(run_program({"/bin/sh", "-c",
+                               "mkdir " + base_ + "/own && chown -R 4242:4242 " + base_ +
+                                   "/own " + bundle_}).exit_code, 0);
+        ASSERT_EQ(own("spec --rootless").exit_code, 0);
+        config_ = read_json(bundle_ + "/config.json");
+        config_["process"]["terminal"] = false;
+    }
+    void TearDown() override {
+        own("delete --force " + id_);
+        Noci::TearDown();
+    }
+    Ran own(const std::string& words, const std::string& redirection = "") {
+        return run_program({"/bin/sh", "-c",
+                            "cd " + bundle_ +
+                                " && exec setpriv --reuid=4242 --regid=4242 --clear-groups "
+                                "--bounding-set=-all env XDG_RUNTIME_DIR=" +
+                                base_ + "/own " + base_ + "/noci " + words + redirection});
+    }
+};
+
+TEST_F(NociRootless, a_user_without_root_runs_a_container) {
+    command("id -u; cat /proc/self/uid_map | tr -s ' '; hostname; touch /x; exit 5");
+    const Ran ran = own("run " + id_);
+    EXPECT_EQ(ran.exit_code, 5) << ran.err;
+    EXPECT_EQ(ran.out, "0\n 0 4242 1\nnoci\n");
+    EXPECT_NE(ran.err.find("Read-only file system"), std::string::npos) << ran.err;
+}
+
+TEST_F(NociRootless, it_is_entered_listed_and_deleted) {
+    command("sleep 100");
+    const Ran made = own("run -d " + id_, " </dev/null >/dev/null 2>&1");
+    ASSERT_EQ(made.exit_code, 0);
+    const Ran inside = own("exec " + id_ + " cat /proc/1/comm");
+    EXPECT_EQ(inside.out, "sleep\n") << inside.err;
+    EXPECT_EQ(own("list -q").out, id_ + "\n");
+    EXPECT_EQ(own("kill " + id_ + " KILL").exit_code, 0);
+    for (int i = 0; i < 500; ++i, usleep(10'000))
+        if (own("state " + id_).out.find("\"stopped\"") != std::string::npos) break;
+    const Ran deleted = own("delete " + id_);
+    EXPECT_EQ(deleted.exit_code, 0) << deleted.err;
+    EXPECT_TRUE(fs::is_empty(base_ + "/own/noci"));
+}
+
+TEST_F(NociRootless, what_it_may_not_have_is_told) {
+    config_["linux"]["namespaces"] = Json{{{"type", "mount"}}, {{"type", "pid"}}};
+    config_["linux"].erase("uidMappings");
+    config_["linux"].erase("gidMappings");
+    command("true");
+    const Ran ran = own("run " + id_);
+    EXPECT_EQ(ran.exit_code, 1);
+    EXPECT_NE(ran.err.find("rootless container requires user namespaces"), std::string::npos)
+        << ran.err;
 }
 
 TEST_F(Noci, features_are_told) {

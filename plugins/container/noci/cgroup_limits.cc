@@ -9,6 +9,7 @@
 
 #include "plugins/container/noci/cgroups.h"
 #include "plugins/container/noci/device_program.h"
+#include "plugins/container/noci/id_helpers.h"
 
 namespace noded::noci {
 namespace {
@@ -40,6 +41,9 @@ Status Cgroups::set(const std::string& controller, const std::string& v1_file,
     const CgroupPlace* place = place_of(controller);
     const bool v2 = place != nullptr && place->name.empty();
     const std::string& file = v2 ? v2_file : v1_file;
+    if (places_.empty())
+        return fail("cannot set " + controller +
+                    " limit: container could not join or create cgroup");
     if (place == nullptr || file.empty() || !exists(place->folder + "/" + file))
         return fail("this host cannot limit " + controller + " so: it has no file " +
                     (v2_file.empty() ? v1_file : v2_file) + " in a cgroup hierarchy");
@@ -48,6 +52,12 @@ Status Cgroups::set(const std::string& controller, const std::string& v1_file,
 
 /// Memory and swap bound each other on v1, so the order depends on which way they go.
 Status Cgroups::set_memory_limit(int64_t limit, int64_t both) const {
+    // Memory without a limit is memory and swap without one.
+    const CgroupPlace* place = place_of("memory");
+    if (limit == -1 && both == 0 && place != nullptr &&
+        exists(place->folder + "/" +
+               (place->name.empty() ? "memory.swap.max" : "memory.memsw.limit_in_bytes")))
+        both = -1;
     const auto set_limit = [&] {
         return set("memory", "memory.limit_in_bytes", "memory.max", std::to_string(limit),
                    number_or_max(limit));
@@ -127,6 +137,19 @@ Status Cgroups::limit_bandwidth(const JsonView& in) const {
     return {};
 }
 
+Status Cgroups::limit_realtime(const JsonView& in) const {
+    const uint64_t period = in["realtimePeriod"].u64();
+    const int64_t runtime = in["realtimeRuntime"].integer();
+    const auto set_period = [&] {
+        return set("cpu", "cpu.rt_period_us", "", std::to_string(period));
+    };
+    Status first;
+    if (period != 0) first = set_period();
+    if (runtime != 0)
+        TRY_STATUS(set("cpu", "cpu.rt_runtime_us", "", std::to_string(runtime)));
+    return first ? first : set_period();
+}
+
 Status Cgroups::limit_cpu(const JsonView& in) const {
     if (!in) return {};
     if (in["idle"])
@@ -135,10 +158,7 @@ Status Cgroups::limit_cpu(const JsonView& in) const {
         TRY_STATUS(set("cpu", "cpu.shares", "cpu.weight", std::to_string(shares),
                        std::to_string(weight_of_shares(std::clamp<uint64_t>(shares, 2, 262144)))));
     TRY_STATUS(limit_bandwidth(in));
-    if (const uint64_t period = in["realtimePeriod"].u64(); period != 0)
-        TRY_STATUS(set("cpu", "cpu.rt_period_us", "", std::to_string(period)));
-    if (const int64_t runtime = in["realtimeRuntime"].integer(); runtime != 0)
-        TRY_STATUS(set("cpu", "cpu.rt_runtime_us", "", std::to_string(runtime)));
+    TRY_STATUS(limit_realtime(in));
     if (const std::string cpus = in["cpus"].text(); !cpus.empty())
         TRY_STATUS(set("cpuset", "cpuset.cpus", "cpuset.cpus", cpus));
     if (const std::string mems = in["mems"].text(); !mems.empty())
@@ -206,8 +226,12 @@ Status Cgroups::limit_unified(const JsonView& in) const {
 }
 
 Status Cgroups::limit_rest(const JsonView& in) const {
-    if (const int64_t pids = in["pids"]["limit"].integer(); pids != 0)
-        TRY_STATUS(set("pids", "pids.max", "pids.max", pids > 0 ? std::to_string(pids) : "max"));
+    // No process at all would be no container: none but the first.
+    if (const JsonView limit = in["pids"]["limit"]; limit) {
+        const int64_t pids = limit.integer();
+        TRY_STATUS(set("pids", "pids.max", "pids.max",
+                       pids < 0 ? "max" : std::to_string(std::max<int64_t>(pids, 1))));
+    }
     for (const JsonView& item : in["hugepageLimits"].items()) {
         const std::string size = item["pageSize"].text();
         const std::string limit = std::to_string(item["limit"].u64());
@@ -251,6 +275,7 @@ Status Cgroups::limit_devices(const JsonView& rules) const {
         const std::string type = rule["type"].text();
         std::string access = rule["access"].text();
         if (access.empty()) access = "rwm";
+        std::erase(access, 'a');  // "all", which other runtimes read over
         if (access.find_first_not_of("rwm") != std::string::npos)
             return fail(rule.path() + ": invalid cgroup device access \"" + access + "\"");
         if (type != "" && type != "a" && type != "b" && type != "c")
@@ -269,7 +294,8 @@ Status Cgroups::limit_devices(const JsonView& rules) const {
     }
     for (const char* rule : kAlways) all.push_back({true, rule});
     const CgroupPlace* place = place_of("devices");
-    if (place == nullptr) return {};
+    // Rules of devices are the host's root's to set.
+    if (place == nullptr || !is_host_root()) return {};
     if (place->name.empty()) return attach_device_program(place->folder, all);
     for (const DeviceRule& rule : all)
         TRY_STATUS(write_file(place->folder + (rule.allow ? "/devices.allow" : "/devices.deny"),

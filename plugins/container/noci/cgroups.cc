@@ -171,6 +171,36 @@ Result<Cgroups> Cgroups::of(const std::string& path, const std::string& id) {
     return found;
 }
 
+Result<std::string> systemd_cgroup_path(const std::string& path, const std::string& id) {
+    std::vector<std::string> parts = {"system.slice", "noci", id};
+    if (!path.empty()) {
+        if (std::ranges::count(path, ':') != 2)
+            return fail("expected cgroupsPath to be of format \"slice:prefix:name\" for systemd "
+                        "cgroups, got \"" + path + "\" instead");
+        const size_t first = path.find(':'), second = path.rfind(':');
+        parts = {path.substr(0, first), path.substr(first + 1, second - first - 1),
+                 path.substr(second + 1)};
+        if (parts[0].empty()) parts[0] = "system.slice";
+    }
+    const std::string& slice = parts[0];
+    const std::string end = ".slice";
+    const std::string name = slice.substr(0, slice.size() - std::min(slice.size(), end.size()));
+    const bool is_top = slice == "-.slice";
+    if (!slice.ends_with(end) || slice.find('/') != std::string::npos || name.empty() ||
+        (!is_top && (name.front() == '-' || name.back() == '-' ||
+                     name.find("--") != std::string::npos)))
+        return fail("invalid slice name: " + slice);
+    std::string folder;
+    for (size_t at = 0; !is_top && at != std::string::npos;) {
+        at = name.find('-', at + 1);
+        folder += "/" + name.substr(0, at) + end;
+    }
+    if (parts[2].empty() || parts[2].find('/') != std::string::npos)
+        return fail("invalid unit name: " + parts[2]);
+    if (parts[2].ends_with(end)) return folder + "/" + parts[2];
+    return folder + "/" + (parts[1].empty() ? "" : parts[1] + "-") + parts[2] + ".scope";
+}
+
 Cgroups Cgroups::read(const JsonView& in) {
     Cgroups found;
     for (const JsonView& item : in.items())
@@ -208,6 +238,15 @@ const CgroupPlace* Cgroups::place_of(const std::string& controller) const {
 Status Cgroups::create() const {
     for (const CgroupPlace& place : places_) TRY_STATUS(create_place(place));
     return {};
+}
+
+void Cgroups::forget_forbidden(bool may_lack) {
+    std::erase_if(places_, [&](const CgroupPlace& place) {
+        const Status made = may_lack ? create_place(place) : Status();
+        if (made) return false;
+        const int error = made.error().code;
+        return error == EACCES || error == EPERM || error == EROFS;
+    });
 }
 
 bool Cgroups::exist() const {

@@ -35,6 +35,9 @@ public:
     bool pure_v2() const;
 
     Status create() const;
+    /// Of a caller without root's rights: hierarchies in which it cannot make the group are left
+    /// out, if `may_lack` them; else create() says what is wrong.
+    void forget_forbidden(bool may_lack);
     /// `resources` as in linux.resources; what is absent stays as it is.
     Status limit(const Json& resources) const;
     Status limit_devices(const JsonView& rules) const;
@@ -65,11 +68,16 @@ private:
     Status set_memory_limit(int64_t limit, int64_t both) const;
     Status limit_cpu(const JsonView& cpu) const;
     Status limit_bandwidth(const JsonView& cpu) const;
+    Status limit_realtime(const JsonView& cpu) const;
     Status limit_block(const JsonView& block) const;
     Status limit_rest(const JsonView& in) const;
     Status limit_unified(const JsonView& unified) const;
 
     std::vector<CgroupPlace> places_;
 };
+
+/// Where systemd's scope or slice for a cgroupsPath "slice:prefix:name" is: "/a.slice/a-b.slice/
+/// prefix-name.scope". Empty parts and an empty path have runc's defaults.
+Result<std::string> systemd_cgroup_path(const std::string& path, const std::string& id);
 
 }  // namespace noded::noci

@@ -88,5 +88,8 @@ Result<int> events_command(Call&);
 Result<int> update_command(Call&);
 Result<int> spec_command(Call&);
 Result<int> features_command(Call&);
+Result<int> completion_command(Call&);
+Result<int> checkpoint_command(Call&);
+Result<int> restore_command(Call&);
 
 }  // namespace noded::noci

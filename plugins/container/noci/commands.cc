@@ -10,6 +10,9 @@ namespace noded::noci {
 namespace {
 
 constexpr Command kCommands[] = {
+    {"checkpoint", "<container-id>", "checkpoint a running container: not by noci",
+     checkpoint_command, 0, SIZE_MAX, true},
+    {"completion", "bash|zsh", "print the completion script of a shell", completion_command, 1, 1},
     {"create", "<container-id>", "create a container", create_command, 1, 1},
     {"delete", "<container-id>", "delete any resources held by the container often used with "
      "detached container", delete_command, 1, 1},
@@ -26,6 +29,8 @@ constexpr Command kCommands[] = {
      1, 1},
     {"ps", "<container-id> [ps options]", "ps displays the processes running inside a container",
      ps_command, 1, SIZE_MAX, true},
+    {"restore", "<container-id>", "restore a container from a previous checkpoint: not by noci",
+     restore_command, 0, SIZE_MAX, true},
     {"resume", "<container-id>", "resumes all processes that have been previously paused",
      resume_command, 1, 1},
     {"run", "<container-id>", "create and run a container", run_command, 1, 1},

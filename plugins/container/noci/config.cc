@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <bit>
+#include <cstdio>
 #include <map>
 
 #include "plugins/container/noci/limits.h"
@@ -44,6 +46,15 @@ const std::map<std::string, uint64_t> kSchedulerFlags = {
     {"SCHED_FLAG_DL_OVERRUN", 0x04},    {"SCHED_FLAG_KEEP_POLICY", 0x08},
     {"SCHED_FLAG_KEEP_PARAMS", 0x10},   {"SCHED_FLAG_UTIL_CLAMP_MIN", 0x20},
     {"SCHED_FLAG_UTIL_CLAMP_MAX", 0x40}};
+
+// linux/mempolicy.h
+const std::map<std::string, int32_t> kMemoryModes = {
+    {"MPOL_DEFAULT", 0}, {"MPOL_PREFERRED", 1},      {"MPOL_BIND", 2},
+    {"MPOL_INTERLEAVE", 3}, {"MPOL_LOCAL", 4}, {"MPOL_PREFERRED_MANY", 5},
+    {"MPOL_WEIGHTED_INTERLEAVE", 6}};
+const std::map<std::string, int32_t> kMemoryFlags = {{"MPOL_F_STATIC_NODES", 1 << 15},
+                                                     {"MPOL_F_RELATIVE_NODES", 1 << 14},
+                                                     {"MPOL_F_NUMA_BALANCING", 1 << 13}};
 
 /// Of a map of names; `what` begins the sentence.
 template <typename T>
@@ -126,6 +137,30 @@ void read_io_priority(const JsonView& in, ProcessConfig& out) {
     out.io_priority = kind << 13 | uint32_t(priority);
 }
 
+/// "0-3,7": bit n is set for each n. `what` names them in the sentence.
+std::vector<uint64_t> read_bits(const JsonView& at, const char* what) {
+    std::vector<uint64_t> bits;
+    const std::string text = at.text();
+    const auto wrong = [&] { at.wrong(std::string(what) + " \"" + text + "\""); };
+    for (size_t from = 0; from < text.size();) {
+        const size_t end = std::min(text.find(',', from), text.size());
+        const std::string part = text.substr(from, end - from);
+        from = end + 1;
+        unsigned long long first = 0, last = 0;
+        int used = 0, used_all = 0;
+        const int count = sscanf(part.c_str(), "%llu%n-%llu%n", &first, &used, &last, &used_all);
+        if (count == 1) last = first;
+        if (count < 1 || size_t(count == 1 ? used : used_all) != part.size() || last < first ||
+            last >= limits::bits_max) {
+            wrong();
+            return {};
+        }
+        bits.resize(std::max(bits.size(), size_t(last / 64 + 1)));
+        for (uint64_t n = first; n <= last; ++n) bits[n / 64] |= uint64_t{1} << n % 64;
+    }
+    return bits;
+}
+
 ProcessConfig read_process(const JsonView& in) {
     ProcessConfig out;
     out.terminal = in["terminal"].flag();
@@ -150,6 +185,9 @@ ProcessConfig read_process(const JsonView& in) {
         in["oomScoreAdj"].wrong("is not between -1000 and 1000");
     read_scheduler(in["scheduler"], out);
     read_io_priority(in["ioPriority"], out);
+    const JsonView affinity = in["execCPUAffinity"];
+    out.affinity_first = read_bits(affinity["initial"], "invalid initial CPU affinity");
+    out.affinity = read_bits(affinity["final"], "invalid final CPU affinity");
     return out;
 }
 
@@ -241,6 +279,26 @@ void read_time_offsets(const JsonView& in, Config& out) {
     }
 }
 
+void read_memory_policy(const JsonView& in, Config& out) {
+    if (!in) return;
+    MemoryPolicyConfig policy;
+    const std::string mode = in["mode"].text();
+    const auto known = kMemoryModes.find(mode);
+    if (known == kMemoryModes.end()) return in.wrong("invalid memory policy mode \"" + mode + "\"");
+    policy.mode = known->second;
+    policy.nodes = read_bits(in["nodes"], "invalid memory policy nodes");
+    size_t count = 0;
+    for (const uint64_t word : policy.nodes) count += size_t(std::popcount(word));
+    const bool takes_none = mode == "MPOL_DEFAULT" || mode == "MPOL_LOCAL";
+    if (takes_none && count != 0)
+        in.wrong("memory policy mode requires 0 nodes but got " + std::to_string(count));
+    if (!takes_none && mode != "MPOL_PREFERRED" && count == 0)
+        in.wrong("memory policy mode requires at least one node but got 0");
+    for (const JsonView& flag : in["flags"].items())
+        policy.mode |= named(kMemoryFlags, flag, "invalid memory policy flag");
+    out.memory_policy = std::move(policy);
+}
+
 void read_linux(const JsonView& in, Config& out) {
     read_namespaces(in["namespaces"], out);
     out.uid_maps = read_maps(in["uidMappings"]);
@@ -263,6 +321,7 @@ void read_linux(const JsonView& in, Config& out) {
         const std::map<std::string, uint32_t> domains = {{"LINUX", 0}, {"LINUX32", 8}};
         out.personality = named(domains, personality["domain"], "invalid personality domain");
     }
+    read_memory_policy(in["memoryPolicy"], out);
     if (in["intelRdt"] && !in["intelRdt"].json().empty())
         in["intelRdt"].wrong("intelRdt is specified in config, but noci does not set it");
 }
@@ -305,6 +364,18 @@ Result<Config> parse_config(const std::string& text, const std::string& bundle) 
     if (!error.empty()) return fail(error);
     if (out.has_process) TRY_STATUS(check_process(out.process));
     return out;
+}
+
+std::vector<std::string> memory_policy_modes() {
+    std::vector<std::string> names;
+    for (const auto& known : kMemoryModes) names.push_back(known.first);
+    return names;
+}
+
+std::vector<std::string> memory_policy_flags() {
+    std::vector<std::string> names;
+    for (const auto& known : kMemoryFlags) names.push_back(known.first);
+    return names;
 }
 
 Result<ProcessConfig> parse_process(const std::string& text, const std::string& name) {

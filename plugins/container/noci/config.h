@@ -82,6 +82,7 @@ struct ProcessConfig {
     std::optional<int32_t> oom_score_adj;
     std::optional<SchedulerConfig> scheduler;
     std::optional<uint32_t> io_priority;
+    std::vector<uint64_t> affinity_first, affinity;  ///< execCPUAffinity: bit n is CPU n
 };
 
 struct DeviceConfig {
@@ -90,6 +91,11 @@ struct DeviceConfig {
     uint32_t major = 0, minor = 0;
     uint32_t mode = 0666;
     uint32_t uid = 0, gid = 0;
+};
+
+struct MemoryPolicyConfig {
+    int32_t mode = 0;             ///< of set_mempolicy(2), with its flags
+    std::vector<uint64_t> nodes;  ///< bit n is node n
 };
 
 struct Config {
@@ -114,6 +120,7 @@ struct Config {
     uint64_t rootfs_propagation = 0;  ///< MS_*
     std::vector<std::string> masked_paths, read_only_paths;
     std::optional<uint32_t> personality;
+    std::optional<MemoryPolicyConfig> memory_policy;
 
     /// nullptr if the container shares the host's.
     const NamespaceConfig* find(uint32_t type) const;
@@ -125,6 +132,8 @@ Result<Config> parse_config(const std::string& text, const std::string& bundle);
 Result<ProcessConfig> parse_process(const std::string& text, const std::string& name);
 /// What every process must say.
 Status check_process(const ProcessConfig& process);
+/// One user and one group, the caller's own: what the kernel lets everybody map.
+bool maps_only_caller(const Config& config);
 /// What the kernel and the host have to say to a configuration that is well formed.
 Status check_config(const Config& config);
 
@@ -134,6 +143,10 @@ std::string capability_name(uint32_t number);
 constexpr uint32_t capabilities_known = 41;
 /// "kill", "SIGKILL" or "9"; nothing if there is none.
 std::optional<int> signal_number(const std::string& name);
+
+/// Names of the modes and flags of memory policies, sorted.
+std::vector<std::string> memory_policy_modes();
+std::vector<std::string> memory_policy_flags();
 
 /// Without ".", ".." and doubled slashes; absolute.
 std::string clean_path(const std::string& path);

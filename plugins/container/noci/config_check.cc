@@ -70,9 +70,6 @@ Status check_namespaces(const Config& config) {
         return fail("unable to set domainname without a private UTS namespace");
     if (!own_mounts && (!config.masked_paths.empty() || !config.read_only_paths.empty()))
         return fail("unable to restrict sys entries without a private MNT namespace");
-    if (!own_mounts && !config.mounts.empty())
-        return fail("unable to mount anything without a private MNT namespace: add {\"type\": "
-                    "\"mount\"} to linux.namespaces");
     const NamespaceConfig* user = config.find(CLONE_NEWUSER);
     const bool maps = !config.uid_maps.empty() || !config.gid_maps.empty();
     if (user == nullptr && maps)
@@ -106,9 +103,62 @@ Status check_process(const ProcessConfig& process) {
     return {};
 }
 
+namespace {
+
+bool is_mapped(const std::vector<IdMap>& maps, uint32_t id) {
+    return std::ranges::any_of(maps, [&](const IdMap& map) {
+        return id >= map.container && id - map.container < map.size;
+    });
+}
+
+/// "gid=5" of a mount must be somebody.
+Status check_mount_owners(const Config& config) {
+    for (const MountConfig& mount : config.mounts)
+        for (const std::string& option : mount.options) {
+            const bool group = option.starts_with("gid=");
+            if (!group && !option.starts_with("uid=")) continue;
+            const uint32_t id = uint32_t(strtoul(option.c_str() + 4, nullptr, 10));
+            if (!is_mapped(group ? config.gid_maps : config.uid_maps, id))
+                return fail("cannot specify " + option + " mount option for unmapped " +
+                            (group ? "gid" : "uid") + " in rootless containers");
+        }
+    return {};
+}
+
+/// What an unprivileged caller's container must be.
+Status check_unprivileged(const Config& config) {
+    const NamespaceConfig* user = config.find(CLONE_NEWUSER);
+    if (user == nullptr) return fail("rootless container requires user namespaces");
+    if (config.find(CLONE_NEWNS) == nullptr)
+        return fail("rootless container requires a mount namespace");
+    if (!user->path.empty()) return {};
+    for (const auto& [maps, kind] :
+         {std::pair(&config.uid_maps, "UID"), std::pair(&config.gid_maps, "GID")})
+        if (maps->empty())
+            return fail(std::string("rootless containers requires at least one ") + kind +
+                        " mapping");
+    if (!is_mapped(config.uid_maps, config.process.uid) ||
+        !is_mapped(config.gid_maps, config.process.gid))
+        return fail("the process's user is not in the mappings of linux.uidMappings and "
+                    "linux.gidMappings");
+    if (!config.process.groups.empty() && maps_only_caller(config))
+        return fail("cannot set any additional groups in a rootless container");
+    return check_mount_owners(config);
+}
+
+}  // namespace
+
+bool maps_only_caller(const Config& config) {
+    const auto only = [](const std::vector<IdMap>& maps, uint32_t own) {
+        return maps.size() == 1 && maps[0].size == 1 && maps[0].host == own;
+    };
+    return only(config.uid_maps, geteuid()) && only(config.gid_maps, getegid());
+}
+
 Status check_config(const Config& config) {
     if (!config.has_process) return fail("process property must not be empty");
     TRY_STATUS(check_rootfs(config));
+    if (geteuid() != 0) TRY_STATUS(check_unprivileged(config));
     TRY_STATUS(check_namespaces(config));
     for (const auto& [path, value] : config.sysctls) TRY_STATUS(check_sysctl(config, path));
     if (config.rootfs == "/") return fail("invalid rootfs: the host's own root cannot be one");

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstring>
 #include <ctime>
+#include <sstream>
 
 #include "plugins/container/noci/limits.h"
 
@@ -115,6 +116,22 @@ std::string now_text() {
     return text;
 }
 
+int count_mounts_on(const std::string& path) {
+    // "36 35 98:0 /root /on ...": the fifth word, with a space as \040.
+    std::string escaped;
+    for (const char c : path)
+        escaped += c == ' ' ? "\\040" : c == '\t' ? "\\011" : std::string(1, c);
+    std::istringstream lines(read_whole("/proc/self/mountinfo", 16 << 20).value_or(""));
+    int count = 0;
+    for (std::string line; std::getline(lines, line);) {
+        std::istringstream words(line);
+        std::string word;
+        for (int i = 0; i < 5; ++i) words >> word;
+        if (word == escaped) ++count;
+    }
+    return count;
+}
+
 Json namespace_paths(int pid) {
     constexpr const char* kinds[][2] = {{"NEWCGROUP", "cgroup"}, {"NEWIPC", "ipc"},
                                         {"NEWNET", "net"},       {"NEWNS", "mnt"},
@@ -164,6 +181,7 @@ Result<Container> Container::load(const std::string& root, const std::string& id
     out.bundle = in["bundle"].text();
     out.rootfs = in["rootfs"].text();
     out.own_pids = in["own_pids"].flag();
+    if (in["root_mounts"]) out.root_mounts = int(in["root_mounts"].integer());
     for (const auto& [key, value] : in["annotations"].members())
         out.annotations.emplace_back(key, value.text());
     out.cgroups = Cgroups::read(in["cgroups"]);
@@ -198,18 +216,19 @@ Status Container::save() const {
     }
     Json labels = Json::object();
     for (const auto& [key, value] : annotations) labels[key] = value;
-    const Json json = {{"id", id},
-                       {"init_process_pid", pid},
-                       {"init_process_start", start_time},
-                       {"created", created},
-                       {"version", version},
-                       {"bundle", bundle},
-                       {"rootfs", rootfs},
-                       {"annotations", labels},
-                       {"own_pids", own_pids},
-                       {"cgroup_paths", paths},
-                       {"cgroups", cgroups.write()},
-                       {"namespace_paths", namespace_paths(pid)}};
+    Json json = {{"id", id},
+                 {"init_process_pid", pid},
+                 {"init_process_start", start_time},
+                 {"created", created},
+                 {"version", version},
+                 {"bundle", bundle},
+                 {"rootfs", rootfs},
+                 {"annotations", labels},
+                 {"own_pids", own_pids},
+                 {"cgroup_paths", paths},
+                 {"cgroups", cgroups.write()},
+                 {"namespace_paths", namespace_paths(pid)}};
+    if (root_mounts >= 0) json["root_mounts"] = root_mounts;
     return write_new(folder_ + kState, json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 

@@ -61,6 +61,9 @@ public:
     std::vector<std::pair<std::string, std::string>> annotations;
     Cgroups cgroups;
     bool own_pids = false;  ///< a PID namespace of its own
+    /// Of a container without mounts of its own: how many the host had on the rootfs before it. -1:
+    /// it has its own.
+    int root_mounts = -1;
 
 private:
     bool alive() const;
@@ -68,6 +71,8 @@ private:
     std::string folder_;
 };
 
+/// Mounts of this process's namespace that stand on exactly this path.
+int count_mounts_on(const std::string& path);
 /// Letters, digits, "_", "+", "-" and ".".
 Status check_id(const std::string& id);
 /// Field 22 of /proc/PID/stat; 0 if there is no such process, or only a zombie of it.

@@ -53,6 +53,10 @@ Result<ProcessConfig> process_of(Call& call, const ExecOptions& options, const C
             TRY(read_whole(options.process_file, limits::config_bytes_max)), options.process_file));
         if (!process.capabilities) process.capabilities = config.process.capabilities;
         if (process.rlimits.empty()) process.rlimits = config.process.rlimits;
+        if (process.affinity_first.empty() && process.affinity.empty()) {
+            process.affinity_first = config.process.affinity_first;
+            process.affinity = config.process.affinity;
+        }
         return process;
     }
     ProcessConfig process = config.process;
@@ -142,7 +146,8 @@ Result<int> execute(Call& call, ExecOptions& options) {
     if (options.launch.console_fd >= 0) going = foreground->take_terminal();
     if (going && !options.pid_file.empty())
         going = write_pid_file(options.pid_file, launched.pid);
-    if (going) going = release(container, config, launched.sync.get(), "running");
+    if (going) 
+        going = release(container, config, launched.sync.get(), "running", call.globals.log);
     if (!going) {
         (void)kill(launched.pid, SIGKILL);
         (void)waitpid(launched.pid, nullptr, 0);

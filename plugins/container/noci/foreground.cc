@@ -76,6 +76,12 @@ Status Foreground::take_terminal() {
     memcpy(&fd, CMSG_DATA(rights), sizeof fd);
     master_.reset(fd);
     console_ours_.reset();
+    // The caller's own terminal adds the carriage returns, and a file wants none.
+    termios lines{};
+    if (tcgetattr(fd, &lines) == 0) {
+        lines.c_oflag &= ~tcflag_t{ONLCR};
+        (void)tcsetattr(fd, TCSANOW, &lines);
+    }
     input_open_ = true;
     copy_size();
     if (tcgetattr(STDIN_FILENO, &saved) != 0) return {};

@@ -5,6 +5,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,9 +13,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
+#include <sstream>
 #include <utility>
 
 #include "plugins/container/noci/hooks.h"
+#include "plugins/container/noci/id_helpers.h"
 #include "plugins/container/noci/limits.h"
 #include "plugins/container/noci/plan_builder.h"
 #include "plugins/container/noci/seccomp.h"
@@ -43,12 +47,16 @@ Result<std::vector<std::string>> resolve_env(const std::vector<std::string>& env
         if (equals == 0) return fail("invalid environment variable: name cannot be empty");
         const std::string_view name(item.data(), equals + 1);
         std::erase_if(out, [&](const std::string& had) { return had.starts_with(name); });
-        out.push_back(item);
+        // An empty home is none: the user's is found in /etc/passwd.
+        if (item != "HOME=") out.push_back(item);
     }
     return out;
 }
 
-void fill_scheduling(const ProcessConfig& process, Plan& plan) {
+void fill_scheduling(const ProcessConfig& process, PlanBuilder& to) {
+    Plan& plan = to.plan;
+    plan.affinity_first = to.list(process.affinity_first);
+    plan.affinity = to.list(process.affinity);
     if (process.io_priority) {
         plan.sets_io_priority = 1;
         plan.io_priority = *process.io_priority;
@@ -59,6 +67,15 @@ void fill_scheduling(const ProcessConfig& process, Plan& plan) {
     plan.scheduler = {sizeof plan.scheduler, asked.policy,   asked.flags,    asked.nice,
                       asked.priority,        asked.runtime, asked.deadline, asked.period,
                       0,                     0};
+}
+
+/// What a process has on its own at an exec it must be able to have and to inherit.
+void warn_of_ambient(const CapabilitySets& sets, const Log& log) {
+    const uint64_t without = sets.ambient & ~(sets.permitted & sets.inheritable);
+    for (uint32_t i = 0; i < capabilities_known; ++i)
+        if ((without >> i & 1) != 0)
+            log.warning("can't raise ambient capability " + capability_name(i) +
+                        ": operation not permitted");
 }
 
 Status fill_process(const ProcessConfig& process, const Container& container, Draft& draft,
@@ -87,6 +104,7 @@ Status fill_process(const ProcessConfig& process, const Container& container, Dr
         for (const std::string& name : process.unknown_capabilities) names += " " + name;
         log.warning("ignoring unknown or unavailable capabilities:" + names);
     }
+    warn_of_ambient(sets, log);
     if (process.oom_score_adj) {
         plan.sets_oom_score = 1;
         spec.oom_score_adj = *process.oom_score_adj;
@@ -100,15 +118,16 @@ Status fill_process(const ProcessConfig& process, const Container& container, Dr
     plan.keyring = draft.builder.text("_ses." + container.id);
     plan.apparmor = draft.builder.text(process.apparmor);
     plan.selinux = draft.builder.text(process.selinux);
-    fill_scheduling(process, plan);
+    fill_scheduling(process, draft.builder);
     return {};
 }
 
-Status fill_seccomp(const Config& config, Draft& draft) {
+Status fill_seccomp(const Config& config, Draft& draft, const Log& log) {
     if (config.seccomp.is_null()) return {};
     SeccompFilter filter = TRY(compile_seccomp(config.seccomp, draft.spec.capabilities));
     draft.spec.seccomp = std::move(filter.program);
     draft.builder.plan.seccomp_flags = filter.flags;
+    log.debug("seccomp filter flags: " + std::to_string(filter.flags));
     return {};
 }
 
@@ -164,10 +183,33 @@ void fill_namespaces(const Config& config, Draft& draft) {
     to.plan.joined = to.list(joined);
     to.plan.has_own_mounts = config.find(CLONE_NEWNS) != nullptr;
     to.plan.time_offsets = to.text(config.time_offsets);
+    to.plan.unprivileged = geteuid() != 0;
     const NamespaceConfig* user = config.find(CLONE_NEWUSER);
     if (user == nullptr || !user->path.empty()) return;
     to.plan.uid_map = to.text(map_text(config.uid_maps));
     to.plan.gid_map = to.text(map_text(config.gid_maps));
+    to.plan.asks_for_maps = to.plan.unprivileged != 0 && !maps_only_caller(config);
+}
+
+std::vector<std::string> each_once(const std::vector<std::string>& paths) {
+    std::vector<std::string> out;
+    std::set<std::string> known;
+    for (const std::string& path : paths)
+        if (known.insert(clean_path(path)).second) out.push_back(path);
+    return out;
+}
+
+void fill_memory_policy(const Config& config, PlanBuilder& to) {
+    if (!config.memory_policy) return;
+    to.plan.sets_memory_policy = 1;
+    to.plan.memory_mode = config.memory_policy->mode;
+    to.plan.memory_nodes = to.list(config.memory_policy->nodes);
+}
+
+void fill_personality(const Config& config, Plan& plan) {
+    if (!config.personality) return;
+    plan.sets_personality = 1;
+    plan.personality = *config.personality;
 }
 
 Status fill_container(const Container& container, const Config& config,
@@ -177,8 +219,8 @@ Status fill_container(const Container& container, const Config& config,
     spec.hostname = config.hostname;
     spec.domainname = config.domainname;
     spec.namespaces = CLONE_NEWUTS;  // config_check: it has one if it has a name
-    spec.masked_paths = config.masked_paths;
-    spec.read_only_paths = config.read_only_paths;
+    to.plan.masked = to.texts(each_once(config.masked_paths));
+    to.plan.protected_paths = to.texts(each_once(config.read_only_paths));
     for (const auto& [path, value] : config.sysctls) spec.sysctls.push_back({path, value});
     to.plan.rootfs = to.text(config.rootfs);
     to.plan.rootfs_propagation = config.rootfs_propagation;
@@ -191,10 +233,11 @@ Status fill_container(const Container& container, const Config& config,
     to.plan.start_container_hooks = to.hooks(hooks.start_container);
     to.plan.waits_for_hooks = !hooks.prestart.empty() || !hooks.create_runtime.empty() ||
                               !hooks.create_container.empty();
-    if (config.personality) {
-        to.plan.sets_personality = 1;
-        to.plan.personality = *config.personality;
-    }
+    fill_memory_policy(config, to);
+    fill_personality(config, to.plan);
+    std::string error;
+    const JsonView resources(&config.resources, "linux.resources", &error);
+    to.plan.has_cpus = !resources["cpu"]["cpus"].text().empty();
     return {};
 }
 
@@ -237,7 +280,12 @@ private:
             switch (heard.say) {
                 case Say::born:
                     pid_ = heard.number;
+                    log_.debug("child process in init(): pid " + std::to_string(pid_));
                     if (container_ != nullptr) TRY_STATUS(born());
+                    break;
+                case Say::map_ids:
+                    TRY_STATUS(map_ids_with_helpers(heard.number, config_));
+                    TRY_STATUS(say_go(socket));
                     break;
                 case Say::hooks: hooks = true; break;
                 case Say::ready:
@@ -320,35 +368,64 @@ uint32_t namespaces_of(int pid) {
     return other;
 }
 
-/// "[CONTROLLER,…:]PATH" below the container's group.
+/// As the kernel's cpumasks are written: "0x3".
+std::string mask_text(const std::vector<uint64_t>& mask) {
+    std::string text;
+    for (size_t i = mask.size(); i-- > 0;) {
+        char word[24];
+        snprintf(word, sizeof word, text.empty() ? "%lx" : "%016lx", mask[i]);
+        if (!text.empty() || mask[i] != 0) text += word;
+    }
+    return "0x" + (text.empty() ? "0" : text);
+}
+
+/// A folder below the container's own, as `exec --cgroup` names it.
+Result<std::string> sub_cgroup(const std::string& top, const std::string& below) {
+    const std::string joined = clean_path(top + "/" + below);
+    if (joined != top && !joined.starts_with(top + "/"))
+        return fail("bad sub cgroup path: " + below);
+    if (access(joined.c_str(), F_OK) != 0)
+        return fail("error adding pid to cgroups: " + joined + ": no such file or directory");
+    return joined;
+}
+
+/// Whether this hierarchy has one of "cpu,cpuacct"; `known` is told of those it has.
+bool is_meant(const CgroupPlace& place, const std::vector<std::string>& names,
+              std::vector<bool>& known) {
+    bool meant = false;
+    for (size_t i = 0; i < names.size(); ++i) {
+        const bool here = std::ranges::count(place.controllers, names[i]) > 0 ||
+                          (!place.name.empty() && place.name == names[i]);
+        if (here) known[i] = meant = true;
+    }
+    return meant;
+}
+
+/// "[CONTROLLER,…:]PATH" below the container's group; without controllers it is meant for all.
 Result<Cgroups> sub_cgroups(const Cgroups& cgroups, const std::vector<std::string>& asked) {
-    Cgroups out = cgroups;
-    Json places = out.write();
+    const std::vector<CgroupPlace>& places = cgroups.places();
+    Json out = cgroups.write();
     for (const std::string& item : asked) {
         const size_t colon = item.find(':');
         if (colon == std::string::npos && asked.size() != 1)
             return fail("invalid --cgroup argument: " + item + " (missing <controller>: prefix)");
-        const std::string below = item.substr(colon == std::string::npos ? 0 : colon + 1);
-        std::string names = colon == std::string::npos ? "" : item.substr(0, colon);
         if (colon == 0)
             return fail("invalid --cgroup argument: " + item + " (empty <controller> prefix)");
-        for (Json& place : places) {
-            const std::string name = place["name"];
-            const bool meant = colon == std::string::npos
-                                   ? name.empty()
-                                   : !name.empty() && ("," + names + ",").find("," + name + ",") !=
-                                                          std::string::npos;
-            if (!meant) continue;
-            const std::string top = place["folder"];
-            const std::string folder =
-                top + (clean_path("/" + below) == "/" ? "" : clean_path("/" + below));
-            if (access(folder.c_str(), F_OK) != 0)
-                return fail("cgroup " + folder + " does not exist");
-            place["folder"] = folder;
-        }
+        const std::string below = item.substr(colon == std::string::npos ? 0 : colon + 1);
+        std::vector<std::string> names;
+        std::istringstream list(colon == std::string::npos ? "" : item.substr(0, colon));
+        for (std::string name; std::getline(list, name, ',');) names.push_back(name);
+        std::vector<bool> known(names.size());
+        for (size_t i = 0; i < places.size(); ++i)
+            if (names.empty() || is_meant(places[i], names, known))
+                out[i]["folder"] = TRY(sub_cgroup(places[i].folder, below));
+        const auto missing = std::ranges::find(known, false);
+        if (missing != known.end())
+            return fail("unknown controller " + names[size_t(missing - known.begin())] +
+                        " in SubCgroupPaths");
     }
     std::string error;
-    return Cgroups::read(JsonView(&places, "cgroups:", &error));
+    return Cgroups::read(JsonView(&out, "cgroups:", &error));
 }
 
 /// On v2 the container may have moved its processes to a group below its own; the group itself then
@@ -372,6 +449,35 @@ Cgroups where_it_is(const Container& container) {
     return Cgroups::read(JsonView(&places, "cgroups:", &error));
 }
 
+/// A container of one process is made by two: such a limit is set when it is there.
+Json without_few_processes(const Json& resources, Json* later) {
+    Json now = resources;
+    const auto pids = now.is_object() ? now.find("pids") : now.end();
+    if (pids == now.end() || !pids->is_object()) return now;
+    const Json limit = pids->value("limit", Json());
+    if (!limit.is_number_integer() || limit < 0 || limit > 2) return now;
+    *later = {{"pids", *pids}};
+    now.erase("pids");
+    return now;
+}
+
+/// Nobody else's processes: deleting the container would end them with it.
+Status create_cgroups(Container& container) {
+    Cgroups& cgroups = container.cgroups;
+    const auto refuse = [&](const std::string& why) {
+        cgroups = {};
+        return fail(why);
+    };
+    if (cgroups.exist()) {
+        const size_t there = cgroups.processes().size();
+        if (there > 0)
+            return refuse("container's cgroup is not empty: " + std::to_string(there) +
+                          " process(es) found");
+        if (cgroups.frozen()) return refuse("container's cgroup unexpectedly frozen");
+    }
+    return cgroups.create();
+}
+
 }  // namespace
 
 Result<Launched> launch_container(Container& container, const Config& config,
@@ -379,19 +485,24 @@ Result<Launched> launch_container(Container& container, const Config& config,
     Draft draft;
     TRY_STATUS(fill_process(config.process, container, draft, log));
     TRY_STATUS(fill_descriptors(options, draft));
-    TRY_STATUS(fill_seccomp(config, draft));
+    TRY_STATUS(fill_seccomp(config, draft, log));
     container.cgroups = TRY(Cgroups::of(config.cgroups_path, container.id));
+    // Before the mounts, which may show them.
+    if (!is_host_root()) container.cgroups.forget_forbidden(config.cgroups_path.empty());
     fill_namespaces(config, draft);
+    if (config.find(CLONE_NEWNS) == nullptr)
+        container.root_mounts = count_mounts_on(container.rootfs);
     TRY_STATUS(fill_container(container, config, options, draft));
     TRY_STATUS(fill_console(options, draft));
     // From here on there is something to remove.
+    TRY_STATUS(create_cgroups(container));
     fill_cgroups(container.cgroups, draft);
-    TRY_STATUS(container.cgroups.create());
     std::string error;
     const JsonView resources(&config.resources, "linux.resources", &error);
     TRY_STATUS(container.cgroups.limit_devices(resources["devices"]));
     if (!error.empty()) return fail(error);
-    TRY_STATUS(container.cgroups.limit(config.resources));
+    Json later;
+    TRY_STATUS(container.cgroups.limit(without_few_processes(config.resources, &later)));
     draft.builder.plan.listen_fd = -1;
     if (options.waits_for_start) {
         draft.listen = TRY(lift(TRY(container.listen()), draft.lowest_fd));
@@ -399,7 +510,9 @@ Result<Launched> launch_container(Container& container, const Config& config,
         draft.passed.push_back(draft.listen.get());
     }
     draft.builder.plan.pidfd = -1;
+    log.debug("nsexec container setup: cgroups are made, the first process is started");
     Launched launched = TRY(give_birth(draft, &container, config, log));
+    TRY_STATUS(container.cgroups.limit(later));
     if (!options.pidfd_socket.empty())
         TRY_STATUS(send_pidfd(options.pidfd_socket, launched.pid));
     return launched;
@@ -411,7 +524,7 @@ Result<Launched> launch_exec(const Container& container, const Config& config,
     Draft draft;
     TRY_STATUS(fill_process(request.process, container, draft, log));
     TRY_STATUS(fill_descriptors(options, draft));
-    TRY_STATUS(fill_seccomp(config, draft));
+    TRY_STATUS(fill_seccomp(config, draft, log));
     TRY_STATUS(fill_console(options, draft));
     fill_cgroups(request.sub_cgroups.empty()
                      ? where_it_is(container)
@@ -419,6 +532,7 @@ Result<Launched> launch_exec(const Container& container, const Config& config,
                  draft);
     Plan& plan = draft.builder.plan;
     plan.is_exec = 1;
+    plan.unprivileged = geteuid() != 0;
     plan.listen_fd = -1;
     plan.keeps_keyring = options.no_new_keyring;
     Fd process(int(syscall(SYS_pidfd_open, container.pid, 0)));
@@ -427,14 +541,22 @@ Result<Launched> launch_exec(const Container& container, const Config& config,
     draft.passed.push_back(draft.pidfd.get());
     plan.pidfd = draft.pidfd.get();
     plan.exec_namespaces = namespaces_of(container.pid);
+    fill_memory_policy(config, draft.builder);
+    fill_personality(config, plan);
+    log.debug("nsexec container setup: enters the container of process " +
+              std::to_string(container.pid));
+    if (!request.process.affinity_first.empty())
+        log.debug("nsexec: affinity: " + mask_text(request.process.affinity_first));
     Launched launched = TRY(give_birth(draft, nullptr, config, log));
     if (!options.pidfd_socket.empty())
         TRY_STATUS(send_pidfd(options.pidfd_socket, launched.pid));
     return launched;
 }
 
-Status release(const Container& container, const Config& config, int socket, const char* status) {
+Status release(const Container& container, const Config& config, int socket, const char* status,
+               const Log& log) {
     const Fd state = TRY(container.state_file(status));
+    log.debug("setns_init: about to exec");
     TRY_STATUS(say_go(socket, state.get()));
     bool executing = false;
     for (;;) {
@@ -447,6 +569,7 @@ Status release(const Container& container, const Config& config, int socket, con
         TRY_STATUS(send_listener(config.seccomp, container, heard.fd.get()));
         TRY_STATUS(say_go(socket));
     }
+    log.debug("init: closing the pipe to signal completion");
     if (!executing) return fail("the container was killed before it could be started");
     return {};
 }
@@ -458,6 +581,10 @@ Status destroy(const Container& container, const Log& log) {
     else container.cgroups.kill(SIGKILL);
     if (container.cgroups.frozen()) (void)container.cgroups.freeze(false);
     if (container.pid > 0) (void)container.wait_until_gone(10'000);
+    // Everything that stands on it went there with the container, and leaves with it.
+    if (container.root_mounts >= 0)
+        for (int i = count_mounts_on(container.rootfs); i > container.root_mounts; --i)
+            (void)umount2(container.rootfs.c_str(), MNT_DETACH);
     const auto config = container.config();
     const Status removed = container.cgroups.remove();
     if (!removed) log.warning(removed.error().message);

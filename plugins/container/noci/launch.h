@@ -46,7 +46,8 @@ Result<Launched> launch_exec(const Container& container, const Config& config,
                              const Log& log);
 
 /// Says go and hears until the exec: a sentence if it did not come to it.
-Status release(const Container& container, const Config& config, int socket, const char* status);
+Status release(const Container& container, const Config& config, int socket, const char* status,
+               const Log& log);
 
 /// Kills what is left, removes cgroups and the folder, runs the poststop hooks.
 Status destroy(const Container& container, const Log& log);

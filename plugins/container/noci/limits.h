@@ -16,6 +16,7 @@ constexpr size_t preserved_fds_max = 1024;
 constexpr size_t devices_max = 1024;
 constexpr size_t id_maps_max = 340;   ///< lines of a uid_map, user_namespaces(7)
 constexpr size_t cgroup_depth_max = 32;
+constexpr size_t bits_max = 8192;     ///< CPUs or memory nodes
 constexpr size_t processes_max = 1 << 20;
 constexpr int events_interval_seconds_default = 5;
 

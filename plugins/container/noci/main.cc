@@ -32,7 +32,12 @@ std::string usage(std::span<const Flag> flags) {
 }
 
 Status revise_root(Globals& globals, const std::string& root) {
-    if (root.empty() && !globals.root_is_given) return {};
+    if (root.empty() && !globals.root_is_given) {
+        // Of a user without root's rights: a place that is that user's.
+        const char* own = geteuid() != 0 ? getenv("XDG_RUNTIME_DIR") : nullptr;
+        if (own != nullptr && own[0] == '/') globals.root = std::string(own) + "/noci";
+        return {};
+    }
     char here[4096];
     std::string path = root;
     if (path.empty() || path[0] != '/')
@@ -62,7 +67,7 @@ int run_main(std::vector<std::string> words) {
         {"criu", &unused, "accepted and not used"},
         {"systemd-cgroup", &globals.systemd_cgroup,
          "expects cgroupsPath to be of form \"slice:prefix:name\""},
-        {"rootless", &unused, "accepted and not used"},
+        {"rootless", &unused, "accepted: who calls noci is looked at ('true', 'false', or 'auto')"},
     };
     const Flag with_version[] = {flags[0], flags[1], flags[2], flags[3],
                                  flags[4], flags[5], flags[6], {"version,v", &version, ""}};

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 
+#include "plugins/container/noci/id_helpers.h"
 #include "plugins/container/noci/plan_builder.h"
 
 namespace noded::noci {
@@ -150,14 +151,14 @@ Status Mounts::finish_bind(const MountConfig& mount, Draft& draft) {
     step.kind = StepKind::bind;
     if (mount.source.empty())
         return fail("mount on " + mount.destination + ": a bind needs a source");
-    if (!draft.data.empty())
-        return fail("invalid mount on " + mount.destination + ": unknown option \"" + draft.data +
-                    "\": bind mounts cannot have any filesystem-specific options applied");
+    // What is an option of a file system says nothing to a bind; it is there when an engine lists
+    // the same options for whatever it mounts.
     if (step.copy_up != 0)
         return fail("invalid mount on " + mount.destination + ": tmpcopyup is for tmpfs only");
     const std::string source =
         mount.source[0] == '/' ? mount.source : bundle_ + "/" + mount.source;
     step.source = to_.text(source);
+    step.inside = source.starts_with(config_.rootfs + "/");
     step.flags = 0;
     if (!mount.uid_maps.empty()) {
         step.uid_map = to_.text(map_text(mount.uid_maps));
@@ -187,7 +188,9 @@ void Mounts::finish_file_system(const MountConfig& mount, Draft& draft) {
 Status Mounts::add(const MountConfig& mount) {
     Draft draft;
     for (const std::string& option : mount.options) TRY_STATUS(take_option(option, draft));
-    const std::string target = clean_path("/" + mount.destination);
+    std::string target = clean_path("/" + mount.destination);
+    // Some say where it stands on the host.
+    if (target.starts_with(config_.rootfs + "/")) target.erase(0, config_.rootfs.size());
     if (target == "/")
         return fail("mount on /: the root is the rootfs, nothing can be mounted on it");
     draft.step.target = to_.text(target);
@@ -281,10 +284,10 @@ Status add_mounts(const Config& config, const std::string& bundle, const Cgroups
         const bool bound = !mounts.steps.empty() && mounts.steps.back().kind == StepKind::bind;
         if (bound && clean_path("/" + mount.destination) == "/dev") own_dev = false;
     }
-    to.plan.fills_devices = own_dev && config.find(CLONE_NEWNS) != nullptr;
+    to.plan.fills_devices = own_dev;
     std::vector<Device> devices;
     // The root of a user namespace makes no nodes.
-    const bool mapped = config.find(CLONE_NEWUSER) != nullptr;
+    const bool mapped = config.find(CLONE_NEWUSER) != nullptr || in_user_namespace();
     for (const DeviceConfig& device : all_devices(config)) {
         if (to.plan.fills_devices == 0) break;
         if (mapped) {

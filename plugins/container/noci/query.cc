@@ -115,7 +115,19 @@ Result<std::vector<Json>> all_states(const Globals& globals) {
     return states;
 }
 
+/// Flags of runc's are read by nobody.
+Result<int> refuse_images(Call& call) {
+    const std::string word = call.words.empty() ? "" : call.words[0];
+    if (word == "--help" || word == "-h") PARSE(call, std::span<const Flag>());
+    return fail(std::string(call.command.name) +
+                ": noci keeps no images of processes, which takes criu: stop the container and "
+                "run it anew, or use a runtime that has checkpoint and restore");
+}
+
 }  // namespace
+
+Result<int> checkpoint_command(Call& call) { return refuse_images(call); }
+Result<int> restore_command(Call& call) { return refuse_images(call); }
 
 Result<int> state_command(Call& call) {
     PARSE(call, std::span<const Flag>());
@@ -182,7 +194,11 @@ Result<int> kill_command(Call& call) {
     const auto signal = signal_number(name);
     if (!signal) return fail("unknown signal \"" + name + "\"");
     const ContainerStatus status = container.status();
-    if (all) {
+    // Without a PID namespace the end of the first process is nobody else's.
+    const bool everyone = all || (*signal == SIGKILL && !container.own_pids &&
+                                  status != ContainerStatus::stopped &&
+                                  !container.cgroups.processes().empty());
+    if (everyone) {
         container.cgroups.kill(*signal);
     } else if (status == ContainerStatus::stopped) {
         if (container.own_pids || container.cgroups.processes().empty())

@@ -38,19 +38,16 @@ std::string absolute(const std::string& path) {
     return clean_path(std::string(getcwd(here, sizeof here) != nullptr ? here : "/") + "/" + path);
 }
 
-Status check_systemd(const Globals& globals, const Config& config) {
+/// The folder of systemd's unit for "slice:prefix:name", which noci makes itself: who looks for the
+/// container by the names of systemd finds it.
+Status use_systemd(const Globals& globals, const std::string& id, Config& config) {
     if (!globals.systemd_cgroup) return {};
-    const std::string& path = config.cgroups_path;
-    if (!path.empty() && std::ranges::count(path, ':') != 2)
-        return fail(
-            "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, "
-            "got \"" +
-            path + "\" instead");
     if (access("/run/systemd/system", F_OK) != 0)
         return fail("systemd not running on this host, cannot use systemd cgroups manager");
-    return fail(
-        "noci makes cgroups itself and asks no systemd for them: leave --systemd-cgroup out "
-        "and give cgroupsPath as a path");
+    config.cgroups_path = TRY(systemd_cgroup_path(config.cgroups_path, id));
+    globals.log.warning("noci asks no systemd for a scope: it makes the cgroup " +
+                        config.cgroups_path + " itself");
+    return {};
 }
 
 Status check_terminal(const RunOptions& options, bool terminal) {
@@ -87,7 +84,7 @@ Result<Draft> draft_container(Call& call, RunOptions& options) {
     Config config = TRY(parse_config(*text, bundle));
     TRY_STATUS(check_id(call.words[0]));
     TRY_STATUS(check_config(config));
-    TRY_STATUS(check_systemd(call.globals, config));
+    TRY_STATUS(use_systemd(call.globals, call.words[0], config));
     TRY_STATUS(check_terminal(options, config.process.terminal));
     Container container = TRY(Container::create(call.globals.root, call.words[0]));
     container.bundle = bundle;
@@ -179,7 +176,8 @@ Result<int> run_command(Call& call) {
     if (!launched) return undo(*draft, call.globals, launched.error(), "run");
     Status going = after_launch(options, launched->pid);
     if (going && options.launch.console_fd >= 0) going = foreground->take_terminal();
-    if (going) going = release(draft->container, draft->config, launched->sync.get(), "created");
+    if (going) going = release(draft->container, draft->config, launched->sync.get(), "created",
+                             call.globals.log);
     if (going) going = run_poststart(*draft);
     if (!going) {
         (void)kill(launched->pid, SIGKILL);
@@ -206,7 +204,8 @@ Result<int> start_command(Call& call) {
     }
     draft.config = TRY(draft.container.config());
     const Fd socket = TRY(draft.container.connect());
-    const Status released = release(draft.container, draft.config, socket.get(), "created");
+    const Status released = release(draft.container, draft.config, socket.get(), "created",
+                                    call.globals.log);
     draft.container.forget_socket();
     TRY_STATUS(released);
     if (const Status ran = run_poststart(draft); !ran) {

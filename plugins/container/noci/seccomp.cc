@@ -86,6 +86,8 @@ Result<SeccompFilter> compile_seccomp(const Json& seccomp, uint64_t capabilities
         if (known == std::end(kFlags)) return fail("seccomp flag \"" + name + "\" not known");
         out.flags |= known->bit;
     }
+    // Without a word on flags, as libseccomp's own default.
+    if (!in["flags"]) out.flags |= SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     TRY_STATUS(check_notify(*profile, !in["listenerPath"].text().empty()));
     if (notifies(*profile)) out.flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
     if (!error.empty()) return fail(error);
@@ -106,7 +108,11 @@ Status send_listener(const Json& seccomp, const Container& container, int listen
     if (const std::string metadata = in["listenerMetadata"].text(); !metadata.empty())
         message["metadata"] = metadata;
     message["state"] = container.state("creating");
-    const Fd socket = TRY(connect_stream(in["listenerPath"].text()));
+    auto connected = connect_stream(in["listenerPath"].text());
+    if (!connected)
+        return context(connected.error(),
+                       "failed to connect with seccomp agent specified in the seccomp profile");
+    const Fd socket = std::move(*connected);
     return send_with_descriptor(socket.get(), message.dump(), listener);
 }
 

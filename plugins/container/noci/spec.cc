@@ -76,6 +76,35 @@ Json example() {
                {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}}}}};
 }
 
+/// Of the caller, who has a user namespace and no network of its own.
+void make_rootless(Json& config) {
+    Json& linux_part = config["linux"];
+    Json spaces = Json::array();
+    for (const Json& space : linux_part["namespaces"])
+        if (space["type"] != "network") spaces.push_back(space);
+    spaces.push_back({{"type", "user"}});
+    linux_part["namespaces"] = spaces;
+    linux_part["uidMappings"] =
+        Json::array({{{"containerID", 0}, {"hostID", geteuid()}, {"size", 1}}});
+    linux_part["gidMappings"] =
+        Json::array({{{"containerID", 0}, {"hostID", getegid()}, {"size", 1}}});
+    linux_part.erase("resources");
+    for (Json& mount : config["mounts"]) {
+        if (mount["destination"] == "/sys")
+            mount = {{"destination", "/sys"},
+                     {"type", "none"},
+                     {"source", "/sys"},
+                     {"options", {"rbind", "nosuid", "noexec", "nodev", "ro"}}};
+        if (!mount.contains("options")) continue;
+        Json options = Json::array();
+        for (const Json& option : mount["options"]) {
+            const std::string text = option;
+            if (!text.starts_with("gid=") && !text.starts_with("uid=")) options.push_back(option);
+        }
+        mount["options"] = options;
+    }
+}
+
 }  // namespace
 
 Result<int> spec_command(Call& call) {
@@ -83,14 +112,15 @@ Result<int> spec_command(Call& call) {
     bool rootless = false;
     const Flag flags[] = {{"bundle,b", &bundle, "path to the root of the bundle directory"},
                           {"rootless", &rootless,
-                           "generate a configuration for a rootless container: not by noci"}};
+                           "generate a configuration for a rootless container"}};
     PARSE(call, flags);
-    if (rootless) return fail("noci runs as root only: --rootless has no configuration for it");
     if (!bundle.empty() && chdir(bundle.c_str()) != 0) return fail_errno(errno, "chdir " + bundle);
     const Fd file(open("config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (!file.valid() && errno == EEXIST) return fail("File config.json exists. Remove it first");
     if (!file.valid()) return fail_errno(errno, "make config.json");
-    const std::string text = example().dump(1, '\t') + "\n";
+    Json config = example();
+    if (rootless) make_rootless(config);
+    const std::string text = config.dump(1, '\t') + "\n";
     if (write(file.get(), text.data(), text.size()) != ssize_t(text.size()))
         return fail_errno(errno, "write config.json");
     return 0;
@@ -128,6 +158,8 @@ Result<int> features_command(Call& call) {
           {"apparmor", yes},
           {"selinux", yes},
           {"intelRdt", no},
+          {"memoryPolicy",
+           {{"modes", memory_policy_modes()}, {"flags", memory_policy_flags()}}},
           {"mountExtensions", {{"idmap", yes}}}}},
         {"annotations",
          {{"io.github.seccomp.libseccomp.version", libseccomp_version()},

@@ -64,6 +64,8 @@ struct Exact {
     /// everything is made and the command is found: between create and start
     void (*ready)(Start&);
     long (*load_filter)(Start&, const void* program);
+    /// under the filter and with the final rights: the next thing is the exec
+    void (*last)(Start&);
 };
 
 /// What one child is told, and what it leaves behind when it does not reach its exec.
@@ -148,6 +150,9 @@ void set_hostname(Start& start);
 void set_domainname(Start& start);
 void set_sysctls(Start& start);  ///< before /proc/sys becomes read-only
 void hide_paths(Start& start);
+/// One path each: hidden, or made read-only with all below it; one that is not there is left out.
+void hide_path(Start& start, const char* path);
+void protect_path(Start& start, const char* path);
 /// The kernel as the container sees it, once /proc, /sys and /dev are below the present root: host
 /// name, sysctls, masks.
 void finish_kernel(Start& start);

@@ -126,6 +126,8 @@ void set_user(Start& start, const User& user) {
         if (sys(SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0) == -EINVAL) break;
     }
     long result = sys(SYS_setgroups, user.group_count, user.groups);
+    // In a user namespace that somebody without rights made nobody leaves a group.
+    if (result == -EPERM && start.exact != nullptr && user.group_count == 0) result = 0;
     if (result == 0) result = sys(SYS_setresgid, user.gid, user.gid, user.gid);
     if (user.uid != 0) sys(SYS_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
     if (result == 0) result = sys(SYS_setresuid, user.uid, user.uid, user.uid);
@@ -164,12 +166,13 @@ void load_seccomp(Start& start) {
     if (result < 0) give_up(start, 125, "load", "the seccomp filter", result);
 }
 
-/// 0, or why the file cannot be executed.
-long executable(const char* path) {
+/// 0, or why the file cannot be executed. `overrides`: by who has CAP_DAC_OVERRIDE from then on.
+long executable(const char* path, bool overrides) {
     struct stat info;
     const long result = sys(SYS_newfstatat, AT_FDCWD, path, &info, 0);
     if (result < 0) return result;
     if (S_ISDIR(info.st_mode)) return -EISDIR;
+    if (overrides && (info.st_mode & 0111) != 0) return 0;
     return sys(SYS_faccessat, AT_FDCWD, path, 1 /* X_OK */) < 0 ? -EACCES : 0;
 }
 
@@ -192,9 +195,11 @@ using Sentence = Text<shim_message_bytes_max>;
 /// slash.
 void find_command(Start& start, Path* out) {
     const std::string_view command = start.process->arguments.items[0];
+    const bool overrides =
+        start.exact != nullptr && (start.exact->effective >> CAP_DAC_OVERRIDE & 1) != 0;
     if (command.find('/') != std::string_view::npos) {
         out->add(command);
-        const long error = executable(out->c_str());
+        const long error = executable(out->c_str(), overrides);
         if (error == -ENOENT || error == -ENOTDIR)
             give_up(
                 start, 127,
@@ -212,7 +217,7 @@ void find_command(Start& start, Path* out) {
         rest.remove_prefix(colon == std::string_view::npos ? rest.size() : colon + 1);
         out->clear();
         out->add(folder.empty() ? std::string_view(".") : folder).add("/").add(command);
-        if (!out->cut() && executable(out->c_str()) == 0) return;
+        if (!out->cut() && executable(out->c_str(), overrides) == 0) return;
     }
     give_up(start, 127,
             Sentence("exec: \"", command, "\": executable file not found in $PATH").view());
@@ -320,6 +325,7 @@ void become_process(Start& start) {
     }
     // setresuid and capset have cleared it
     if (exact == nullptr) sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (exact != nullptr) exact->last(start);
     start.executing = true;
     const long result =
         sys(SYS_execve, path.c_str(), process.arguments.items, process.environment.items);

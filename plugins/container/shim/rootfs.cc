@@ -301,6 +301,43 @@ void make_entry(Start& start, int parent, const char* path, const Text<256>& nam
     if (made >= 0) give_to_root(start, parent, name.c_str());
 }
 
+using TargetPath = Text<launch::path_bytes_max + 1>;
+
+/// What is missing of the path, made; or, at a link that leads to nothing yet, -1 and in `next` the
+/// path with what the link says in its place.
+int make_target(Start& start, int root, const char* path, bool folder, TargetPath* next) {
+    TargetPath prefix;
+    int parent = root;
+    for (std::string_view rest = path; !rest.empty();) {
+        const size_t slash = rest.find('/');
+        const Text<256> name(std::string_view(
+            rest.data(), slash == std::string_view::npos ? rest.size() : slash));
+        rest.remove_prefix(slash == std::string_view::npos ? rest.size() : slash + 1);
+        if (name.empty()) continue;
+        const size_t before = prefix.view().size();
+        prefix.add("/").add(name.view());
+        int fd = open_inside(root, prefix.c_str());
+        char link[launch::path_bytes_max];
+        const long length =
+            fd == -ENOENT ? sys(SYS_readlinkat, parent, name.c_str(), link, sizeof link) : -1;
+        if (length > 0) {
+            if (link[0] != '/') next->add(std::string_view(prefix.c_str(), before)).add("/");
+            next->add(std::string_view(link, static_cast<size_t>(length))).add("/").add(rest);
+            if (parent != root) close_fd(parent);
+            return -1;
+        }
+        if (fd == -ENOENT) {
+            make_entry(start, parent, path, name, folder || !rest.empty());
+            fd = open_inside(root, prefix.c_str());
+        }
+        if (fd < 0) give_up(start, 125, "make", path, fd);
+        if (parent != root) close_fd(parent);
+        parent = fd;
+    }
+    if (parent == root) give_up(start, 125, "make", path, -ENOENT);
+    return parent;
+}
+
 }  // namespace
 
 int open_in_container(const char* path, int flags) {
@@ -387,28 +424,18 @@ int open_target(Start& start, const char* path, bool folder) {
 
 int open_target_below(Start& start, int root, const char* path, bool folder) {
     int fd = open_inside(root, path);
-    if (fd == -ENOENT) {
-        Text<launch::path_bytes_max + 1> prefix;
-        int parent = root;
-        for (std::string_view rest = path; !rest.empty();) {
-            const size_t slash = rest.find('/');
-            const Text<256> name(std::string_view(
-                rest.data(), slash == std::string_view::npos ? rest.size() : slash));
-            rest.remove_prefix(slash == std::string_view::npos ? rest.size() : slash + 1);
-            if (name.empty()) continue;
-            prefix.add("/").add(name.view());
-            fd = open_inside(root, prefix.c_str());
-            if (fd == -ENOENT) {
-                make_entry(start, parent, path, name, folder || !rest.empty());
-                fd = open_inside(root, prefix.c_str());
-            }
-            if (fd < 0) give_up(start, 125, "make", path, fd);
-            if (parent != root) close_fd(parent);
-            parent = fd;
-        }
+    if (fd >= 0) return fd;
+    if (fd != -ENOENT) give_up(start, 125, "open", path, fd);
+    TargetPath wanted(path);
+    for (int links = 0; links < 40; ++links) {
+        TargetPath next;
+        fd = make_target(start, root, wanted.c_str(), folder, &next);
+        if (fd >= 0) return fd;
+        if (next.cut()) give_up(start, 125, "make", path, -ENAMETOOLONG);
+        wanted.clear();
+        wanted.add(next.view());
     }
-    if (fd < 0) give_up(start, 125, "open", path, fd);
-    return fd;
+    give_up(start, 125, "make", path, -ELOOP);
 }
 
 void make_mounts_private(Start& start) {
@@ -476,30 +503,33 @@ void enter_rootfs(Start& start) {
     close_fd(cwd);
 }
 
+void hide_path(Start& start, const char* path) {
+    struct stat info;
+    long result = sys(SYS_newfstatat, AT_FDCWD, path, &info, 0);
+    // Asked first: a bind mount that the kernel refuses has been made and waits to be unmade.
+    if (result == 0 && S_ISDIR(info.st_mode))
+        result = sys(SYS_mount, "tmpfs", path, "tmpfs", safe | MS_RDONLY, "mode=755");
+    else if (result == 0)
+        result = sys(SYS_mount, "/dev/null", path, nullptr, MS_BIND, nullptr);
+    if (result < 0 && result != -ENOENT) give_up(start, 125, "mask", path, result);
+}
+
+void protect_path(Start& start, const char* path) {
+    mount_attr read_only = {
+        .attr_set = MOUNT_ATTR_RDONLY, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
+    long result = sys(SYS_mount, path, path, nullptr, MS_BIND | MS_REC, nullptr);
+    if (result == -ENOENT) return;
+    if (result == 0)
+        result = sys(SYS_mount_setattr, AT_FDCWD, path, AT_RECURSIVE, &read_only, sizeof read_only);
+    if (result < 0) give_up(start, 125, "make read-only", path, result);
+}
+
 void hide_paths(Start& start) {
     const launch::Launch& container = *start.container;
-    for (uint32_t i = 0; i < container.masked.count; ++i) {
-        const char* path = container.masked.items[i];
-        struct stat info;
-        long result = sys(SYS_newfstatat, AT_FDCWD, path, &info, 0);
-        // Asked first: a bind mount that the kernel refuses has been made and waits to be unmade.
-        if (result == 0 && S_ISDIR(info.st_mode))
-            result = sys(SYS_mount, "tmpfs", path, "tmpfs", safe | MS_RDONLY, "mode=755");
-        else if (result == 0)
-            result = sys(SYS_mount, "/dev/null", path, nullptr, MS_BIND, nullptr);
-        if (result < 0 && result != -ENOENT) give_up(start, 125, "mask", path, result);
-    }
-    for (uint32_t i = 0; i < container.read_only.count; ++i) {
-        const char* path = container.read_only.items[i];
-        mount_attr read_only = {
-            .attr_set = MOUNT_ATTR_RDONLY, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
-        long result = sys(SYS_mount, path, path, nullptr, MS_BIND | MS_REC, nullptr);
-        if (result == -ENOENT) continue;
-        if (result == 0)
-            result =
-                sys(SYS_mount_setattr, AT_FDCWD, path, AT_RECURSIVE, &read_only, sizeof read_only);
-        if (result < 0) give_up(start, 125, "make read-only", path, result);
-    }
+    for (uint32_t i = 0; i < container.masked.count; ++i)
+        hide_path(start, container.masked.items[i]);
+    for (uint32_t i = 0; i < container.read_only.count; ++i)
+        protect_path(start, container.read_only.items[i]);
 }
 
 void protect_root(Start& start) {

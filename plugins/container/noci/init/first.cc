@@ -32,7 +32,7 @@ void set_oom_score() {
                         static_cast<uint32_t>(wanted < 0 ? -wanted : wanted));
     const long result = write_file("/proc/self/oom_score_adj", text.view());
     // A machine that gives no right to lower it is no reason to have no container.
-    if (result < 0)
+    if (result < 0 && init.plan->unprivileged == 0)
         init.start.warnings.add("set oom_score_adj to ")
             .add(text.view())
             .add(": ")
@@ -103,6 +103,31 @@ void prepare_time() {
     if (result < 0) give_up("set", "the offsets of the time namespace", result);
 }
 
+/// The other way round: there are no rights before the user namespace is entered, and a copy of a
+/// mount can be taken only in a mount namespace that belongs to it.
+void enter_unprivileged(const Held& held) {
+    const Plan& plan = *init.plan;
+    const Items<Joined> joined = init.list<Joined>(plan.joined);
+    if ((plan.new_namespaces & CLONE_NEWUSER) != 0)
+        init.userns_fd =
+            make_user_namespace(init.text(plan.uid_map), init.text_or_empty(plan.gid_map));
+    for (uint32_t i = 0; i < held.count; ++i)
+        if (joined.items[i].type == CLONE_NEWUSER) init.userns_fd = held.fds[i];
+    long result = sys(SYS_setns, init.userns_fd, CLONE_NEWUSER);
+    if (result < 0) give_up("enter", "the user namespace", result);
+    if ((plan.new_namespaces & CLONE_NEWNS) != 0) {
+        result = sys(SYS_unshare, CLONE_NEWNS);
+        if (result < 0) give_up("make", "a mount namespace", result);
+    }
+    prepare_time();
+    open_sources();
+    for (uint32_t i = 0; i < held.count; ++i) {
+        if (joined.items[i].type == CLONE_NEWUSER) continue;
+        result = sys(SYS_setns, held.fds[i], joined.items[i].type);
+        if (result < 0) give_up("join the namespace", init.text(joined.items[i].path), result);
+    }
+}
+
 void enter_namespaces() {
     const Plan& plan = *init.plan;
     if (plan.is_exec != 0) {
@@ -113,6 +138,7 @@ void enter_namespaces() {
     }
     Held held = {};
     open_joined(&held);
+    if (plan.unprivileged != 0) return enter_unprivileged(held);
     prepare_time();
     const char* uid_map = init.text(plan.uid_map);
     if ((plan.new_namespaces & CLONE_NEWUSER) != 0)
@@ -143,8 +169,18 @@ int make_user_namespace(const char* uid_map, const char* gid_map) {
     const auto path = [&](const char* file) {
         return Text<64>("/proc/", static_cast<uint32_t>(pid), "/", file);
     };
-    long result = write_file(path("uid_map").c_str(), uid_map);
-    if (result >= 0) result = write_file(path("gid_map").c_str(), gid_map);
+    long result = 0;
+    if (init.plan->asks_for_maps != 0) {
+        say(init.report_fd, Say::map_ids, static_cast<int>(pid), "");
+        int unused = -1;
+        if (!hear_go(init.report_fd, &unused)) shim::exit_group(125);
+    } else {
+        // Who gives away its own group may not be in others that forbid something.
+        if (init.plan->unprivileged != 0) write_file(path("setgroups").c_str(), "deny");
+        result = write_file(path("uid_map").c_str(), uid_map);
+    }
+    if (init.plan->asks_for_maps == 0 && result >= 0)
+        result = write_file(path("gid_map").c_str(), gid_map);
     int fd = -1;
     if (result >= 0)
         result = fd = static_cast<int>(
@@ -155,16 +191,34 @@ int make_user_namespace(const char* uid_map, const char* gid_map) {
     return fd;
 }
 
+/// Without a wish of the configuration the process may run wherever its cpuset lets it, not only
+/// where whoever called noci is bound to.
+void set_affinity(ListAt wanted) {
+    const Items<uint64_t> words = init.list<uint64_t>(wanted);
+    uint64_t all[128];
+    for (uint64_t& word : all) word = ~uint64_t{0};
+    const void* mask = words.count != 0 ? static_cast<const void*>(words.items) : all;
+    const size_t bytes = words.count != 0 ? words.count * sizeof(uint64_t) : sizeof all;
+    const long result = sys(SYS_sched_setaffinity, 0, bytes, mask);
+    if (result < 0 && words.count != 0) give_up("set", "the CPU affinity", result);
+}
+
 void first_stage() {
     const Plan& plan = *init.plan;
     set_oom_score();
+    if (plan.is_exec != 0 && plan.affinity_first.count != 0) set_affinity(plan.affinity_first);
     const int group = join_own_cgroups();
+    // Of a container's first process the affinity is not the configuration's to say.
+    if (plan.is_exec == 0) set_affinity({});
+    else if (plan.affinity.count != 0 || plan.affinity_first.count == 0)
+        set_affinity(plan.affinity);
     enter_namespaces();
     clone_args arguments = {};
     if (group >= 0) arguments.cgroup = static_cast<uint64_t>(group);
     // The user and the time namespace are entered already; the root of a cgroup namespace is where
     // its maker stands, which is the second stage's to do.
-    constexpr uint64_t entered = CLONE_NEWUSER | CLONE_NEWTIME | CLONE_NEWCGROUP;
+    const uint64_t entered = CLONE_NEWUSER | CLONE_NEWTIME | CLONE_NEWCGROUP |
+                             (plan.unprivileged != 0 ? CLONE_NEWNS : 0);
     arguments.flags = CLONE_PARENT | (group >= 0 ? CLONE_INTO_CGROUP : 0) |
                       (plan.new_namespaces & ~entered);
     const long pid = sys(SYS_clone3, &arguments, sizeof arguments);

@@ -4,6 +4,7 @@
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -120,12 +121,28 @@ void write_attribute(const char* folder, const char* prefix, TextAt value, const
     if (result < 0) give_up(what, text, result);
 }
 
+[[noreturn]] void end_waiting(int) { shim::exit_group(125); }
+
+/// The first process of a PID namespace hears nothing that it does not handle; while it waits for
+/// its start it shall end like any other. The exec takes the handlers away.
+void end_on_signals() {
+    struct {
+        void (*handler)(int);
+        unsigned long flags;
+        void (*restorer)();
+        uint64_t mask;
+    } action = {end_waiting, 0x04000000 /* SA_RESTORER */, nullptr, 0};
+    for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM})
+        sys(SYS_rt_sigaction, number, &action, nullptr, sizeof action.mask);
+}
+
 /// Between create and start. The last thing that can be done with the caller's file descriptors.
 void wait_for_start(shim::Start&) {
     const Plan& plan = *init.plan;
     say(init.report_fd, Say::ready, 0, init.start.warnings.view());
     if (plan.listen_fd >= 0) {
         sys(SYS_close, init.report_fd);
+        end_on_signals();
         long connection;
         do {
             connection = sys(SYS_accept4, plan.listen_fd, nullptr, nullptr, SOCK_CLOEXEC);
@@ -140,11 +157,17 @@ void wait_for_start(shim::Start&) {
         shim::close_fd(init.state_fd);
         init.state_fd = state;
     }
-    run_hooks(plan.start_container_hooks, "startContainer");
-    shim::close_fd(init.state_fd);
+    if (plan.start_container_hooks.count == 0) shim::close_fd(init.state_fd);
     write_attribute("apparmor", "exec ", plan.apparmor, "apply the apparmor profile");
     write_attribute("", "", plan.selinux, "set the selinux label");
     say(init.report_fd, Say::executing, 0, "");
+}
+
+/// They are as confined as the process itself.
+void run_start_hooks(shim::Start&) {
+    if (init.plan->start_container_hooks.count == 0) return;
+    run_hooks(init.plan->start_container_hooks, "startContainer");
+    shim::close_fd(init.state_fd);
 }
 
 // Who hands over the descriptor of seccomp notifications: not the process that is under the filter,
@@ -199,7 +222,8 @@ void fill_start() {
                   .send_terminal = send_terminal,
                   .close_rest = close_rest,
                   .ready = wait_for_start,
-                  .load_filter = load_filter};
+                  .load_filter = load_filter,
+                  .last = run_start_hooks};
     shim::Start& start = init.start;
     start.process = init.launch;
     start.container = init.launch;
@@ -255,12 +279,22 @@ void set_scheduling() {
         const long result = sys(SYS_personality, plan.personality);
         if (result < 0) give_up("set", "the personality", result);
     }
+    if (plan.sets_memory_policy != 0) {
+        const Items<uint64_t> nodes = init.list<uint64_t>(plan.memory_nodes);
+        // The kernel takes one bit less than it is told of.
+        const uint64_t bits = nodes.count != 0 ? nodes.count * 64 + 1 : 0;
+        const long result = sys(SYS_set_mempolicy, plan.memory_mode,
+                                nodes.count != 0 ? nodes.items : nullptr, bits);
+        if (result < 0) give_up("set", "the memory policy", result);
+    }
     if (plan.sets_io_priority != 0) {
         const long result = sys(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, plan.io_priority);
         if (result < 0) give_up("set", "the I/O priority", result);
     }
     if (plan.sets_scheduler != 0) {
         const long result = sys(SYS_sched_setattr, 0, &plan.scheduler, 0);
+        if (result == -EPERM && plan.has_cpus != 0)
+            give_up("process scheduler can't be used together with AllowedCPUs");
         if (result < 0) give_up("error setting scheduler:", "sched_setattr", result);
     }
 }
@@ -308,8 +342,11 @@ void run_hooks(ListAt hooks, const char* kind) {
         fill(arguments, hook.arguments);
         fill(environment, hook.environment);
         shim::Text<1024> error("error running ", kind, " hook #", number++, ": ");
-        const HookCall call = {init.text(hook.path), arguments, environment, hook.timeout_seconds,
-                               init.state_fd};
+        // Inside, a hook that says nothing of its environment has that of the process.
+        const bool inherits = hook.environment.count == 0 && init.made;
+        const HookCall call = {init.text(hook.path), arguments,
+                               inherits ? init.launch->environment.items : environment,
+                               hook.timeout_seconds, init.state_fd};
         if (!run_hook(call, &error)) give_up(error.view());
     }
 }
@@ -320,7 +357,8 @@ void run_hooks(ListAt hooks, const char* kind) {
     // "noci init FD": the descriptor of the plan.
     if (count != 3 || !read_plan(number_of(arguments[2]))) shim::exit_group(125);
     sys(SYS_prctl, PR_SET_NAME, "noci:init");
-    sys(SYS_prctl, PR_SET_DUMPABLE, 0);
+    // Files in /proc of a process that nobody may look into belong to the host's root.
+    if (init.plan->unprivileged == 0) sys(SYS_prctl, PR_SET_DUMPABLE, 0);
     sys(SYS_close_range, 3 + init.plan->preserved, ~0u, CLOSE_RANGE_CLOEXEC);
     shim::open_signals();
     sys(SYS_umask, 0);

@@ -101,6 +101,12 @@ int open_bind(const Step& step) {
     return tree;
 }
 
+/// What lies below the rootfs is bound with the mounts that came before it; but ids are mapped by
+/// the first stage, with the host's rights.
+bool is_late(const Step& step) {
+    return step.inside != 0 && step.uid_map == 0 && step.own_idmap == 0;
+}
+
 void open_rootfs() {
     const Plan& plan = *init.plan;
     const char* path = init.text(plan.rootfs);
@@ -158,18 +164,22 @@ void mount_file_system(const Step& step) {
     int target = shim::open_target_below(init.start, init.rootfs_fd, path, true);
     long result = sys(SYS_fchdir, target);
     if (result < 0) give_up_mount(step, "", result);
+    // Without a mode of its own it has that of the folder that it covers.
+    Sentence data(init.text_or_empty(step.data));
+    if (inherits) {
+        const char octal[] = {char('0' + (before.st_mode >> 9 & 7)),
+                              char('0' + (before.st_mode >> 6 & 7)),
+                              char('0' + (before.st_mode >> 3 & 7)),
+                              char('0' + (before.st_mode & 7)), 0};
+        data.add(data.empty() ? "mode=" : ",mode=").add(octal);
+    }
     const uint64_t flags =
         step.read_only_late != 0 ? step.flags & ~uint64_t{MS_RDONLY} : step.flags;
     result = sys(SYS_mount, init.text(step.source), ".", init.text(step.type), flags,
-                 init.text(step.data));
+                 inherits && !data.cut() ? data.c_str() : init.text(step.data));
     if (result < 0) give_up_mount(step, "", result);
     int mounted = open_below(init.rootfs_fd, path, O_PATH);
     if (mounted < 0) give_up_mount(step, "", mounted);
-    if (inherits) {
-        result = sys(SYS_fchdir, mounted);
-        if (result == 0) result = sys(SYS_fchmodat, AT_FDCWD, ".", before.st_mode & 07777);
-        if (result < 0) give_up_mount(step, "chmod", result);
-    }
     if (step.copy_up != 0) {
         result = copy_up(target, mounted);
         if (result < 0) give_up_mount(step, "tmpcopyup", result);
@@ -243,11 +253,14 @@ void fill_devices() {
 void attach_rootfs() {
     const char* path = init.text(init.plan->rootfs);
     const uint64_t wanted = init.plan->rootfs_propagation & ~uint64_t{MS_REC};
-    long result = sys(SYS_mount, nullptr, "/", nullptr,
-                      MS_REC | (wanted == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE), nullptr);
+    long result = 0;
+    // Without mounts of its own the container's stand among the host's, whose ways stay.
+    if (init.plan->has_own_mounts != 0)
+        result = sys(SYS_mount, nullptr, "/", nullptr,
+                     MS_REC | (wanted == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE), nullptr);
     if (result < 0) give_up("set the propagation of", "/", result);
     result = sys(SYS_move_mount, init.rootfs_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH);
-    if (result == -EACCES)
+    if (result == -EACCES && init.plan->has_own_mounts != 0)
         result = sys(SYS_move_mount, init.rootfs_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
     if (result < 0) give_up("attach the rootfs to", path, result);
 }
@@ -258,6 +271,17 @@ void wait_for_hooks() {
     if (!hear_go(init.report_fd, &init.state_fd)) shim::exit_group(125);
 }
 
+/// The kernel lets a container mount proc and sysfs anew where it sees whole ones: with the old
+/// root still there it would, whatever is masked in its own.
+void cover_old_root() {
+    for (const char* path : {"/proc", "/sys"}) {
+        long result = sys(SYS_umount2, path, MNT_DETACH);
+        if (result == -EPERM) result = sys(SYS_mount, "tmpfs", path, "tmpfs", 0, nullptr);
+        if (result < 0 && result != -EINVAL && result != -ENOENT)
+            give_up("cover the host's", path, result);
+    }
+}
+
 void change_root() {
     long result = sys(SYS_fchdir, init.rootfs_fd);
     if (result < 0) give_up("enter", "the rootfs", result);
@@ -266,6 +290,7 @@ void change_root() {
     if (init.plan->has_own_mounts == 0) {
         result = sys(SYS_chroot, ".");
     } else if (init.plan->no_pivot != 0) {
+        cover_old_root();
         result = sys(SYS_mount, ".", "/", nullptr, MS_MOVE, nullptr);
         if (result == 0) result = sys(SYS_chroot, ".");
     } else {
@@ -279,9 +304,23 @@ void change_root() {
                 init.plan->no_pivot != 0 ? "move" : "pivot_root", result);
 }
 
+/// One empty file system hides all folders: making one for each is slow.
+void hide_path(const char* path, const char** folder) {
+    struct stat info;
+    if (sys(SYS_newfstatat, AT_FDCWD, path, &info, 0) < 0 || !S_ISDIR(info.st_mode))
+        return shim::hide_path(init.start, path);
+    if (*folder == nullptr) {
+        shim::hide_path(init.start, path);
+        *folder = path;
+        return;
+    }
+    const long result = sys(SYS_mount, *folder, path, nullptr, MS_BIND, nullptr);
+    if (result < 0) give_up("mask", path, result);
+}
+
 /// A mask is the container's own /dev/null: it may be nothing else.
 void check_null() {
-    if (init.launch->masked.count == 0) return;
+    if (init.plan->masked.count == 0) return;
     struct stat info;
     const long result = sys(SYS_newfstatat, AT_FDCWD, "/dev/null", &info, AT_SYMLINK_NOFOLLOW);
     if (result < 0) give_up("mask paths with", "/dev/null", result);
@@ -304,7 +343,6 @@ void finish_root() {
 
 void close_file_tree() {
     const Plan& plan = *init.plan;
-    if (plan.has_own_mounts == 0) return;
     for (const Step& step : init.list<Step>(plan.steps)) {
         if (step.read_only_late == 0) continue;
         int fd = shim::open_in_container(init.text(step.target), O_PATH | O_CLOEXEC);
@@ -313,7 +351,11 @@ void close_file_tree() {
         shim::close_fd(fd);
     }
     check_null();
-    shim::hide_paths(init.start);
+    const char* hidden_folder = nullptr;
+    for (const TextAt path : init.list<TextAt>(plan.masked))
+        hide_path(init.text(path), &hidden_folder);
+    for (const TextAt path : init.list<TextAt>(plan.protected_paths))
+        shim::protect_path(init.start, init.text(path));
     if (plan.read_only_rootfs == 0) return;
     mount_attr read_only = {
         .attr_set = MOUNT_ATTR_RDONLY, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
@@ -324,37 +366,33 @@ void close_file_tree() {
 
 void open_sources() {
     const Items<Step> steps = init.list<Step>(init.plan->steps);
-    if (init.plan->has_own_mounts == 0) {
-        init.rootfs_fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, init.text(init.plan->rootfs),
-                                              O_PATH | O_DIRECTORY | O_CLOEXEC));
-        if (init.rootfs_fd < 0)
-            give_up("open the rootfs", init.text(init.plan->rootfs), init.rootfs_fd);
-        return;
-    }
     open_rootfs();
-    for (uint32_t i = 0; i < steps.count; ++i)
-        init.trees[i] = steps.items[i].kind == StepKind::bind ? open_bind(steps.items[i]) : -1;
+    for (uint32_t i = 0; i < steps.count; ++i) {
+        const Step& step = steps.items[i];
+        init.trees[i] = step.kind == StepKind::bind && !is_late(step) ? open_bind(step) : -1;
+    }
 }
 
 void make_file_tree() {
     const Items<Step> steps = init.list<Step>(init.plan->steps);
-    if (init.plan->has_own_mounts != 0) {
-        attach_rootfs();
-        for (uint32_t i = 0; i < steps.count; ++i) {
-            const Step& step = steps.items[i];
-            switch (step.kind) {
-                case StepKind::bind: place_bind(step, init.trees[i]); break;
-                case StepKind::file_system: mount_file_system(step); break;
-                case StepKind::symlink:
-                    make_link(init.text(step.source), init.text(step.target));
-                    break;
-            }
+    attach_rootfs();
+    for (uint32_t i = 0; i < steps.count; ++i) {
+        const Step& step = steps.items[i];
+        switch (step.kind) {
+            case StepKind::bind:
+                if (init.trees[i] < 0) init.trees[i] = open_bind(step);
+                place_bind(step, init.trees[i]);
+                break;
+            case StepKind::file_system: mount_file_system(step); break;
+            case StepKind::symlink:
+                make_link(init.text(step.source), init.text(step.target));
+                break;
         }
-        fill_devices();
     }
+    fill_devices();
     wait_for_hooks();
     change_root();
-    if (init.plan->has_own_mounts != 0) finish_root();
+    finish_root();
 }
 
 }  // namespace noded::noci

@@ -34,6 +34,7 @@ struct Step {
     TextAt data;
     TextAt uid_map;  ///< of an idmapped mount, as /proc/PID/uid_map takes it
     TextAt gid_map;
+    uint32_t inside;           ///< the source is below the rootfs: with what is mounted there
     uint32_t recursive;        ///< a bind takes what is mounted below along
     uint32_t recursive_idmap;
     uint32_t own_idmap;        ///< the container's user namespace maps it
@@ -94,6 +95,8 @@ struct Plan {
     uint32_t exec_namespaces; ///< that an exec enters by pidfd
     ListAt joined;            ///< of Joined
     TextAt uid_map, gid_map;  ///< of a new user namespace
+    uint32_t unprivileged;    ///< the caller has root's rights in the user namespace only
+    uint32_t asks_for_maps;   ///< noci has others write them
     TextAt time_offsets;
     TextAt cgroup_v2;         ///< absolute folder; v1's are in the launch spec
     uint32_t sets_oom_score;  ///< Launch::oom_score_adj is meant
@@ -105,6 +108,8 @@ struct Plan {
     uint32_t fills_devices;  ///< /dev is not the host's
     ListAt steps;            ///< of Step
     ListAt devices;          ///< of Device
+    ListAt masked;           ///< of TextAt: hidden in the container, if they are there
+    ListAt protected_paths;  ///< of TextAt: read-only
     uint32_t waits_for_hooks;      ///< noci has hooks to run before the root changes
     ListAt create_container_hooks;  ///< of Hook
     ListAt start_container_hooks;
@@ -123,6 +128,12 @@ struct Plan {
     uint32_t io_priority;
     uint32_t sets_scheduler;
     SchedulerAttributes scheduler;
+    uint32_t has_cpus;  ///< its cpuset is not all of the machine's
+    uint32_t sets_memory_policy;
+    int32_t memory_mode;    ///< of set_mempolicy(2), with its flags
+    ListAt memory_nodes;    ///< of uint64_t: bit n is node n
+    ListAt affinity_first;  ///< of uint64_t: CPUs before the cgroups are joined; none: as it was
+    ListAt affinity;        ///< of uint64_t: CPUs of the process; none: all of its cpuset
 };
 
 constexpr size_t plan_bytes_max = 8 << 20;
@@ -138,6 +149,7 @@ enum class Say : uint32_t {
     failed = 5,    ///< a sentence; number: 1 while the container was being made, else 0
     listener = 6,  ///< with the descriptor of seccomp notifications
     warning = 7,   ///< a sentence
+    map_ids = 8,   ///< pid of a process whose user namespace waits for its maps; answered by go
     // From noci.
     go = 100,  ///< after hooks: with a memfd that holds the state
 };
