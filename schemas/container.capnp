@@ -23,7 +23,7 @@ struct ContainerSpec {
   autoRemove @12 :Bool;     # --rm
   network @13 :Text;        # "none" (own namespace, loopback only) or "host"; empty is "none"
   stopSignal @14 :Text;     # "SIGTERM", "15"
-  stopTimeoutSeconds @15 :Int32 = -1;
+  stopTimeoutSeconds @15 :Int32 = -1;   # -1: the default; -2: SIGKILL never comes
   ttyRows @16 :UInt16;
   ttyColumns @17 :UInt16;
   stdinOnce @18 :Bool;      # close stdin when the first attached client leaves it
@@ -189,7 +189,7 @@ struct StartContainer @0xf2b7a6d1c0e4a003 {
 struct StopContainer @0xf2b7a6d1c0e4a004 {
   # The stop signal, then SIGKILL after the grace period.
   container @0 :Text;
-  timeoutSeconds @1 :Int32 = -1;   # -1: the container's own, else 10
+  timeoutSeconds @1 :Int32 = -1;   # -1: the container's own, else 10; -2: SIGKILL never comes
   signal @2 :Text;                 # empty: the container's own
 }
 
@@ -216,6 +216,7 @@ struct ExecContainer @0xf2b7a6d1c0e4a007 {
   detach @7 :Bool;
   ttyRows @8 :UInt16;
   ttyColumns @9 :UInt16;
+  privileged @10 :Bool;     # all capabilities that noded has, not those of the container
 }
 
 struct PauseContainer @0xf2b7a6d1c0e4a030 {
@@ -300,7 +301,7 @@ struct ContainerStopRequested @0xf2b7a6d1c0e4a017 {
   id @0 :Text;
   run @1 :UInt32;
   signal @2 :UInt32;
-  timeoutSeconds @3 :Int32; # then SIGKILL
+  timeoutSeconds @3 :Int32; # then SIGKILL; -2: never
   restart @4 :Bool;         # ContainerRestartScheduled follows the end of this run
   unhealthy @5 :Bool;       # nobody asked for it but the health check
 }
@@ -336,6 +337,7 @@ struct ExecRequested @0xf2b7a6d1c0e4a01b {
   detach @8 :Bool;
   ttyRows @9 :UInt16;
   ttyColumns @10 :UInt16;
+  privileged @11 :Bool;
 }
 
 struct ExecExited @0xf2b7a6d1c0e4a01c {

@@ -93,12 +93,18 @@ Status Cgroups::limit_cpu(std::string_view id, const Resources& asked) const {
     return {};
 }
 
+/// io.weight goes from 1 to 10,000, what docker calls a weight from 10 to 1,000: runc's arithmetic.
+static int64_t weight_of_io(int64_t weight) { return 1 + (weight - 10) * 9999 / 990; }
+
 /// The weight's file is another one with each scheduler.
 Status Cgroups::limit_io(std::string_view id, const Resources& asked) const {
     if (asked.blkio_weight != 0) {
         const std::string weight = std::to_string(asked.blkio_weight);
-        if (!set(id, "blkio", "blkio.weight", "io.weight", weight))
-            TRY_STATUS(set(id, "blkio", "blkio.bfq.weight", "io.bfq.weight", weight));
+        const bool v1 = std::ranges::any_of(
+            hierarchies_, [](const Hierarchy& at) { return named(at.name, "blkio"); });
+        if (!set(id, "blkio", "blkio.bfq.weight", "io.bfq.weight", weight))
+            TRY_STATUS(set(id, "blkio", "blkio.weight", "io.weight",
+                           v1 ? weight : std::to_string(weight_of_io(asked.blkio_weight))));
     }
     for (const DeviceRate& rate : asked.rates) {
         struct Names {

@@ -79,11 +79,12 @@ Result<std::string> choose_name(const State& state, const CommandId& id, const s
     std::string name = TRY(check_name(asked));
     const auto holder = state.by_name.find(name);
     if (holder == state.by_name.end()) return name;
-    return std::unexpected(Error{
-        NODED_REJECT_CONFLICT,
-        "The container name \"/" + name + "\" is already in use by container \"" + holder->second +
-            "\". You have to remove (or rename) that container to be able to reuse "
-            "that name."});
+    return std::unexpected(
+        Error{NODED_REJECT_CONFLICT,
+              "Conflict. The container name \"/" + name + "\" is already in use by container \"" +
+                  holder->second +
+                  "\". You have to remove (or rename) that container to be able to reuse "
+                  "that name."});
 }
 
 /// Docker's sentence; a node that did not count its CPUs lets the kernel decide how many are too
@@ -187,8 +188,8 @@ void start_container(const State& state, const noded_command& command, Decision&
 
 /// What the command says, else what the container says, else ten seconds.
 int32_t stop_timeout(int32_t asked, const Container& container) {
-    if (asked >= 0) return asked;
-    if (container.spec.stop_timeout_seconds >= 0) return container.spec.stop_timeout_seconds;
+    if (asked != -1) return asked;
+    if (container.spec.stop_timeout_seconds != -1) return container.spec.stop_timeout_seconds;
     return limits::stop_timeout_seconds_default;
 }
 
@@ -199,7 +200,7 @@ Result<StopRequest> stop_request(const Container& container, Command in) {
     StopRequest stop;
     stop.signal = uint32_t(asked.empty() ? container.spec.stop_signal : TRY(parse_signal(asked)));
     const int32_t timeout = in.getTimeoutSeconds();
-    if (timeout < -1 || timeout > limits::stop_timeout_seconds_max)
+    if (timeout < limits::stop_timeout_never || timeout > limits::stop_timeout_seconds_max)
         return fail("the stop timeout must be between -1 and " +
                     std::to_string(limits::stop_timeout_seconds_max) + " seconds");
     stop.timeout_seconds = stop_timeout(timeout, container);
@@ -431,6 +432,7 @@ void emit_exec(const Container& container, const noded_command& command, Decisio
     event->setDetach(in->getDetach());
     event->setTtyRows(in->getTtyRows());
     event->setTtyColumns(in->getTtyColumns());
+    event->setPrivileged(in->getPrivileged());
     decision.emit(event);
 }
 

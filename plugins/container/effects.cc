@@ -306,6 +306,8 @@ void Effects::shim_result(Live& live, uint64_t tag, Bytes payload) {
         return;
     }
     const auto waiting = live.answers.find(tag);
+    if (waiting == live.answers.end() && result.error != 0)
+        return exec_refused(live, tag, sentence(payload));
     if (waiting == live.answers.end()) return;
     const uint64_t token = waiting->second;
     live.answers.erase(waiting);

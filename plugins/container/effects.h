@@ -1,5 +1,4 @@
-// Effects: what the plugin does to the kernel because an event became durable, and the calls that
-// clients wait in.
+// Effects: what the plugin does because an event is durable, and the calls that clients wait in.
 //
 // One Live per container that has anything going on. A Live holds durable facts only: they are set
 // by react, or by reconcile after replay, never from the state, which may be ahead of the disk.
@@ -126,11 +125,11 @@ struct LiveExec {
     bool started = false;
     bool from_before = false;  ///< without outcome when noded started
     uint64_t park_timer = 0;
+    uint64_t tag = 0;  ///< of its packet to the shim
     std::vector<Waiter> waiters;
 };
 
-/// A job on the files of a container, done by a helper process. An argument of callbacks: it does
-/// not move.
+/// A helper process at work on a container's files. An argument of callbacks: it does not move.
 struct FilesWork {
     Effects* owner = nullptr;
     uint64_t key = 0;
@@ -247,6 +246,7 @@ private:
 
     // exec.cc
     void execute(LiveExec& exec, schema::ExecRequested::Reader event);
+    void exec_refused(const Live& live, uint64_t tag, const std::string& why);
     void end_exec(const std::string& id, const Ended& end);
 
     // stop.cc

@@ -1,5 +1,5 @@
 // Executing a command in a running container: one packet to its shim, whose answers come back as
-// outcomes.
+// outcomes; so does a refusal.
 #include "plugins/container/effects.h"
 
 namespace noded::container {
@@ -19,13 +19,22 @@ void Effects::execute(LiveExec& exec, schema::ExecRequested::Reader event) {
     spec.open_stdin = event.getOpenStdin();
     spec.rows = event.getTtyRows();
     spec.columns = event.getTtyColumns();
+    spec.privileged = event.getPrivileged();
     exec.stream.flags = attach_stdout | attach_stderr | attach_from_start;
     if (spec.open_stdin) exec.stream.flags |= attach_stdin | attach_stdin_once;
     const auto encoded = exec_encode(spec);
     if (!encoded) return propose_exec_failed(exec, 126, encoded.error().message);
+    exec.tag = ++tags_;
     const auto sent =
-        send_spec(*live->link, ControlType::exec, ++tags_, *encoded, std::move(exec.stream));
+        send_spec(*live->link, ControlType::exec, exec.tag, *encoded, std::move(exec.stream));
     if (!sent) propose_exec_failed(exec, 126, sent.error().message);
+}
+
+/// A shim of an earlier version may know less than this one asks for.
+void Effects::exec_refused(const Live& live, uint64_t tag, const std::string& why) {
+    for (const auto& [id, exec] : execs_)
+        if (exec->tag == tag && exec->container_id == live.id)
+            return propose_exec_failed(*exec, 126, why);
 }
 
 void Effects::end_exec(const std::string& id, const Ended& end) {

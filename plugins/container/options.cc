@@ -95,6 +95,8 @@ Status check_memory(const Resources& asked) {
         return fail("invalid value: a memory limit cannot be negative");
     if (asked.memory_bytes > 0 && asked.memory_bytes < kMemoryBytesMin)
         return fail("Minimum memory limit allowed is 6MB");
+    if (asked.memory_reservation_bytes > 0 && asked.memory_reservation_bytes < kMemoryBytesMin)
+        return fail("Minimum memory reservation allowed is 6MB");
     if (asked.memory_swap_bytes > 0 && asked.memory_bytes == 0)
         return fail(
             "You should always set the Memory limit when using Memoryswap limit, see usage");

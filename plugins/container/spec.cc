@@ -225,7 +225,7 @@ Status check(const Spec& spec) {
         for (const auto& [key, value] : spec.options.sysctls)
             if (key.starts_with("net."))
                 return fail("sysctl \"" + key + "\" not allowed in host network namespace");
-    if (spec.stop_timeout_seconds < -1 ||
+    if (spec.stop_timeout_seconds < limits::stop_timeout_never ||
         spec.stop_timeout_seconds > limits::stop_timeout_seconds_max)
         return fail("the stop timeout must be between -1 and " +
                     std::to_string(limits::stop_timeout_seconds_max) + " seconds");

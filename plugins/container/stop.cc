@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "plugins/container/effects.h"
+#include "plugins/container/limits.h"
 
 namespace noded::container {
 
@@ -20,6 +21,7 @@ void Effects::send_signal(Live& live, uint32_t signal, uint64_t seq) {
 void Effects::apply_stop(Live& live) {
     send_signal(live, live.stop.signal);
     cancel(live.stop_timer);
+    if (live.stop.timeout_seconds == limits::stop_timeout_never) return;
     const int64_t deadline_ns =
         live.stop.requested_ns + int64_t(live.stop.timeout_seconds) * 1'000'000'000;
     const int64_t left_ns = std::max<int64_t>(deadline_ns - host_.realtime_ns(), 0);

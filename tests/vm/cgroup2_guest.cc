@@ -149,6 +149,34 @@ TEST_F(Cgroup2, a_pids_limit_refuses_the_next_process) {
     EXPECT_NE(ran.err.find("fork"), std::string::npos) << ran.out << ran.err;
 }
 
+TEST_F(Cgroup2, what_is_reserved_and_what_may_be_swapped_stand_in_the_files) {
+    node->ok({"run", "-d", "--name", "both", "-m", "32m", "--memory-swap", "48m",
+              "--memory-reservation", "16m", "busybox", "sleep", "1000"});
+    const std::string group = kTop + group_of(inspect("both", "Pid"));
+    EXPECT_EQ(trimmed(read_text(group + "/memory.low")), "16777216");
+    if (fs::exists(group + "/memory.swap.max")) {
+        EXPECT_EQ(trimmed(read_text(group + "/memory.swap.max")), "16777216");
+    }
+    node->ok({"update", "--memory-reservation", "20m", "both"});
+    EXPECT_EQ(trimmed(read_text(group + "/memory.low")), "20971520");
+    node->ok({"rm", "-f", "both"});
+}
+
+/// User-mode Linux has neither CPU sets nor weights of I/O.
+TEST_F(Cgroup2, what_this_kernel_cannot_limit_is_refused_with_a_sentence) {
+    const std::string controllers = read_text(std::string(kTop) + "/cgroup.controllers");
+    if (controllers.find("cpuset") == std::string::npos) {
+        const Ran ran = node->nodectl({"run", "--rm", "--cpuset-cpus", "0", "busybox", "true"});
+        EXPECT_EQ(ran.exit_code, 125);
+        EXPECT_NE(ran.err.find("this host cannot limit cpuset so"), std::string::npos) << ran.err;
+    }
+    const Ran weighed = node->nodectl({"run", "--rm", "--blkio-weight", "505", "busybox", "sh",
+                                       "-c", "cat /sys/fs/cgroup/io.weight"});
+    EXPECT_TRUE(weighed.out == "default 5000\n" ||
+                weighed.err.find("this host cannot limit blkio so") != std::string::npos)
+        << weighed.out << weighed.err;
+}
+
 TEST_F(Cgroup2, a_cpu_limit_throttles) {
     node->ok({"run", "-d", "--name", "busy", "--cpus", "0.2", "-c", "512", "busybox",
               "sh", "-c", "while :; do :; done"});

@@ -169,6 +169,7 @@ Status send_whole(const Job& job) {
     const Fd root = TRY(open_whole(job));
     tree::WriteOptions options;
     options.root_name = ".";
+    options.bare = true;
     options.ids = job.ids;
     return send_tree(root.get(), ".", options);
 }

@@ -15,6 +15,7 @@ enum class AttachKind : uint8_t {
     resize = 4,       ///< to the shim: AttachResize
     exit = 5,         ///< from the shim: AttachExit, the last frame
     lost = 6,         ///< from the shim: u64, bytes of output that this client will not get
+    stay = 7,         ///< to the shim, empty: standard input does not end with this client
 };
 
 /// Little-endian, like everything here. Data frames are never empty. A receiver skips kinds that it

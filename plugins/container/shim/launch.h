@@ -85,8 +85,9 @@ enum Flag : uint32_t {
     /// others
     flag_plain_overlay = 128,
     flag_name_files = 256,  ///< /etc/hosts, /etc/hostname and /etc/resolv.conf are the node's
+    flag_privileged = 512,  ///< of an exec: all capabilities, not those of the container
 };
-constexpr uint32_t flags_known = 511;
+constexpr uint32_t flags_known = 1023;
 
 struct Rlimit {
     uint32_t resource;  ///< RLIMIT_*

@@ -10,6 +10,7 @@
 #include <initializer_list>
 
 #include "agent/base/check.h"
+#include "plugins/container/shim/hidden_paths.h"
 
 namespace noded {
 namespace {
@@ -95,7 +96,8 @@ private:
 };
 
 uint32_t flags_of(const ProcessSpec& spec) {
-    return (spec.tty ? launch::flag_tty : 0u) | (spec.open_stdin ? launch::flag_open_stdin : 0u);
+    return (spec.tty ? launch::flag_tty : 0u) | (spec.open_stdin ? launch::flag_open_stdin : 0u) |
+           (spec.privileged ? launch::flag_privileged : 0u);
 }
 
 void encode_process(Encoder& to, const ProcessSpec& spec, uint32_t flags) {
@@ -196,18 +198,8 @@ uint64_t default_capabilities() {
 }
 
 std::vector<std::string> default_masked_paths() {
-    std::vector<std::string> paths = {"/proc/acpi",
-                                      "/proc/asound",
-                                      "/proc/interrupts",
-                                      "/proc/kcore",
-                                      "/proc/keys",
-                                      "/proc/latency_stats",
-                                      "/proc/sched_debug",
-                                      "/proc/scsi",
-                                      "/proc/timer_list",
-                                      "/proc/timer_stats",
-                                      "/sys/devices/virtual/powercap",
-                                      "/sys/firmware"};
+    std::vector<std::string> paths(std::begin(masked_paths_default),
+                                   std::end(masked_paths_default));
     // One folder per CPU, where the driver exists; the machine's own /sys tells without starting a
     // container.
     std::error_code ignored;
@@ -221,7 +213,7 @@ std::vector<std::string> default_masked_paths() {
 }
 
 std::vector<std::string> default_read_only_paths() {
-    return {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+    return {std::begin(read_only_paths_default), std::end(read_only_paths_default)};
 }
 
 uint32_t default_namespaces() {

@@ -23,6 +23,7 @@ struct ProcessSpec {
     std::string user;
     bool tty = false;
     bool open_stdin = false;
+    bool privileged = false;  ///< of an exec: all capabilities, not those of its container
     uint16_t rows = 0;  ///< of the terminal; 0 leaves the kernel's default
     uint16_t columns = 0;
 };

@@ -117,11 +117,17 @@ void add_variable(launch::Launch& process, std::string_view name, const char* va
         process.environment.items[process.environment.count++] = variable;
 }
 
+/// Those that a process may have at most. Of an exec with --privileged all that the shim has.
+uint64_t capabilities_of(const Start& start) {
+    return start.process->has(launch::flag_privileged) ? ~uint64_t{0}
+                                                       : start.container->capabilities;
+}
+
 /// Loads the group list and ids but keeps the permitted capabilities: seccomp may still need one of
 /// them.
 void set_user(Start& start, const User& user) {
     for (int capability = 0; capability < 64; ++capability) {
-        if ((start.container->capabilities >> capability & 1) != 0) continue;
+        if ((capabilities_of(start) >> capability & 1) != 0) continue;
         // past the last one
         if (sys(SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0) == -EINVAL) break;
     }
@@ -252,7 +258,7 @@ void add_usual_variables(const Start& start, const char* hostname) {
 /// The sets that the process begins with; `rights` is what this child has to give.
 void set_final_capabilities(Start& start, const User& user, uint64_t rights) {
     const Exact* exact = start.exact;
-    const uint64_t wanted = start.container->capabilities & rights;
+    const uint64_t wanted = capabilities_of(start) & rights;
     // The kernel clears a plain user's effective set at exec; clear it now, so that the exec is
     // checked as that user's.
     if (exact == nullptr) {

@@ -301,6 +301,8 @@ void make_entry(Start& start, int parent, const char* path, const Text<256>& nam
     if (made >= 0) give_to_root(start, parent, name.c_str());
 }
 
+constexpr int links_max = 40;  ///< as many as the kernel follows
+
 using TargetPath = Text<launch::path_bytes_max + 1>;
 
 /// What is missing of the path, made; or, at a link that leads to nothing yet, -1 and in `next` the
@@ -427,7 +429,7 @@ int open_target_below(Start& start, int root, const char* path, bool folder) {
     if (fd >= 0) return fd;
     if (fd != -ENOENT) give_up(start, 125, "open", path, fd);
     TargetPath wanted(path);
-    for (int links = 0; links < 40; ++links) {
+    for (int links = 0; links < links_max; ++links) {
         TargetPath next;
         fd = make_target(start, root, wanted.c_str(), folder, &next);
         if (fd >= 0) return fd;

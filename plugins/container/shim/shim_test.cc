@@ -311,9 +311,10 @@ TEST(ShimConfinement, plain_user_has_names_groups_home_and_no_capabilities) {
     LaunchSpec spec =
         box.spec("id; echo $HOME; grep CapEff /proc/self/status; grep CapPrm /proc/self/status");
     spec.user = "alice";
-    EXPECT_EQ(output_of(box, spec),
-              "uid=1000(alice) gid=1001(alice) groups=50(staff),63(audio)\n/home/alice\n"
-              "CapEff:\t0000000000000000\nCapPrm:\t0000000000000000\n");
+    EXPECT_EQ(
+        output_of(box, spec),
+        "uid=1000(alice) gid=1001(alice) groups=50(staff),63(audio),1001(alice)\n/home/alice\n"
+        "CapEff:\t0000000000000000\nCapPrm:\t0000000000000000\n");
 }
 
 TEST(ShimConfinement, numeric_user_and_explicit_group) {

@@ -116,7 +116,10 @@ void Shim::drop_client(Client& client) {
     if (client.watched != 0) unwatch(client.fd);
     close_fd(client.fd);
     client.used = false;
-    if ((client.flags & attach_stdin) != 0 && (client.flags & attach_stdin_once) != 0)
+    // A container's terminal stays as it is, as docker's: whose window is closed leaves a shell at
+    // work behind. Nobody can come back to an exec's.
+    const bool stays = process == 0 && processes_[process].tty();
+    if ((client.flags & attach_stdin) != 0 && (client.flags & attach_stdin_once) != 0 && !stays)
         end_input(process);
     if (process != 0) watch_outputs(process, true);  // from now on read and thrown away
 }
@@ -293,6 +296,7 @@ bool Shim::take_input(Client& client) {
         client.frame_kind = header.kind;
         client.frame_left = header.length;
         if (header.kind == AttachKind::stdin_end) end_input(client.process);
+        if (header.kind == AttachKind::stay) client.flags &= ~uint32_t{attach_stdin_once};
         return true;
     }
     if (held == 0) return false;

@@ -170,6 +170,16 @@ void add_groups(Start& start, User* out) {
     }
 }
 
+/// As docker does it: without the process's own group in the list, a file that its group may not
+/// read could be read by a process that gives that group up.
+void add_own_group(User* out) {
+    for (uint32_t i = 0; i < out->group_count; ++i)
+        if (out->groups[i] == out->gid) return;
+    if (out->group_count == launch::groups_max) return;
+    for (uint32_t i = out->group_count++; i > 0; --i) out->groups[i] = out->groups[i - 1];
+    out->groups[0] = out->gid;
+}
+
 /// The files of the container say no more than where its home is.
 void take_exact_user(Start& start, const Exact& exact, User* out) {
     Text<256> name;
@@ -191,6 +201,7 @@ void resolve_user(Start& start, User* out) {
     find_account(start, user, out, &name);
     find_groups(start, group, name.view(), out);
     add_groups(start, out);
+    add_own_group(out);
 }
 
 }  // namespace noded::shim

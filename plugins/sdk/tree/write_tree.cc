@@ -145,7 +145,8 @@ Status Walk::directory(Fd fd, TarEntry entry, size_t depth) {
     const bool root = depth == 0;
     if (options_.layer) TRY_STATUS(check_complete(fd.get(), path));
     read_xattrs(fd.get(), entry);
-    if (!root || !options_.layer) TRY_STATUS(out_.entry(entry));
+    const bool plain = root && (options_.layer || options_.bare);
+    if (!plain) TRY_STATUS(out_.entry(entry));
     if (options_.layer && is_opaque(fd.get())) {
         TarEntry opaque;
         opaque.path = path + "/.wh..wh..opq";
@@ -154,7 +155,6 @@ Status Walk::directory(Fd fd, TarEntry entry, size_t depth) {
     }
     if (options_.skip_kernel_mounts && is_made_up(fd.get())) return {};
     for (const std::string& name : TRY(names_in(fd.get(), path))) {
-        const bool plain = root && options_.layer;
         TRY_STATUS(object(fd.get(), name, plain ? name : path + "/" + name, depth + 1));
     }
     return {};

@@ -23,6 +23,8 @@ struct WriteOptions {
     /// The tree is the upper directory of an overlay: whiteouts and opaque directories become those
     /// of an OCI layer (".wh.NAME", ".wh..wh..opq"), and the root itself is left out.
     bool layer = false;
+    /// Without the entry of the root, and paths without a dot in front: "etc/passwd".
+    bool bare = false;
     /// What the kernel makes up (/proc, /sys, …) is an empty directory.
     bool skip_kernel_mounts = false;
 };
