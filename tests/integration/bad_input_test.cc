@@ -84,11 +84,13 @@ std::set<std::string> BadInput::store_before;
 
 TEST_F(BadInput, an_unknown_container_is_named) {
     for (const Words& words : std::initializer_list<Words>{
-             {"start", "nope"}, {"start", "-a", "nope"}, {"stop", "nope"}, {"kill", "nope"},
-             {"rm", "nope"}, {"rm", "-f", "nope"}, {"logs", "nope"}, {"logs", "-f", "nope"},
+             {"start", "nope"}, {"start", "-a", "nope"}, {"stop", "nope"}, {"attach", "nope"},
+             {"rm", "nope"}, {"logs", "nope"}, {"logs", "-f", "nope"},
              {"exec", "nope", "true"}, {"wait", "nope"}, {"top", "nope"}}) {
         refused(words, 1, "Error: No such container: nope\n");
     }
+    refused({"kill", "nope"}, 1, "Error: Cannot kill container: nope: No such container: nope\n");
+    refused({"rm", "-f", "nope"}, 0, "Error: No such container: nope\n");
     refused({"inspect", "nope"}, 1, "Error: No such object: nope\n");
 }
 
@@ -200,7 +202,7 @@ TEST_F(BadInput, what_a_container_cannot_be_given_is_refused_before_it_exists) {
         {{"--env-file", "/no/such"}, "open /no/such: ENOENT"},
         {{"--hostname", std::string(70, 'h')}, "the hostname has 70 bytes, at most 64"},
         {{"-t=maybe"}, "invalid argument \"maybe\" for \"-t, --tty\" flag"},
-        {{"-q"}, "unknown shorthand flag: 'q' in -q"},
+        {{"-Q"}, "unknown shorthand flag: 'Q' in -Q"},
         {{"--no-such-flag"}, "unknown flag: --no-such-flag"},
         {{"--detach-keys", "zzz"}, "invalid detach keys \"zzz\""},
         {{"-e", "A=" + std::string(100'000, 'x'), "-e", "B=" + std::string(50'000, 'x')},
@@ -221,7 +223,6 @@ TEST_F(BadInput, bad_flag_values_are_named) {
     node->ok({"run", "-d", "--name", "up", "busybox", "sleep", "1000"});
     node->ok({"create", "--name", "idle", "busybox", "true"});
     const std::pair<Words, const char*> kBad[] = {
-        {{"stop", "-t", "x", "up"}, "invalid argument \"x\" for \"-t, --time\" flag"},
         {{"kill", "-s", "FOO", "up"}, "Invalid signal: FOO"},
         {{"kill", "-s", "99", "up"}, "Invalid signal: 99"},
         {{"kill", "-s", "0", "up"}, "Invalid signal: 0"},
@@ -230,7 +231,6 @@ TEST_F(BadInput, bad_flag_values_are_named) {
         {{"logs", "--since", "x", "up"}, "invalid value for \"--since\": \"x\""},
         {{"ps", "-f", "bogus=1"}, "invalid filter 'bogus'"},
         {{"ps", "-f", "status=bogus"}, "invalid filter 'status=bogus'"},
-        {{"ps", "-n", "x"}, "invalid argument \"x\" for \"-n, --last\" flag"},
         {{"ps", "--format", "{{.Nope}}"}, "template parsing error"},
         {{"ps", "--format", "{{"}, "template parsing error"},
         {{"images", "-f", "x=y"}, "invalid filter 'x'"},
@@ -239,12 +239,9 @@ TEST_F(BadInput, bad_flag_values_are_named) {
         {{"images", "--format", "{{if"}, "template parsing error"},
         {{"events", "--since", "bogus"}, "invalid value for \"--since\": \"bogus\""},
         {{"events", "--until", "bogus"}, "invalid value for \"--until\": \"bogus\""},
-        {{"events", "--filter", "bogus"}, "bad format of filter"},
         {{"events", "--filter", "x=y"}, "invalid filter 'x'"},
         {{"events", "-o", "xml"}, "invalid output \"xml\""},
-        {{"inspect", "-f", "{{", "up"}, "template parsing error"},
         {{"exec", "idle", "true"}, "is not running"},
-        {{"exec", "-e", "=x", "up", "true"}, "invalid environment variable: =x"},
         {{"start", "-ai", "idle", "up"}, "cannot start and attach multiple containers"},
         {{"plugin", "inspect", "nope"}, "No such plugin: nope"},
         {{"call", "storage", "listImages", "{"}, "the parameters are not JSON"},
@@ -253,13 +250,27 @@ TEST_F(BadInput, bad_flag_values_are_named) {
         {{"wait"}, "requires at least 1 argument"},
         {{"rmi"}, "requires at least 1 argument"},
         {{"tag", "busybox"}, "requires exactly 2 arguments"},
-        {{"image", "import"}, "requires 1 to 2 arguments"},
+        {{"image", "import"}, "requires at least 1 and at most 2 arguments."},
         {{"bogus"}, "'bogus' is not a nodectl command"},
         {{"image", "bogus"}, "'image bogus' is not a nodectl command"},
     };
     for (const auto& [words, sentence] : kBad) refused(words, 1, sentence);
-    refused({"run"}, 125, "requires at least 1 argument");
-    refused({"create"}, 125, "requires at least 1 argument");
+    refused({"run"}, 1, "requires at least 1 argument");
+    refused({"create"}, 1, "requires at least 1 argument");
+    refused({"inspect", "-f", "{{", "up"}, 64, "template parsing error");
+    // An option that is none, or its value, is told apart from all else by 125.
+    const std::pair<Words, const char*> kFlags[] = {
+        {{"stop", "-t", "x", "up"}, "invalid argument \"x\" for \"-t, --time\" flag"},
+        {{"ps", "-n", "x"}, "invalid argument \"x\" for \"-n, --last\" flag"},
+        {{"ps", "-f", "bogus"},
+         "invalid argument \"bogus\" for \"-f, --filter\" flag: bad format of filter (expected "
+         "name=value)\nSee 'nodectl ps --help'.\n"},
+        {{"events", "--filter", "bogus"}, "bad format of filter"},
+        {{"exec", "-e", "=x", "up", "true"}, "invalid environment variable: =x"},
+        {{"update", "-m", "x", "up"}, "invalid argument \"x\" for \"-m, --memory\" flag"},
+        {{"logs", "--bogus", "up"}, "unknown flag: --bogus\nSee 'nodectl logs --help'.\n"},
+    };
+    for (const auto& [words, sentence] : kFlags) refused(words, 125, sentence);
     EXPECT_EQ(node->ok({"inspect", "-f", "{{.State.Status}}", "up"}), "running");
 }
 

@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "tests/integration/test_node.h"
+#include "tests/integration/text.h"
 
 namespace noded::test {
 namespace {
@@ -118,6 +120,10 @@ TEST_F(FlagsTest, mounts_and_devices_that_cannot_be_are_refused) {
          "absolute"},
         {{"--mount", "type=tmpfs,target=/b,tmpfs-size=x"}, "invalid value for tmpfs-size: x"},
         {{"--mount", "type=tmpfs,target=/b,tmpfs-mode=9"}, "invalid value for tmpfs-mode: 9"},
+        {{"--mount", "type=bind,source=/tmp,target=/b,tmpfs-size=1"},
+         "cannot mix 'tmpfs-*' options with mount type 'bind'"},
+        {{"--mount", "type=bind,source=/tmp,target=/b,bind-propagation=far"},
+         "invalid mount config for type \"bind\": invalid propagation mode: far"},
         {{"--mount", "type=bind,source=/tmp,target=/b,readonly=maybe"},
          "invalid value for readonly: maybe"},
     });
@@ -126,6 +132,7 @@ TEST_F(FlagsTest, mounts_and_devices_that_cannot_be_are_refused) {
 TEST_F(FlagsTest, values_out_of_range_are_refused) {
     expect_refused({
         {{"-m", "1k"}, "Minimum memory limit allowed is 6MB"},
+        {{"--memory-reservation", "1m"}, "Minimum memory reservation allowed is 6MB"},
         {{"--memory-reservation", "2g", "-m", "1g"},
          "Minimum memory limit can not be less than memory reservation limit, see usage"},
         {{"--memory-swap", "10m", "-m", "20m"},
@@ -183,7 +190,7 @@ TEST_F(FlagsTest, what_contradicts_is_refused) {
          "Conflicting options: Nano CPUs and CPU Quota cannot both be set"},
         {{"--cpus", "1", "--cpu-period", "5000"},
          "Conflicting options: Nano CPUs and CPU Period cannot both be set"},
-        {{"--restart", "always"}, "conflicting options: cannot specify both --restart and --rm"},
+        {{"--restart", "always"}, "Conflicting options: --restart and --rm"},
         {{"--restart", "always:3", "--rm=false"},
          "maximum retry count cannot be used with restart policy 'always'"},
         {{"--health-cmd", "x", "--no-healthcheck"},
@@ -195,6 +202,52 @@ TEST_F(FlagsTest, what_contradicts_is_refused) {
          "sysctl \"net.ipv4.ip_forward\" not allowed in host network namespace"},
         {{"--ipc", "host", "--sysctl", "kernel.msgmax=1"}, "kernel.msgmax"},
     });
+}
+
+TEST_F(FlagsTest, what_docker_has_and_this_node_has_not_is_refused_with_a_reason) {
+    expect_refused({
+        {{"-p", "80:80"}, "--publish: this node has no network of its own: --network host gives"},
+        {{"-P"}, "--publish-all: this node has no network of its own"},
+        {{"--expose", "80"}, "--expose: this node has no network"},
+        {{"--dns", "1.1.1.1"}, "--dns: this node leaves names to /etc/hosts and /etc/resolv.conf"},
+        {{"--add-host", "a:1.2.3.4"}, "--add-host: this node leaves names"},
+        {{"--volumes-from", "x"}, "--volumes-from: this node has no volumes: bind a folder"},
+        {{"--gpus", "all"}, "--gpus: this node knows no GPUs"},
+        {{"--pull", "always"}, "--pull always: this node knows no registry"},
+        {{"--pull", "often"}, "invalid pull option: 'often': must be one of"},
+        {{"--log-driver", "syslog"}, "logger: no log driver named 'syslog' is registered"},
+        {{"--platform", "linux/s390x"}, "platform linux/s390x does not match that of this node"},
+        {{"--isolation", "hyperv"}, "invalid isolation 'hyperv'"},
+        {{"--runtime", "runsc"}, "unknown or invalid runtime name: runsc"},
+    });
+}
+
+TEST_F(FlagsTest, a_file_of_variables_is_read_as_docker_reads_it) {
+    const std::string file = node->dir() + "/variables";
+    const auto with = [&](const std::string& text) {
+        std::ofstream(file, std::ios::binary) << text;
+        return node->nodectl({"run", "--rm", "--env-file", file, "busybox", "sh", "-c",
+                              "echo $A-$B-$C"});
+    };
+    EXPECT_EQ(with("\xEF\xBB\xBF" "A=1\r\n# C=3\n\n  B=2 x\nC\n").out, "1-2 x-\n");
+    EXPECT_TRUE(says(with("A B=1\n").err, "variable 'A B' contains whitespaces"));
+    EXPECT_TRUE(says(with("=1\n").err, "no variable name on line '=1'"));
+    const Ran binary = with("A=1\nB=\xFF\n");
+    EXPECT_EQ(binary.exit_code, 125);
+    EXPECT_TRUE(says(binary.err, "contains invalid utf8 bytes at line 2")) << binary.err;
+    std::filesystem::remove(file);
+}
+
+TEST_F(FlagsTest, a_volume_may_be_named_from_where_one_stands) {
+    const std::string folder = node->dir() + "/here";
+    std::filesystem::create_directory(folder);
+    std::ofstream(folder + "/file") << "found";
+    const std::string script =
+        "cd " + folder + " && exec " + node->command({})[0] + " --host " +
+        "unix:" + node->runtime_dir() +
+        "/noded.sock run --rm -v ./:/x -v ../here/file:/y busybox cat /x/file /y";
+    EXPECT_EQ(run_program({"/bin/sh", "-c", script}).out, "foundfound");
+    std::filesystem::remove_all(folder);
 }
 
 TEST_F(FlagsTest, a_file_for_the_id_is_made_before_the_container) {
@@ -217,7 +270,11 @@ TEST_F(FlagsTest, what_docker_takes_is_taken) {
         {"--init=T"},             {"--security-opt", "label=disable"},
         {"--tmpfs", "/x:exec,size=64k"}, {"--security-opt", "apparmor=unconfined"},
         {"-h", "bad_host"},       {"--cpuset-cpus", "0"},
-        {"--memory-swap", "-1", "-m", "20m"}};
+        {"--memory-swap", "-1", "-m", "20m"},
+        {"--pull", "never"},      {"--pull=missing"},
+        {"--log-driver", "json-file"},
+        {"--platform", "linux"},  {"--isolation", "default"},
+        {"--disable-content-trust"}, {"-q"}};
     for (const auto& flags : right) {
         const Ran ran = run(flags);
         EXPECT_EQ(ran.exit_code, 0) << flags[0] << ran.err;

@@ -3,6 +3,7 @@
 #include <sys/mount.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "tests/integration/test_node.h"
 
@@ -115,8 +116,8 @@ TEST_F(MountTest, what_is_mounted_below_comes_along_as_asked) {
 TEST_F(MountTest, options_that_contradict_or_do_not_exist_are_refused) {
     const std::string bind = "type=bind,source=" + folder + ",target=/m,";
     for (const std::string& mount :
-         {bind + "bind-propagation=all", bind + "bind-recursive=maybe",
-          bind + "bind-recursive=writable", bind + "ro,bind-recursive=readonly",
+         {bind + "bind-recursive=maybe", bind + "bind-recursive=writable",
+          bind + "ro,bind-recursive=readonly",
           std::string("type=tmpfs,target=/m,bind-propagation=rslave")}) {
         const Ran ran = run({"--mount", mount}, "true");
         EXPECT_EQ(ran.exit_code, 125) << mount;
@@ -124,6 +125,37 @@ TEST_F(MountTest, options_that_contradict_or_do_not_exist_are_refused) {
     }
     EXPECT_EQ(run({"-v", folder + ":/m:quick"}, "true").exit_code, 125);
     EXPECT_EQ(run({"-v", folder + ":/m:z,cached"}, "echo fine").out, "fine\n");
+}
+
+TEST_F(MountTest, links_of_the_image_that_lead_nowhere_have_their_ends_made_inside) {
+    node->ok({"run", "--name", "maker", "busybox", "sh", "-c",
+              "ln -s /not/there /whole; ln -s ../../../../tmp/noded-up /etc/up; "
+              "ln -s /whole /chain; ln -s /one /two; ln -s /two /one"});
+    node->ok({"commit", "maker", "linked"});
+    const auto mounted = [&](const std::string& target, const std::string& shown) {
+        return node->nodectl({"run", "--rm", "-v", folder + ":" + target, "--tmpfs", "/made/too",
+                              "linked", "sh", "-c", "grep -c ' " + shown + " ' /proc/mounts"});
+    };
+    for (const auto& [target, shown] : std::initializer_list<std::pair<const char*, const char*>>{
+             {"/whole", "/not/there"},
+             {"/whole/below", "/not/there/below"},
+             {"/chain/a/b", "/not/there/a/b"},
+             {"/etc/up", "/tmp/noded-up"}}) {
+        const Ran ran = mounted(target, shown);
+        EXPECT_EQ(ran.out, "1\n") << target << ran.err;
+    }
+    EXPECT_FALSE(fs::exists("/not"));
+    EXPECT_FALSE(fs::exists("/tmp/noded-up"));
+    const std::string file = node->dir() + "/file";
+    std::ofstream(file) << "text";
+    EXPECT_EQ(node->ok({"run", "--rm", "-v", file + ":/chain", "linked", "cat", "/not/there"}),
+              "text");
+    const Ran loop = mounted("/one", "/one");
+    EXPECT_EQ(loop.exit_code, 125);
+    EXPECT_NE(loop.err.find("/one: ELOOP"), std::string::npos) << loop.err;
+    fs::remove(file);
+    node->ok({"rm", "maker"});
+    node->ok({"rmi", "linked"});
 }
 
 TEST_F(MountTest, an_ipc_namespace_brings_its_shared_memory) {

@@ -210,7 +210,7 @@ TEST_F(StatsTest, what_can_not_be_shown_is_said) {
     EXPECT_EQ(format.out, "");
     node->ok({"run", "-d", "--name", "web", "busybox", "sleep", "1000"});
     EXPECT_EQ(node->nodectl({"stats", "--no-stream", "--format", "{{.Nothing}}"}).exit_code, 1);
-    EXPECT_EQ(node->nodectl({"stats", "--sometimes"}).exit_code, 1);
+    EXPECT_EQ(node->nodectl({"stats", "--sometimes"}).exit_code, 125);
     EXPECT_EQ(node->nodectl({"stats", "--help"}).exit_code, 0);
 }
 

@@ -3,21 +3,21 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "tests/integration/test_node.h"
+#include "tests/integration/text.h"
 
 namespace noded::test {
 namespace {
 
 using VerbsTest = SharedNodeTest;
 
-bool says(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
 TEST_F(VerbsTest, every_verb_of_a_container_has_two_spellings_and_a_help) {
-    for (const char* verb : {"run", "create", "start", "stop", "kill", "rm", "ps", "exec", "logs",
-                             "wait", "top", "port", "inspect"}) {
+    for (const char* verb :
+         {"run",  "create", "start",  "stop",  "restart", "kill", "pause",  "unpause", "rename",
+          "rm",   "ps",     "update", "wait",  "attach",  "exec", "logs",   "top",     "stats",
+          "port", "inspect", "diff",  "cp",    "export",  "commit"}) {
         for (const auto& words : {std::vector<std::string>{verb}, {"container", verb}}) {
             std::vector<std::string> asked = words;
             asked.push_back("--help");
@@ -133,8 +133,137 @@ TEST_F(VerbsTest, a_list_is_filtered_by_all_that_docker_documents) {
     EXPECT_TRUE(says(node->ok({"ps", "-a", "--format", "json"}), "\"Names\":\"aa\""));
     EXPECT_TRUE(node->ok({"ps", "-a", "--format", "table {{.Names}}\\t{{.State}}"})
                     .starts_with("NAMES     STATE\n"));
+    EXPECT_EQ(names({"--filter", "ancestor=busybox:latest"}), "bb\naa");
+    EXPECT_EQ(names({"--filter", " Name = ^aa$ ", "--filter", ""}), "aa");
     for (const char* wrong : {"health=fine", "is-task=maybe", "publish=x", "expose=9-1", "what=1"})
         EXPECT_EQ(node->nodectl({"ps", "--filter", wrong}).exit_code, 1) << wrong;
+}
+
+TEST_F(VerbsTest, a_list_looks_as_dockers) {
+    node->ok({"create", "--name", "aa", "--label", "com.example.my-tier=front", "busybox", "sh",
+              "-c", "exit 3"});
+    EXPECT_EQ(node->ok({"ps", "-a", "--no-trunc", "--format", "{{.Command}}"}),
+              "\"sh -c 'exit 3'\"");
+    EXPECT_EQ(node->ok({"ps", "-a", "--format",
+                        "table {{.Names}}\\t{{.Label \"com.example.my-tier\"}}"}),
+              "NAMES     my tier\naa        front");
+    const std::string raw = node->ok({"ps", "-a", "--format", "raw"});
+    EXPECT_TRUE(raw.starts_with("container_id: ")) << raw;
+    EXPECT_TRUE(says(raw, "\nimage: busybox\ncommand: \"sh -c 'exit 3'\"\ncreated_at: ")) << raw;
+    EXPECT_TRUE(says(raw, "\nstate: created\nstatus: Created\nnames: aa\nlabels: "
+                          "com.example.my-tier=front\nports:"))
+        << raw;
+}
+
+TEST_F(VerbsTest, what_goes_wrong_is_said_in_dockers_words_and_codes) {
+    node->ok({"create", "--name", "aa", "busybox", "true"});
+    node->ok({"create", "--name", "bb", "busybox", "true"});
+    const Ran missing = node->nodectl({"rm", "-f", "nobody", "none"});
+    EXPECT_EQ(missing.exit_code, 0);
+    EXPECT_EQ(missing.err, "Error: No such container: nobody\nError: No such container: none\n");
+    EXPECT_EQ(node->nodectl({"rm", "nobody"}).exit_code, 1);
+    EXPECT_TRUE(says(node->nodectl({"kill", "aa"}).err, "Error: Cannot kill container: aa: "));
+    const Ran renamed = node->nodectl({"rename", "aa", "bb"});
+    EXPECT_TRUE(says(renamed.err, "Conflict. The container name \"/bb\" is already in use by"))
+        << renamed.err;
+    EXPECT_TRUE(says(renamed.err, "\nError: failed to rename container named aa\n"));
+    const Ran started = node->nodectl({"start", "nobody", "none"});
+    EXPECT_TRUE(says(started.err, "Error: failed to start containers: nobody, none\n"));
+    EXPECT_EQ(node->nodectl({"inspect", "-f", "{{.Name", "aa"}).exit_code, 64);
+    EXPECT_EQ(node->nodectl({"ps", "--no-such"}).exit_code, 125);
+    EXPECT_EQ(node->nodectl({"ps", "extra"}).exit_code, 1);
+    EXPECT_EQ(node->nodectl({"run"}).exit_code, 1);
+    EXPECT_EQ(node->nodectl({"--no-such", "ps"}).exit_code, 125);
+}
+
+TEST_F(VerbsTest, inspect_shows_which_paths_are_hidden) {
+    node->ok({"create", "--name", "aa", "busybox", "true"});
+    node->ok({"create", "--name", "bb", "--privileged", "busybox", "true"});
+    const char* kPaths = "{{json .HostConfig.MaskedPaths}} {{json .HostConfig.ReadonlyPaths}}";
+    const std::string paths = node->ok({"inspect", "-f", kPaths, "aa"});
+    EXPECT_TRUE(says(paths, "\"/proc/kcore\"") && says(paths, "\"/sys/firmware\"")) << paths;
+    EXPECT_TRUE(says(paths, "\"/proc/sysrq-trigger\"")) << paths;
+    EXPECT_EQ(node->ok({"inspect", "-f", kPaths, "bb"}), "null null");
+}
+
+TEST_F(VerbsTest, events_have_dockers_filters_and_shape) {
+    EXPECT_EQ(node->nodectl({"run", "--name", "shown", "--label", "tier=front", "busybox", "sh",
+                             "-c", "exit 3"})
+                  .exit_code,
+              3);
+    const auto events = [](std::vector<std::string> more) {
+        more.insert(more.begin(), {"events", "--filter", "container=shown"});
+        return node->nodectl(more);
+    };
+    EXPECT_TRUE(eventually([&] {
+        return says(events({"--filter", "event=die", "--format", "{{.Action}}"}).out, "die");
+    }));
+    EXPECT_EQ(events({"--format", "{{.Type}} {{.Action}} {{.Status}}"}).out,
+              "container create create\ncontainer start start\ncontainer die die\n");
+    EXPECT_EQ(events({"--filter", "event=die", "--filter", "label=tier=front", "--format",
+                      "{{.Actor.Attributes.exitCode}} {{.Actor.Attributes.name}} {{.From}}"})
+                  .out,
+              "3 shown busybox\n");
+    EXPECT_EQ(events({"--filter", "label=tier=back"}).out, "");
+    EXPECT_TRUE(says(events({"--filter", "event=die"}).out, " container ContainerExited "));
+    EXPECT_TRUE(says(events({"--filter", "event=start", "--format", "json"}).out,
+                     "{\"status\":\"start\",\"id\":\""));
+    EXPECT_EQ(events({"--filter", "type=container", "--filter", "event=create", "--format",
+                      "{{.ID}}"})
+                  .out,
+              node->ok({"inspect", "-f", "{{.Id}}", "shown"}) + "\n");
+    EXPECT_EQ(events({"--format", "{{.Nope}}"}).exit_code, 1);
+}
+
+TEST_F(VerbsTest, exec_can_be_privileged_and_groups_are_dockers) {
+    node->ok({"run", "-d", "--name", "aa", "--cap-drop", "ALL", "-u", "1000:1001", "--group-add",
+              "7", "busybox", "sleep", "1000"});
+    const auto capabilities = [](std::vector<std::string> more) {
+        more.insert(more.begin(), "exec");
+        more.insert(more.end(), {"aa", "grep", "CapBnd", "/proc/self/status"});
+        return node->ok(more);
+    };
+    EXPECT_EQ(capabilities({}), "CapBnd:\t0000000000000000");
+    EXPECT_NE(capabilities({"--privileged"}), capabilities({}));
+    const auto effective = [](const char* user) {
+        return node->ok({"exec", "--privileged", "-u", user, "aa", "sh", "-c",
+                         "grep CapEff /proc/self/status | cut -f 2"});
+    };
+    EXPECT_EQ(effective("1000"), "0000000000000000");
+    EXPECT_NE(effective("0"), "0000000000000000");
+    EXPECT_EQ(node->ok({"exec", "aa", "grep", "Groups", "/proc/self/status"}), "Groups:\t7 1001");
+    EXPECT_EQ(node->ok({"exec", "-u", "0", "aa", "grep", "Groups", "/proc/self/status"}),
+              "Groups:\t0 7");
+}
+
+TEST_F(VerbsTest, logs_take_dockers_times_and_details) {
+    node->ok({"run", "--name", "aa", "busybox", "echo", "line"});
+    const auto logs = [](std::vector<std::string> more) {
+        more.insert(more.begin(), "logs");
+        more.push_back("aa");
+        return node->ok(more);
+    };
+    EXPECT_EQ(node->nodectl({"logs", "--details", "aa"}).out, " line\n");
+    EXPECT_TRUE(logs({"--details", "-t"}).ends_with("Z  line"));
+    for (const char* since : {"2013-01-02T13", "2013-01-02T13-07:00", "2013-01-02T13:23+01:00",
+                              "2013-01-02", "1.5", "1h30m", ""})
+        EXPECT_EQ(logs({"--since", since}), "line") << since;
+    for (const char* since : {"-1h", "9999999999", "2099-01-01"})
+        EXPECT_EQ(logs({"--since", since}), "") << since;
+    EXPECT_EQ(logs({"--until", "0"}), "line");
+    EXPECT_EQ(node->nodectl({"logs", "--since", "2013-01", "aa"}).exit_code, 1);
+}
+
+TEST_F(VerbsTest, an_export_has_plain_names) {
+    node->ok({"create", "--name", "aa", "busybox", "true"});
+    const std::string file = node->dir() + "/out.tar";
+    node->ok({"export", "-o", file, "aa"});
+    const Ran one = run_program({"/bin/tar", "xOf", file, "etc/passwd"});
+    EXPECT_EQ(one.exit_code, 0) << one.err;
+    EXPECT_TRUE(says(one.out, "root:x:0:0"));
+    EXPECT_FALSE(says(run_program({"/bin/tar", "tf", file}).out, "./"));
+    EXPECT_EQ(std::filesystem::status(file).permissions(), std::filesystem::perms(0600));
+    std::filesystem::remove(file);
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ constexpr Values kValues[] = {
     {"cgroupns", "host private"},
     {"format", "json table"},
     {"health-on-failure", "kill none restart stop"},
+    {"attach", "stderr stdin stdout"},
     {"ipc", "host none private"},
     {"network", "host none"},
     {"pid", "host private"},

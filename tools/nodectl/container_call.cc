@@ -61,6 +61,11 @@ Status check_stop_seconds(const std::optional<int64_t>& seconds, const char* opt
                 ": it is a number of seconds");
 }
 
+int32_t stop_seconds(const std::optional<int64_t>& seconds) {
+    if (!seconds) return -1;
+    return *seconds < 0 ? -2 : static_cast<int32_t>(*seconds);
+}
+
 std::optional<int> StopOptions::parse(Invocation& call) {
     const Option options[] = {
         {'s', "signal", &signal, "string", "Signal to send to the container"},
@@ -128,7 +133,11 @@ int Batch::finish(Invocation& call) {
         if (done) {
             print(one.name + "\n");
         } else {
-            status = call.failed(done.error());
+            const bool missing = is_no_such_container(done.error());
+            Error error = done.error();
+            if (trouble != nullptr) error.message = trouble + one.name + ": " + error.message;
+            const int failed = call.failed(error);
+            if (!missing_is_fine || !missing) status = failed;
         }
     }
     return status;

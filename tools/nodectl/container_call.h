@@ -36,6 +36,8 @@ bool container_has_label(const schema::ContainerState::Reader& state, const std:
 /// Refuses a grace period that is no number of seconds: -1 (for ever) to what 32 bits hold.
 /// `option` is how the user wrote it.
 Status check_stop_seconds(const std::optional<int64_t>& seconds, const char* option);
+/// As a command has it: nothing is -1, and for ever is -2.
+int32_t stop_seconds(const std::optional<int64_t>& seconds);
 
 /// What stop and restart are told about the end of a run.
 struct StopOptions {
@@ -51,7 +53,7 @@ struct StopOptions {
     void fill(Command& command, const std::string& container) const {
         command.setContainer(container);
         command.setSignal(signal);
-        command.setTimeoutSeconds(static_cast<int32_t>(seconds.value_or(-1)));
+        command.setTimeoutSeconds(stop_seconds(seconds));
     }
 };
 
@@ -82,6 +84,9 @@ struct Batch {
         bool may_fail = false;  ///< the outcome tells whether it went well
     };
     std::vector<One> all;
+    /// Before what went wrong, with the name behind it: "Cannot kill container: ".
+    const char* trouble = nullptr;
+    bool missing_is_fine = false;   ///< a container that there is not is told, and is no failure
 
     int finish(Invocation& call);
 };

@@ -1,8 +1,10 @@
 // See container_json.h.
 #include "tools/nodectl/container_json.h"
 
+#include <algorithm>
 #include <cstring>
 
+#include "plugins/container/shim/hidden_paths.h"
 #include "tools/nodectl/health_options.h"
 #include "tools/nodectl/restart_policy.h"
 #include "tools/nodectl/table.h"
@@ -34,6 +36,18 @@ std::string joined(const capnp::List<capnp::Text>::Reader& list, const char* sep
     for (const auto text : list) {
         if (!out.empty()) out += separator;
         out += text.cStr();
+    }
+    return out;
+}
+
+/// Docker's: arguments with a space in them stand in quotes, but not the command itself.
+std::string command_line(const capnp::List<capnp::Text>::Reader& argv) {
+    std::string out;
+    for (unsigned i = 0; i < argv.size(); i++) {
+        const std::string word = argv[i].cStr();
+        const bool quotes = i > 0 && word.find(' ') != std::string::npos;
+        if (i > 0) out += ' ';
+        out += quotes ? "'" + word + "'" : word;
     }
     return out;
 }
@@ -95,7 +109,7 @@ std::string status_text(const schema::ContainerState::Reader& state, int64_t now
 Row container_row(const schema::ContainerState::Reader& state, bool truncate, int64_t now_ns) {
     const auto spec = state.getSpec();
     const std::string id = state.getId().cStr();
-    const std::string command = joined(spec.getArgv(), " ");
+    const std::string command = command_line(spec.getArgv());
     const std::string image = spec.getImageName().cStr();
     const bool image_is_id = image.starts_with("sha256:");
     Json labels = Json::object();
@@ -189,17 +203,19 @@ Json config_json(const schema::ResolvedSpec::Reader& spec) {
         {"Labels", std::move(labels)},
         {"StopSignal", signal_name(spec.getStopSignal())},
     };
-    if (spec.getStopTimeoutSeconds() >= 0) out["StopTimeout"] = spec.getStopTimeoutSeconds();
+    const int32_t seconds = spec.getStopTimeoutSeconds();
+    if (seconds != -1) out["StopTimeout"] = std::max(seconds, -1);   // -2 is for ever, docker's -1
     if (spec.hasHealth()) out["Healthcheck"] = health_check_json(spec.getHealth());
     return out;
 }
 
+/// Docker's null where none was asked for.
 Json rates_json(const schema::Resources::Reader& resources, schema::RateKind kind) {
     Json list = Json::array();
     for (const auto rate : resources.getRates())
         if (rate.getKind() == kind)
             list.push_back({{"Path", rate.getDevice().cStr()}, {"Rate", rate.getRate()}});
-    return list;
+    return list.empty() ? Json(nullptr) : list;
 }
 
 /// What docker has and this node does not: empty, as docker shows it where it was not asked for.
@@ -229,8 +245,13 @@ Json network_json(const std::string& name) {
                     {"DriverOpts", nullptr}};
     return {{"Bridge", ""},
             {"SandboxID", ""},
-            {"SandboxKey", ""},
+            {"HairpinMode", false},
+            {"LinkLocalIPv6Address", ""},
+            {"LinkLocalIPv6PrefixLen", 0},
             {"Ports", Json::object()},
+            {"SandboxKey", ""},
+            {"SecondaryIPAddresses", nullptr},
+            {"SecondaryIPv6Addresses", nullptr},
             {"EndpointID", ""},
             {"Gateway", ""},
             {"IPAddress", ""},
@@ -272,6 +293,68 @@ Json security_json(const schema::HostOptions::Reader& options) {
     return list.empty() ? Json(nullptr) : list;
 }
 
+/// Of what a mount was asked for with, that which stands behind the second colon of -v.
+std::string mode_of(const schema::Mount::Reader& mount) {
+    std::string out;
+    if (!mount.getMakeSource()) return out;
+    std::string_view rest = mount.getOptions().cStr();
+    while (!rest.empty()) {
+        const size_t comma = std::min(rest.find(','), rest.size());
+        const std::string_view word = rest.substr(0, comma);
+        if (word != "bind" && word != "rbind") out += (out.empty() ? "" : ",") + std::string(word);
+        rest.remove_prefix(std::min(comma + 1, rest.size()));
+    }
+    return out;
+}
+
+bool has_option(const schema::Mount::Reader& mount, const std::string& option) {
+    const std::string all = std::string(",") + mount.getOptions().cStr() + ",";
+    return all.find("," + option + ",") != std::string::npos;
+}
+
+/// What -v asked for, which makes its source, stands in Binds, what --mount did in Mounts.
+void add_mounts(const schema::HostOptions::Reader& options, Json& out) {
+    Json binds = Json::array();
+    Json mounts = Json::array();
+    Json tmpfs = Json::object();
+    for (const auto mount : options.getMounts()) {
+        const std::string source = mount.getSource().cStr();
+        const std::string target = mount.getTarget().cStr();
+        if (std::string_view(mount.getType().cStr()) == "tmpfs") {
+            tmpfs[target] = mount.getOptions().cStr();
+        } else if (mount.getMakeSource()) {
+            const std::string mode = mode_of(mount);
+            binds.push_back(source + ":" + target + (mode.empty() ? "" : ":" + mode));
+        } else {
+            mounts.push_back({{"Type", "bind"}, {"Source", source}, {"Target", target}});
+            if (has_option(mount, "ro")) mounts.back()["ReadOnly"] = true;
+        }
+    }
+    out["Binds"] = binds.empty() ? Json(nullptr) : binds;
+    // As docker leaves them out.
+    if (!mounts.empty()) out["Mounts"] = std::move(mounts);
+    if (!tmpfs.empty()) out["Tmpfs"] = std::move(tmpfs);
+}
+
+template <typename Paths>
+Json list_of(const Paths& paths) {
+    Json list = Json::array();
+    for (const char* path : paths) list.push_back(path);
+    return list;
+}
+
+/// What of /proc and /sys a container does not see, and what it cannot write to; a privileged one
+/// is spared both.
+void add_paths(bool privileged, Json& out) {
+    if (privileged) {
+        out["MaskedPaths"] = nullptr;
+        out["ReadonlyPaths"] = nullptr;
+        return;
+    }
+    out["MaskedPaths"] = list_of(masked_paths_default);
+    out["ReadonlyPaths"] = list_of(read_only_paths_default);
+}
+
 void add_lists(const schema::HostOptions::Reader& options, Json& out) {
     Json ulimits = Json::array();
     for (const auto limit : options.getUlimits())
@@ -283,23 +366,14 @@ void add_lists(const schema::HostOptions::Reader& options, Json& out) {
         devices.push_back({{"PathOnHost", device.getHostPath().cStr()},
                            {"PathInContainer", device.getContainerPath().cStr()},
                            {"CgroupPermissions", device.getPermissions().cStr()}});
-    Json binds = Json::array();
-    Json tmpfs = Json::object();
-    for (const auto mount : options.getMounts()) {
-        const std::string target = mount.getTarget().cStr();
-        const std::string text = mount.getOptions().cStr();
-        if (std::string(mount.getType().cStr()) == "tmpfs") tmpfs[target] = text;
-        else binds.push_back(std::string(mount.getSource().cStr()) + ":" + target);
-    }
     Json sysctls = Json::object();
     for (const auto sysctl : options.getSysctls())
         sysctls[sysctl.getKey().cStr()] = sysctl.getValue().cStr();
     add_unknown(out);
+    add_paths(options.getPrivileged(), out);
     out["Ulimits"] = std::move(ulimits);
     out["Devices"] = std::move(devices);
-    out["Binds"] = binds.empty() ? Json(nullptr) : binds;
-    // As docker leaves them out.
-    if (!tmpfs.empty()) out["Tmpfs"] = std::move(tmpfs);
+    add_mounts(options, out);
     if (!sysctls.empty()) out["Sysctls"] = std::move(sysctls);
 }
 
@@ -365,12 +439,11 @@ std::string propagation_in(const std::string& options, const std::string& type) 
 Json mounts_json(const schema::HostOptions::Reader& options) {
     Json list = Json::array();
     for (const auto mount : options.getMounts()) {
-        const std::string text = std::string(",") + mount.getOptions().cStr() + ",";
         list.push_back({{"Type", mount.getType().cStr()},
                         {"Source", mount.getSource().cStr()},
                         {"Destination", mount.getTarget().cStr()},
-                        {"Mode", mount.getOptions().cStr()},
-                        {"RW", text.find(",ro,") == std::string::npos},
+                        {"Mode", mode_of(mount)},
+                        {"RW", !has_option(mount, "ro")},
                         {"Propagation", propagation_in(mount.getOptions().cStr(),
                                                        mount.getType().cStr())}});
     }

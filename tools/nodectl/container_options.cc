@@ -8,10 +8,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 #include "agent/base/fd.h"
 #include "tools/nodectl/container_call.h"
 #include "tools/nodectl/files.h"
+#include "tools/nodectl/json.h"
 #include "tools/nodectl/output.h"
 #include "tools/nodectl/terminal.h"
 
@@ -19,6 +21,7 @@ namespace noded::nodectl {
 
 std::vector<Option> ContainerOptions::table(std::vector<Option> more) {
     std::vector<Option> options = {
+        {'a', "attach", &attach, "list", "Attach to STDIN, STDOUT or STDERR"},
         {0, "cidfile", &cid_file, "string", "Write the container ID to the file"},
         {0, "entrypoint", &entrypoint, "string", "Overwrite the default ENTRYPOINT of the image"},
         {'e', "env", &env, "list", "Set environment variables"},
@@ -50,6 +53,8 @@ std::vector<Option> ContainerOptions::table(std::vector<Option> more) {
     options.insert(options.end(), of_health.begin(), of_health.end());
     const std::vector<Option> of_host = host.table();
     options.insert(options.end(), of_host.begin(), of_host.end());
+    const std::vector<Option> of_docker = docker.table();
+    options.insert(options.end(), of_docker.begin(), of_docker.end());
     std::ranges::stable_sort(options, {},
                              [](const Option& at) { return std::string_view(at.name); });
     return options;
@@ -59,10 +64,22 @@ void set_texts(capnp::List<capnp::Text>::Builder list, const std::vector<std::st
     for (size_t i = 0; i < texts.size(); i++) list.set(static_cast<unsigned>(i), texts[i]);
 }
 
+namespace {
+
+bool is_utf8(const std::string& text) {
+    // As JSON what is none becomes a replacement character.
+    constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+    return text.find(kReplacement) != std::string::npos ||
+           to_line(Json(text)).find(kReplacement) == std::string::npos;
+}
+
+}  // namespace
+
 Result<std::vector<std::string>> parse_env_lines(const std::string& text, const std::string& file) {
+    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
     std::vector<std::string> result;
-    size_t begin = 0;
-    while (begin < text.size()) {
+    size_t begin = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+    for (size_t number = 1; begin < text.size(); ++number) {
         const size_t end = std::min(text.find('\n', begin), text.size());
         std::string line = text.substr(begin, end - begin);
         begin = end + 1;
@@ -70,11 +87,15 @@ Result<std::vector<std::string>> parse_env_lines(const std::string& text, const 
         const size_t first = line.find_first_not_of(" \t");
         if (first == std::string::npos || line[first] == '#') continue;
         line.erase(0, first);
+        if (!is_utf8(line))
+            return fail("env file " + file + " contains invalid utf8 bytes at line " +
+                        std::to_string(number));
         const std::string key = line.substr(0, line.find('='));
-        if (key.empty() || key.find_first_of(" \t") != std::string::npos) {
-            return fail("poorly formatted environment: variable '" + key + "' in " + file +
-                        " is empty or contains white space");
-        }
+        if (key.empty())
+            return fail("poorly formatted environment: no variable name on line '" + line + "'");
+        if (key.find_first_of(" \t") != std::string::npos)
+            return fail("poorly formatted environment: variable '" + key +
+                        "' contains whitespaces");
         result.push_back(std::move(line));
     }
     return result;
@@ -121,6 +142,23 @@ Status ContainerOptions::fill_labels(schema::ContainerSpec::Builder spec) const 
     return {};
 }
 
+bool ContainerOptions::attaches(std::string_view stream) const {
+    if (attach.empty()) return true;
+    return std::ranges::any_of(attach, [&](const std::string& one) {
+        return strcasecmp(one.c_str(), std::string(stream).c_str()) == 0;
+    });
+}
+
+Status ContainerOptions::check_attach() const {
+    for (const std::string& one : attach) {
+        const auto is = [&](const char* word) { return strcasecmp(one.c_str(), word) == 0; };
+        if (!is("stdin") && !is("stdout") && !is("stderr"))
+            return invalid_argument(one, "-a, --attach",
+                                    "valid streams are STDIN, STDOUT and STDERR");
+    }
+    return {};
+}
+
 Status ContainerOptions::read_profile() {
     for (const std::string& option : host.security_opt) {
         const std::string file = HostOptions::seccomp_file(option);
@@ -137,6 +175,8 @@ Status ContainerOptions::read_profile() {
 
 Status ContainerOptions::fill(schema::ContainerSpec::Builder spec,
                               const std::vector<std::string>& positional) {
+    TRY_STATUS(docker.check());
+    TRY_STATUS(check_attach());
     TRY_STATUS(read_profile());
     const std::vector<std::string> variables = TRY(collect_env(env, env_files));
     const std::vector<std::string> command(positional.begin() + 1, positional.end());
@@ -156,14 +196,14 @@ Status ContainerOptions::fill(schema::ContainerSpec::Builder spec,
     if (health.any()) TRY_STATUS(health.fill(spec.initHealth()));
     if (restart.any()) TRY_STATUS(restart.fill(spec.initRestart()));
     if (auto_remove && spec.getRestart().getKind() != schema::RestartKind::NO)
-        return fail("conflicting options: cannot specify both --restart and --rm");
+        return fail("Conflicting options: --restart and --rm");
     spec.setHostname(hostname);
     spec.setTty(tty);
     spec.setOpenStdin(interactive);
     spec.setAutoRemove(auto_remove);
     spec.setNetwork(network);
     spec.setStopSignal(stop_signal);
-    spec.setStopTimeoutSeconds(static_cast<int32_t>(stop_timeout.value_or(-1)));
+    spec.setStopTimeoutSeconds(stop_seconds(stop_timeout));
     if (tty) {
         const TerminalSize size = terminal_size();
         spec.setTtyRows(size.rows);

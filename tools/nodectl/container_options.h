@@ -7,6 +7,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
 #include "schemas/container.capnp.h"
+#include "tools/nodectl/docker_flags.h"
 #include "tools/nodectl/health_options.h"
 #include "tools/nodectl/host_options.h"
 #include "tools/nodectl/options.h"
@@ -31,7 +32,9 @@ struct ContainerOptions {
     std::optional<int64_t> stop_timeout;
     std::string cid_file;
     std::vector<std::string> label_files;
+    std::vector<std::string> attach;  ///< "stdout", in any case; empty: all that there are
     HostOptions host;
+    DockerFlags docker;
     RestartText restart;
     HealthOptions health;
 
@@ -41,9 +44,13 @@ struct ContainerOptions {
     /// `positional`: the image, then the command.
     Status fill(schema::ContainerSpec::Builder spec, const std::vector<std::string>& positional);
 
+    /// Whether -a names a stream, or leaves all to be attached.
+    bool attaches(std::string_view stream) const;
+
     /// Reads what --security-opt names into `host`.
     Status read_profile();
     Status fill_labels(schema::ContainerSpec::Builder spec) const;
+    Status check_attach() const;
     /// Before the command is sent, so that no container is made whose id cannot be written. The
     /// file must not exist yet; it goes again if nothing is written.
     Status make_cid_file();
@@ -65,7 +72,7 @@ Result<std::vector<std::string>> collect_env(const std::vector<std::string>& env
                                              const std::vector<std::string>& env_files);
 
 /// The lines of a text as --env-file reads them: blank lines and those that begin with # are
-/// skipped.
+/// skipped, and a byte order mark.
 Result<std::vector<std::string>> parse_env_lines(const std::string& text, const std::string& file);
 
 /// Copies into a list of a message.

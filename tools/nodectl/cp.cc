@@ -74,7 +74,8 @@ Result<CopyTarget> local_target(const std::string& path) {
 }
 
 void say_done(const CopyOptions& options, uint64_t bytes, const std::string& where) {
-    if (!options.quiet)
+    // docker's rule: who reads the output with a program wants no more than errors.
+    if (!options.quiet && isatty(STDOUT_FILENO) != 0 && isatty(STDERR_FILENO) != 0)
         write_all(STDERR_FILENO,
                   "Successfully copied " + human_size(bytes) + " to " + where + "\n");
 }
@@ -183,7 +184,8 @@ int cp(Invocation& call) {
     const Option table[] = {
         {'a', "archive", &options.archive, "", "Archive mode (copy all uid/gid information)"},
         {'L', "follow-link", &options.follow, "", "Always follow symbol link in SRC_PATH"},
-        {'q', "quiet", &options.quiet, "", "Don't say what was copied"},
+        {'q', "quiet", &options.quiet, "",
+         "Don't say what was copied (so without a terminal, too)"},
     };
     if (const auto status = call.parse(table, {.min = 2, .max = 2})) return *status;
     for (const std::string& argument : call.arguments)

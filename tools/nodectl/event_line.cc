@@ -9,7 +9,7 @@
 namespace noded::nodectl {
 namespace {
 
-constexpr std::string_view kKeys[] = {"container", "image", "plugin", "type"};
+constexpr std::string_view kKeys[] = {"container", "event", "image", "label", "plugin", "type"};
 constexpr size_t kValueWidth = 64;
 
 /// A text member, or "".
@@ -162,7 +162,12 @@ bool EventFilter::matches(const ShownEvent& event) {
         }
         return false;
     };
-    const auto is_type = [&](const std::string& wanted) { return wanted == event_type(event); };
+    // Docker's types are those of objects.
+    const auto is_type = [&](const std::string& wanted) {
+        return wanted == event_type(event) ||
+               (wanted == "container" && event.plugin == "container") ||
+               (wanted == "image" && event.plugin == "storage" && event.name.starts_with("Image"));
+    };
     const auto is_plugin = [&](const std::string& wanted) { return wanted == event.plugin; };
     const auto is_container = [&](const std::string& wanted) {
         return matches_container(event, wanted);

@@ -54,15 +54,18 @@ std::string shown_value(const Json& value, bool truncate);
 std::string event_type(const ShownEvent& event);
 std::string type_name(const std::string& name, uint64_t type);
 
-/// type=, plugin=, container=, image=. A container asked for by name is followed by its id once the
-/// name was seen.
+/// type=, plugin=, container=, image=; event= and label= are for docker_event.h. A container asked
+/// for by name is followed by its id once the name was seen.
 class EventFilter {
 public:
     static Result<EventFilter> parse(const std::vector<std::string>& arguments);
 
     /// A container that is known already, so that events without a name match too.
     void learn(const std::string& id, const std::string& name);
-    bool wants_containers() const { return filters_.has("container"); }
+    bool wants_containers() const { return filters_.has("container") || wants_docker(); }
+    /// Only what docker calls these, on objects with these labels.
+    bool wants_docker() const { return filters_.has("event") || filters_.has("label"); }
+    const Filters& filters() const { return filters_; }
     bool matches(const ShownEvent& event);
 
 private:

@@ -8,8 +8,10 @@
 #include "agent/base/bytes.h"
 #include "tools/nodectl/bound.h"
 #include "tools/nodectl/container_call.h"
+#include "tools/nodectl/docker_event.h"
 #include "tools/nodectl/dynamic_json.h"
 #include "tools/nodectl/event_line.h"
+#include "tools/nodectl/template.h"
 #include "tools/nodectl/units.h"
 #include "tools/nodectl/verb.h"
 
@@ -26,25 +28,33 @@ struct EventsOptions {
     std::string until;
     std::vector<std::string> filters;
     std::string output;
+    std::string format;
 };
 
 class EventsReader {
 public:
     EventsReader(Invocation& call, const EventsOptions& options, EventFilter filter, Bound since,
-                 Bound until)
+                 Bound until, Template format)
         : session_(call.session),
           options_(options),
           filter_(std::move(filter)),
+          format_(std::move(format)),
           since_(since),
           until_(until),
           schemas_(call.session) {}
 
     /// The containers that there are, for filters by name.
     Status learn_containers() {
-        if (!filter_.wants_containers()) return {};
+        if (!filter_.wants_containers() && options_.format.empty()) return {};
         const ContainerList list = TRY(ContainerList::fetch(session_));
-        for (const auto state : list.states())
+        for (const auto state : list.states()) {
             filter_.learn(state.getId().cStr(), state.getName().cStr());
+            Json labels = Json::object();
+            for (const auto label : state.getSpec().getLabels())
+                labels[label.getKey().cStr()] = label.getValue().cStr();
+            docker_.learn(state.getId().cStr(), state.getName().cStr(),
+                          state.getSpec().getImageName().cStr(), labels);
+        }
         return {};
     }
 
@@ -65,7 +75,7 @@ public:
             const auto page = response->getPage();
             tell_beginning(seq, page);
             for (const auto event : page.getEvents()) {
-                if (!done_) take(event);
+                if (!done_) TRY_STATUS(take(event));
             }
             seq = page.getNext();
             if (page.getEvents().size() == 0 && (!options_.follow || time_is_over())) break;
@@ -99,23 +109,77 @@ private:
                                     "; what was before is no longer kept\n");
     }
 
-    void take(const schema::Event::Reader& event) {
+    Status take(const schema::Event::Reader& event) {
         done_ = (until_.seq && event.getSeq() > *until_.seq) ||
                 (until_.time_ns && event.getTimeNs() > *until_.time_ns);
-        if (done_) return;
+        if (done_) return {};
         const ShownEvent shown = schemas_.show(event);
-        if (filter_.matches(shown)) {
-            const bool json = options_.output == "json";
-            out_.add(
-                STDOUT_FILENO,
-                (json ? to_line(event_json(shown)) : event_line(shown, !options_.no_trunc)) + "\n");
+        const bool wanted = filter_.matches(shown);
+        if (!options_.format.empty() || filter_.wants_docker()) {
+            TRY_STATUS(take_as_docker(shown, wanted));
+        } else if (wanted) {
+            print_own(shown);
         }
         done_ = until_.seq && event.getSeq() == *until_.seq;
+        return {};
+    }
+
+    void print_own(const ShownEvent& shown) {
+        const bool json = options_.output == "json";
+        out_.add(
+            STDOUT_FILENO,
+            (json ? to_line(event_json(shown)) : event_line(shown, !options_.no_trunc)) + "\n");
+    }
+
+    /// Those of docker's messages about it that the filters want, or the event itself for them.
+    Status take_as_docker(const ShownEvent& shown, bool wanted) {
+        for (const Json& message : docker_.messages(shown)) {
+            if (!wanted || !fits(message)) continue;
+            if (options_.format.empty()) {
+                print_own(shown);
+                return {};
+            }
+            const bool json = options_.format == "json";
+            out_.add(STDOUT_FILENO,
+                     (json ? to_line(message) : TRY(format_.render(message, go_names(message)))) +
+                         "\n");
+        }
+        return {};
+    }
+
+    bool fits(const Json& message) const {
+        const Json& attributes = message["Actor"]["Attributes"];
+        std::string found;
+        const auto find = [&](std::string_view key) -> const std::string* {
+            const auto at = attributes.find(std::string(key));
+            if (at == attributes.end()) return nullptr;
+            found = at->get<std::string>();
+            return &found;
+        };
+        return filter_.filters().any("event",
+                                     [&](const std::string& action) {
+                                         return is_action(message, action);
+                                     }) &&
+               filter_.filters().all("label", [&](const std::string& label) {
+                   return label_matches(label, find);
+               });
+    }
+
+    /// What templates call the members whose names in JSON are others.
+    static Json go_names(const Json& message) {
+        Json names = Json::object();
+        constexpr std::pair<const char*, const char*> kNames[] = {
+            {"Status", "status"}, {"ID", "id"},     {"From", "from"},
+            {"Scope", "scope"},   {"Time", "time"}, {"TimeNano", "timeNano"}};
+        for (const auto& [go, json] : kNames) names[go] = message.value(json, Json(""));
+        return names;
     }
 
     Session& session_;
     const EventsOptions& options_;
     EventFilter filter_;
+    Template format_;
+    DockerEvents docker_;
     Bound since_;
     Bound until_;
     PluginSchemas schemas_;
@@ -140,10 +204,11 @@ int events(Invocation& call) {
         {'f', "follow", &options.follow, "",
          "Go on with events as they happen (without it: the history, then stop)"},
         {0, "filter", &options.filters, "filter",
-         "Only events with type=, plugin=, container= or image="},
+         "Only events with type=, plugin=, container=, image=, label= or docker's event="},
+        {0, "format", &options.format, "string",
+         "As docker's messages: json, or a Go template such as '{{.Type}} {{.Action}} {{.ID}}'"},
         {0, "no-trunc", &options.no_trunc, "", "Don't truncate ids and long values"},
         {'o', "output", &options.output, "string", "text or json (one object per line)"},
-        {0, "format", &options.output, "string", nullptr},
         {0, "since", &options.since, "string",
          "From this seq (42), time (RFC 3339, @1700000000) or duration ago (10m)"},
         {0, "until", &options.until, "string", "Up to and with this seq, time or duration ago"},
@@ -157,8 +222,10 @@ int events(Invocation& call) {
         return call.failed(Error{0, "--follow waits for what comes, and in the past nothing does"});
     const Bound since = OR_FAIL(call, parse_bound("--since", options.since));
     const Bound until = OR_FAIL(call, parse_bound("--until", options.until));
+    auto format = Template::parse(options.format == "json" ? "" : options.format);
+    if (!format) return call.failed(format.error());
     EventsReader reader(call, options, OR_FAIL(call, EventFilter::parse(options.filters)), since,
-                        until);
+                        until, std::move(*format));
     OR_FAIL_STATUS(call, reader.learn_containers());
     const uint64_t seq = OR_FAIL(call, first_seq(call.session, since));
     OR_FAIL_STATUS(call, reader.run(seq));

@@ -17,6 +17,7 @@ struct ExecOptions {
     std::string working_dir;
     std::string user;
     std::string detach_keys = kDetachKeysDefault;
+    bool privileged = false;
 };
 
 Status fill(schema::ExecContainer::Builder command, const ExecOptions& options,
@@ -31,6 +32,7 @@ Status fill(schema::ExecContainer::Builder command, const ExecOptions& options,
     command.setTty(options.tty);
     command.setOpenStdin(options.interactive);
     command.setDetach(options.detach);
+    command.setPrivileged(options.privileged);
     const TerminalSize size = options.tty ? terminal_size() : TerminalSize{};
     command.setTtyRows(size.rows);
     command.setTtyColumns(size.columns);
@@ -64,6 +66,7 @@ int exec(Invocation& call) {
         {'e', "env", &options.env, "list", "Set environment variables"},
         {0, "env-file", &options.env_files, "list", "Read in a file of environment variables"},
         {'i', "interactive", &options.interactive, "", "Keep STDIN open even if not attached"},
+        {0, "privileged", &options.privileged, "", "Give extended privileges to the command"},
         {'t', "tty", &options.tty, "", "Allocate a pseudo-TTY"},
         {'u', "user", &options.user, "string",
          "Username or UID (format: <name|uid>[:<group|gid>])"},

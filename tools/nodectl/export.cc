@@ -10,10 +10,11 @@
 namespace noded::nodectl {
 namespace {
 
-/// What is not whole is worth nothing, so it gets its name at the end.
+/// What is not whole is worth nothing, so it gets its name at the end. As docker's, it is for its
+/// owner alone: there may be secrets in it.
 Status export_to(Session& session, const FilesAsk& ask, const std::string& path) {
     const std::string partial = path + ".part-" + std::to_string(getpid());
-    Fd file(open(partial.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666));
+    Fd file(open(partial.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600));
     if (!file.valid()) return fail_errno(errno, "create " + path);
     Status done = files_through(session, ask, std::move(file));
     if (done && rename(partial.c_str(), path.c_str()) != 0)

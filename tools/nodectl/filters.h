@@ -14,9 +14,11 @@ namespace noded::nodectl {
 
 class Filters {
 public:
-    /// `keys` are those that the verb knows.
+    /// `keys` are those that the verb knows, in lower case; `spelling` is how its option is
+    /// written.
     static Result<Filters> parse(std::span<const std::string> arguments,
-                                 std::span<const std::string_view> keys);
+                                 std::span<const std::string_view> keys,
+                                 const std::string& spelling = "--filter");
 
     /// True if nothing was asked for the key, or if one of its values holds.
     bool any(std::string_view key, const std::function<bool(const std::string&)>& holds) const;

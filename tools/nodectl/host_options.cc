@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <span>
 
 namespace noded::nodectl {
@@ -198,10 +199,17 @@ Result<MountText> parse_volume(const std::string& text) {
         return fail("invalid volume specification: '" + text + "'");
     if (std::ranges::count(parts, "") > 0)
         return fail("invalid spec: " + text + ": empty section between colons");
-    if (parts.size() == 1 || !parts[0].starts_with('/'))
+    // As docker's client does it, from where the user stands.
+    const bool relative = parts[0] == "." || parts[0] == ".." || parts[0].starts_with("./") ||
+                          parts[0].starts_with("../");
+    std::error_code no_folder;
+    const std::string source =
+        relative ? std::filesystem::absolute(parts[0], no_folder).lexically_normal().string()
+                 : parts[0];
+    if (parts.size() == 1 || !source.starts_with('/'))
         return fail("invalid volume specification: '" + text +
                     "': this node has no named volumes, give HOST:CONTAINER with absolute paths");
-    MountText mount{"bind", parts[0], parts[1], "rbind", true};
+    MountText mount{"bind", source, parts[1], "rbind", true};
     if (!parts[1].starts_with('/'))
         return fail("invalid volume specification: '" + text +
                     "': invalid mount config for type \"bind\": invalid mount path: '" + parts[1] +
@@ -239,7 +247,7 @@ struct BindText {
 /// False if there is no such key, or no such value of it.
 bool take_bind_key(const std::string& key, const std::string& value, BindText& out) {
     constexpr std::string_view kRecursions[] = {"enabled", "disabled", "writable", "readonly"};
-    if (key == "bind-propagation" && is_one_of(value, kPropagations)) out.propagation = value;
+    if (key == "bind-propagation") out.propagation = value;
     else if (key == "bind-recursive" && is_one_of(value, kRecursions)) out.recursive = value;
     else if (key == "bind-nonrecursive" && (value.empty() || value == "true" || value == "1"))
         out.recursive = "disabled";
@@ -270,6 +278,7 @@ Result<MountText> parse_mount(const std::string& text) {
     std::string tmpfs_options = kTmpfsOptions;
     BindText bind;
     bool is_bound = false;
+    bool is_tmpfs = false;
     bool read_only = false;
     for (const std::string& field : split(text, ',')) {
         const size_t equals = std::min(field.find('='), field.size());
@@ -286,11 +295,13 @@ Result<MountText> parse_mount(const std::string& text) {
             const auto bytes = parse_bytes(value);
             if (!bytes) return bad_mount(text, "invalid value for tmpfs-size: " + value);
             tmpfs_options += ",size=" + std::to_string(*bytes);
+            is_tmpfs = true;
         } else if (key == "tmpfs-mode") {
             if (value.empty() || value.size() > 8 ||
                 value.find_first_not_of("01234567") != std::string::npos)
                 return bad_mount(text, "invalid value for tmpfs-mode: " + value);
             tmpfs_options += ",mode=" + value;
+            is_tmpfs = true;
         } else if (equals == field.size() && key != "bind-nonrecursive") {
             return bad_mount(text, "invalid field '" + field + "' must be a key=value pair");
         } else if (take_bind_key(key, value, bind)) {
@@ -314,6 +325,11 @@ Result<MountText> parse_mount(const std::string& text) {
                         "\": invalid mount path: '" + *path + "' mount path must be absolute");
     if (mount.type == "tmpfs" && is_bound)
         return bad_mount(text, "cannot mix 'bind-*' options with mount type 'tmpfs'");
+    if (mount.type == "bind" && is_tmpfs)
+        return bad_mount(text, "cannot mix 'tmpfs-*' options with mount type 'bind'");
+    if (!bind.propagation.empty() && !is_one_of(bind.propagation, kPropagations))
+        return fail("invalid mount config for type \"bind\": invalid propagation mode: " +
+                    bind.propagation);
     mount.options =
         mount.type == "tmpfs" ? tmpfs_options : TRY(bind_options(text, bind, read_only));
     if (read_only) mount.options += ",ro";

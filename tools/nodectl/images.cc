@@ -116,7 +116,7 @@ int images(Invocation& call) {
     };
     if (const auto status = call.parse(options, {.max = 1})) return *status;
     if (!call.arguments.empty()) wanted.push_back("reference=" + call.arguments[0]);
-    const Filters filters = OR_FAIL(call, Filters::parse(wanted, kKeys));
+    const Filters filters = OR_FAIL(call, Filters::parse(wanted, kKeys, "-f, --filter"));
     const auto response =
         OR_FAIL(call, call.session.wait(call.session.storage().listImagesRequest().send()));
     std::vector<Image> list;

@@ -10,6 +10,8 @@ namespace {
 
 using InspectedImage = capnp::RemotePromise<schema::Storage::InspectImageResults>;
 
+constexpr int kWrongTemplate = 64;  ///< docker's
+
 enum class Kind { any, container, image };
 
 struct Look {
@@ -65,7 +67,12 @@ int inspect_kind(Invocation& call, Kind kind) {
     if (!type.empty() && kind == Kind::any)
         return call.failed(Error{0, "\"" + type + "\" is not a valid value for --type"});
     const bool one_by_one = !format.empty() && format != "json";
-    const Template compiled = OR_FAIL(call, Template::parse(one_by_one ? format : ""));
+    const auto parsed = Template::parse(one_by_one ? format : "");
+    if (!parsed) {
+        call.failed(parsed.error());
+        return kWrongTemplate;
+    }
+    const Template& compiled = *parsed;
     Json found = Json::array();
     std::vector<Error> errors;
     for (const std::string& name : call.arguments) {

@@ -21,7 +21,9 @@ int kill_container(Invocation& call) {
         {'s', "signal", &signal, "string", "Signal to send to the container"},
     };
     if (const auto status = call.parse(options, {.min = 1})) return *status;
+    if (signal.empty()) signal = "SIGKILL";
     Batch batch;
+    batch.trouble = "Cannot kill container: ";
     for (const std::string& name : call.arguments) {
         Payload<schema::KillContainer> command;
         command.root.setContainer(name);

@@ -29,8 +29,8 @@ bool LogPrinter::frame(const LogFrame& frame) {
     if (time > filter_.until_ns && !wanted_[1] && !wanted_[2]) return false;
     if (stream == LogStream::lost) {
         tell_lost(frame.header.time_ns, log_lost_bytes(frame));
-    } else if (!filter_.timestamps && line_count_ >= filter_.from_line && in_time(time) &&
-               (wanted || !lines_.is_open(stream))) {
+    } else if (!filter_.timestamps && filter_.details.empty() && line_count_ >= filter_.from_line &&
+               in_time(time) && (wanted || !lines_.is_open(stream))) {
         // All of it is shown; lines need no longer be counted.
         lines_.pass(frame);
         wanted = lines_.is_open(stream);
@@ -57,6 +57,7 @@ void LogPrinter::take(const LogPiece& piece) {
     if (wanted) {
         if (filter_.timestamps && piece.first)
             sink_(piece.stream, rfc3339_fixed(static_cast<int64_t>(piece.time_ns)) + " ");
+        if (piece.first && !filter_.details.empty()) sink_(piece.stream, filter_.details);
         sink_(piece.stream, piece.text);
     }
     if (piece.last) wanted = false;

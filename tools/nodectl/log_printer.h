@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "plugins/container/shim/log_frames.h"
@@ -15,6 +16,7 @@ struct LogFilter {
     int64_t until_ns = INT64_MAX;
     uint64_t from_line = 0;  ///< counted from the container's first
     bool timestamps = false;
+    std::string details;  ///< in front of each line, behind its time
 };
 
 class LogPrinter {

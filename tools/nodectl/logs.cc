@@ -24,6 +24,7 @@ namespace {
 struct LogsOptions {
     bool follow = false;
     bool timestamps = false;
+    bool details = false;
     std::string tail = "all";
     std::string since;
     std::string until;
@@ -35,6 +36,13 @@ struct LogsOptions {
 Result<int64_t> log_time(const char* option, const std::string& text) {
     if (const auto seconds = parse_unix_time(text)) return *seconds;
     if (const auto time = parse_time(text, now_ns())) return *time;
+    // A time to come, which docker takes as well.
+    if (text.starts_with('-'))
+        if (const auto duration = parse_duration(std::string_view(text).substr(1)))
+            return now_ns() + *duration;
+    // Later than 64 bits of nanoseconds reach.
+    if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos)
+        return INT64_MAX;
     return fail(std::string("invalid value for \"") + option + "\": \"" + text +
                 "\" is neither a time (RFC 3339, seconds since 1970) nor a duration (10m)");
 }
@@ -42,8 +50,11 @@ Result<int64_t> log_time(const char* option, const std::string& text) {
 Result<LogFilter> log_filter(const LogsOptions& options) {
     LogFilter filter;
     filter.timestamps = options.timestamps;
+    // docker's, of a log without further attributes, which this node does not keep.
+    if (options.details) filter.details = " ";
     if (!options.since.empty()) filter.since_ns = TRY(log_time("--since", options.since));
-    if (!options.until.empty()) filter.until_ns = TRY(log_time("--until", options.until));
+    if (!options.until.empty() && options.until != "0")
+        filter.until_ns = TRY(log_time("--until", options.until));
     if (!parse_number(options.tail) && options.tail != "all" && options.tail != "-1")
         return fail("invalid value for \"--tail\": \"" + options.tail +
                     "\" is neither a number of lines nor \"all\"");
@@ -293,6 +304,7 @@ Status show(Session& session, Sources& sources, const LogsOptions& options,
 int logs(Invocation& call) {
     LogsOptions options;
     const Option table[] = {
+        {0, "details", &options.details, "", "Show extra details provided to logs"},
         {'f', "follow", &options.follow, "", "Follow log output"},
         {'l', "selector", &options.selectors, "label",
          "Also those containers that have this label (KEY or KEY=VALUE; all of several)"},

@@ -84,7 +84,7 @@ int dispatch(std::vector<std::string> words, const std::string& host, const std:
     const auto bound = parse_bound("--at", at);
     if (!bound || (bound->given() && not_in_the_past(found))) {
         print_error(bound ? *not_in_the_past(found) : bound.error().message);
-        return found.verb->wrong_usage;
+        return found.verb->failure;
     }
     Session session(host, *bound, "nodectl " + found.spelling);
     Invocation call(*found.verb, found.spelling, std::move(words), session);
@@ -109,7 +109,7 @@ int run_main(std::vector<std::string> words) {
     auto parsed = parse_options(globals, words, Order::stops_early);
     if (!parsed) {
         write_all(STDERR_FILENO, parsed.error().message + "\nSee 'nodectl --help'.\n");
-        return kFailed;
+        return kWrongFlag;
     }
     if (version_wanted) {
         print(std::string("nodectl version ") + kVersion + "\n");

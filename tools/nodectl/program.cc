@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "agent/base/fd.h"
@@ -71,7 +72,8 @@ Result<std::string> output_of(const std::vector<std::string>& argv) {
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
-    while (!complaint.empty() && complaint.back() == '\n') complaint.pop_back();
+    // The first line says what is wrong, what follows is about the program's usage.
+    complaint.resize(std::min(complaint.find('\n'), complaint.size()));
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return fail(argv[0] + ": " + complaint);
     return text;
 }

@@ -53,7 +53,8 @@ bool has_image(const State& state, const std::string& wanted) {
     const bool is_id =
         wanted.size() >= 4 && (id.starts_with(wanted) || id.starts_with("sha256:" + wanted));
     const auto [repository, tag] = split_image_name(name);
-    return is_id || name == wanted || repository == wanted || name == wanted + ":latest";
+    return is_id || name == wanted || repository == wanted || name == wanted + ":latest" ||
+           name + ":latest" == wanted;
 }
 
 /// An extended regular expression, see regex(7); parse_filters has refused those that are none.
@@ -175,7 +176,7 @@ bool is_port_range(const std::string& text) {
 }
 
 Result<Filters> parse_filters(const std::vector<std::string>& arguments) {
-    Filters filters = TRY(Filters::parse(arguments, kKeys));
+    Filters filters = TRY(Filters::parse(arguments, kKeys, "-f, --filter"));
     TRY_STATUS(check_words(filters, "status",
                            {"created", "running", "paused", "restarting", "removing", "exited",
                             "dead"}));
@@ -213,6 +214,17 @@ Status add_sizes(Session& session, const std::vector<State>& chosen, std::vector
     return {};
 }
 
+/// docker's --format raw: a line for each field.
+std::string raw_format(const PsOptions& options) {
+    if (options.quiet) return "container_id: {{.ID}}";
+    return std::string(
+               "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\n"
+               "created_at: {{.CreatedAt}}\nstate: {{- pad .State 1 0}}\n"
+               "status: {{- pad .Status 1 0}}\nnames: {{.Names}}\n"
+               "labels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n") +
+           (options.size ? "size: {{.Size}}\n" : "");
+}
+
 }  // namespace
 
 int ps(Invocation& call) {
@@ -238,7 +250,8 @@ int ps(Invocation& call) {
     // docker counts them, too, when a template asks.
     const bool sizes = options.size || options.format.find(".Size") != std::string::npos;
     if (sizes && !options.quiet) OR_FAIL_STATUS(call, add_sizes(call.session, chosen, rows));
-    const std::string format = options.quiet && options.format.empty() ? "{{.ID}}" : options.format;
+    std::string format = options.quiet && options.format.empty() ? "{{.ID}}" : options.format;
+    if (format == "raw") format = raw_format(options);
     const std::string table_form = std::string(kTable) + (options.size ? "\t{{.Size}}" : "");
     print(OR_FAIL(call, render_rows(rows, format, table_form.c_str(), headers())));
     return 0;

@@ -92,8 +92,10 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
                     memcpy(&count, bytes.data(), sizeof count);
                     notes.push_back("[" + std::to_string(count) + " bytes of output were lost]\n");
                     writes.push_back({&errors, notes.back()});
-                } else {
-                    writes.push_back({kind == AttachKind::stdout_data ? &output : &errors, bytes});
+                } else if (kind == AttachKind::stdout_data) {
+                    if (options.show_stdout) writes.push_back({&output, bytes});
+                } else if (options.show_stderr) {
+                    writes.push_back({&errors, bytes});
                 }
             });
             return write_out(0).then([this, exited, ok = fed.has_value()]() -> kj::Promise<void> {
@@ -142,14 +144,24 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
             char typed[32 << 10];
             const ssize_t count = read(input->get(), typed, sizeof typed);
             if (count < 0 && (errno == EAGAIN || errno == EINTR)) return pump_input();
+            // In raw mode there is no key for the end of input: the terminal has gone away. What
+            // runs on the container's own terminal is none of its business.
+            if (count <= 0 && terminal.is_raw()) take_signal(SIGHUP);
+            if (count <= 0 && !options.ends_input) return kj::READY_NOW;
             if (count <= 0) {
                 to_send += attach_frame(AttachKind::stdin_end, {});
-                return flush_sends();
+                return flush_sends().then([this]() -> kj::Promise<void> {
+                    if (!options.leave_at_input_end) return kj::READY_NOW;
+                    return finish(End::detached);
+                });
             }
             std::string_view bytes(typed, static_cast<size_t>(count));
             std::string passed;
             if (options.tty && !options.detach_keys.empty()) {
-                if (detach_keys.feed(bytes, passed)) return finish(End::detached);
+                if (detach_keys.feed(bytes, passed)) {
+                    to_send += attach_frame(AttachKind::stay, {});
+                    return flush_sends().then([this] { return finish(End::detached); });
+                }
                 bytes = passed;
             }
             if (!bytes.empty()) to_send += attach_frame(AttachKind::stdin_data, bytes);

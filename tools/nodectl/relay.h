@@ -21,6 +21,10 @@ namespace noded::nodectl {
 struct RelayOptions {
     bool tty = false;
     bool open_stdin = false;
+    bool show_stdout = true;
+    bool show_stderr = true;
+    bool ends_input = true;   ///< the end of ours is the end of the container's
+    bool leave_at_input_end = false;  ///< as if the detach keys had been typed
     std::string detach_keys;  ///< bytes; empty: none
     /// What to do with a signal that nodectl got; empty: they do to nodectl what they always do.
     std::function<void(int)> on_signal;

@@ -8,9 +8,11 @@ int rename_container(Invocation& call) {
     Payload<schema::RenameContainer> command;
     command.root.setContainer(call.arguments[0]);
     command.root.setName(call.arguments[1]);
-    OR_FAIL_STATUS(call, call.session.wait_accepted(
-                             call.session.submit(mint_command_id(), command)));
-    return 0;
+    const Status renamed =
+        call.session.wait_accepted(call.session.submit(mint_command_id(), command));
+    if (renamed) return 0;
+    call.failed(renamed.error());
+    return call.failed(Error{0, "failed to rename container named " + call.arguments[0]});
 }
 
 }  // namespace noded::nodectl

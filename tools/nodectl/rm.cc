@@ -12,6 +12,7 @@ int rm(Invocation& call) {
     };
     if (const auto status = call.parse(options, {.min = 1})) return *status;
     Batch batch;
+    batch.missing_is_fine = force;
     for (const std::string& name : call.arguments) {
         Payload<schema::RemoveContainer> command;
         command.root.setContainer(name);

@@ -1,6 +1,8 @@
 // See rows.h.
 #include "tools/nodectl/rows.h"
 
+#include <algorithm>
+
 #include "tools/nodectl/table.h"
 #include "tools/nodectl/template.h"
 
@@ -19,6 +21,21 @@ std::string unescape(std::string_view text) {
     return out;
 }
 
+/// The header of a label's column is the end of its key: {{.Label "com.example.tier"}} is "tier".
+Json label_headers(std::string_view text) {
+    constexpr std::string_view kCall = ".Label \"";
+    Json headers = Json::object();
+    for (size_t at = text.find(kCall); at != std::string_view::npos; at = text.find(kCall, at)) {
+        at += kCall.size();
+        const std::string key(text.substr(at, text.find('"', at) - at));
+        std::string header = key.substr(key.rfind('.') + 1);
+        std::ranges::replace(header, '-', ' ');
+        std::ranges::replace(header, '_', ' ');
+        headers[key] = header;
+    }
+    return headers;
+}
+
 }  // namespace
 
 Result<std::string> render_rows(const std::vector<Row>& rows, const std::string& format,
@@ -32,8 +49,7 @@ Result<std::string> render_rows(const std::vector<Row>& rows, const std::string&
     const bool table = text.starts_with("table ");
     if (table) text.erase(0, 6);
     const Template compiled = TRY(Template::parse(unescape(text)));
-    // A field of a method, like {{.Label "key"}}, has its key as header.
-    if (table) out += TRY(compiled.render(headers, Json{{"Label", Json::object()}})) + "\n";
+    if (table) out += TRY(compiled.render(headers, Json{{"Label", label_headers(text)}})) + "\n";
     for (const Row& row : rows) out += TRY(compiled.render(row.fields, row.methods)) + "\n";
     return table ? align_tabs(out) : out;
 }

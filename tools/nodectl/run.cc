@@ -16,6 +16,17 @@ struct RunOptions {
     std::string detach_keys = kDetachKeysDefault;
 };
 
+/// With -a stdin alone the input is handed over, and what becomes of it is not waited for.
+RelayOptions relay_options(const ContainerOptions& container) {
+    RelayOptions relay;
+    relay.tty = container.tty;
+    relay.open_stdin = container.interactive;
+    relay.show_stdout = container.attaches("stdout");
+    relay.show_stderr = container.attaches("stderr");
+    relay.leave_at_input_end = relay.open_stdin && !relay.show_stdout && !relay.show_stderr;
+    return relay;
+}
+
 int start_failed(Invocation& call, const Ended& how) {
     call.failed(Error{how.code, how.error});
     return how.code != 0 ? how.code : kRunFailed;
@@ -36,6 +47,7 @@ int run_attached(Invocation& call, RunOptions& options, const CommandId& id,
                  Payload<schema::RunContainer>& command, RelayOptions relay) {
     ContainerOptions& container = options.container;
     const std::string hex = id.hex();
+    const bool silent = !relay.show_stdout && !relay.show_stderr;
     SignalForwarder signals(call.session, hex);
     if (options.sig_proxy && !container.tty) relay.on_signal = signals.handler();
 
@@ -48,6 +60,7 @@ int run_attached(Invocation& call, RunOptions& options, const CommandId& id,
         ended(send_wait(call.session, hex, container.auto_remove ? Until::REMOVED : Until::EXITED));
     OR_FAIL_STATUS(call, call.session.wait_accepted(std::move(submitted)));
     container.write_cid_file(hex);
+    if (silent) print(hex + "\n");
     OR_FAIL_STATUS(call, attachment->relay().begin_input());
 
     const Finished finished = OR_FAIL(call, attachment->finish(kj::mv(waited)));
@@ -69,11 +82,10 @@ int run(Invocation& call) {
     });
     if (const auto status = call.parse(table, {.min = 1})) return *status;
     ContainerOptions& container = options.container;
-    RelayOptions relay{.tty = container.tty,
-                       .open_stdin = container.interactive,
-                       .detach_keys = {},
-                       .on_signal = {}};
+    RelayOptions relay = relay_options(container);
     relay.detach_keys = OR_FAIL(call, parse_detach_keys(options.detach_keys));
+    if (options.detach && !container.attach.empty())
+        return call.failed(Error{0, "Conflicting options: -a and -d"});
     if (!options.detach) {
         if (const auto status = check_terminal(container.tty, container.interactive))
             return *status;

@@ -21,6 +21,8 @@ int start_attached(Invocation& call, bool interactive, bool sig_proxy, RelayOpti
     const std::string id = state.getId().cStr();
     relay.tty = spec.getTty();
     relay.open_stdin = interactive && spec.getOpenStdin();
+    // docker's rule: of one that was made to run in the background, input stays open for the next.
+    relay.ends_input = spec.getStdinOnce();
     if (const auto status = check_terminal(relay.tty, relay.open_stdin)) return *status;
     SignalForwarder signals(call.session, id);
     if (sig_proxy && !relay.tty) relay.on_signal = signals.handler();
@@ -67,13 +69,15 @@ int start(Invocation& call) {
     std::vector<Submitted> submitted;
     for (const std::string& name : call.arguments)
         submitted.push_back(send_start(call.session, name));
-    int status = 0;
+    std::string failures;
     for (size_t i = 0; i < submitted.size(); i++) {
         const Status started =
             wait_started(call.session, call.arguments[i], std::move(submitted[i]));
-        if (!started) status = call.failed(started.error());
+        if (started) continue;
+        call.failed(started.error());
+        failures += (failures.empty() ? "" : ", ") + call.arguments[i];
     }
-    return status;
+    return failures.empty() ? 0 : call.failed({0, "failed to start containers: " + failures});
 }
 
 }  // namespace noded::nodectl

@@ -7,7 +7,6 @@
 namespace noded::nodectl {
 namespace {
 
-constexpr size_t kColumnWidthMin = 10;
 constexpr size_t kPadding = 3;
 
 bool starts_character(char byte) {
@@ -30,7 +29,7 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 
 }  // namespace
 
-std::string align_tabs(std::string_view text) {
+std::string align_tabs(std::string_view text, size_t column_width_min) {
     const bool ends_line = text.ends_with('\n');
     if (ends_line) text.remove_suffix(1);
     std::vector<std::vector<std::string_view>> lines;
@@ -38,7 +37,7 @@ std::string align_tabs(std::string_view text) {
     for (const std::string_view line : split(text, '\n')) {
         lines.push_back(split(line, '\t'));
         const auto& cells = lines.back();
-        if (widths.size() < cells.size()) widths.resize(cells.size(), kColumnWidthMin);
+        if (widths.size() < cells.size()) widths.resize(cells.size(), column_width_min);
         for (size_t i = 0; i + 1 < cells.size(); i++) {
             widths[i] = std::max(widths[i], character_count(cells[i]) + kPadding);
         }

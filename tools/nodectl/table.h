@@ -2,15 +2,18 @@
 // whatever prints a table.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
 namespace noded::nodectl {
 
-/// Pads every cell that is followed by a tab to the width of its column (at least ten, three blanks
+constexpr size_t kColumnWidthMin = 10;
+
+/// Pads every cell that is followed by a tab to the width of its column (three blanks
 /// between columns); the last cell of a line is left as it is. Widths are counted in UTF-8
 /// characters.
-std::string align_tabs(std::string_view text);
+std::string align_tabs(std::string_view text, size_t column_width_min = kColumnWidthMin);
 
 /// Cuts to `width` characters, the last of them an ellipsis, if it is longer.
 std::string ellipsis(std::string_view text, size_t width);

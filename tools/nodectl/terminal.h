@@ -23,6 +23,7 @@ public:
     /// Does nothing if standard input is no terminal.
     Status enter();
     void leave();
+    bool is_raw() const { return raw_; }
     ~RawTerminal() { leave(); }
 
 private:

@@ -207,12 +207,22 @@ TEST(Filters, alternatives_of_one_key_and_all_of_different_keys) {
     EXPECT_FALSE(filters->has("label"));
 }
 
+TEST(Filters, keys_have_any_case_and_white_space_around_them) {
+    constexpr std::string_view keys[] = {"name"};
+    const std::vector<std::string> arguments = {"", " NAME = a "};
+    const auto filters = Filters::parse(arguments, keys);
+    ASSERT_TRUE(filters);
+    ASSERT_EQ(filters->of("name").size(), 1u);
+    EXPECT_EQ(filters->of("name")[0], "a");
+}
+
 TEST(Filters, wrong_ones_are_refused) {
     constexpr std::string_view keys[] = {"name"};
     const std::vector<std::string> no_value = {"name"};
     const std::vector<std::string> unknown = {"foo=1"};
     EXPECT_EQ(Filters::parse(no_value, keys).error().message,
-              "invalid filter 'name': bad format of filter (expected name=value)");
+              "invalid argument \"name\" for \"--filter\" flag: bad format of filter (expected "
+              "name=value)");
     EXPECT_EQ(Filters::parse(unknown, keys).error().message,
               "invalid filter 'foo'; known are name");
 }
@@ -272,6 +282,8 @@ TEST(Rows, a_table_has_the_headers_of_its_fields) {
               "NAMES     CONTAINER ID\nweb       3f\n");
     EXPECT_EQ(*render_rows(rows, "json", "", headers), "{\"ID\":\"3f\",\"Names\":\"web\"}\n");
     EXPECT_EQ(*render_rows(rows, "{{.Names}}:{{.Label \"tier\"}}", "", headers), "web:front\n");
+    EXPECT_EQ(*render_rows(rows, "table {{.Names}}\\t{{.Label \"a.b-c\"}}", "", headers),
+              "NAMES     b c\nweb       \n");
     EXPECT_FALSE(render_rows(rows, "{{.Foo}}", "", headers));
 }
 

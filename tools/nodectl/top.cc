@@ -17,6 +17,8 @@
 namespace noded::nodectl {
 namespace {
 
+constexpr size_t kColumnWidth = 20;  ///< docker's for this verb
+
 /// "13:41" today, "Nov24" before.
 std::string start_time(int64_t started_ns) {
     const time_t seconds = started_ns / kSecondNs;
@@ -98,7 +100,7 @@ std::string process_table(const Processes& processes) {
                 start_time(process.getStartedNs()) + "\t" + (tty.empty() ? "?" : tty) + "\t" +
                 cpu_time(process.getCpuTimeMs()) + "\t" + process.getCommand().cStr() + "\n";
     }
-    return align_tabs(text);
+    return align_tabs(text, kColumnWidth);
 }
 
 int top(Invocation& call) {
@@ -110,7 +112,7 @@ int top(Invocation& call) {
     if (call.arguments.size() > 1) {
         const auto lines = lines_of_ps(response.getProcesses(),
                                        {call.arguments.begin() + 1, call.arguments.end()});
-        print(align_tabs(OR_FAIL(call, lines)));
+        print(align_tabs(OR_FAIL(call, lines), kColumnWidth));
         return 0;
     }
     print(process_table(response.getProcesses()));

@@ -184,7 +184,8 @@ std::optional<int64_t> zone_offset(std::string_view text) {
 constexpr int64_t kSecondsMax = 9'000'000'000;
 
 std::optional<int64_t> parse_rfc3339(const std::string& text) {
-    for (const char* format : {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"}) {
+    for (const char* format :
+         {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d"}) {
         tm parts{};
         parts.tm_isdst = -1;
         const char* end = strptime(text.c_str(), format, &parts);

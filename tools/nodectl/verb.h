@@ -16,6 +16,9 @@ namespace noded::nodectl {
 
 constexpr int kFailed = 1;
 constexpr int kRunFailed = 125;  ///< nodectl or noded failed, not the command in the container
+/// An unknown option or a wrong value of one, with any verb; a wrong number of arguments is
+/// kFailed.
+constexpr int kWrongFlag = 125;
 
 class Invocation;
 
@@ -31,7 +34,6 @@ struct Verb {
     const char* usage;        ///< "[OPTIONS] CONTAINER [CONTAINER...]"
     const char* description;  ///< one line; nullptr hides it: for programs, not for people
     int (*function)(Invocation&);
-    int wrong_usage = kFailed;  ///< exit status for a wrong command line
     int failure = kFailed;      ///< exit status for a command that noded refused
     Order order = Order::anywhere;
     bool local = false;       ///< needs no noded
@@ -87,11 +89,9 @@ public:
     /// command line is wrong and that was said.
     std::optional<int> parse(std::span<const Option> options, Arity arity);
 
-    /// Says "Error: MESSAGE" and gives the status of a failure of this verb.
-    int failed(const Error& error) const {
-        print_error(error.message);
-        return verb.failure;
-    }
+    /// Says "Error: MESSAGE" and gives the status of a failure of this verb; what is about the
+    /// value of an option is said as parse says it.
+    int failed(const Error& error) const;
 
     const Verb& verb;
     std::string spelling;  ///< as the user wrote it: "container ls"
@@ -120,6 +120,7 @@ private:
     } while (0)
 
 // The verbs, each in the file of its name.
+int attach(Invocation&);
 int call_plugin(Invocation&);
 int commit(Invocation&);
 int complete(Invocation&);

@@ -12,10 +12,9 @@ constexpr const char* kContainers = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 constexpr Verb kVerbs[] = {
     {"run,container run", "[OPTIONS] IMAGE [COMMAND] [ARG...]",
-     "Create and run a new container from an image", run, kRunFailed, kRunFailed,
-     Order::stops_early},
+     "Create and run a new container from an image", run, kRunFailed, Order::stops_early},
     {"create,container create", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container",
-     create, kRunFailed, kRunFailed, Order::stops_early},
+     create, kRunFailed, Order::stops_early},
     {"start,container start", kContainers, "Start one or more stopped containers", start},
     {"stop,container stop", kContainers, "Stop one or more running containers", stop},
     {"restart,container restart", kContainers, "Restart one or more containers", restart},
@@ -30,7 +29,9 @@ constexpr Verb kVerbs[] = {
     {"rm,container rm,container remove", kContainers, "Remove one or more containers", rm},
     {"ps,container ls,container list,container ps", "[OPTIONS]", "List containers", ps},
     {"exec,container exec", "[OPTIONS] CONTAINER COMMAND [ARG...]",
-     "Execute a command in a running container", exec, kRunFailed, kFailed, Order::stops_early},
+     "Execute a command in a running container", exec, kFailed, Order::stops_early},
+    {"attach,container attach", "[OPTIONS] CONTAINER",
+     "Attach to the standard streams of a running container", attach},
     {"commit,container commit", "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
      "Create a new image from a container's changes", commit},
     {"cp,container cp",
@@ -46,7 +47,7 @@ constexpr Verb kVerbs[] = {
     {"wait,container wait", "CONTAINER [CONTAINER...]",
      "Block until containers stop, then print their exit codes", wait_container},
     {"top,container top", "CONTAINER [ps OPTIONS]", "Display the running processes of a container",
-     top, kFailed, kFailed, Order::stops_early},
+     top, kFailed, Order::stops_early},
     {"stats,container stats", "[OPTIONS] [CONTAINER...]",
      "Display a live stream of what containers use", stats},
     {"port,container port", "CONTAINER [PRIVATE_PORT[/PROTO]]",
@@ -69,10 +70,10 @@ constexpr Verb kVerbs[] = {
     {"events,system events", "[OPTIONS]",
      "Show the events of the node: its history, or as they happen", events},
     {"sub,system sub", "[OPTIONS] TOPIC [TOPIC...]",
-     "Follow samples, events and output as the node publishes them", subscribe, kFailed, kFailed,
+     "Follow samples, events and output as the node publishes them", subscribe, kFailed,
      Order::anywhere, true},
     {"keygen", "FILE", "Make a pair of keys for streams over TCP: FILE and FILE.pub", keygen,
-     kFailed, kFailed, Order::anywhere, true},
+     kFailed, Order::anywhere, true},
     {"events diff", "--from SEQ|TIME [OPTIONS]",
      "Show what changed between two moments, and which commands caused it", events_diff},
     {"plugin ls,plugin list", "[OPTIONS]", "List plugins", plugin_ls},
@@ -83,10 +84,9 @@ constexpr Verb kVerbs[] = {
     {"version", "[OPTIONS]", "Show the versions of nodectl and noded", version},
     {"info,system info", "[OPTIONS]", "Show information about the node", info},
     {"completion", "SHELL", "Print the completion script of a shell: bash, zsh or fish", completion,
-     kFailed, kFailed, Order::anywhere, true},
-    {"man", "", "Print the manual page of nodectl", man, kFailed, kFailed, Order::anywhere, true},
-    {"__complete", "-- WORD [WORD...]", nullptr, complete, kFailed, kFailed, Order::stops_early,
-     true},
+     kFailed, Order::anywhere, true},
+    {"man", "", "Print the manual page of nodectl", man, kFailed, Order::anywhere, true},
+    {"__complete", "-- WORD [WORD...]", nullptr, complete, kFailed, Order::stops_early, true},
 };
 
 // By main spelling; all others may change something.
@@ -99,8 +99,8 @@ constexpr std::string_view kReads[] = {
 };
 /// What they show is in no log.
 constexpr std::string_view kLive[] = {
-    "logs", "wait", "top", "version", "diff", "export", "stats", "sub", "keygen", "completion",
-    "man", "__complete",
+    "logs",  "attach", "wait",   "top",        "version", "diff",       "export",
+    "stats", "sub",    "keygen", "completion", "man",     "__complete",
 };
 
 /// Whether it stands in the table as a main spelling.
@@ -175,10 +175,16 @@ std::vector<OptionText> options_of(const Verb& verb) {
 int Invocation::wrong(const std::string& message) const {
     const std::string name = "nodectl " + spelling;
     write_all(STDERR_FILENO, message + "\nSee '" + name + " --help'.\n");
-    return verb.wrong_usage;
+    return kWrongFlag;
 }
 
 namespace {
+
+/// What parse says of a value, and what a verb found out about one later.
+bool is_of_a_flag(const Error& error) {
+    return error.message.starts_with("invalid argument \"") &&
+           error.message.find("\" flag: ") != std::string::npos;
+}
 
 std::string arity_message(const std::string& name, Arity arity) {
     const auto arguments = [](size_t count) {
@@ -187,10 +193,17 @@ std::string arity_message(const std::string& name, Arity arity) {
     if (arity.max == 0) return "\"" + name + "\" accepts no arguments.";
     if (arity.min == arity.max) return "\"" + name + "\" requires exactly " + arguments(arity.min);
     if (arity.max == SIZE_MAX) return "\"" + name + "\" requires at least " + arguments(arity.min);
-    return "\"" + name + "\" requires " + std::to_string(arity.min) + " to " + arguments(arity.max);
+    return "\"" + name + "\" requires at least " + std::to_string(arity.min) + " and at most " +
+           arguments(arity.max);
 }
 
 }  // namespace
+
+int Invocation::failed(const Error& error) const {
+    if (is_of_a_flag(error)) return wrong(error.message);
+    print_error(error.message);
+    return verb.failure;
+}
 
 std::optional<int> Invocation::parse(std::span<const Option> options, Arity arity) {
     if (described != nullptr) {
@@ -211,7 +224,7 @@ std::optional<int> Invocation::parse(std::span<const Option> options, Arity arit
     if (arguments.size() < arity.min || arguments.size() > arity.max) {
         write_all(STDERR_FILENO,
                   arity_message(name, arity) + "\nSee '" + name + " --help'.\n\n" + usage);
-        return verb.wrong_usage;
+        return kFailed;
     }
     if (verb.local) return std::nullopt;
     if (auto connected = session.connect(); !connected) return failed(connected.error());
