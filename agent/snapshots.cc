@@ -96,10 +96,12 @@ void Snapshots::replica_ended(Result<uint64_t> bytes) {
                         "the replica that was to write the snapshot of seq " +
                             std::to_string(tried_seq_) + " failed: " + bytes.error().message);
     }
-    // A plugin that came meanwhile still needs the events that this snapshot covers.
-    write_soon_ = plugins_ != past::loaded_plugins(host_) || !replica_can_know();
+    write_soon_ = !replica_can_know();
     if (write_soon_) return;
-    taken({tried_seq_, *bytes});
+    // A plugin that came meanwhile still needs the events that this snapshot covers: the next
+    // replica knows it.
+    if (plugins_ == past::loaded_plugins(host_)) taken({tried_seq_, *bytes});
+    else tried_seq_ = 0;
 }
 
 void Snapshots::write() {

@@ -3,7 +3,7 @@
 //
 // While noded runs a replica writes them (agent/past), one at a time, and the reactor does not
 // wait. In line they are written at a clean stop, and where a replica could not know the state: a
-// plugin was stopped or came while the replica was at work, or the last replica failed.
+// plugin was stopped, or the last replica failed.
 #pragma once
 
 #include <optional>
