@@ -18,8 +18,10 @@ kj::Promise<void> OpenLoop::run() {
 }
 
 void OpenLoop::print(double from_us) const {
-    printf("{\"read_max_us\":%.0f,\"put_max_us\":%.0f,\"calls\":%zu,\"seconds\":%.2f}\n",
-           read_max_us_, put_max_us_, calls_, (happened_us_ - from_us) / 1e6);
+    printf("{\"read_max_us\":%.0f,\"read_max_at_s\":%.3f,\"put_max_us\":%.0f,\"calls\":%zu,"
+           "\"seconds\":%.3f}\n",
+           read_max_us_, (read_max_due_us_ - from_us) / 1e6, put_max_us_, calls_,
+           (happened_us_ - from_us) / 1e6);
 }
 
 kj::Promise<void> OpenLoop::tick(int64_t number) {
@@ -43,7 +45,10 @@ kj::Promise<void> OpenLoop::tick(int64_t number) {
 kj::Promise<void> OpenLoop::read(double due) {
     return ask().then([this, due](bool happened) {
         const double now = now_us();
-        read_max_us_ = std::max(read_max_us_, now - due);
+        if (now - due > read_max_us_) {
+            read_max_us_ = now - due;
+            read_max_due_us_ = due;
+        }
         if (happened_us_ == 0 && begun_ && happened) happened_us_ = now;
     });
 }

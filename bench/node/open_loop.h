@@ -52,7 +52,7 @@ private:
     uint64_t puts_ = 0;
     bool begun_ = false;
     double begin_us_ = 0, happened_us_ = 0;
-    double read_max_us_ = 0, put_max_us_ = 0;
+    double read_max_us_ = 0, read_max_due_us_ = 0, put_max_us_ = 0;
     size_t calls_ = 0;
     std::string trouble_;
     kj::TaskSet sent_{*this};
