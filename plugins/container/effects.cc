@@ -337,10 +337,8 @@ void Effects::shim_closed(ShimLink& link) {
 void Effects::stop() {
     for (auto& [id, live] : lives_) {
         forget_health(*live);
-        // Its folders were to go in one of the next turns. What is busy stays for the next noded.
         if (live->gone && live->link)
             (void)live->link->send(ControlType::release, 0, ++tags_, {});
-        if (live->gone) (void)clean_now(*live, true);
         if (live->link) live->link->stop();
     }
     stop_refilling();
@@ -356,9 +354,10 @@ void Effects::stop() {
     for (auto& [key, zombie] : zombies_) host_.unwatch(zombie.watch);
     zombies_.clear();
     log_topics_.stop();
-    // What the lane has not come to; what fails is left to the next start.
+    // Removals that were told are finished: neither their turn nor the lane comes to them any more.
+    // What is busy stays for the next noded.
     for (auto& [id, live] : lives_)
-        if (live->gone && live->cleaning) (void)clean_now(*live);
+        if (live->gone && clean_now(*live)) (void)throw_away(id);
     if (cgroups_) cgroups_->remove_parents();
 }
 
