@@ -1,5 +1,5 @@
 // The kernel behind Sys, see sys.h. Stateless, so that the offload lane may use it at the same
-// time; only the reactor spawns shims.
+// time.
 #include "plugins/container/sys_linux.h"
 
 #include <dirent.h>
@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <system_error>
 
 #include "plugins/container/files/job.h"
@@ -29,6 +30,7 @@ constexpr size_t kFileBytesMax = 1 << 20;  ///< /proc and cgroup files
 class LinuxSys final : public Sys {
 public:
     Result<SpawnedShim> spawn_shim(const std::string& program) override {
+        const std::lock_guard one(spawning_);
         return shims_.spawn(program);
     }
     Result<SpawnedFiles> spawn_files(const std::string& program, const std::string& job,
@@ -65,6 +67,7 @@ public:
     Status kill_process(uint32_t pid, int signal) override;
 
 private:
+    std::mutex spawning_;  ///< the lane makes the next shim; a start without one makes its own
     ShimSpawner shims_;
 };
 

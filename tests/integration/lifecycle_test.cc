@@ -166,7 +166,7 @@ TEST_F(LifecycleTest, policies_that_cannot_be_are_refused_in_dockers_words) {
         return ran.err;
     };
     EXPECT_NE(says({"--rm", "--restart", "always"})
-                  .find("conflicting options: cannot specify both --restart and --rm"),
+                  .find("Conflicting options: --restart and --rm"),
               std::string::npos);
     EXPECT_NE(says({"--restart", "often"}).find("invalid restart policy 'often'"),
               std::string::npos);
