@@ -1,7 +1,7 @@
 // After a start there is nothing to compare with the kernel: a container that ended while noded was
 // away is told by the plugin container, and until then its files are not there to be read. Only
-// those who subscribed are looked for, and those that run are counted for again. Also when none
-// runs: the eBPF programs are loaded now, so that the first container is counted for from its first
+// those who subscribed are looked for, and those that run are counted for again. Where none runs
+// the eBPF programs are loaded soon, so that the first container is counted for from its first
 // moment.
 #include "plugins/stats/plugin.h"
 
@@ -9,7 +9,8 @@ namespace noded::stats {
 
 void StatsPlugin::reconcile() {
     sampler_.watch_topics();
-    sampler_.look_at_containers();
+    if (state_.running() > 0) sampler_.look_at_containers();
+    else sampler_.look_soon();
 }
 
 }  // namespace noded::stats

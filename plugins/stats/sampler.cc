@@ -133,6 +133,13 @@ void Sampler::look_at_containers() {
     retry();
 }
 
+/// To load the programs takes a tenth of a second of a core: a node that starts has better use for
+/// it.
+void Sampler::look_soon() {
+    containers_changed_ = true;
+    if (timer_ == 0) timer_ = host_.start_timer(limits::first_look_ns, on_tick, this);
+}
+
 /// After a job.
 void Sampler::go_on() {
     busy_ = false;

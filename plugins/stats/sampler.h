@@ -49,6 +49,8 @@ public:
     void watch_topics();
     /// A container has started, or there may be some that run: they are counted for in the kernel.
     void look_at_containers();
+    /// The same a moment later, for a node that has nothing to count yet.
+    void look_soon();
     /// Answers now or later.
     void ask(Question question);
     void forget(uint64_t token);

@@ -55,11 +55,13 @@ std::string start_time(pid_t pid) {
     return field;
 }
 
+/// Each thread has its own list: the shims are children of the reactor or of the lane.
 std::vector<pid_t> children_of(pid_t parent) {
     std::vector<pid_t> found;
-    std::istringstream pids(
-        read_text(proc(parent, "task/" + std::to_string(parent) + "/children")));
-    for (pid_t pid = 0; pids >> pid;) found.push_back(pid);
+    for (const std::string& thread : names_in(proc(parent, "task"))) {
+        std::istringstream pids(read_text(proc(parent, "task/" + thread + "/children")));
+        for (pid_t pid = 0; pids >> pid;) found.push_back(pid);
+    }
     return found;
 }
 
