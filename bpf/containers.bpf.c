@@ -372,8 +372,9 @@ int find(struct noded_watch *watch) {
 }
 
 /* Reads through such a pointer are loads, which a wrong address makes 0; a call for each would be
- * most of what the program costs. */
-extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym;
+ * most of what the program costs. Weak, because a kernel before 6.2 does not have it and is to
+ * refuse the one program that uses it, not all. */
+extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
 #define AS(type, address)                        \
     ((struct type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(struct type)))
 

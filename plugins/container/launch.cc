@@ -205,6 +205,7 @@ void Effects::stop_refilling() {
     if (!refilling_) return;
     std::lock_guard lock(refilling_->mutex);
     refilling_->unwanted = true;
+    refilling_->shim = fail("no shim is needed any more");
 }
 
 void Effects::launch(Live& live) {

@@ -66,7 +66,7 @@ int run_attached(Invocation& call, RunOptions& options, const CommandId& id,
     const Finished finished = OR_FAIL(call, attachment->finish(kj::mv(waited)));
     if (finished.detached) return 0;
     if (finished.ended.start_failed) return start_failed(call, finished.ended);
-    return finished.ended.code;
+    return silent ? 0 : finished.ended.code;   // as docker's: of what is not shown nothing is told
 }
 
 }  // namespace

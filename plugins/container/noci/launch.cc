@@ -462,20 +462,17 @@ Json without_few_processes(const Json& resources, Json* later) {
 }
 
 /// Nobody else's processes: deleting the container would end them with it.
-Status create_cgroups(Container& container) {
-    Cgroups& cgroups = container.cgroups;
-    const auto refuse = [&](const std::string& why) {
-        cgroups = {};
-        return fail(why);
-    };
+/// Looked at before anything can fail, because a failure is undone with what the container has.
+Status take_cgroups(Container& container, Cgroups cgroups) {
     if (cgroups.exist()) {
         const size_t there = cgroups.processes().size();
         if (there > 0)
-            return refuse("container's cgroup is not empty: " + std::to_string(there) +
-                          " process(es) found");
-        if (cgroups.frozen()) return refuse("container's cgroup unexpectedly frozen");
+            return fail("container's cgroup is not empty: " + std::to_string(there) +
+                        " process(es) found");
+        if (cgroups.frozen()) return fail("container's cgroup unexpectedly frozen");
     }
-    return cgroups.create();
+    container.cgroups = std::move(cgroups);
+    return {};
 }
 
 }  // namespace
@@ -486,7 +483,7 @@ Result<Launched> launch_container(Container& container, const Config& config,
     TRY_STATUS(fill_process(config.process, container, draft, log));
     TRY_STATUS(fill_descriptors(options, draft));
     TRY_STATUS(fill_seccomp(config, draft, log));
-    container.cgroups = TRY(Cgroups::of(config.cgroups_path, container.id));
+    TRY_STATUS(take_cgroups(container, TRY(Cgroups::of(config.cgroups_path, container.id))));
     // Before the mounts, which may show them.
     if (!is_host_root()) container.cgroups.forget_forbidden(config.cgroups_path.empty());
     fill_namespaces(config, draft);
@@ -495,7 +492,7 @@ Result<Launched> launch_container(Container& container, const Config& config,
     TRY_STATUS(fill_container(container, config, options, draft));
     TRY_STATUS(fill_console(options, draft));
     // From here on there is something to remove.
-    TRY_STATUS(create_cgroups(container));
+    TRY_STATUS(container.cgroups.create());
     fill_cgroups(container.cgroups, draft);
     std::string error;
     const JsonView resources(&config.resources, "linux.resources", &error);

@@ -315,7 +315,12 @@ void hide_path(const char* path, const char** folder) {
         return;
     }
     const long result = sys(SYS_mount, *folder, path, nullptr, MS_BIND, nullptr);
-    if (result < 0) give_up("mask", path, result);
+    if (result == -ENOENT) {   // a later mask has covered the first
+        shim::hide_path(init.start, path);
+        *folder = path;
+    } else if (result < 0) {
+        give_up("mask", path, result);
+    }
 }
 
 /// A mask is the container's own /dev/null: it may be nothing else.
