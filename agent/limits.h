@@ -16,11 +16,16 @@ constexpr size_t log_segment_bytes = 64 << 20;
 /// a new one shrinks to this on a full disk; still takes any command
 constexpr size_t log_segment_bytes_min = 2 << 20;
 constexpr size_t log_index_stride_bytes = 256 << 10;    ///< a read begins at most so far before
+/// what is read aside at once
+constexpr size_t log_stretch_bytes_max = 2 << 20;
+constexpr size_t log_stretch_records_max = 8192;
 /// Segments and snapshots together; what a configuration may ask for at least. A segment is at most
 /// one of so many parts of it.
 constexpr uint64_t log_bytes_max = uint64_t{4} << 30;
 constexpr uint64_t log_bytes_max_min = 32 << 20;
 constexpr uint64_t log_segments_in_bytes_max = 16;
+/// So many snapshots of the newest one's size it should hold, or a start warns.
+constexpr uint64_t log_snapshots_in_bytes_max = 3;
 /// What the archives take together, beside that; and what one frame of them holds of a segment.
 constexpr uint64_t archive_bytes_max = uint64_t{4} << 30;
 constexpr uint64_t archive_bytes_max_min = 8 << 20;
@@ -70,9 +75,13 @@ constexpr int64_t past_reader_idle_ns = 60'000'000'000;   ///< without a call on
 constexpr size_t plugins_max = 64;
 /// commands, events or folds that one descriptor names
 constexpr size_t plugin_types_max = 256;
-/// What a plugin that came late folds of the history in one turn of the node.
-constexpr int64_t late_slice_ns = 2'000'000;
+/// What a plugin that came late folds of the history in one turn of the node, and how many turns it
+/// lets go by at most as long as others have something to do.
+constexpr int64_t late_slice_ns = 1'000'000;
 constexpr size_t late_slice_events_max = 16384;
+constexpr size_t late_turns_waited_max = 32;
+/// The last ones are read in line.
+constexpr size_t late_in_line_events_max = 1024;
 constexpr size_t plugin_timers_max = 65536;
 constexpr size_t plugin_fds_max = 65536;
 /// that wait for the log, which takes none while the disk is full; more stop the plugin
@@ -99,6 +108,7 @@ static_assert(
     command_logged_bytes_max + events_per_command_max * 128 <= log_payload_bytes_max,
     "what one command causes, record headers included, takes no more room than the largest event");
 static_assert(log_batch_bytes_max * 4 <= log_segment_bytes, "a segment holds several batches");
+static_assert(log_payload_bytes_max <= log_stretch_bytes_max, "a stretch holds the largest event");
 static_assert(log_segment_bytes_min >= log_payload_bytes_max + 2 * log_block_bytes + 64 &&
                   log_segment_bytes_min % log_block_bytes == 0,
               "the smallest segment takes what one command causes, behind its header");

@@ -49,6 +49,21 @@ struct KeptSegment {
 /// Told each record in order; false ends the reading. The payload is valid during the call only.
 using EachRecord = std::function<bool(const Record&)>;
 
+/// Records that were read aside, in order and without their senders; at least one. Their payloads
+/// point into `words`.
+struct Stretch {
+    std::vector<Record> records;
+    std::unique_ptr<uint64_t[]> words;
+    /// The last of them was the newest durable one when it was asked for.
+    bool to_end = false;
+};
+
+class StretchDone {
+public:
+    virtual ~StretchDone() = default;
+    virtual void stretch_read(Result<Stretch> stretch) = 0;
+};
+
 class SyncDone {
 public:
     virtual ~SyncDone() = default;
@@ -95,6 +110,14 @@ public:
     /// is. Fails with segment and position on damage, and when `first` is older than the oldest
     /// record.
     virtual Status read(uint64_t first, const EachRecord& each) = 0;
+    /// The same aside, so that nobody waits for the disk: `done` is told, later, the records from
+    /// `first` on, so many of them as a stretch holds (limits::log_stretch_*). One at a time. False
+    /// if there is nothing to read, or no lane free for it: `read` does it as well.
+    virtual bool read_aside(uint64_t first, StretchDone& done) {
+        (void)first;
+        (void)done;
+        return false;
+    }
 
     /// The seq of a durable record that is not older than `time_ns` and whose predecessor, if it is
     /// still there, is; durable_seq() + 1 if there is none. Where the clock was set back several

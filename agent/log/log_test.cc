@@ -139,7 +139,7 @@ public:
         return below_.prepare_zeroed(name, bytes, reuse, done);
     }
     bool aside(std::function<Status(Storage&)> work, WriteDone& done) override {
-        return below_.aside(std::move(work), done);
+        return below_.aside([this, work = std::move(work)](Storage&) { return work(*this); }, done);
     }
 
 private:
@@ -221,6 +221,88 @@ TEST(LogRead, begins_near_what_is_asked_for) {
         EXPECT_LE(storage.bytes_read, reading == 0 ? 5u << 20 : 2u << 20);
     }
     memory.run();
+}
+
+/// Keeps the stretches that it is told.
+struct Stretches final : StretchDone {
+    std::vector<Result<Stretch>> told;
+    void stretch_read(Result<Stretch> stretch) override { told.push_back(std::move(stretch)); }
+};
+
+TEST(LogAside, tells_stretch_by_stretch_what_read_tells) {
+    MemStorage storage;
+    TestLog log(storage, small_segments(64));
+    ASSERT_TRUE(log.open());
+    for (int i = 0; i < 200; ++i) log.write(static_cast<size_t>(i % 17) * 200);
+    Stretches stretches;
+    std::map<uint64_t, Buffer> payloads;
+    uint64_t first = 1;
+    while (first <= 200) {
+        ASSERT_TRUE(log->read_aside(first, stretches));
+        EXPECT_FALSE(log->read_aside(first, stretches)) << "one at a time";
+        log.append(8);   // the node goes on
+        log.start_sync();
+        storage.run();
+        ASSERT_TRUE(stretches.told.back()) << stretches.told.back().error().message;
+        for (const Record& record : stretches.told.back()->records) {
+            EXPECT_EQ(record.seq, first++);
+            EXPECT_EQ(record.time_ns, record_of(record.seq, {}).time_ns);
+            payloads[record.seq] = Buffer(record.payload.begin(), record.payload.end());
+        }
+    }
+    EXPECT_GT(stretches.told.size(), 3u) << "one ends with its segment at the latest";
+    for (size_t i = 0; i + 1 < stretches.told.size(); ++i)
+        EXPECT_FALSE(stretches.told[i]->to_end);
+    EXPECT_TRUE(stretches.told.back()->to_end);
+    auto expected = log.read(1);
+    expected.erase(expected.lower_bound(first), expected.end());
+    EXPECT_EQ(payloads, expected);
+    EXPECT_FALSE(log->read_aside(log->next_seq(), stretches)) << "there is nothing";
+}
+
+TEST(LogAside, holds_no_more_than_its_limits_and_reads_nothing_twice) {
+    MemStorage memory;
+    CountingStorage storage(memory);
+    std::string notice;
+    auto log = open_log(storage, &notice, {64 << 20, kTestLogId});
+    ASSERT_TRUE(log);
+    struct Synced final : SyncDone {
+        void synced(Status, uint64_t) override {}
+    } done;
+    constexpr uint64_t kRecords = 6007;
+    const Buffer payload = payload_of(1, 2000);
+    for (uint64_t seq = 1; seq <= kRecords; ++seq) {
+        (*log)->append(record_of(seq, payload));
+        if (seq % 16 != 0 && seq != kRecords) continue;
+        (*log)->sync(done);
+        memory.run();
+    }
+    storage.bytes_read = 0;
+    Stretches stretches;
+    for (uint64_t first = 1; first <= kRecords;) {
+        ASSERT_TRUE((*log)->read_aside(first, stretches));
+        memory.run();
+        ASSERT_TRUE(stretches.told.back());
+        const auto& records = stretches.told.back()->records;
+        EXPECT_LE(records.size() * payload.size(), limits::log_stretch_bytes_max);
+        first = records.back().seq + 1;
+    }
+    EXPECT_LE(stretches.told.size(), 8u);
+    EXPECT_LT(storage.bytes_read, 2 * kRecords * payload.size());
+}
+
+TEST(LogAside, damage_is_told_with_its_place) {
+    MemStorage storage;
+    TestLog log(storage);
+    ASSERT_TRUE(log.open());
+    log.write(104);
+    storage.bytes(segment_name(1))[kBlock + 200] ^= 1;
+    Stretches stretches;
+    ASSERT_TRUE(log->read_aside(1, stretches));
+    storage.run();
+    ASSERT_FALSE(stretches.told[0]);
+    EXPECT_EQ(stretches.told[0].error().message.substr(0, 46),
+              "log segment-0000000000000001 at byte 4096: the");
 }
 
 TEST(LogSeqAt, finds_the_first_event_that_is_not_older) {

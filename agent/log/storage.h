@@ -93,8 +93,8 @@ public:
     virtual bool prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
                                 WriteDone& done) = 0;
     /// Runs `work`, which may block for long and use what it is given, beside the reactor's thread
-    /// and with a lower priority; at most one at a time. `work` must own all else it touches. False
-    /// if there is no lane free for it or another one is at work; then nothing happens.
+    /// and with a lower priority; for each `done` at most one at a time, and never many. `work`
+    /// must own all else it touches. False if there is no lane free for it; then nothing happens.
     virtual bool aside(std::function<Status(Storage&)> work, WriteDone& done) = 0;
 };
 

@@ -277,17 +277,19 @@ public:
     bool aside(std::function<Status(Storage&)> work, WriteDone& done) override;
 
 private:
-    /// The work that runs aside; of an owner of its own, so that a segment that is needed does not
-    /// wait for it.
-    class Aside final : public reactor::Completion {
-    public:
+    /// Work that runs aside; each of an owner of its own, so that neither another one nor a segment
+    /// that is needed waits for it.
+    struct Aside final : reactor::Completion {
         const void* offload_owner() const override { return this; }
         void complete(int32_t, bool) override {
-            std::exchange(done, nullptr)->written(std::move(*status));
+            WriteDone* const told = std::exchange(done, nullptr);
+            told->written(std::move(*status));
         }
-        WriteDone* done = nullptr;
+        WriteDone* done = nullptr;   ///< null: it is free
         std::shared_ptr<Status> status;
     };
+    /// The log looks behind its end and reads a stretch, and an archive is being made.
+    static constexpr size_t kAsideMax = 3;
 
     void complete(int32_t result, bool more) override;
     std::string path_of(const std::string& name) const { return path_ + "/" + name; }
@@ -297,7 +299,7 @@ private:
     std::shared_ptr<Directory> directory_;
     std::string preparing_;
     WriteDone* prepared_ = nullptr;
-    Aside aside_;
+    Aside aside_[kAsideMax];
 };
 
 /// Lowers the priority of this thread while it lives, where it can be raised again: without
@@ -393,7 +395,9 @@ bool FileStorage::prepare_zeroed(const std::string& name, uint64_t bytes, const 
 
 bool FileStorage::aside(std::function<Status(Storage&)> work, WriteDone& done) {
     CHECK_MSG(reactor_ != nullptr, "a read-only storage never writes");
-    if (aside_.done != nullptr) return false;
+    if (std::ranges::find(aside_, &done, &Aside::done) != std::end(aside_)) return false;
+    const auto free = std::ranges::find(aside_, nullptr, &Aside::done);
+    if (free == std::end(aside_)) return false;
     // The reactor may give the work back unfinished.
     auto status = std::make_shared<Status>(fail_errno(ECANCELED, "work in " + path_));
     // On the same directory, but an object of its own: this one may be gone before the work ends.
@@ -403,9 +407,9 @@ bool FileStorage::aside(std::function<Status(Storage&)> work, WriteDone& done) {
         *status = work(*storage);
         return 0;
     };
-    if (!reactor_->offload(std::move(call), aside_)) return false;
-    aside_.done = &done;
-    aside_.status = std::move(status);
+    if (!reactor_->offload(std::move(call), *free)) return false;
+    free->done = &done;
+    free->status = std::move(status);
     return true;
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "agent/log/recovery.h"
+#include "agent/log/stretch.h"
 
 namespace noded::log {
 
@@ -30,6 +31,9 @@ public:
     Status sound() const override { return damage_; }
     bool sync_under_way() const override { return done_ != nullptr; }
     Status read(uint64_t first, const EachRecord& each) override;
+    bool read_aside(uint64_t first, StretchDone& done) override {
+        return stretches_.start(log_id_, first, durable_seq_, done);
+    }
     Result<uint64_t> seq_at(int64_t time_ns) override;
     std::vector<KeptSegment> kept(int64_t oldest_ns) override;
     uint64_t newest_segment() const override { return next_id() - 1; }
@@ -101,6 +105,7 @@ private:
     int lacks_space_ = 0;   ///< why the last attempt to make a segment found no room, or 0
     Preparation preparation_{*this};
     Look look_{*this};
+    StretchReader stretches_{storage_, segments_};
 };
 
 }  // namespace noded::log
