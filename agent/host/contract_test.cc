@@ -21,7 +21,7 @@ constexpr uint64_t kForeign = 0x8000000000000003;
 struct StillReactor final : reactor::Reactor, Clock {
     Clock& clock() override { return *this; }
     int64_t realtime_ns() const override { return 7; }
-    int64_t monotonic_ns() const override { return 7; }
+    int64_t monotonic_ns() const override { return now_ns += look_ns; }
     void read(int, std::span<uint8_t>, uint64_t, reactor::Completion&) override {}
     void write(int, Bytes, uint64_t, bool, reactor::Completion&) override {}
     void send_message(int, const msghdr*, reactor::Completion&) override {}
@@ -32,8 +32,13 @@ struct StillReactor final : reactor::Reactor, Clock {
     void cancel(reactor::Completion& operation) override { cancelled.push_back(&operation); }
     bool offload(std::function<int32_t()>, reactor::Completion&) override { return false; }
     void at_turn_end(reactor::TurnEnd&) override {}
-    void run_again() override {}
+    void run_again() override { again = true; }
+    bool is_behind() override { return behind; }
 
+    mutable int64_t now_ns = 7;
+    int64_t look_ns = 0;   ///< passes with each look at the clock
+    bool again = false;
+    bool behind = false;
     std::vector<reactor::Completion*> timers;
     std::vector<reactor::Completion*> cancelled;
 };
@@ -54,13 +59,39 @@ struct MemoryLog final : log::Log {
         if (damaged) return fail("log segment-1 at byte 4096: a bit is wrong");
         log::Record event;
         event.type = kEvent;
-        for (event.seq = first; event.seq <= seqs && each(event);) ++event.seq;
+        for (event.seq = first; event.seq <= seqs; ++event.seq) {
+            ++read_in_line;
+            if (!each(event)) break;
+        }
         return {};
+    }
+    bool read_aside(uint64_t first, log::StretchDone& done) override {
+        if (!has_lane || asked != nullptr || first > seqs) return false;
+        asked = &done;
+        asked_from = first;
+        return true;
+    }
+    /// What was asked for aside is there.
+    void bring(uint64_t events = 8192) {
+        log::StretchDone* const done = std::exchange(asked, nullptr);
+        if (damaged) return done->stretch_read(fail("the lane cannot read"));
+        log::Stretch stretch;
+        log::Record event;
+        event.type = kEvent;
+        for (event.seq = asked_from; event.seq <= seqs && event.seq < asked_from + events;
+             ++event.seq)
+            stretch.records.push_back(event);
+        stretch.to_end = event.seq == seqs + 1;
+        done->stretch_read(std::move(stretch));
     }
     Result<uint64_t> seq_at(int64_t) override { return 1; }
     uint64_t seqs = 0;
     bool full = false;
     bool damaged = false;
+    bool has_lane = false;
+    uint64_t read_in_line = 0;
+    log::StretchDone* asked = nullptr;
+    uint64_t asked_from = 0;
 };
 
 struct NoTopics final : TopicSink, core::Publisher {
@@ -390,6 +421,83 @@ TEST_F(LatePlugin, whose_history_cannot_be_read_is_stopped_and_says_where_it_is_
     EXPECT_EQ(asked(), "plugin doer is stopped: its events could not be replayed: log segment-1 "
                        "at byte 4096: a bit is wrong");
     EXPECT_FALSE(host.is_folding_late());
+}
+
+TEST_F(LatePlugin, whose_history_is_long_has_it_read_aside_a_stretch_ahead) {
+    log.has_lane = true;
+    log.seqs = 50'000;
+    host.load_late(kPlugin, "doer");
+    ASSERT_NE(log.asked, nullptr);
+    EXPECT_EQ(log.asked_from, 1u);
+    host.fold_late();
+    EXPECT_EQ(behaviour.folds, 0) << "the disk is not waited for";
+    EXPECT_FALSE(reactor.again) << "nor asked again and again";
+    log.bring();
+    host.fold_late();
+    EXPECT_EQ(behaviour.folds, 8192);
+    ASSERT_NE(log.asked, nullptr);
+    EXPECT_EQ(log.asked_from, 8193u) << "the next one is read while this one is folded";
+    while (log.asked != nullptr) {
+        log.bring();
+        log.seqs += 10;   // the node goes on
+        host.fold_late();
+    }
+    host.fold_late();
+    EXPECT_EQ(status(), Instance::Status::loaded);
+    EXPECT_EQ(uint64_t(behaviour.folds), log.seqs) << "once each";
+    EXPECT_LE(log.read_in_line, limits::late_in_line_events_max);
+}
+
+TEST_F(LatePlugin, folds_for_no_longer_than_a_slice_per_turn) {
+    log.has_lane = true;
+    log.seqs = 8192;
+    reactor.look_ns = limits::late_slice_ns / 10;   // ten looks at the clock make a slice
+    host.load_late(kPlugin, "doer");
+    log.bring();
+    for (int turn = 1; turn <= 5; ++turn) {
+        reactor.again = false;
+        host.fold_late();
+        EXPECT_EQ(behaviour.folds, turn * 640);
+        EXPECT_TRUE(reactor.again);
+    }
+}
+
+TEST_F(LatePlugin, lets_others_go_first_but_comes_to_its_end) {
+    log.seqs = limits::late_slice_events_max + 7;
+    reactor.behind = true;
+    host.load_late(kPlugin, "doer");
+    const int first_slice = behaviour.folds;
+    EXPECT_EQ(status(), Instance::Status::loading);
+    for (size_t turn = 1; turn < limits::late_turns_waited_max; ++turn) {
+        reactor.again = false;
+        host.fold_late();
+        EXPECT_TRUE(reactor.again);
+    }
+    EXPECT_EQ(behaviour.folds, first_slice);
+    host.fold_late();
+    EXPECT_EQ(behaviour.folds, first_slice + 7);
+    EXPECT_EQ(status(), Instance::Status::loaded);
+}
+
+TEST_F(LatePlugin, whose_history_cannot_be_read_aside_has_it_read_in_line) {
+    log.has_lane = true;
+    log.seqs = 50'000;
+    host.load_late(kPlugin, "doer");
+    log.damaged = true;
+    log.bring();
+    log.damaged = false;   // the segment went into the archive meanwhile
+    while (host.is_folding_late()) host.fold_late();
+    EXPECT_EQ(status(), Instance::Status::loaded);
+    EXPECT_EQ(behaviour.folds, 50'000);
+}
+
+TEST_F(LatePlugin, is_not_told_what_was_read_for_another_one) {
+    log.has_lane = true;
+    log.seqs = 50'000;
+    host.load_late(kPlugin, "doer");
+    host.stop();
+    log.bring();
+    EXPECT_EQ(behaviour.folds, 0);
 }
 
 TEST_F(Contract, a_second_plugin_with_the_same_id_is_refused) {

@@ -24,6 +24,7 @@
 #include "agent/core/domain.h"
 #include "agent/core/pipeline.h"
 #include "agent/host/instance.h"
+#include "agent/host/late_history.h"
 #include "agent/log/log.h"
 #include "agent/log/snapshot.h"
 #include "agent/reactor/reactor.h"
@@ -171,6 +172,7 @@ private:
     Status make_directories(Instance& instance) const;
     Status load_state(Instance& instance);
     void fold_into(Instance& instance, const core::Event& event, Phase phase);
+    void fold_next_slice();
     Status fold_slice(Instance& instance);
     void admit_late(Instance& instance, const noded_plugin* table, Result<Description> described);
     void finish_late(Instance& instance);
@@ -197,6 +199,8 @@ private:
     /// snapshots.
     std::vector<log::Snapshot::Section> unclaimed_;
     std::deque<Instance*> folding_;   ///< one after another
+    LateHistory late_history_;        ///< of the first of them
+    size_t turns_waited_ = 0;         ///< since the last slice
     uint64_t loaded_late_ = 0;
     uint64_t last_handle_ = 0;
 };

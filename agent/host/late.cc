@@ -1,5 +1,5 @@
 // Plugins that come while noded runs: they fold the history before they are loaded, a slice per
-// turn, so that nobody waits for them; see host.h.
+// turn in which nobody else has something to do, so that nobody waits for them; see host.h.
 //
 // Invariant: until it is loaded a plugin is entered for nothing but init, snapshot_load and fold,
 // and no snapshot is written, because it would let go of events that the plugin has not seen.
@@ -39,14 +39,28 @@ void Host::admit_late(Instance& instance, const noded_plugin* table,
     instance.status = Instance::Status::loading;
     instance.reason = "it folds the history before it can be asked; try again";
     folding_.push_back(&instance);
-    if (folding_.size() == 1) fold_late();
+    if (folding_.size() > 1) return;
+    late_history_.begin();
+    fold_next_slice();   // a short history is all of it
 }
 
 void Host::fold_late() {
     if (folding_.empty()) return;
+    // Who waits for an answer goes first, as a slice takes longer than what a turn deals with; but
+    // a node that is never idle must come to an end with it, too.
+    const bool others = reactor_.is_behind() || pipeline_->has_work();
+    if (others && ++turns_waited_ < limits::late_turns_waited_max) return reactor_.run_again();
+    fold_next_slice();
+}
+
+void Host::fold_next_slice() {
+    turns_waited_ = 0;
     Instance& instance = *folding_.front();
     const Status folded = fold_slice(instance);
-    if (folded && instance.folded_seq < log_->durable_seq()) return reactor_.run_again();
+    if (folded && instance.folded_seq < log_->durable_seq()) {
+        if (!late_history_.waits()) reactor_.run_again();
+        return;
+    }
     // The end of a turn in which nothing is under way: what is folded is all that there is.
     if (folded && !pipeline_->quiescent()) return;
     folding_.pop_front();
@@ -54,15 +68,17 @@ void Host::fold_late() {
     instance.reason.clear();
     if (folded) finish_late(instance);
     else stop_plugin(instance, "its events could not be replayed: " + folded.error().message);
-    if (!folding_.empty()) reactor_.run_again();
+    if (folding_.empty()) return;
+    late_history_.begin();
+    reactor_.run_again();
 }
 
-/// From when the first event is at hand: where it stands is found anew each time.
+/// From when the first event is at hand, which in line has to be found first.
 Status Host::fold_slice(Instance& instance) {
     constexpr size_t kEventsPerLook = 64;
     size_t events = 0;
     int64_t end_ns = 0;
-    return log_->read(instance.folded_seq + 1, [&](const core::Event& event) {
+    return late_history_.read(*log_, instance.folded_seq + 1, [&](const core::Event& event) {
         if (events == 0)
             end_ns = reactor_.clock().monotonic_ns() + limits::late_slice_ns;
         fold_into(instance, event, Phase::replay);

@@ -72,6 +72,9 @@ public:
 
     /// From a turn-end hook: do not sleep, another turn has work.
     virtual void run_again() = 0;
+    /// From a turn-end hook: what already arrived is not all dealt with, because a turn deals with
+    /// so much only, or what was started meanwhile leaves only after this turn.
+    virtual bool is_behind() { return false; }
 };
 
 }  // namespace noded::reactor

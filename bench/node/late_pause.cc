@@ -20,6 +20,7 @@ public:
 
 private:
     void begin() override {
+        forget();
         dropped_us_ = now_us();
         if (rename(from_.c_str(), to_.c_str()) != 0) error_ = errno;
     }

@@ -38,6 +38,8 @@ protected:
     /// Once, half a second after the beginning.
     virtual void begin() {}
     schema::Node::Client& node() { return node_; }
+    /// What was waited for so far.
+    void forget() { read_max_us_ = put_max_us_ = 0; }
 
 private:
     kj::Promise<void> tick(int64_t number);
