@@ -55,9 +55,21 @@ Result<Space> space_at_start(Storage& storage, const KeeperOptions& options) {
     return Space{bytes_max, reserve, options.archive_bytes_max};
 }
 
+std::string narrow_limit(uint64_t bytes_max, uint64_t snapshot_bytes) {
+    constexpr uint64_t kMiB = 1 << 20;
+    if (bytes_max / limits::log_snapshots_in_bytes_max >= snapshot_bytes) return "";
+    const uint64_t enough = (limits::log_snapshots_in_bytes_max + 1) * snapshot_bytes;
+    return "logBytesMax is " + std::to_string(bytes_max) + " bytes, less than three times the " +
+           std::to_string(snapshot_bytes) +
+           " that a snapshot takes, so that no room is left for a history and commands may be "
+           "refused: set logBytesMax to at least " +
+           std::to_string((enough + kMiB - 1) / kMiB * kMiB);
+}
+
 Keeper::Keeper(Storage& storage, Log& log, const Clock& clock, const KeeperOptions& options)
     : storage_(storage), log_(log), clock_(clock), options_(options) {
     const auto space = space_at_start(storage, options);
+    warn_of_narrow_limit();
     bytes_max_now_ = space ? space->bytes_max : options.bytes_max;
     if (space) storage_.limit(*space);
     if (bytes_max_now_ == options.bytes_max) return;
@@ -65,6 +77,13 @@ Keeper::Keeper(Storage& storage, Log& log, const Clock& clock, const KeeperOptio
              "log and snapshots take more than logBytesMax allows (" +
                  std::to_string(options.bytes_max) +
                  " bytes): the oldest go as soon as a snapshot covers them");
+}
+
+void Keeper::warn_of_narrow_limit() const {
+    const auto files = Files::list(storage_);
+    const std::string warning =
+        files ? narrow_limit(options_.bytes_max, files->newest_snapshot_bytes()) : "";
+    if (!warning.empty()) log_line(Severity::warning, "retention", warning);
 }
 
 void Keeper::verified(uint64_t snapshot_seq) {

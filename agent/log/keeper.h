@@ -31,6 +31,11 @@ struct KeeperOptions {
 /// lowered there is room for the snapshot and the segments that lead below it.
 Result<Space> space_at_start(Storage& storage, const KeeperOptions& options);
 
+/// What is wrong with a limit below so many times what a snapshot takes
+/// (limits::log_snapshots_in_bytes_max), and what to set it to; else nothing. Two snapshots stay,
+/// and the next one needs its place before the older of them goes.
+std::string narrow_limit(uint64_t bytes_max, uint64_t snapshot_bytes);
+
 /// What operators ask for.
 struct KeeperReport {
     uint64_t bytes = 0;   ///< of segments and snapshots
@@ -62,6 +67,7 @@ public:
     struct Files;   ///< what the directory holds; for space_at_start, too
 
 private:
+    void warn_of_narrow_limit() const;
     Status look();
     Result<Files> list_files();
     Status take(const Release& step, const std::vector<KeptSegment>& segments);

@@ -104,6 +104,17 @@ KeeperOptions with_archive(uint64_t bytes_max = UINT64_MAX) {
     return options;
 }
 
+TEST(Keeper, a_limit_below_three_snapshots_is_told_with_what_to_set_it_to) {
+    constexpr uint64_t kMiB = 1 << 20;
+    EXPECT_EQ(narrow_limit(32 * kMiB, 0), "");
+    EXPECT_EQ(narrow_limit(33 * kMiB, 11 * kMiB), "");
+    const std::string warning = narrow_limit(32 * kMiB, 11 * kMiB);
+    EXPECT_EQ(warning, "logBytesMax is 33554432 bytes, less than three times the 11534336 that a "
+                       "snapshot takes, so that no room is left for a history and commands may be "
+                       "refused: set logBytesMax to at least 46137344");
+    EXPECT_EQ(narrow_limit(46137344, 11 * kMiB), "") << "who does as told is not told again";
+}
+
 TEST(Keeper, keeps_all_history_in_archives_within_the_limit_of_the_log) {
     KeptLog kept(with_archive());
     ASSERT_TRUE(kept.open());

@@ -285,6 +285,29 @@ TEST_F(Retention, flipped_bit_in_an_archive_is_told_and_keeps_nothing_else_from_
     node_.start(where_);
 }
 
+/// A state that is large for its history: the environment of every container.
+TEST_F(Retention, a_limit_below_three_snapshots_is_told_by_a_start_with_what_to_set_it_to) {
+    where_ = {"--log-bytes-max", std::to_string(kBytesMax)};
+    node_.start(where_);
+    node_.import_busybox();
+    const std::string value(100'000, 'x');
+    for (int i = 0; i < 120; ++i)
+        node_.ok({"create", "-e", "A=" + value, "busybox", "true"});
+    EXPECT_FALSE(says(node_.diagnostics(), "three times"));
+    node_.stop();   // writes a snapshot
+    node_.start(where_);
+    const std::string said = node_.diagnostics();
+    const size_t at = said.find("retention: logBytesMax is 33554432 bytes, less than three times");
+    ASSERT_NE(at, std::string::npos) << said;
+    const std::string remedy = "set logBytesMax to at least ";
+    const size_t number = said.find(remedy, at);
+    ASSERT_NE(number, std::string::npos) << said;
+    node_.stop();
+    where_ = {"--log-bytes-max", std::to_string(std::stoull(said.substr(number + remedy.size())))};
+    node_.start(where_);
+    EXPECT_FALSE(says(node_.diagnostics().substr(said.size()), "three times"));
+}
+
 TEST_F(Retention, a_limit_lowered_below_what_is_there_is_reached_without_a_refusal) {
     where_ = {"--log-bytes-max", "1073741824"};
     node_.start(where_);
