@@ -715,6 +715,22 @@ TEST_F(ContainerEffects,
     EXPECT_EQ(host.count<schema::ContainerUnpauseRequested>(), 1u);
 }
 
+TEST_F(ContainerEffects, what_was_paused_for_a_commit_goes_on_when_that_fails_and_can_be_again) {
+    start();
+    const auto commit = command<schema::CommitContainer>();
+    ASSERT_TRUE(commit.accepted) << commit.message;
+    EXPECT_EQ(host.count<schema::ContainerPauseRequested>(), 1u);
+    host.inject<schema::ImageImportFailed>([](auto) {}, host.next_id());
+    settle();
+    EXPECT_EQ(host.count<schema::ContainerUnpauseRequested>(), 0u) << "another one's";
+    host.inject<schema::ImageImportFailed>([](auto) {}, commit.id);
+    settle();
+    EXPECT_EQ(host.count<schema::ContainerUnpauseRequested>(), 1u);
+    host.advance(1'000'000'000);
+    EXPECT_EQ(host.count<schema::ContainerUnpaused>(), 1u);
+    EXPECT_TRUE(command<schema::CommitContainer>().accepted);
+}
+
 TEST_F(ContainerEffects, a_removal_that_was_interrupted_goes_on) {
     start();
     exit_with(0);

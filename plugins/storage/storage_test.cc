@@ -366,5 +366,25 @@ TEST_F(CommitTest, without_its_image_or_on_a_full_disk_it_fails_with_a_sentence)
     EXPECT_EQ(host.count<ImageImportFailed>(), 2u);
 }
 
+TEST_F(CommitTest, behind_an_import_that_never_ends_it_fails_at_its_deadline) {
+    constexpr int64_t kMoment = 1'000'000;
+    host.hold_offload(true);
+    load("2 box:2 a c\n");   // holds the store
+    const CommandId command = commit(true);
+    tell<schema::ContainerPaused>();
+    host.advance(limits::commit_wait_ns_max - kMoment);
+    EXPECT_EQ(host.count<ImageImportFailed>(), 0u);
+    host.advance(2 * kMoment);
+    ASSERT_EQ(host.count<ImageImportFailed>(), 1u) << "its container is paused for it";
+    EXPECT_EQ(host.last<ImageImportFailed>()->command_id, command);
+    EXPECT_EQ(failure(), "the image store is busy with another import since 20 seconds: try again "
+                         "when that is done");
+    while (host.run_offload()) {}   // it ends after all
+    EXPECT_EQ(host.count<ImageImported>(), 2u);
+    EXPECT_EQ(disk.commits, 0u);
+    EXPECT_EQ(host.count<ImageImportFailed>(), 1u);
+    EXPECT_EQ(host.snapshot_trouble("storage"), "");
+}
+
 }  // namespace
 }  // namespace noded::storage
