@@ -21,6 +21,11 @@ char LICENSE[] SEC("license") = "GPL";
 /* Bit n: there are containers n groups below the root. Both sides set bits. */
 volatile unsigned int levels = 0;
 
+/* Since when the scheduler is followed, by bpf_ktime_get_ns(): what waits for longer was woken when
+ * it was followed before, and has run meanwhile. User space sets it; never 0, so that it is in a
+ * section of its own. */
+volatile u64 followed_since = 1;
+
 const struct noded_container_counters nothing = {};
 
 /* By cgroup id; user space sets how many there may be. */
@@ -308,7 +313,7 @@ int BPF_PROG(switched, _Bool preempted, struct task_struct *previous, struct tas
     }
     since = bpf_task_storage_get(&waits_since, next, 0, 0);
     if (!since || !*since) return 0;
-    found = of_task(next);
+    found = *since >= followed_since ? of_task(next) : 0;
     if (found) {
         u64 ns = bpf_ktime_get_ns() - *since;
         unsigned int bucket = bucket_of(ns);

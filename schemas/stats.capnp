@@ -65,6 +65,7 @@ struct ContainerFigures {
   net @9 :NetFigures;             # of its own namespace, without loopback
   pressure @10 :PressureFigures;
   kernel @11 :KernelFigures;
+  networks @12 :List(NodeFigures.Network);  # those that `net` is the sum of
 }
 
 struct KernelFigures {

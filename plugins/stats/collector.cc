@@ -74,7 +74,7 @@ struct Collector::Files {
     Kept<Memory> kept_memory;
     Kept<std::optional<Io>> kept_io;
     Kept<Pressures> kept_pressure;
-    Kept<std::optional<Net>> kept_net;
+    Kept<std::optional<Net>> kept_net;  ///< of one with nothing but loopback
 
     bool v1_memory() const { return !places.memory.empty(); }
     size_t count() const {
@@ -244,11 +244,10 @@ void Collector::read_network(Files& files, const Group& group, ContainerFigures&
     out.net = std::nullopt;
     const std::string_view text = text_in(files.net);
     if (text.empty()) return;
-    const std::vector<Network> networks = parse_net_dev(text);
-    out.net = sum_of(networks);
-    const bool only_loopback = std::ranges::all_of(
-        networks, [](const Network& network) { return network.name == "lo"; });
-    files.kept_net.keep(only_loopback ? group.network_mark : 0, out.monotonic_ns, out.net);
+    out.networks = parse_net_dev(text);
+    std::erase_if(out.networks, [](const Network& network) { return network.name == "lo"; });
+    out.net = sum_of(out.networks);
+    files.kept_net.keep(out.networks.empty() ? group.network_mark : 0, out.monotonic_ns, out.net);
 }
 
 bool Collector::read_container(const Target& target, Files& files, const Counted* counted,
@@ -395,11 +394,20 @@ void Collector::find_group(const Target& target, Entry& entry) {
     if (!counters_->reads_groups()) return;
     for (const auto& [folder, name] : {std::pair(watch.v2, "cpu.stat"),
                                        std::pair(watch.memory, "memory.stat")}) {
-        const std::string parent = folder.substr(0, folder.rfind('/'));
-        const std::string path = parent + "/" + name;
+        const std::string reader = who_updates(folder);
+        const std::string path = reader + "/" + name;
         if (above_.contains(path)) continue;
-        if (FilePtr file = open(parent, name)) above_.emplace(path, std::move(file));
+        if (FilePtr file = open(reader, name)) above_.emplace(path, std::move(file));
     }
+}
+
+/// The group whose files bring a container's figures up to date: the one above, for all that are in
+/// it. The root of a hierarchy has no such files, or figures that it takes from elsewhere: of a
+/// container right below it its own are read.
+std::string Collector::who_updates(const std::string& folder) const {
+    std::string parent = folder.substr(0, folder.rfind('/'));
+    const bool is_root = std::ranges::find(mounts_, parent, &Mount::path) != mounts_.end();
+    return is_root ? folder : parent;
 }
 
 void Collector::load_counters() {

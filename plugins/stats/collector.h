@@ -81,6 +81,7 @@ private:
     std::vector<Filesystem> measured_filesystems();
     std::unique_ptr<File> open(const std::string& folder, const char* name);
     void find_group(const Target& target, Entry& entry);
+    std::string who_updates(const std::string& folder) const;
     void forget(const Entry& entry);
     void read_counters();
 
@@ -91,7 +92,8 @@ private:
     std::unordered_map<uint64_t, Entry> entries_;  ///< by key
     uint64_t round_ = 0;
     size_t files_open_max_ = 0;
-    /// Files of the groups above containers: whoever reads them brings what is below up to date.
+    /// Files of the groups above containers, or of their own: whoever reads them brings what is
+    /// below up to date.
     std::map<std::string, std::unique_ptr<File>> above_;
     std::unique_ptr<Counters> counters_;
     bool counters_tried_ = false;

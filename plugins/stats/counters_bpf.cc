@@ -1,7 +1,4 @@
 // The eBPF programs of bpf/containers.bpf.c, loaded and read; see counters.h.
-#include <bpf/bpf.h>
-#include <bpf/btf.h>
-#include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +17,7 @@
 #include "bpf/containers.h"
 #include "bpf/containers_object.h"
 #include "plugins/stats/counters.h"
+#include "plugins/stats/libbpf.h"
 #include "plugins/stats/limits.h"
 
 namespace noded::stats {
@@ -58,9 +56,9 @@ std::string last_words() {
 }
 
 struct Close {
-    void operator()(bpf_object* object) const { bpf_object__close(object); }
-    void operator()(bpf_link* link) const { bpf_link__destroy(link); }
-    void operator()(btf* types) const { btf__free(types); }
+    void operator()(bpf_object* object) const { lib.bpf_object__close(object); }
+    void operator()(bpf_link* link) const { lib.bpf_link__destroy(link); }
+    void operator()(btf* types) const { lib.btf__free(types); }
 };
 using Object = std::unique_ptr<bpf_object, Close>;
 using Link = std::unique_ptr<bpf_link, Close>;
@@ -74,8 +72,16 @@ int64_t clock_ns() {
     return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
+std::vector<bpf_program*> programs_of(const bpf_object* object) {
+    std::vector<bpf_program*> programs;
+    for (bpf_program* program = nullptr;
+         (program = lib.bpf_object__next_program(object, program)) != nullptr;)
+        programs.push_back(program);
+    return programs;
+}
+
 bool of_scheduler(const bpf_program* program) {
-    const std::string section = bpf_program__section_name(program);
+    const std::string section = lib.bpf_program__section_name(program);
     return section == "tp_btf/sched_switch" || section.starts_with("tp_btf/sched_wakeup");
 }
 
@@ -113,7 +119,7 @@ Value sum_of(std::span<const Value> per_cpu) {
 
 /// What is attached to a program's own place, once.
 bool is_hook(const bpf_program* program) {
-    const std::string section = bpf_program__section_name(program);
+    const std::string section = lib.bpf_program__section_name(program);
     return !section.starts_with("iter/") && section != "syscall";
 }
 
@@ -121,16 +127,15 @@ class BpfCounters final : public Counters {
 public:
     BpfCounters(Object object, Fd root, const Refused& refused)
         : object_(std::move(object)), root_(std::move(root)) {
-        blkio_ = bpf_object__find_map_fd_by_name(object_.get(), "blkio_groups");
-        map_ = bpf_object__find_map_fd_by_name(object_.get(), "counters");
-        places_ = bpf_object__find_map_fd_by_name(object_.get(), "places");
-        const int cpus = libbpf_num_possible_cpus();
+        blkio_ = lib.bpf_object__find_map_fd_by_name(object_.get(), "blkio_groups");
+        map_ = lib.bpf_object__find_map_fd_by_name(object_.get(), "counters");
+        places_ = lib.bpf_object__find_map_fd_by_name(object_.get(), "places");
+        const int cpus = lib.libbpf_num_possible_cpus();
         cpus_ = cpus > 0 ? static_cast<size_t>(cpus) : 1;
-        bpf_program* program = nullptr;
-        bpf_object__for_each_program(program, object_.get()) {
-            const auto words = refused.find(bpf_program__name(program));
+        for (bpf_program* program : programs_of(object_.get())) {
+            const auto words = refused.find(lib.bpf_program__name(program));
             if (words != refused.end()) lack(program, words->second);
-            else if (!bpf_program__autoload(program))
+            else if (!lib.bpf_program__autoload(program))
                 lack(program, "this kernel has no such tracepoint");
             else if (is_hook(program) && !of_scheduler(program))
                 counts_io_ |= attach(program, links_) && of_disks(program);
@@ -142,15 +147,17 @@ public:
         const uint64_t id = watch.cgroup_id;
         set_level(watch.level);
         int error = add(id);
-        // The map may be full of groups that are named as ours are, and are not.
-        if (error == E2BIG) {
+        // The map may be full of groups that are named as ours are, and are not; nobody may have
+        // looked at it for long.
+        for (int tries = 0; error == E2BIG && tries < 3; ++tries) {
+            read_counters();
             forget_strangers(INT64_MAX);
             error = add(id);
         }
         if (error != 0) return fail_errno(error, "count in the kernel for another cgroup");
         Watched& watched = watched_[id];
         watched.blkio_id = watch.blkio_id != 0 ? watch.blkio_id : id;
-        bpf_map_update_elem(blkio_, &watched.blkio_id, &id, BPF_ANY);
+        lib.bpf_map_update_elem(blkio_, &watched.blkio_id, &id, BPF_ANY);
         table_.try_emplace(id);
         strangers_.erase(id);
         if (reads_groups()) find(watch);
@@ -160,9 +167,9 @@ public:
     void forget(uint64_t cgroup_id) override {
         const auto found = watched_.find(cgroup_id);
         if (found == watched_.end()) return;
-        bpf_map_delete_elem(places_, &cgroup_id);
-        bpf_map_delete_elem(map_, &cgroup_id);
-        bpf_map_delete_elem(blkio_, &found->second.blkio_id);
+        lib.bpf_map_delete_elem(places_, &cgroup_id);
+        lib.bpf_map_delete_elem(map_, &cgroup_id);
+        lib.bpf_map_delete_elem(blkio_, &found->second.blkio_id);
         watched_.erase(found);
         table_.erase(cgroup_id);
     }
@@ -172,9 +179,11 @@ public:
         following_ = follow;
         scheduler_links_.clear();
         if (!follow) return;
-        bpf_program* program = nullptr;
-        bpf_object__for_each_program(program, object_.get())
-            if (of_scheduler(program) && bpf_program__autoload(program))
+        // Tasks that were woken when they were followed before have run since.
+        const auto now = static_cast<uint64_t>(clock_ns());
+        set_variable(".data", now);
+        for (bpf_program* program : programs_of(object_.get()))
+            if (of_scheduler(program) && lib.bpf_program__autoload(program))
                 attach(program, scheduler_links_);
     }
 
@@ -194,9 +203,14 @@ private:
     };
 
     static bool of_disks(const bpf_program* program) {
-        return std::string_view(bpf_program__section_name(program)) == "tp_btf/block_rq_complete";
+        return std::string_view(lib.bpf_program__section_name(program)) ==
+               "tp_btf/block_rq_complete";
     }
     int add(uint64_t id);
+    template <typename T>
+    int variable(std::string_view section) const;
+    template <typename T>
+    void set_variable(std::string_view section, const T& value);
     void set_level(int level);
     void begin_to_read_groups();
     void find(const Watch& watch);
@@ -207,11 +221,11 @@ private:
     void forget_strangers(int64_t met_until_ns);
 
     bool attach(bpf_program* program, std::vector<Link>& links) {
-        const std::string section = bpf_program__section_name(program);
+        const std::string section = lib.bpf_program__section_name(program);
         said.clear();
         Link link(section.starts_with("cgroup_skb")
-                      ? bpf_program__attach_cgroup(program, root_.get())
-                      : bpf_program__attach(program));
+                      ? lib.bpf_program__attach_cgroup(program, root_.get())
+                      : lib.bpf_program__attach(program));
         if (!link) {
             lack(program, strerror(errno) + last_words());
             return false;
@@ -221,7 +235,7 @@ private:
     }
     void lack(const bpf_program* program, const std::string& why) {
         const std::string text =
-            std::string("; ") + bpf_program__section_name(program) + ": " + why;
+            std::string("; ") + lib.bpf_program__section_name(program) + ": " + why;
         if (lacks_.find(text) == std::string::npos) lacks_ += text;
     }
 
@@ -251,7 +265,7 @@ int BpfCounters::add(uint64_t id) {
     constexpr useconds_t kPauseUs = 1000;
     const std::vector<Value> zero(cpus_, Value{});
     for (int tries = 0; tries < kTriesMax; ++tries) {
-        if (bpf_map_update_elem(map_, &id, zero.data(), BPF_NOEXIST) == 0) return 0;
+        if (lib.bpf_map_update_elem(map_, &id, zero.data(), BPF_NOEXIST) == 0) return 0;
         if (errno == EEXIST) return 0;
         if (errno != ENOMEM) return errno;
         usleep(kPauseUs);
@@ -259,35 +273,47 @@ int BpfCounters::add(uint64_t id) {
     return ENOMEM;
 }
 
-/// The programs' one variable.
+/// A section of the programs' variables, which is a map with one value; nothing if there is none
+/// of this size.
+template <typename T>
+int BpfCounters::variable(std::string_view section) const {
+    for (bpf_map* map = nullptr;
+         (map = lib.bpf_object__next_map(object_.get(), map)) != nullptr;)
+        if (std::string_view(lib.bpf_map__name(map)).ends_with(section) &&
+            lib.bpf_map__value_size(map) == sizeof(T))
+            return lib.bpf_map__fd(map);
+    return -1;
+}
+
+template <typename T>
+void BpfCounters::set_variable(std::string_view section, const T& value) {
+    const uint32_t first = 0;
+    const int fd = variable<T>(section);
+    if (fd >= 0) lib.bpf_map_update_elem(fd, &first, &value, BPF_ANY);
+}
+
 void BpfCounters::set_level(int level) {
     if (level < 1 || level >= NODED_LEVELS_MAX) return;
-    bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object_.get()) {
-        uint32_t first = 0, levels = 0;
-        if (!std::string_view(bpf_map__name(map)).ends_with(".bss") ||
-            bpf_map__value_size(map) != sizeof levels)
-            continue;
-        const int fd = bpf_map__fd(map);
-        if (bpf_map_lookup_elem(fd, &first, &levels) != 0 || (levels >> level & 1) != 0) return;
-        levels |= uint32_t{1} << level;
-        bpf_map_update_elem(fd, &first, &levels, BPF_ANY);
-    }
+    uint32_t first = 0, levels = 0;
+    const int fd = variable<uint32_t>(".bss");
+    if (fd < 0 || lib.bpf_map_lookup_elem(fd, &first, &levels) != 0 || (levels >> level & 1) != 0)
+        return;
+    set_variable(".bss", levels | uint32_t{1} << level);
 }
 
 /// Both programs, or none.
 void BpfCounters::begin_to_read_groups() {
-    bpf_program* find = bpf_object__find_program_by_name(object_.get(), "find");
-    bpf_program* figures = bpf_object__find_program_by_name(object_.get(), "figures");
-    if (find == nullptr || figures == nullptr || !bpf_program__autoload(find) ||
-        !bpf_program__autoload(figures))
+    bpf_program* find = lib.bpf_object__find_program_by_name(object_.get(), "find");
+    bpf_program* figures = lib.bpf_object__find_program_by_name(object_.get(), "figures");
+    if (find == nullptr || figures == nullptr || !lib.bpf_program__autoload(find) ||
+        !lib.bpf_program__autoload(figures))
         return;
-    find_ = bpf_program__fd(find);
+    find_ = lib.bpf_program__fd(find);
     bpf_iter_link_info info{};
     info.map.map_fd = static_cast<__u32>(places_);
     LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info, .link_info_len = sizeof info);
     said.clear();
-    figures_.reset(bpf_program__attach_iter(figures, &options));
+    figures_.reset(lib.bpf_program__attach_iter(figures, &options));
     if (!figures_) lack(figures, strerror(errno) + last_words());
 }
 
@@ -305,7 +331,7 @@ void BpfCounters::find(const Watch& watch) {
     for (size_t i = 0; i < NODED_GROUPS; ++i) args.folders[i] = open_one(*folders[i]);
     args.network = open_one(watch.network);
     LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &args, .ctx_size_in = sizeof args);
-    bpf_prog_test_run_opts(find_, &options);
+    lib.bpf_prog_test_run_opts(find_, &options);
 }
 
 Group group_of(const noded_figures& from, const Group& before, uint64_t page_bytes) {
@@ -353,7 +379,7 @@ bool BpfCounters::read_rows() {
     rows_.resize(kBatch);
     const int64_t begun_ns = clock_ns();
     size_t seen = 0;
-    const Fd fd(bpf_iter_create(bpf_link__fd(figures_.get())));
+    const Fd fd(lib.bpf_iter_create(lib.bpf_link__fd(figures_.get())));
     for (;;) {
         const ssize_t got = ::read(fd.get(), rows_.data(), kBatch * sizeof(noded_row));
         if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
@@ -391,7 +417,7 @@ void BpfCounters::read_counters() {
         keys_.resize(room);
         values_.resize(room * cpus_);
         auto count = static_cast<__u32>(room);
-        const int failed = bpf_map_lookup_batch(map_, first ? nullptr : &position, &position,
+        const int failed = lib.bpf_map_lookup_batch(map_, first ? nullptr : &position, &position,
                                                 keys_.data(), values_.data(), &count, nullptr);
         const int error = failed != 0 ? errno : 0;
         if (error == ENOSPC) {
@@ -420,7 +446,7 @@ void BpfCounters::take_counters(size_t count) {
 void BpfCounters::forget_strangers(int64_t met_until_ns) {
     std::erase_if(strangers_, [&](const auto& entry) {
         if (entry.second > met_until_ns) return false;
-        bpf_map_delete_elem(map_, &entry.first);
+        lib.bpf_map_delete_elem(map_, &entry.first);
         return true;
     });
 }
@@ -429,15 +455,14 @@ void BpfCounters::forget_strangers(int64_t met_until_ns) {
 /// the load says.
 void choose_programs(bpf_object* object) {
     constexpr std::string_view kTracepoint = "tp_btf/";
-    const std::unique_ptr<btf, Close> kernel(btf__load_vmlinux_btf());
+    const std::unique_ptr<btf, Close> kernel(lib.btf__load_vmlinux_btf());
     if (!kernel) return;
-    bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, object) {
-        const std::string section = bpf_program__section_name(program);
+    for (bpf_program* program : programs_of(object)) {
+        const std::string section = lib.bpf_program__section_name(program);
         if (!section.starts_with(kTracepoint)) continue;
         const std::string type = "btf_trace_" + section.substr(kTracepoint.size());
-        if (btf__find_by_name_kind(kernel.get(), type.c_str(), BTF_KIND_TYPEDEF) <= 0)
-            bpf_program__set_autoload(program, false);
+        if (lib.btf__find_by_name_kind(kernel.get(), type.c_str(), BTF_KIND_TYPEDEF) <= 0)
+            lib.bpf_program__set_autoload(program, false);
     }
 }
 
@@ -453,17 +478,17 @@ std::string name_in(const std::string& words) {
 /// Ready to be loaded, without those that were refused before.
 Result<Object> prepare(std::span<const unsigned char> file, const Refused& refused) {
     LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "noded");
-    Object object(bpf_object__open_mem(file.data(), file.size(), &options));
+    Object object(lib.bpf_object__open_mem(file.data(), file.size(), &options));
     if (!object) return fail_errno(errno, "open the eBPF programs" + last_words());
     choose_programs(object.get());
-    bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, object.get())
-        if (refused.contains(bpf_program__name(program))) bpf_program__set_autoload(program, false);
+    for (bpf_program* program : programs_of(object.get()))
+        if (refused.contains(lib.bpf_program__name(program)))
+            lib.bpf_program__set_autoload(program, false);
     said.clear();
     for (const char* name : {"counters", "blkio_groups", "places"}) {
-        bpf_map* map = bpf_object__find_map_by_name(object.get(), name);
+        bpf_map* map = lib.bpf_object__find_map_by_name(object.get(), name);
         // The object of a test has not all of them.
-        if (map != nullptr && bpf_map__set_max_entries(map, limits::containers_max) != 0)
+        if (map != nullptr && lib.bpf_map__set_max_entries(map, limits::containers_max) != 0)
             return fail("prepare the eBPF programs" + last_words());
     }
     return object;
@@ -496,13 +521,14 @@ Result<std::unique_ptr<Counters>> load_bpf_counters(const std::string& mount) {
 
 Result<std::unique_ptr<Counters>> load_bpf_counters(std::span<const unsigned char> file,
                                                     const std::string& mount) {
-    libbpf_set_print(keep_what_is_said);
+    TRY_STATUS(load_libbpf());
+    lib.libbpf_set_print(keep_what_is_said);
     said.clear();
     Fd root(open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root.valid()) return fail_errno(errno, "open " + mount);
     for (Refused refused;;) {
         Object object = TRY(prepare(file, refused));
-        if (bpf_object__load(object.get()) == 0)
+        if (lib.bpf_object__load(object.get()) == 0)
             return std::make_unique<BpfCounters>(std::move(object), std::move(root), refused);
         const int error = errno;
         const std::string name = name_in(said);

@@ -5,6 +5,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +17,8 @@
 #include <sstream>
 
 #include "bpf/refused_object.h"
+#include "plugins/stats/libbpf.h"
+#include "plugins/stats/limits.h"
 #include "plugins/stats/parse.h"
 #include "plugins/stats/places.h"
 
@@ -82,8 +88,7 @@ public:
     void run(const char* script) const {
         const pid_t child = fork();
         if (child == 0) {
-            for (const std::string& folder : folders_)
-                std::ofstream(folder + "/cgroup.procs") << getpid() << std::flush;
+            enter();
             execl("/bin/sh", "sh", "-c", script, nullptr);
             _exit(121);
         }
@@ -92,7 +97,29 @@ public:
         EXPECT_EQ(status, 0);
     }
 
+    /// A process in it that wants a CPU, the same as all of them do, until it is killed.
+    pid_t spin() const {
+        const pid_t child = fork();
+        if (child != 0) return child;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        enter();
+        cpu_set_t allowed, one;
+        sched_getaffinity(0, sizeof allowed, &allowed);
+        int first = 0;
+        while (!CPU_ISSET(first, &allowed)) ++first;
+        CPU_ZERO(&one);
+        CPU_SET(first, &one);
+        sched_setaffinity(0, sizeof one, &one);
+        for (volatile bool forever = true; forever;) {}
+        _exit(0);
+    }
+
 private:
+    void enter() const {
+        for (const std::string& folder : folders_)
+            std::ofstream(folder + "/cgroup.procs") << getpid() << std::flush;
+    }
+
     Watch where_;
     std::string blkio_;
     std::vector<std::string> folders_;
@@ -293,14 +320,81 @@ TEST(StatsCounters, a_thousand_cgroups_are_read_at_once) {
     EXPECT_EQ((*loaded)->read().size(), 1000u);
 }
 
-TEST(StatsCounters, without_permission_the_kernels_words_are_the_error) {
+TEST(StatsCounters, a_wait_that_began_when_the_scheduler_was_followed_before_is_none_now) {
     const std::string mount = v2_mount();
     if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
+    auto loaded = load_bpf_counters(mount);
+    if (!loaded) GTEST_SKIP() << loaded.error().message;
+    Counters& counters = **loaded;
+    const Group watched(mount);
+    ASSERT_TRUE(counters.watch(watched.where()));
+    std::vector<pid_t> spinning;
+    for (int i = 0; i < 4; ++i) spinning.push_back(watched.spin());
+    const auto kernel = [&] { return counters.read().at(watched.id()).kernel; };
+    const auto waits_more = [&] {
+        const uint64_t until = kernel().waits + 20;
+        for (int tries = 0; tries < 3000 && kernel().waits < until; ++tries) usleep(10'000);
+        return kernel().waits >= until;
+    };
+    const auto longer_than_a_second = [&] {
+        uint64_t count = 0;
+        for (size_t bucket = 20; bucket < NODED_WAIT_BUCKETS; ++bucket)
+            count += kernel().wait_us_log2[bucket];
+        return count;
+    };
+    counters.follow_scheduler(true);
+    EXPECT_TRUE(waits_more());
+    bool none = false;
+    // A busy machine may make somebody wait for so long; not each time.
+    for (int tries = 0; tries < 3 && !none; ++tries) {
+        counters.follow_scheduler(false);
+        usleep(1'200'000);
+        const uint64_t before = longer_than_a_second();
+        counters.follow_scheduler(true);
+        EXPECT_TRUE(waits_more());
+        none = longer_than_a_second() == before;
+    }
+    EXPECT_TRUE(none);
+    for (const pid_t pid : spinning) {
+        kill(pid, SIGKILL);
+        waitpid(pid, nullptr, 0);
+    }
+}
+
+TEST(StatsCounters, groups_that_nobody_asks_for_leave_room_for_those_that_are_watched) {
+    const std::string mount = v2_mount();
+    if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
+    auto loaded = load_bpf_counters(mount);
+    if (!loaded) GTEST_SKIP() << loaded.error().message;
+    std::string name = "0000noded-test-stranger" + std::to_string(getpid());
+    name.resize(64, '0');
+    const Group stranger(mount, name);
+    for (uint64_t id = 1; id <= limits::containers_max; ++id) {
+        const Status watched = (*loaded)->watch({.cgroup_id = id << 40, .level = 1});
+        ASSERT_TRUE(watched) << id << ": " << watched.error().message;
+    }
+    EXPECT_FALSE((*loaded)->watch({.cgroup_id = 77ull << 50, .level = 1})) << "one too many";
+}
+
+TEST(StatsCounters, without_libbpf_a_sentence_says_what_is_missing) {
+    const Libbpf before = std::exchange(lib, {});
+    const Status none = load_libbpf("libbpf-of-nobody.so.1");
+    ASSERT_FALSE(none);
+    EXPECT_TRUE(none.error().message.starts_with("load libbpf-of-nobody.so.1: "));
+    EXPECT_NE(none.error().message.find("package is libbpf1"), std::string::npos);
+    const Status other = load_libbpf("libc.so.6");
+    ASSERT_FALSE(other);
+    EXPECT_NE(other.error().message.find("it is too old, it has no "), std::string::npos);
+    lib = before;
+}
+
+/// What is said when the programs are loaded by a process that was made poorer before.
+std::string said_after(bool (*make_poorer)(), const std::string& mount) {
     int out[2];
-    ASSERT_EQ(pipe2(out, O_CLOEXEC), 0);
+    EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
     const pid_t child = fork();
     if (child == 0) {
-        if (setuid(65534) != 0) _exit(1);
+        if (!make_poorer()) _exit(1);
         const auto loaded = load_bpf_counters(mount);
         const std::string text = loaded ? "loaded" : loaded.error().message;
         _exit(write(out[1], text.data(), text.size()) > 0 ? 0 : 1);
@@ -309,11 +403,35 @@ TEST(StatsCounters, without_permission_the_kernels_words_are_the_error) {
     char text[4096];
     const ssize_t size = read(out[0], text, sizeof text);
     close(out[0]);
-    waitpid(child, nullptr, 0);
-    const std::string said(text, size > 0 ? size_t(size) : 0);
+    int status = -1;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    return {text, size > 0 ? size_t(size) : 0};
+}
+
+TEST(StatsCounters, without_permission_the_kernels_words_are_the_error) {
+    const std::string mount = v2_mount();
+    if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
+    const std::string said = said_after([] { return setuid(65534) == 0; }, mount);
     EXPECT_TRUE(said.starts_with("load the eBPF programs")) << said;
     EXPECT_NE(said.find("EPERM (Operation not permitted)"), std::string::npos) << said;
     EXPECT_FALSE(load_bpf_counters("/no/such/place"));
+}
+
+TEST(StatsCounters, a_kernel_without_its_types_is_an_error_that_names_them) {
+    const std::string mount = v2_mount();
+    if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
+    const char* const types = "/sys/kernel/btf";
+    if (access(types, F_OK) != 0) GTEST_SKIP() << "this kernel has none";
+    const std::string said = said_after(
+        [] {
+            return unshare(CLONE_NEWNS) == 0 &&
+                   ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                   ::mount("none", "/sys/kernel/btf", "tmpfs", 0, nullptr) == 0;
+        },
+        mount);
+    EXPECT_TRUE(said.starts_with("load the eBPF programs")) << said;
+    EXPECT_NE(said.find("BTF"), std::string::npos) << said;
 }
 
 }  // namespace

@@ -61,6 +61,15 @@ void write_pressures(const Pressures& from, schema::PressureFigures::Builder out
     if (from.io) write_pressure(*from.io, out.initIo());
 }
 
+void write_networks(const std::vector<Network>& from, auto init) {
+    if (from.empty()) return;
+    auto out = init(unsigned(from.size()));
+    for (unsigned i = 0; i < out.size(); ++i) {
+        out[i].setName(text(from[i].name));
+        write_net(from[i].net, out[i].initNet());
+    }
+}
+
 /// Without those at the end in which nothing was counted.
 void write_buckets(std::span<const uint64_t> from, auto init) {
     while (!from.empty() && from.back() == 0) from = from.first(from.size() - 1);
@@ -158,6 +167,7 @@ void write_container(const ContainerFigures& from, schema::ContainerFigures::Bui
     }
     if (from.io) write_io(*from.io, out.initIo());
     if (from.net) write_net(*from.net, out.initNet());
+    write_networks(from.networks, [&](unsigned size) { return out.initNetworks(size); });
     if (from.pressure.any()) write_pressures(from.pressure, out.initPressure());
     if (from.kernel) write_kernel(*from.kernel, out.initKernel());
 }
@@ -180,11 +190,7 @@ void write_node(const NodeFigures& from, schema::NodeFigures::Builder out) {
     if (from.pressure.any()) write_pressures(from.pressure, out.initPressure());
     auto disks = out.initDisks(unsigned(from.disks.size()));
     for (unsigned i = 0; i < disks.size(); ++i) write_disk(from.disks[i], disks[i]);
-    auto networks = out.initNetworks(unsigned(from.networks.size()));
-    for (unsigned i = 0; i < networks.size(); ++i) {
-        networks[i].setName(text(from.networks[i].name));
-        write_net(from.networks[i].net, networks[i].initNet());
-    }
+    write_networks(from.networks, [&](unsigned size) { return out.initNetworks(size); });
     auto filesystems = out.initFilesystems(unsigned(from.filesystems.size()));
     for (unsigned i = 0; i < filesystems.size(); ++i)
         write_filesystem(from.filesystems[i], filesystems[i]);

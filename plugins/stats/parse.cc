@@ -174,7 +174,6 @@ std::vector<Network> parse_net_dev(std::string_view text) {
 Net sum_of(const std::vector<Network>& networks) {
     Net sum;
     for (const auto& [name, net] : networks) {
-        if (name == "lo") continue;
         sum.received_bytes += net.received_bytes;
         sum.received_packets += net.received_packets;
         sum.receive_errors += net.receive_errors;

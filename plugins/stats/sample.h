@@ -41,6 +41,11 @@ struct Net {
     uint64_t sent_bytes = 0, sent_packets = 0, send_errors = 0, send_drops = 0;
 };
 
+struct Network {
+    std::string name;
+    Net net;
+};
+
 struct Pressure {
     uint64_t some_us = 0, full_us = 0;
 };
@@ -103,6 +108,7 @@ struct ContainerFigures {
     std::optional<Pids> pids;
     std::optional<Io> io;
     std::optional<Net> net;
+    std::vector<Network> networks;  ///< those that `net` is the sum of
     Pressures pressure;
     std::optional<Kernel> kernel;
 };
@@ -136,11 +142,6 @@ struct Filesystem {
     std::string device, mount_point, type;
     bool read_only = false;
     uint64_t size = 0, free = 0, available = 0, files = 0, files_free = 0;
-};
-
-struct Network {
-    std::string name;
-    Net net;
 };
 
 struct Load {

@@ -110,6 +110,12 @@ void Sampler::take() {
     following_ |= follow;
 }
 
+/// What this machine lacks is in the node's log once, too.
+void Sampler::know(KernelState state) {
+    if (!state.warning.empty() && state.warning != kernel_.warning) host_.warn(state.warning);
+    kernel_ = std::move(state);
+}
+
 /// The lane was full.
 void Sampler::retry() {
     if (timer_ == 0) timer_ = host_.start_timer(limits::lane_full_ns, on_tick, this);
@@ -125,7 +131,7 @@ void Sampler::look_at_containers() {
             *state = collector->watch(targets);
         },
         [this, state] {
-            kernel_ = std::move(*state);
+            know(std::move(*state));
             go_on();
         });
     if (busy_) return;
@@ -157,7 +163,7 @@ void Sampler::next() {
 
 void Sampler::taken(Sample sample, bool asked, uint64_t take) {
     if (stopped_) return;
-    kernel_ = sample.kernel;
+    know(sample.kernel);
     publish(sample);
     answer_once(sample, take);
     if (asked) keep(std::move(sample));

@@ -66,6 +66,7 @@ private:
     void answer(const Question& question);
     void answer_with(const Question& question, std::span<const Sample* const> samples);
     void answer_once(const Sample& sample, uint64_t take);
+    void know(KernelState state);
     void take();
     void taken(Sample sample, bool asked, uint64_t take);
     void keep(Sample sample);

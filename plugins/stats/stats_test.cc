@@ -24,8 +24,8 @@ protected:
     bool v2_only() const { return GetParam(); }
 
     void run(const std::string& id, const char* name, uint32_t pid, uint64_t n,
-             const char* network = "none") {
-        fill_container(*machine, v2_only(), id, pid, n);
+             const char* network = "none", const char* parent = "/noded/0badcafe") {
+        fill_container(*machine, v2_only(), id, pid, n, parent);
         host.inject<schema::ContainerRequested>([&](auto root) {
             root.setId(id.c_str());
             root.setName(name);
@@ -600,6 +600,55 @@ TEST_P(StatsTest,
     EXPECT_EQ(published(), "stats/DB 1\n");
 }
 
+TEST_P(StatsTest, right_below_the_root_a_groups_own_files_bring_its_figures_up_to_date) {
+    machine->groups_read = true;
+    const std::string memory = v2_only() ? "/sys/fs/cgroup" : "/cg/memory";
+    const std::string v2 = v2_only() ? "/sys/fs/cgroup" : "/cg/unified";
+    for (const std::string& root : {memory + "/memory.stat", v2 + "/cpu.stat"})
+        machine->files[root] = "of the root";
+    run(kWeb, "web", 10, 50, "none", "");
+    machine->counted[1010].group.cpu = Cpu{.total_ns = 9};
+    host.subscribe("stats/" + kWeb);
+    advance_ms(10);
+    EXPECT_TRUE(machine->opened.contains(v2 + "/" + kWeb + "/cpu.stat"));
+    EXPECT_TRUE(machine->opened.contains(memory + "/" + kWeb + "/memory.stat"));
+    EXPECT_FALSE(machine->opened.contains(v2 + "/cpu.stat"));
+    EXPECT_FALSE(machine->opened.contains(memory + "/memory.stat"));
+}
+
+TEST_P(StatsTest, counters_that_begin_anew_are_told_as_they_are) {
+    run(kWeb, "web", 10, 50);
+    run(kDb, "db", 11, 60);
+    host.subscribe("stats/");
+    advance_ms(1010);
+    host.forget_published();
+    fill_container(*machine, v2_only(), kWeb, 10, 7);
+    advance_ms(1000);
+    std::map<std::string, uint64_t> told;
+    for (const auto& one : host.published()) {
+        sdk::Reading<schema::StatsMessage> message({one.payload.data(), one.payload.size()});
+        if (!message->isContainer()) continue;
+        EXPECT_EQ(message->getContainer().getRun(), 1u);
+        EXPECT_EQ(message->getSequence(), 3u);
+        told[message->getContainer().getName().cStr()] =
+            message->getContainer().getCpu().getTotalNs();
+    }
+    EXPECT_EQ(told, (std::map<std::string, uint64_t>{{"web", 7'000}, {"db", 60'000}}));
+}
+
+TEST_P(StatsTest, each_interface_of_a_containers_network_is_told_of_but_loopback) {
+    run(kWeb, "web", 10, 50);
+    machine->files["/proc/10/net/dev"] += "eth1: 5 1 0 0 0 0 0 0 6 1 0 0 0 0 0 0\n";
+    const uint64_t token = ask();
+    advance_ms(300);
+    sdk::Reading<Calls::ReadResults> results(host.answer(token)->bytes());
+    const auto row = results->getSamples()[1].getContainers()[0];
+    ASSERT_EQ(row.getNetworks().size(), 2u);
+    EXPECT_EQ(row.getNetworks()[0].getName(), "eth0");
+    EXPECT_EQ(row.getNetworks()[1].getNet().getSentBytes(), 6u);
+    EXPECT_EQ(row.getNet().getReceivedBytes(), 55u);
+}
+
 TEST(StatsCpu, time_is_divided_as_ticks_tell_and_no_part_shrinks) {
     const Cpu first = divide_cpu(1000, 30, 10, {});
     EXPECT_EQ(first.user_ns, 750u);
@@ -625,8 +674,10 @@ TEST_P(StatsTest, a_kernel_that_takes_no_programs_costs_their_figures_only_and_i
     EXPECT_FALSE(row.hasKernel());
     EXPECT_TRUE(row.hasCpu());
     ASSERT_EQ(status().getWarnings().size(), 1u);
-    EXPECT_EQ(std::string(status().getWarnings()[0]),
-              "nothing is counted by eBPF: " + machine->counters_refusal);
+    const std::string told = "nothing is counted by eBPF: " + machine->counters_refusal;
+    EXPECT_EQ(std::string(status().getWarnings()[0]), told);
+    advance_ms(3000);
+    EXPECT_EQ(std::ranges::count(host.lines(), told, &sdk::FakeHost::Line::text), 1);
 }
 
 TEST_P(StatsTest, a_subscription_before_a_restart_is_served_after_it) {

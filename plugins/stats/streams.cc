@@ -178,9 +178,9 @@ void Streams::send(Feed& feed, uint64_t key, const std::string& last, const Samp
     fill(*message);
     bool complete = true;
     if (feed.json) {
-        const kj::String text = json_.encode(message->asReader());
+        const std::string_view text = json_.of(message->asReader());
         complete = host_.publish_as(
-            counts.topic, {reinterpret_cast<const uint8_t*>(text.begin()), text.size()});
+            counts.topic, {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
     } else {
         complete = host_.publish_as(counts.topic, message.flat());
     }

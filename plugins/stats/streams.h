@@ -9,7 +9,6 @@
 // here runs on the reactor.
 #pragma once
 
-#include <capnp/compat/json.h>
 #include <kj/function.h>
 
 #include <algorithm>
@@ -22,6 +21,7 @@
 #include <vector>
 
 #include "plugins/sdk/host.h"
+#include "plugins/stats/json_text.h"
 #include "plugins/stats/sample.h"
 #include "plugins/stats/state.h"
 
@@ -84,7 +84,7 @@ private:
     const sdk::Host host_;
     Feeds feeds_;
     std::set<std::string> known_;  ///< subscriptions that were looked at
-    capnp::JsonCodec json_;
+    JsonText json_;
 };
 
 }  // namespace noded::stats

@@ -100,9 +100,10 @@ void fill_machine(FakeSys& sys, bool v2_only) {
             "full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n";
 }
 
-void fill_container(FakeSys& sys, bool v2_only, const std::string& id, uint32_t pid, uint64_t n) {
+void fill_container(FakeSys& sys, bool v2_only, const std::string& id, uint32_t pid, uint64_t n,
+                    const std::string& parent) {
     const std::string proc = "/proc/" + std::to_string(pid);
-    const std::string group = "/noded/0badcafe/" + id;
+    const std::string group = parent + "/" + id;
     const std::string value = std::to_string(n);
     sys.files[proc + "/stat"] =
         std::to_string(pid) + " (sh) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 777 0 0\n";

@@ -44,7 +44,8 @@ public:
 
 /// A machine with the hybrid cgroup mounts, or v2 alone, and nothing running.
 void fill_machine(FakeSys& sys, bool v2_only);
-/// A process in a cgroup of its own, with figures made of `n`.
-void fill_container(FakeSys& sys, bool v2_only, const std::string& id, uint32_t pid, uint64_t n);
+/// A process in a cgroup of its own below `parent`, with figures made of `n`.
+void fill_container(FakeSys& sys, bool v2_only, const std::string& id, uint32_t pid, uint64_t n,
+                    const std::string& parent = "/noded/0badcafe");
 
 }  // namespace noded::stats

@@ -132,6 +132,27 @@ TEST_F(GatewayTest, a_container_has_cadvisors_names_and_labels) {
         EXPECT_TRUE(says(text, std::string("\n") + name)) << name;
 }
 
+TEST_F(GatewayTest, each_interface_of_a_containers_network_has_a_row) {
+    node->ok({"run", "-d", "--name", "wired", "--cap-add", "NET_ADMIN", "busybox", "sh", "-c",
+              "ip link add eth0 type veth peer name peer0 && ip link set eth0 up && "
+              "ip link set peer0 up && echo up; sleep 1000"});
+    ASSERT_TRUE(eventually([&] { return says(node->ok({"logs", "wired"}), "up"); }));
+    node->ok({"run", "-d", "--name", "shares", "--network", "host", "busybox", "sleep", "1000"});
+    Gateway gateway(*node);
+    const auto rows = [&](const char* name) {
+        std::string found;
+        for (const std::string& line : lines_of(gateway.metrics())) {
+            if (!line.starts_with("container_network_transmit_packets_dropped_total{")) continue;
+            const size_t at = line.find(",interface=\"");
+            if (!says(line, std::string("name=\"") + name + "\"") || at == line.npos) continue;
+            found += line.substr(at + 12, line.find('"', at + 12) - at - 12) + " ";
+        }
+        return found;
+    };
+    EXPECT_TRUE(rows("wired") == "eth0 peer0 " || rows("wired") == "peer0 eth0 ") << rows("wired");
+    EXPECT_TRUE(says(gateway.metrics(), "{id=\"/\",interface=\"lo\"}"));
+}
+
 TEST_F(GatewayTest, promtool_has_nothing_against_it) {
     run_web();
     Gateway gateway(*node);

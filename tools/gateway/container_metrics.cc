@@ -54,13 +54,6 @@ Value io(Row row) {
     if (!row.figures.hasIo()) return std::nullopt;
     return double((row.figures.getIo().*Get)());
 }
-/// Of its own network; in the node's the packets of its sockets are counted by eBPF.
-template <auto Get>
-Value net(Row row) {
-    if (row.figures.hasNet()) return double((row.figures.getNet().*Get)());
-    if (!row.figures.hasKernel()) return std::nullopt;
-    return double((row.figures.getKernel().getNet().*Get)());
-}
 template <auto Get>
 Value kernel(Row row) {
     if (!row.figures.hasKernel()) return std::nullopt;
@@ -104,7 +97,6 @@ Value quota_us(Row row) {
     return double(resources.getNanoCpus()) * kNs * double(period_us(resources));
 }
 
-constexpr const char* kAll = "interface=\"all\"";
 constexpr const char* kDisk = "device=\"\"";
 
 constexpr Metric kMetrics[] = {
@@ -137,24 +129,6 @@ constexpr Metric kMetrics[] = {
      memory<&Memory::getSwapBytes>},
     {"container_memory_mapped_file", Type::gauge, "Size of memory mapped files in bytes.", "",
      memory<&Memory::getMappedBytes>},
-    {"container_network_receive_bytes_total", Type::counter, "Cumulative count of bytes received.",
-     kAll, net<&Net::getReceivedBytes>},
-    {"container_network_receive_packets_total", Type::counter,
-     "Cumulative count of packets received.", kAll, net<&Net::getReceivedPackets>},
-    {"container_network_receive_errors_total", Type::counter,
-     "Cumulative count of errors encountered while receiving.", kAll,
-     net<&Net::getReceiveErrors>},
-    {"container_network_receive_packets_dropped_total", Type::counter,
-     "Cumulative count of packets dropped while receiving.", kAll, net<&Net::getReceiveDrops>},
-    {"container_network_transmit_bytes_total", Type::counter,
-     "Cumulative count of bytes transmitted.", kAll, net<&Net::getSentBytes>},
-    {"container_network_transmit_packets_total", Type::counter,
-     "Cumulative count of packets transmitted.", kAll, net<&Net::getSentPackets>},
-    {"container_network_transmit_errors_total", Type::counter,
-     "Cumulative count of errors encountered while transmitting.", kAll,
-     net<&Net::getSendErrors>},
-    {"container_network_transmit_packets_dropped_total", Type::counter,
-     "Cumulative count of packets dropped while transmitting.", kAll, net<&Net::getSendDrops>},
     {"container_fs_reads_total", Type::counter, "Cumulative count of reads completed.", kDisk,
      io<&Io::getReads>},
     {"container_fs_writes_total", Type::counter, "Cumulative count of writes completed.", kDisk,
@@ -273,14 +247,58 @@ void write_root(const char* name, const Answers& answers, Exposition& out) {
     if (metric == "container_memory_cache") one(double(memory.getCachedBytes()));
     if (metric == "container_spec_memory_limit_bytes") one(double(memory.getTotalBytes()));
     if (metric == "container_start_time_seconds") one(double(node.getBootNs()) * kNs);
-    if (!metric.starts_with("container_network_")) return;
-    for (const auto network : node.getNetworks()) {
-        const auto net = network.getNet();
-        const std::string of = joined(id, labels({{"interface", network.getName().cStr()}}));
-        if (metric == "container_network_receive_bytes_total")
-            out.sample(of, double(net.getReceivedBytes()));
-        if (metric == "container_network_transmit_bytes_total")
-            out.sample(of, double(net.getSentBytes()));
+}
+
+struct NetMetric {
+    const char* name;
+    const char* help;
+    uint64_t (Net::*value)() const;
+};
+constexpr NetMetric kNetMetrics[] = {
+    {"container_network_receive_bytes_total", "Cumulative count of bytes received.",
+     &Net::getReceivedBytes},
+    {"container_network_receive_packets_total", "Cumulative count of packets received.",
+     &Net::getReceivedPackets},
+    {"container_network_receive_errors_total",
+     "Cumulative count of errors encountered while receiving.", &Net::getReceiveErrors},
+    {"container_network_receive_packets_dropped_total",
+     "Cumulative count of packets dropped while receiving.", &Net::getReceiveDrops},
+    {"container_network_transmit_bytes_total", "Cumulative count of bytes transmitted.",
+     &Net::getSentBytes},
+    {"container_network_transmit_packets_total", "Cumulative count of packets transmitted.",
+     &Net::getSentPackets},
+    {"container_network_transmit_errors_total",
+     "Cumulative count of errors encountered while transmitting.", &Net::getSendErrors},
+    {"container_network_transmit_packets_dropped_total",
+     "Cumulative count of packets dropped while transmitting.", &Net::getSendDrops},
+};
+
+/// One for each interface of its own network. In the node's network there is the sum of its
+/// sockets, which eBPF counts; without any network there is a zero.
+std::vector<std::pair<std::string, Net>> networks_of(Row row) {
+    std::vector<std::pair<std::string, Net>> found;
+    for (const auto network : row.figures.getNetworks())
+        found.emplace_back(network.getName().cStr(), network.getNet());
+    if (!found.empty()) return found;
+    if (row.figures.hasNet()) found.emplace_back("all", row.figures.getNet());
+    else if (row.figures.hasKernel())
+        found.emplace_back("all", row.figures.getKernel().getNet());
+    return found;
+}
+
+void write_networks(const std::vector<Named>& rows, const Answers& answers, Exposition& out) {
+    std::vector<std::pair<std::string, Net>> all;
+    const auto add = [&](const std::string& labels_before, const std::string& name, Net net) {
+        all.emplace_back(joined(labels_before, labels({{"interface", name}})), net);
+    };
+    for (const Named& one : rows)
+        for (const auto& [name, net] : networks_of(one.row)) add(one.labels, name, net);
+    if (answers.node)
+        for (const auto network : answers.node->getNode().getNetworks())
+            add("id=\"/\"", network.getName().cStr(), network.getNet());
+    for (const NetMetric& metric : kNetMetrics) {
+        out.family(metric.name, Type::counter, metric.help);
+        for (const auto& [of, net] : all) out.sample(of, double((net.*metric.value)()));
     }
 }
 
@@ -300,6 +318,10 @@ void write_disk_space(const Answers& answers, Exposition& out) {
                "Number of bytes that are consumed by the container on this filesystem.");
     for (const auto& [of, one] : disks)
         out.sample(of, double(one.getSizeBytes()) - double(one.getFreeBytes()));
+    out.family("container_fs_inodes_total", Type::gauge, "Number of Inodes.");
+    for (const auto& [of, one] : disks) out.sample(of, double(one.getFiles()));
+    out.family("container_fs_inodes_free", Type::gauge, "Number of available Inodes.");
+    for (const auto& [of, one] : disks) out.sample(of, double(one.getFilesFree()));
 }
 
 void write_page_faults(const std::vector<Named>& rows, Exposition& out) {
@@ -351,6 +373,7 @@ void write_containers(const Answers& answers, Exposition& out) {
                 out.sample(joined(one.labels, metric.more), *value);
         write_root(metric.name, answers, out);
     }
+    write_networks(rows, answers, out);
     write_page_faults(rows, out);
     write_disk_space(answers, out);
     out.family("container_last_seen", Type::gauge,
