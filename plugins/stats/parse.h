@@ -30,6 +30,7 @@ std::optional<Pressure> parse_pressure(std::string_view text);
 
 /// /proc/net/dev, one entry per interface.
 std::vector<Network> parse_net_dev(std::string_view text);
+/// Of all of them.
 Net sum_of(const std::vector<Network>& networks);
 /// /proc/diskstats, those that were ever used.
 std::vector<Disk> parse_diskstats(std::string_view text);

@@ -89,6 +89,18 @@ TEST_F(StatsTest, cpu_time_is_the_kernels_own_and_throttling_is_counted) {
     EXPECT_TRUE(eventually([&] { return figures(*node, "slow").is_null(); }));
 }
 
+TEST_F(StatsTest, right_below_the_root_of_all_groups_figures_move_too) {
+    node->ok({"run", "-d", "--name", "root", "--cgroup-parent", "/", "busybox", "sh", "-c",
+              "while :; do :; done"});
+    const auto used = [&] {
+        const Json row = figures(*node, "root");
+        return row.is_null() ? uint64_t{0} : number(row["cpu"]["totalNs"]);
+    };
+    ASSERT_TRUE(eventually([&] { return used() > 0; }));
+    const uint64_t before = used();
+    EXPECT_TRUE(eventually([&] { return used() > before; }));
+}
+
 /// What eBPF counted; null where the kernel takes no programs, which the status tells.
 Json counted(const TestNode& node, const std::string& container) {
     const Json row = figures(node, container);

@@ -251,10 +251,17 @@ void TopScreen::draw(const TopModel& model, const std::string& node_name) {
         refresh();
         return;
     }
-    draw_head(model, node_name);
-    if (help_) draw_help();
-    else if (detail_.id.empty()) draw_list(model);
-    else draw_detail(model);
+    const bool knows_nothing = model.node().cpus == 0;  // there is no sample yet
+    if (help_) {
+        draw_help();
+    } else if (knows_nothing) {
+        put(0, 0, harmless(node_name, utf8_), A_BOLD);
+        put(1, 0, "waiting for the first sample");
+    } else {
+        draw_head(model, node_name);
+        if (detail_.id.empty()) draw_list(model);
+        else draw_detail(model);
+    }
     draw_foot(model);
     refresh();
 }
@@ -346,9 +353,10 @@ void TopScreen::draw_detail(const TopModel& model) {
     else if (detail_.lines.empty()) put(kHeadLines + 3, 2, "there is nothing");
 }
 
+/// It takes the whole screen: the smallest one has no more lines.
 void TopScreen::draw_help() {
-    for (size_t i = 0; i < std::size(kHelp); ++i)
-        put(kHeadLines + 1 + int(i), 0, kHelp[i]);
+    static_assert(std::size(kHelp) < kRowsMin);
+    for (size_t i = 0; i < std::size(kHelp); ++i) put(int(i), 0, kHelp[i]);
 }
 
 void TopScreen::draw_foot(const TopModel& model) {
