@@ -127,6 +127,7 @@ ALL = {
     "stats-cost": Metric(stream_metrics.stats_cost, True, ("//bench/compare:file_reader",)),
     "stats-accuracy": Metric(stream_metrics.stats_accuracy, True, ()),
     "stats-overhead": Metric(stream_metrics.stats_overhead, True, ()),
+    "pubsub": Metric(stream_metrics.pubsub, False, ("//bench/pubsub:pubsub_bench",)),
     "scrape": Metric(stream_metrics.scrape, True, ()),
     "logs-follow-10": Metric(stream_metrics.logs_follow_10, True, ()),
     "pipeline": Metric(node_metrics.pipeline, True, NODE),

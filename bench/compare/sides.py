@@ -23,7 +23,7 @@ NODE_STATES = (NODE_STATE, "node-restart", "node-pause",
 DOCKER, DOCKERD = "/usr/bin/docker", "/usr/sbin/dockerd"
 START_SECONDS_MAX = 60
 PEER_PROGRAMS = (DOCKER, DOCKERD, "runc", "containerd", "tini", "fio", "etcd", "redis-server",
-                 "prometheus-node-exporter", "perf")
+                 "prometheus-node-exporter", "perf", "nginx", "wrk", "nats-server")
 
 
 class Unmeasured(Exception):

@@ -1,18 +1,19 @@
-"""The metrics of figures and streams: what it costs to know what containers use, one scrape, and
-ten followers of a log. Used by metrics.py.
+"""The metrics of figures and streams: what it costs to know what containers use, one scrape,
+messages from process to process, and ten followers of a log. Used by metrics.py.
 
 What a daemon uses is its CPU time, user and system, so the kernel's work for its reads is in it.
 """
 import json
 import pathlib
 import resource
+import socket
 import statistics
 import subprocess
 import time
 import urllib.request
 
 import sides
-from lines import at_most, times_better
+from lines import at_most, times_better, times_more
 from output_metrics import cpu_seconds
 
 CONTAINERS, CONTAINERS_QUICK, CONTAINERS_DOCKER = (300, 1000), 20, 100
@@ -182,10 +183,61 @@ def cpu_seconds_in(group, command):
     return children_seconds() - before
 
 
+WEB_PORT, WEB_SECONDS, WEB_BYTES = 19481, 2, 1024
+WEB_CONFIGURATION = """
+daemon off;
+worker_processes 1;
+pid {work}/nginx.pid;
+error_log {work}/nginx.log;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    client_body_temp_path {work}/nginx-body;
+    proxy_temp_path {work}/nginx-proxy;
+    fastcgi_temp_path {work}/nginx-fastcgi;
+    uwsgi_temp_path {work}/nginx-uwsgi;
+    scgi_temp_path {work}/nginx-scgi;
+    keepalive_requests 100000000;
+    server {{ listen 127.0.0.1:{port}; root {work}/web; }}
+}}
+"""
+
+
+class WebServer:
+    """nginx whose processes are in a cgroup, and wrk outside of it."""
+
+    def __init__(self, work, group):
+        (work / "web").mkdir(exist_ok=True)
+        (work / "web/index.html").write_text("x" * WEB_BYTES)
+        configuration = work / "nginx.conf"
+        configuration.write_text(WEB_CONFIGURATION.format(work=work, port=WEB_PORT))
+        self.process = subprocess.Popen(
+            ["nginx", "-c", configuration, "-g", "user root;"], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: (group / "cgroup.procs").write_text("0"))
+        answers(f"http://127.0.0.1:{WEB_PORT}/")
+
+    def us_per_request(self):
+        """CPU time of both sides of one request: what a packet costs more may fall on either."""
+        pids = sides.processes("nginx")
+        server = sum(map(cpu_ns, pids))
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        said = sides.run(["wrk", "-t", 1, "-c", 16, "-d", f"{WEB_SECONDS}s",
+                          f"http://127.0.0.1:{WEB_PORT}/"])
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        client = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        requests = int(said.split(" requests in ")[0].split()[-1])
+        return ((sum(map(cpu_ns, pids)) - server) / 1e3 + client * 1e6) / requests
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
 def stats_overhead(bench):
     """What counting costs those who are counted, in a container: without noded, with one that
     nobody asks, and with everything on at 10 Hz; in turn. Two processes that wake each other as
-    fast as they can are the worst case there is; a compiler is a real load."""
+    fast as they can are the worst case there is; a compiler and a web server are real loads."""
     name = "compare-overhead"
     bench.noded.start_sleeper(name)
     loops = PIPE_LOOPS_QUICK if bench.quick else PIPE_LOOPS
@@ -193,14 +245,17 @@ def stats_overhead(bench):
     # On one CPU: where the scheduler puts the two would be more than what is looked for.
     loads = {"pipe": ["taskset", "-c", "0", "perf", "bench", "sched", "pipe", "-l", str(loops)],
              "compile": ["g++", "-std=c++23", "-O2", "-c", source, "-o", bench.work / "overhead.o"]}
-    used = {(load, state): [] for load in loads for state in ("off", "idle", "all")}
+    used = {(load, state): [] for load in (*loads, "web") for state in ("off", "idle", "all")}
+    web = None
 
     def measure(state):
         for load, command in loads.items():
             used[load, state].append(cpu_seconds_in(group, list(map(str, command))))
+        used["web", state].append(web.us_per_request())
 
     try:
         group = v2_folder(int(bench.noded.ask("inspect", "--format", "{{.State.Pid}}", name)))
+        web = WebServer(bench.work, group)
         for _ in range(OVERHEAD_ROUNDS_QUICK if bench.quick else OVERHEAD_ROUNDS):
             bench.noded.halt()
             measure("off")
@@ -215,8 +270,10 @@ def stats_overhead(bench):
             watcher.terminate()
             watcher.wait()
     finally:
+        if web is not None:
+            web.stop()
         bench.noded.remove(name)
-    for load, idle_bar, all_bar in (("pipe", 2, 8), ("compile", 1, 1)):
+    for load, idle_bar, all_bar in (("pipe", 2, 8), ("compile", 1, 1), ("web", 1, 1)):
         off = statistics.median(used[load, "off"])
         for state, bar in (("idle", idle_bar), ("all", all_bar)):
             more = (statistics.median(used[load, state]) / off - 1) * 100
@@ -242,6 +299,17 @@ def answers(url):
         except OSError:
             time.sleep(0.1)
     raise sides.Unmeasured(f"{url} does not answer")
+
+
+def listens(address, port):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((address, port)).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise sides.Unmeasured(f"nobody listens at {address}:{port}")
 
 
 def scrape(bench):
@@ -271,6 +339,28 @@ def scrape(bench):
             process.wait()
     yield times_better("scrape/time", "ms", figures["ours"][0], figures["peer"][0], None)
     yield times_better("scrape/cpu", "ms", max(figures["ours"][1], 0.01), figures["peer"][1], None)
+
+
+NATS_PORT = 19482
+
+
+def pubsub(bench):
+    """The benchmark itself lets the sides take turns; a peer beside it is the server."""
+    words = ("--seconds", 1, "--rounds", 1) if bench.quick else ("--seconds", 2, "--rounds", 7)
+    server = subprocess.Popen(["nats-server", "-a", "127.0.0.1", "-p", str(NATS_PORT)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    try:
+        listens("127.0.0.1", NATS_PORT)
+        figures = json.loads(sides.run([bench.tool("pubsub_bench"), "--nats", NATS_PORT, *words]))
+    finally:
+        server.terminate()
+        server.wait()
+    for peer, name in (("nats", "nats-server"), ("bare", "libzmq")):
+        rate, p50, p99 = (figures[part] for part in ("messages_per_s", "p50_us", "p99_us"))
+        yield times_more(f"pubsub/{name}", "messages/s", rate["ours"], rate[peer])
+        yield times_better(f"pubsub/{name}/p50", "us", p50["ours"], p50[peer], None)
+        yield times_better(f"pubsub/{name}/p99", "us", p99["ours"], p99[peer], None)
 
 
 def follow(bench, side, words):

@@ -306,6 +306,40 @@ std::vector<std::pair<std::string, std::string>> expressions_in(const std::strin
     return found;
 }
 
+/// What dashboards for cAdvisor and node_exporter ask for.
+constexpr const char* kAskedElsewhere[] = {
+    "sum(rate(container_cpu_usage_seconds_total{name=~'.+'}[10s])) by (name) * 100",
+    "sum(container_memory_rss{name=~'.+'}) by (name)",
+    "sum(container_memory_cache{name=~'.+'}) by (name)",
+    "sum(container_memory_usage_bytes{image!=''}) by (name)",
+    "sum(rate(container_network_receive_bytes_total{name=~'.+'}[10s])) by (name)",
+    "sum(rate(container_network_transmit_bytes_total{name=~'.+'}[10s])) by (name)",
+    "rate(container_network_receive_bytes_total{id='/',interface!='lo'}[10s])",
+    "sum(rate(container_fs_reads_bytes_total{name=~'.+'}[10s])) by (name)",
+    "sum(rate(container_fs_writes_bytes_total{name=~'.+'}[10s])) by (name)",
+    "sum(container_fs_usage_bytes{id='/'}) / sum(container_fs_limit_bytes{id='/'}) * 100",
+    "sum(container_fs_inodes_free{id='/'}) / sum(container_fs_inodes_total{id='/'})",
+    "sum(container_memory_working_set_bytes{id='/'}) / sum(machine_memory_bytes) * 100",
+    "sum(rate(container_cpu_usage_seconds_total{id='/'}[10s])) / sum(machine_cpu_cores) * 100",
+    "count(container_last_seen{image!=''})",
+    "(time() - container_start_time_seconds{name=~'.+'}) / 86400",
+    "container_spec_memory_limit_bytes{name=~'.+'}",
+    "rate(container_cpu_cfs_throttled_seconds_total{name=~'.+'}[10s])",
+    "100 - avg by (instance) (rate(node_cpu_seconds_total{mode='idle'}[10s])) * 100",
+    "sum by (mode) (irate(node_cpu_seconds_total[10s]))",
+    "(1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes) * 100",
+    "node_memory_MemTotal_bytes - node_memory_MemFree_bytes - node_memory_Cached_bytes - "
+    "node_memory_Buffers_bytes",
+    "100 - node_filesystem_avail_bytes{fstype!='tmpfs'} / node_filesystem_size_bytes * 100",
+    "irate(node_network_receive_bytes_total[10s]) * 8",
+    "irate(node_disk_read_bytes_total[10s])",
+    "rate(node_disk_io_time_seconds_total[10s])",
+    "node_time_seconds - node_boot_time_seconds",
+    "scalar(node_load1) * 100 / count(count(node_cpu_seconds_total) by (cpu))",
+    "rate(node_context_switches_total[10s])",
+    "node_procs_running",
+};
+
 TEST_F(GatewayTest, a_real_prometheus_scrapes_it_and_the_dashboards_find_what_they_ask_for) {
     run_web();
     Gateway gateway(*node);
@@ -331,6 +365,13 @@ TEST_F(GatewayTest, a_real_prometheus_scrapes_it_and_the_dashboards_find_what_th
                 EXPECT_TRUE(may_be_empty.contains(title) || (values && !values->empty()))
                     << title << " shows nothing: " << expression;
             }
+        }
+        for (const char* expression : kAskedElsewhere) {
+            const auto has_rows = [&] {
+                const auto values = prometheus.query(expression);
+                return values && !values->empty();
+            };
+            EXPECT_TRUE(eventually(has_rows, 30)) << expression;
         }
         node->kill();
         EXPECT_TRUE(prometheus.becomes("up{job=\"noded\"}", "0"));
