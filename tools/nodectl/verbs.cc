@@ -47,7 +47,7 @@ constexpr Verb kVerbs[] = {
     {"wait,container wait", "CONTAINER [CONTAINER...]",
      "Block until containers stop, then print their exit codes", wait_container},
     {"top,container top", "[CONTAINER [ps OPTIONS]]",
-     "Display the running processes of a container; without one the node at a glance (h there: keys)",
+     "Display the running processes of a container; without one the node at a glance (h: help)",
      top, kFailed, Order::stops_early},
     {"stats,container stats", "[OPTIONS] [CONTAINER...]",
      "Display a live stream of what containers use", stats},
