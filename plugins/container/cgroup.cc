@@ -14,6 +14,7 @@ namespace noded::container {
 namespace {
 
 constexpr std::string_view kGroup = "noded";
+constexpr int kDepthMax = 32;  ///< of groups that a container made
 /// A v1 group that waits to be renamed to a container's.
 constexpr std::string_view kSpare = "spare";
 /// cpuset is left out: a new group there has no CPUs until somebody writes them. See cpuset.
@@ -54,6 +55,16 @@ void parse_mount(const std::string& line, std::vector<Hierarchy>& out) {
     if (!name.empty()) out.push_back({name, before[4]});
     if (name.empty() && std::ranges::count(options, "cpuset") > 0)
         out.push_back({"cpuset", before[4], "-cpuset"});
+}
+
+/// A container may have made groups of its own below, as an init system does.
+Status remove_group(Sys& sys, const std::string& folder, int depth) {
+    auto removed = sys.remove_folder(folder);
+    if (removed || depth == 0) return removed;
+    const std::vector<std::string> children = sys.folders_in(folder);
+    for (const std::string& child : children)
+        (void)remove_group(sys, folder + "/" + child, depth - 1);
+    return children.empty() ? removed : sys.remove_folder(folder);
 }
 
 std::string node_name(std::string_view state_dir) {
@@ -202,13 +213,7 @@ void Cgroups::make_spare() const {
 Status Cgroups::remove(std::string_view id) const {
     Status first;
     for (const Hierarchy& hierarchy : hierarchies_) {
-        const std::string top = folder(hierarchy, id);
-        auto removed = sys_->remove_folder(top);
-        if (removed) continue;
-        // A container may have made groups of its own below.
-        const std::vector<std::string> children = sys_->folders_in(top);
-        for (const std::string& child : children) (void)sys_->remove_folder(top + "/" + child);
-        if (!children.empty()) removed = sys_->remove_folder(top);
+        auto removed = remove_group(*sys_, folder(hierarchy, id), kDepthMax);
         if (!removed && first) first = std::move(removed);
     }
     return first;

@@ -81,7 +81,7 @@ void Effects::drop_live(const std::string& id) {
     if (live == nullptr) return;
     for (uint64_t* timer :
          {&live->start_timer, &live->stop_timer, &live->park_timer, &live->adopt_timer,
-          &live->restart_timer, &live->freeze_timer})
+          &live->restart_timer, &live->freeze_timer, &live->kill_timer})
         cancel(*timer);
     forget_health(*live);
     for (const Waiter& waiter : live->waiters) call_homes_.erase(waiter.token);
@@ -299,6 +299,7 @@ void Effects::shim_exec_said(ControlType type, Bytes payload) {
 void Effects::shim_result(Live& live, uint64_t tag, Bytes payload) {
     ResultReply result;
     if (!take(payload, result)) return;
+    if (tag == live.kill_tag) cancel(live.kill_timer);
     if (tag == live.release_tag && result.error != 0) {
         // It will not go by itself, which only a container that still runs explains.
         cgroups_->kill(cgroup_of(live));

@@ -80,8 +80,7 @@ struct Live {
     uint32_t start_wanted = 0;  ///< run of a start without outcome; 0: none
     sdk::Cause start;           ///< of the newest run
     uint32_t run = 0;           ///< the newest run
-    bool running = false;
-    bool removing = false;
+    bool running = false, removing = false;
     sdk::Cause removal;
     StopRequest stop;          ///< of this run
     bool kill_wanted = false;  ///< SIGKILL, of this run
@@ -104,12 +103,10 @@ struct Live {
     bool gone = false;  ///< its ContainerRemoved is durable, or it never was in the log
     uint32_t cleanup_failures = 0;
 
-    uint64_t start_timer = 0;
-    uint64_t stop_timer = 0;
-    uint64_t park_timer = 0;
-    uint64_t adopt_timer = 0;
-    uint64_t restart_timer = 0;
-    uint64_t freeze_timer = 0;
+    uint64_t start_timer = 0, stop_timer = 0, park_timer = 0, adopt_timer = 0;
+    uint64_t restart_timer = 0, freeze_timer = 0;
+    uint64_t kill_timer = 0, kill_tag = 0;  ///< until the shim answers a SIGKILL, and of that
+    bool shim_killed = false;               ///< because it did not, in this run
     std::unique_ptr<Probes> probes;  ///< of its health; none without a check, or without a run
     std::vector<Stream> streams;  ///< to be attached when it starts
     std::vector<Waiter> waiters;
@@ -252,6 +249,7 @@ private:
     // stop.cc
     /// `seq` of the event that asked for it: the shim takes no such request twice. 0: none.
     void send_signal(Live& live, uint32_t signal, uint64_t seq = 0);
+    void send_kill(Live& live);
     void apply_stop(Live& live);
 
     // freeze.cc
@@ -330,6 +328,8 @@ private:
     // reconcile.cc
     Live& live_from(const Container& container);
     uint32_t newest_run_folder(const Live& live) const;
+    Status note_group(const Live& live) const;
+    std::string noted_group(const Live& live) const;
     void reconcile_container(Live& live, const Container& container);
     bool adopt(Live& live);
     void adopt_starting(const std::string& id, int attempts_left);

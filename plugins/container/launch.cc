@@ -148,6 +148,7 @@ Status Effects::make_places_layer() {
     TRY(sys_->make_folder(places_folder() + "/etc", 0755));
     for (const char* name : {"hosts", "hostname", "resolv.conf"})
         TRY_STATUS(sys_->make_file(places_folder() + "/etc/" + name));
+    TRY_STATUS(sys_->make_link(places_folder() + "/etc/mtab", "/proc/mounts"));
     has_places_ = true;
     return {};
 }
@@ -236,6 +237,7 @@ Status Effects::make_places(Live& live) {
         TRY(sys_->make_folder(logs, Sys::log_folder_mode));
     const Options& options = container->spec.options;
     const std::string group = live.group = cgroup_of(*container);
+    TRY_STATUS(note_group(live));
     TRY_STATUS(cgroups_->create(group, wanted_of(options)));
     if (options.resources.any()) TRY_STATUS(cgroups_->limit(group, options.resources));
     if (options.wants_devices()) TRY_STATUS(cgroups_->allow(group, options));

@@ -44,6 +44,7 @@ void Effects::start_requested(const noded_event& event) {
     live.start = sdk::Cause::of(event);
     live.stop = {};
     live.kill_wanted = false;
+    live.shim_killed = false;
     live.restart_wanted = false;
     live.end = {};
     cancel(live.restart_timer);
@@ -93,7 +94,7 @@ void Effects::started(const noded_event& event) {
     refill_later();
     // Its shim may have gone while this waited for the disk, which was taken for a failed start.
     if (!live.link) return shim_lost(live);
-    if (live.kill_wanted) send_signal(live, 9);
+    if (live.kill_wanted) send_kill(live);
     if (live.stop.signal != 0) apply_stop(live);
 }
 
@@ -115,6 +116,7 @@ void Effects::exited(const noded_event& event) {
     Live& live = live_of(to_string(in->getId()));
     cancel(live.stop_timer);
     cancel(live.freeze_timer);
+    cancel(live.kill_timer);
     forget_health(live);
     live.freeze = schema::Freeze::NONE;
     live.commit = {};
@@ -147,9 +149,10 @@ void Effects::kill_requested(const noded_event& event) {
     Reading<schema::ContainerKillRequested> in(event.payload);
     Live* live = find_live(to_string(in->getId()));
     if (live == nullptr || live->run != in->getRun()) return;
-    if (in->getSignal() == 9) live->kill_wanted = true;
+    const bool kills = in->getSignal() == 9;
+    if (kills) live->kill_wanted = true;
     if (live->running)
-        return send_signal(*live, in->getSignal(), in->getSignal() == 9 ? 0 : event.seq);
+        return kills ? send_kill(*live) : send_signal(*live, in->getSignal(), event.seq);
     if (in->getRemove() && live->start_wanted != 0 && live->launched != live->run)
         propose_start_failed(*live, 125, "the container was removed before it started");
 }

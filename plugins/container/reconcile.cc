@@ -21,6 +21,8 @@ namespace {
 /// A shim that got its launch makes its socket first of all; so long it may take on a busy machine.
 constexpr int kStartingAttempts = 50;
 constexpr int64_t kStartingRetryNs = 20'000'000;
+/// In the runtime folder of a container whose cgroup is not below this node's.
+constexpr const char* kGroupNote = "/cgroup";
 
 }  // namespace
 
@@ -55,6 +57,22 @@ uint32_t Effects::newest_run_folder(const Live& live) const {
         newest = std::max(newest, run);
     }
     return newest;
+}
+
+/// The log forgets a container before its cgroup is removed; one below a parent of its own is found
+/// by nothing else.
+Status Effects::note_group(const Live& live) const {
+    if (cgroup_of(live) == live.id) return {};
+    const std::string path = runtime_folder(live) + kGroupNote;
+    TRY_STATUS(sys_->make_file(path));
+    return sys_->write_file(path, live.group);
+}
+
+/// Empty: there is no such note, or noded ended before it made the cgroup.
+std::string Effects::noted_group(const Live& live) const {
+    auto noted = sys_->read_file(runtime_folder(live) + kGroupNote);
+    const bool fits = noted && noted->starts_with('/') && noted->ends_with("/" + live.id);
+    return fits ? std::move(*noted) : std::string();
 }
 
 void Effects::reconcile() {
@@ -175,7 +193,7 @@ void Effects::adopt_running(Live& live, const StartedReply& started,
     if (container == nullptr) return;  // its end is on the way to the disk
     // A signal may have been lost with the noded that was about to send it. The second SIGKILL or
     // stop signal of two does no harm; of the others the shim knows which it has had.
-    if (live.kill_wanted) send_signal(live, 9);
+    if (live.kill_wanted) send_kill(live);
     for (const SignalRequested& asked : container->signals)
         if (knows_signals && asked.signal != 9) send_signal(live, asked.signal, asked.seq);
     if (live.stop.signal != 0) apply_stop(live);
@@ -217,7 +235,7 @@ void Effects::shim_lost(Live& live) {
     }
     if (read_exit_record(live)) return;
     const bool oom = cgroups_->oom_killed(cgroup_of(live));
-    const bool killed = kill_leftovers(live);
+    const bool killed = kill_leftovers(live) || live.shim_killed;
     if (live.start_wanted != 0)
         return propose_start_failed(
             live, 125, "noded was interrupted while starting it, or its shim was killed");
@@ -278,9 +296,10 @@ void Effects::remove_strays() {
 void Effects::destroy_stray(const std::string& id) {
     host_.warn("there is no container " + id + " any more: what is left of it is removed");
     Live& live = live_of(id);
+    live.group = noted_group(live);
     live.run = live.launched = newest_run_folder(live);
     live.over = live.traces = live.removing = live.gone = true;
-    cgroups_->kill(id);
+    cgroups_->kill(cgroup_of(live));
     if (live.launched != 0 && adopt(live)) return;
     advance(live);
 }

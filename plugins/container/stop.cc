@@ -1,5 +1,8 @@
 // Signals, and the SIGKILL that follows a stop after its grace period. The deadline counts from the
 // event, so that a restart of noded does not prolong it.
+//
+// Signals go through the shim. One that does not take a SIGKILL, because somebody stopped it, is
+// killed itself; what it ran is then killed through its cgroup (shim_lost).
 #include <algorithm>
 
 #include "plugins/container/effects.h"
@@ -18,6 +21,23 @@ void Effects::send_signal(Live& live, uint32_t signal, uint64_t seq) {
                    sent.error().message);
 }
 
+/// A shim that answers did its part, even if the kernel needs a while for its own.
+void Effects::send_kill(Live& live) {
+    send_signal(live, 9);
+    if (!live.link || live.adopting) return;
+    cancel(live.kill_timer);
+    live.kill_tag = tags_;
+    live.kill_timer = after(limits::kill_answer_deadline_ns, [this, id = live.id, run = live.run] {
+        Live* late = find_live(id);
+        if (late == nullptr) return;
+        late->kill_timer = 0;
+        if (!late->running || late->run != run || !late->link || late->link->pid() == 0) return;
+        host_.warn("the shim of container " + id + " does not take the kill and is killed itself");
+        late->shim_killed = true;
+        (void)sys_->kill_process(late->link->pid(), 9);
+    });
+}
+
 void Effects::apply_stop(Live& live) {
     send_signal(live, live.stop.signal);
     cancel(live.stop_timer);
@@ -29,7 +49,7 @@ void Effects::apply_stop(Live& live) {
         Live* late = find_live(id);
         if (late == nullptr) return;
         late->stop_timer = 0;
-        if (late->running && late->run == run) send_signal(*late, 9);
+        if (late->running && late->run == run) send_kill(*late);
     });
 }
 

@@ -69,6 +69,8 @@ public:
                                          const std::vector<DeviceRule>& rules) = 0;
     /// An empty one, mode 0644; one that is there stays as it is.
     virtual Status make_file(const std::string& path) = 0;
+    /// A symbolic link; whatever is there stays as it is.
+    virtual Status make_link(const std::string& path, const std::string& target) = 0;
     virtual Result<Fd> open_read(const std::string& path) = 0;
     /// An anonymous file with this content.
     virtual Result<Fd> make_memfd(Bytes content) = 0;

@@ -104,6 +104,7 @@ public:
         return std::string("21 1 0:1 / / rw - ext4 d rw");
     }
     Status make_file(const std::string&) override { return {}; }
+    Status make_link(const std::string&, const std::string&) override { return {}; }
     Status attach_device_program(const std::string&, const std::vector<DeviceRule>&) override {
         return {};
     }

@@ -59,6 +59,10 @@ public:
             return fail_errno(errno, "make the file " + path);
         return {};
     }
+    Status make_link(const std::string& path, const std::string& target) override {
+        if (symlink(target.c_str(), path.c_str()) == 0 || errno == EEXIST) return {};
+        return fail_errno(errno, "make the link " + path);
+    }
     Result<Fd> open_read(const std::string& path) override;
     Result<Fd> make_memfd(Bytes content) override;
     Result<std::string> mount_line(const std::string& path) override;

@@ -1,8 +1,11 @@
 // Verbs and policies that go on with a container after its start: pause, rename, restart, update,
 // and runs that follow by themselves. On the real kernel.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <algorithm>
+#include <fstream>
+#include <memory>
 
 #include "tests/integration/test_node.h"
 
@@ -226,6 +229,60 @@ TEST_F(LifecycleTest, a_probe_that_takes_too_long_has_failed) {
     const Ran ran = node->nodectl({"run", "--no-healthcheck", "--health-cmd", "x", "busybox"});
     EXPECT_NE(ran.err.find("--no-healthcheck conflicts with --health-* options"),
               std::string::npos);
+}
+
+/// What /proc/PID/status says under a key: its first word.
+std::string status_of(const std::string& pid, const std::string& key) {
+    std::ifstream status("/proc/" + pid + "/status");
+    std::string word;
+    while (status >> word)
+        if (word == key) return status >> word, word;
+    return "";
+}
+
+TEST_F(LifecycleTest, a_container_whose_shim_was_stopped_is_still_killed_stopped_and_removed) {
+    const std::vector<std::vector<std::string>> verbs = {
+        {"kill", "k1"}, {"stop", "-t", "0", "s1"}, {"rm", "-f", "r1"}, {"rm", "-f", "auto"}};
+    for (const auto& verb : verbs) {
+        const std::string& name = verb.back();
+        node->ok({"run", "-d", name == "auto" ? "--rm" : "--tty=false", "--name", name, "busybox",
+                  "sleep", "1000"});
+        const std::string shim = status_of(inspected("{{.State.Pid}}", name), "PPid:");
+        ASSERT_EQ(::kill(std::stoi(shim), SIGSTOP), 0);
+        ASSERT_TRUE(eventually([&] { return status_of(shim, "State:") == "T"; }, 60));
+    }
+    std::vector<std::unique_ptr<Running>> clients;
+    for (const auto& verb : verbs)
+        clients.push_back(std::make_unique<Running>(node->command(verb)));
+    for (const auto& client : clients) {
+        const Ran ran = client->wait();
+        EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    }
+    for (const char* name : {"k1", "s1"}) {
+        EXPECT_EQ(node->ok({"wait", name}), "137");
+        node->ok({"start", name});
+        EXPECT_EQ(node->ok({"exec", name, "echo", "again"}), "again");
+    }
+    EXPECT_TRUE(eventually([] {
+        return node->ok({"ps", "-a", "--format", "{{.Names}}", "--filter", "name=^(r1|auto)$"})
+            .empty();
+    }, 60));
+}
+
+TEST_F(LifecycleTest, docker_messages_tell_when_a_stop_and_a_restart_are_done) {
+    node->ok({"run", "-d", "--name", "told", "--stop-signal", "KILL", "busybox", "sleep", "1000"});
+    node->ok({"restart", "told"});
+    node->ok({"stop", "told"});
+    const auto told = [&](std::vector<std::string> more) {
+        std::vector<std::string> words = {"events", "--filter", "container=told", "--format",
+                                          "{{.Action}}"};
+        words.insert(words.end(), more.begin(), more.end());
+        std::string out = node->ok(words);
+        std::ranges::replace(out, '\n', ' ');
+        return out;
+    };
+    EXPECT_EQ(told({}), "create start kill die stop start restart kill die stop");
+    EXPECT_EQ(told({"--filter", "event=restart"}), "restart");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // What a container shares with another one or with the host: --ipc, --pid, --uts, --cgroup-parent.
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -163,9 +164,44 @@ TEST_F(ShareTest, cgroups_stand_below_the_parent_and_only_the_parent_stays) {
     node->kill();
     node->start();
     EXPECT_EQ(node->ok({"exec", "below", "echo", "on"}), "on");
+    // An init system makes groups below its own.
+    for (const std::string& mount : Parent::mounts())
+        if (std::filesystem::exists(mount + place))
+            std::filesystem::create_directories(mount + place + "/a/b/c");
     node->ok({"rm", "-f", "below"});
     for (const std::string& mount : Parent::mounts())
         EXPECT_TRUE(eventually([&] { return !std::filesystem::exists(mount + place); })) << mount;
+}
+
+/// Something mounted on one of the groups of a container, which then cannot be removed.
+struct HeldGroup {
+    explicit HeldGroup(const std::string& place) {
+        for (const std::string& mount : Parent::mounts()) {
+            path = mount + place;
+            if (std::filesystem::exists(path)) break;
+        }
+        EXPECT_EQ(mount("none", path.c_str(), "tmpfs", 0, "size=4k"), 0) << path;
+    }
+    ~HeldGroup() { umount2(path.c_str(), MNT_DETACH); }
+    std::string path;
+};
+
+TEST_F(ShareTest, a_group_below_a_parent_goes_although_noded_was_killed_before_it_was_removed) {
+    const Parent parent("/noded-test-" + std::to_string(getpid()) + "/killed");
+    node->ok({"run", "-d", "--rm", "--name", "below", "--cgroup-parent", parent.path, "busybox",
+              "sleep", "1000"});
+    const std::string place = parent.path + "/" + id_of("below");
+    {
+        const HeldGroup held(place);
+        node->ok({"kill", "below"});
+        ASSERT_TRUE(eventually([] { return node->ok({"ps", "-aq"}).empty(); }, 60));
+        node->kill();
+        ASSERT_TRUE(std::filesystem::exists(held.path));
+    }
+    node->start();
+    for (const std::string& mount : Parent::mounts())
+        EXPECT_TRUE(eventually([&] { return !std::filesystem::exists(mount + place); }, 60))
+            << mount;
 }
 
 }  // namespace
