@@ -201,8 +201,9 @@ Result<StopRequest> stop_request(const Container& container, Command in) {
     stop.signal = uint32_t(asked.empty() ? container.spec.stop_signal : TRY(parse_signal(asked)));
     const int32_t timeout = in.getTimeoutSeconds();
     if (timeout < limits::stop_timeout_never || timeout > limits::stop_timeout_seconds_max)
-        return fail("the stop timeout must be between -1 and " +
-                    std::to_string(limits::stop_timeout_seconds_max) + " seconds");
+        return fail("the stop timeout must be between 0 and " +
+                    std::to_string(limits::stop_timeout_seconds_max) +
+                    " seconds, or -1 to wait for ever");
     stop.timeout_seconds = stop_timeout(timeout, container);
     return stop;
 }
@@ -404,7 +405,6 @@ void update_container(const State& state, const noded_command& command, Decision
 Status check_exec(const std::vector<std::string>& argv, const std::vector<std::string>& env,
                   std::string_view user) {
     if (argv.empty()) return fail("No exec command specified");
-    if (argv[0].empty()) return fail("the command to execute is an empty string");
     TRY_STATUS(
         check_strings(argv, limits::argv_count_max, limits::argv_bytes_max, "the command line"));
     TRY_STATUS(check_strings(env, limits::env_count_max, limits::env_bytes_max, "the environment"));

@@ -150,9 +150,6 @@ std::vector<std::string> merge_env(std::vector<std::string> base,
 
 namespace {
 
-constexpr const char* kDefaultPath =
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// Docker's rules. An entrypoint that was asked for drops the image's command too; an empty one (or
 /// a single empty string, as docker's own client sends it) leaves the command alone to be run.
 void resolve_argv(schema::ContainerSpec::Reader asked, const Image& image, Spec& spec) {
@@ -164,13 +161,6 @@ void resolve_argv(schema::ContainerSpec::Reader asked, const Image& image, Spec&
     if (spec.entrypoint.size() == 1 && spec.entrypoint[0].empty()) spec.entrypoint.clear();
     spec.argv = spec.entrypoint;
     spec.argv.insert(spec.argv.end(), spec.command.begin(), spec.command.end());
-}
-
-std::vector<std::string> resolve_env(schema::ContainerSpec::Reader asked, const Image& image,
-                                     const std::string& hostname) {
-    std::vector<std::string> env = {kDefaultPath, "HOSTNAME=" + hostname};
-    if (asked.getTty()) env.push_back("TERM=xterm");
-    return merge_env(merge_env(std::move(env), image.config.env), to_strings(asked.getEnv()));
 }
 
 std::vector<std::pair<std::string, std::string>> resolve_labels(schema::ContainerSpec::Reader asked,
@@ -205,7 +195,6 @@ Status check_env(const Spec& spec) {
 
 Status check(const Spec& spec) {
     if (spec.argv.empty()) return fail("No command specified");
-    if (spec.argv[0].empty()) return fail("the command to run is an empty string");
     TRY_STATUS(check_strings(spec.argv, limits::argv_count_max, limits::argv_bytes_max,
                              "the command line"));
     TRY_STATUS(check_env(spec));
@@ -227,8 +216,9 @@ Status check(const Spec& spec) {
                 return fail("sysctl \"" + key + "\" not allowed in host network namespace");
     if (spec.stop_timeout_seconds < limits::stop_timeout_never ||
         spec.stop_timeout_seconds > limits::stop_timeout_seconds_max)
-        return fail("the stop timeout must be between -1 and " +
-                    std::to_string(limits::stop_timeout_seconds_max) + " seconds");
+        return fail("the stop timeout must be between 0 and " +
+                    std::to_string(limits::stop_timeout_seconds_max) +
+                    " seconds, or -1 to wait for ever");
     return {};
 }
 
@@ -242,7 +232,8 @@ Result<Spec> resolve(schema::ContainerSpec::Reader asked, const Image& image, st
     resolve_argv(asked, image, spec);
     spec.hostname = asked.getHostname().size() > 0 ? to_string(asked.getHostname())
                                                    : std::string(id.substr(0, 12));
-    spec.env = resolve_env(asked, image, spec.hostname);
+    // PATH, HOSTNAME and the like are added where a process starts, unless they stand here.
+    spec.env = merge_env(image.config.env, to_strings(asked.getEnv()));
     spec.labels = resolve_labels(asked, image);
     spec.working_dir = to_string(asked.getWorkingDir());
     if (spec.working_dir.empty()) spec.working_dir = image.config.working_dir;

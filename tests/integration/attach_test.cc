@@ -158,7 +158,9 @@ TEST_F(AttachTest, run_attaches_to_the_streams_that_it_is_told) {
     EXPECT_TRUE(says(wrong.err, "invalid argument \"stdfoo\" for \"-a, --attach\" flag: valid "
                                 "streams are STDIN, STDOUT and STDERR"))
         << wrong.err;
-    EXPECT_TRUE(says(run({"-d", "-a", "stdout"}).err, "Conflicting options: -a and -d"));
+    const Ran detached = run({"-d", "-a", "stdout"});
+    EXPECT_TRUE(says(detached.err, "Conflicting options: -a and -d"));
+    EXPECT_EQ(detached.exit_code, 1);
 
     // With nothing to show it is the id that is said, and the input handed over.
     const Ran in = node->nodectl({"run", "-a", "stdin", "-i", "busybox", "cat"}, "kept\n");

@@ -183,7 +183,8 @@ TEST_F(BadInput, a_command_that_cannot_run_has_dockers_code_and_words) {
                   "created " + std::to_string(code));
         node->ok({"rm", "cc"});
     }
-    refused({"run", "--rm", "busybox", ""}, 125, "empty");
+    refused({"run", "--rm", "busybox", ""}, 127,
+            "exec: \"\": executable file not found in $PATH");
     EXPECT_EQ(node->ok({"ps", "-a", "--format", "{{.Names}}"}), "up");
 }
 
@@ -198,7 +199,7 @@ TEST_F(BadInput, what_a_container_cannot_be_given_is_refused_before_it_exists) {
         {{"--network", "bogus"}, "network bogus not found"},
         {{"--stop-signal", "FOO"}, "Invalid signal: FOO"},
         {{"--stop-timeout", "x"}, "invalid argument \"x\" for \"--stop-timeout\" flag"},
-        {{"--stop-timeout", "-5"}, "--stop-timeout -5"},
+        {{"--stop-timeout", "86401"}, "between 0 and 86400 seconds, or -1 to wait for ever"},
         {{"--env-file", "/no/such"}, "open /no/such: ENOENT"},
         {{"--hostname", std::string(70, 'h')}, "the hostname has 70 bytes, at most 64"},
         {{"-t=maybe"}, "invalid argument \"maybe\" for \"-t, --tty\" flag"},

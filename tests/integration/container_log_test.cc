@@ -178,7 +178,7 @@ TEST_F(ContainerLogTest, options_are_shown_and_bad_ones_refused_in_dockers_words
         {"max-file=x", "strconv.Atoi: parsing \"x\": invalid syntax"},
         {"max-file=0", "max-file cannot be less than 1"},
         {"max-file=129", "max-file cannot be more than 128"},
-        {"colour=red", "unknown log opt 'colour' for local log driver"},
+        {"colour=red", "unknown log opt 'colour' for log driver local"},
     };
     for (const auto& [option, message] : wrong) {
         const Ran ran = node->nodectl({"run", "--rm", "--log-opt", option, "busybox", "true"});

@@ -175,7 +175,7 @@ TEST_F(FlagsTest, values_out_of_range_are_refused) {
         {{"--label-file", "/no/such"}, "open /no/such"},
         {{"--log-opt", "max-size=x"}, "invalid size: 'x'"},
         {{"--log-opt", "max-file=0"}, "max-file cannot be less than 1"},
-        {{"--log-opt", "foo=1"}, "unknown log opt 'foo' for local log driver"},
+        {{"--log-opt", "foo=1"}, "unknown log opt 'foo' for log driver local"},
         {{"--health-interval", "1us"}, "Interval in Healthcheck cannot be less than 1ms"},
         {{"--health-retries", "-1"}, "--health-retries cannot be negative"},
         {{"--health-timeout", "-1s"}, "--health-timeout cannot be negative"},

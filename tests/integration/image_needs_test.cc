@@ -229,5 +229,27 @@ TEST_F(ImageNeeds, a_terminal_that_goes_away_leaves_the_container) {
     node->ok({"rm", "-f", "left"});
 }
 
+TEST_F(ImageNeeds, what_every_container_has_is_added_when_it_starts_and_is_not_its_own) {
+    node->ok({"create", "--name", "own", "-e", "A=1", "-e", "NODED_TEST_UNSET", "busybox", "sh",
+              "-c", "echo $A $HOSTNAME $PATH; readlink /etc/mtab; grep -c ' / ' /etc/mtab"});
+    EXPECT_EQ(node->ok({"inspect", "-f", "{{json .Config.Env}} {{json .SizeRw}}", "own"}),
+              "[\"A=1\"] null");
+    EXPECT_NE(node->ok({"inspect", "-s", "-f", "{{.SizeRw}} {{.SizeRootFs}}", "own"}).find(" "),
+              std::string::npos);
+    const std::string id = node->ok({"inspect", "-f", "{{.Id}}", "own"});
+    EXPECT_EQ(node->ok({"start", "-a", "own"}),
+              "1 " + id.substr(0, 12) +
+                  " /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+                  "/proc/mounts\n1");
+    EXPECT_EQ(node->ok({"diff", "own"}), "");
+}
+
+TEST_F(ImageNeeds, an_empty_command_is_found_nowhere) {
+    const Ran ran = node->nodectl({"run", "--rm", "busybox", ""});
+    EXPECT_EQ(ran.exit_code, 127);
+    EXPECT_NE(ran.err.find("exec: \"\": executable file not found in $PATH"), std::string::npos)
+        << ran.err;
+}
+
 }  // namespace
 }  // namespace noded::test

@@ -33,28 +33,12 @@ Status check_runs(const schema::ContainerState::Reader& state) {
 int attach_to(Invocation& call, const AttachOptions& options, RelayOptions relay) {
     const auto inspected = OR_FAIL(call, inspect_one(call.session, call.arguments[0]));
     const auto state = inspected.getState();
-    const auto spec = state.getSpec();
-    const std::string id = state.getId().cStr();
     OR_FAIL_STATUS(call, check_runs(state));
-    relay.tty = spec.getTty();
-    relay.open_stdin = !options.no_stdin && spec.getOpenStdin();
-    // docker's rule: of one that was made to run in the background, input stays open for the next.
-    relay.ends_input = spec.getStdinOnce();
-    if (const auto status = check_terminal(relay.tty, relay.open_stdin)) return *status;
-    SignalForwarder signals(call.session, id);
-    if (options.sig_proxy && !relay.tty) relay.on_signal = signals.handler();
-
-    Payload<schema::Container::AttachParams> params;
-    params.root.setContainer(id);
+    if (const auto status = aim(state.getSpec(), !options.no_stdin, relay)) return *status;
     uint32_t flags = attach_stdout | attach_stderr;
     if (relay.open_stdin) flags |= attach_stdin;
-    params.root.setFlags(flags);
-    const auto attachment =
-        OR_FAIL(call, Attachment::begin(call.session, "attach", params, std::move(relay)));
-    auto waited =
-        ended(send_wait(call.session, id, spec.getAutoRemove() ? Until::REMOVED : Until::EXITED));
-    OR_FAIL_STATUS(call, attachment->relay().begin_input());
-    const Finished finished = OR_FAIL(call, attachment->finish(kj::mv(waited)));
+    const Finished finished = OR_FAIL(
+        call, follow(call.session, state, flags, options.sig_proxy, std::move(relay)));
     return finished.detached ? 0 : finished.ended.code;
 }
 

@@ -33,6 +33,15 @@ std::optional<int> check_terminal(bool tty, bool interactive) {
     return 1;
 }
 
+std::optional<int> aim(const schema::ResolvedSpec::Reader& spec, bool interactive,
+                       RelayOptions& relay) {
+    relay.tty = spec.getTty();
+    relay.open_stdin = interactive && spec.getOpenStdin();
+    // Of one that was made to run in the background, input stays open for the next.
+    relay.ends_input = spec.getStdinOnce();
+    return check_terminal(relay.tty, relay.open_stdin);
+}
+
 Attachment::Attachment(Session& session, StreamCall call, Fd near, RelayOptions options)
     : session_(session),
       relay_(session, std::move(near), std::move(options)),
@@ -70,6 +79,21 @@ Result<Finished> Attachment::finish(kj::Promise<Ended> ended) {
     if (*how == Relay::End::closed)
         print_error("the output ended early and may be incomplete: see nodectl logs");
     return finished;
+}
+
+Result<Finished> follow(Session& session, const schema::ContainerState::Reader& state,
+                        uint32_t flags, bool sig_proxy, RelayOptions relay) {
+    const std::string id = state.getId().cStr();
+    const bool removed = state.getSpec().getAutoRemove();
+    SignalForwarder signals(session, id);
+    if (sig_proxy && !relay.tty) relay.on_signal = signals.handler();
+    Payload<schema::Container::AttachParams> params;
+    params.root.setContainer(id);
+    params.root.setFlags(flags);
+    const auto attachment = TRY(Attachment::begin(session, "attach", params, std::move(relay)));
+    auto waited = ended(send_wait(session, id, removed ? Until::REMOVED : Until::EXITED));
+    TRY_STATUS(attachment->relay().begin_input());
+    return attachment->finish(kj::mv(waited));
 }
 
 }  // namespace noded::nodectl

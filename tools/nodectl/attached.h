@@ -46,6 +46,10 @@ private:
 /// returned.
 std::optional<int> check_terminal(bool tty, bool interactive);
 
+/// How far the streams of a container go: docker's rules. With a status that was said, nowhere.
+std::optional<int> aim(const schema::ResolvedSpec::Reader& spec, bool interactive,
+                       RelayOptions& relay);
+
 class Attachment {
 public:
     /// Sends the attach call ("attach" or "attachExec" with its params) and starts the relay.
@@ -75,5 +79,10 @@ private:
     std::string error_;  ///< of the attach call
     kj::Promise<void> call_;
 };
+
+/// Attaches to a container that runs, with these attach_* bits, and waits for its end: what
+/// `attach` and `start -a` have in common.
+Result<Finished> follow(Session& session, const schema::ContainerState::Reader& state,
+                        uint32_t flags, bool sig_proxy, RelayOptions relay);
 
 }  // namespace noded::nodectl

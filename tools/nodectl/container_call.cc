@@ -55,26 +55,19 @@ bool container_has_label(const schema::ContainerState::Reader& state, const std:
     });
 }
 
-Status check_stop_seconds(const std::optional<int64_t>& seconds, const char* option) {
-    if (!seconds || (*seconds >= -1 && *seconds <= INT32_MAX)) return {};
-    return fail("invalid " + std::string(option) + " " + std::to_string(*seconds) +
-                ": it is a number of seconds");
-}
-
 int32_t stop_seconds(const std::optional<int64_t>& seconds) {
     if (!seconds) return -1;
-    return *seconds < 0 ? -2 : static_cast<int32_t>(*seconds);
+    return *seconds < 0 ? -2 : static_cast<int32_t>(std::min<int64_t>(*seconds, INT32_MAX));
 }
 
 std::optional<int> StopOptions::parse(Invocation& call) {
     const Option options[] = {
         {'s', "signal", &signal, "string", "Signal to send to the container"},
-        {'t', "time", &seconds, "int", "Seconds to wait before killing the container"},
+        {'t', "time", &seconds, "int",
+         "Seconds to wait before killing the container (-1: for ever)"},
         {0, "timeout", &seconds, "int", nullptr},
     };
     if (const auto status = call.parse(options, {.min = 1})) return status;
-    const Status valid = check_stop_seconds(seconds, "--time");
-    if (!valid) return call.failed(valid.error());
     return std::nullopt;
 }
 

@@ -33,10 +33,8 @@ private:
 /// Whether it has the label that a --filter label= asks for.
 bool container_has_label(const schema::ContainerState::Reader& state, const std::string& filter);
 
-/// Refuses a grace period that is no number of seconds: -1 (for ever) to what 32 bits hold.
-/// `option` is how the user wrote it.
-Status check_stop_seconds(const std::optional<int64_t>& seconds, const char* option);
-/// As a command has it: nothing is -1, and for ever is -2.
+/// A grace period as a command has it: nothing is -1, and for ever, which is any negative one, is
+/// -2. One that is too long stays so, and noded says what is allowed.
 int32_t stop_seconds(const std::optional<int64_t>& seconds);
 
 /// What stop and restart are told about the end of a run.

@@ -43,7 +43,8 @@ std::vector<Option> ContainerOptions::table(std::vector<Option> more) {
          "Longest wait before a restart (default 1m0s)"},
         {0, "rm", &auto_remove, "", "Automatically remove the container when it exits"},
         {0, "stop-signal", &stop_signal, "string", "Signal to stop the container"},
-        {0, "stop-timeout", &stop_timeout, "int", "Timeout (in seconds) to stop a container"},
+        {0, "stop-timeout", &stop_timeout, "int", "Timeout (in seconds) to stop a container"
+         " (-1: none)"},
         {'t', "tty", &tty, "", "Allocate a pseudo-TTY"},
         {'u', "user", &user, "string", "Username or UID (format: <name|uid>[:<group|gid>])"},
         {'w', "workdir", &working_dir, "string", "Working directory inside the container"},
@@ -104,7 +105,8 @@ Result<std::vector<std::string>> parse_env_lines(const std::string& text, const 
 Result<std::vector<std::string>> collect_env(const std::vector<std::string>& env,
                                              const std::vector<std::string>& env_files) {
     std::vector<std::string> result;
-    const auto add = [&](const std::string& variable) -> Status {
+    // Alone, and without a value here: the image's goes. In a file it is passed over. As in docker.
+    const auto add = [&](const std::string& variable, bool named) -> Status {
         if (variable.empty() || variable[0] == '=')
             return invalid_argument(variable, "-e, --env",
                                     "invalid environment variable: " + variable);
@@ -112,14 +114,16 @@ Result<std::vector<std::string>> collect_env(const std::vector<std::string>& env
             result.push_back(variable);
         } else if (const char* value = getenv(variable.c_str())) {
             result.push_back(variable + "=" + value);
+        } else if (named) {
+            result.push_back(variable);
         }
         return {};
     };
     for (const std::string& file : env_files) {
         for (const std::string& line : TRY(parse_env_lines(TRY(read_file(file)), file)))
-            TRY_STATUS(add(line));
+            TRY_STATUS(add(line, false));
     }
-    for (const std::string& variable : env) TRY_STATUS(add(variable));
+    for (const std::string& variable : env) TRY_STATUS(add(variable, true));
     return result;
 }
 
@@ -180,7 +184,6 @@ Status ContainerOptions::fill(schema::ContainerSpec::Builder spec,
     TRY_STATUS(read_profile());
     const std::vector<std::string> variables = TRY(collect_env(env, env_files));
     const std::vector<std::string> command(positional.begin() + 1, positional.end());
-    TRY_STATUS(check_stop_seconds(stop_timeout, "--stop-timeout"));
     spec.setImage(positional[0]);
     spec.setName(name);
     set_texts(spec.initCommand(static_cast<unsigned>(command.size())), command);

@@ -1,6 +1,8 @@
 // See docker_event.h. The words are those of docker's reference of `docker events`.
 #include "tools/nodectl/docker_event.h"
 
+#include <algorithm>
+
 #include "tools/nodectl/units.h"
 
 namespace noded::nodectl {
@@ -8,11 +10,10 @@ namespace {
 
 /// Events that are one action, whatever they say.
 constexpr std::pair<std::string_view, const char*> kActions[] = {
-    {"ContainerRequested", "create"},      {"ContainerStarted", "start"},
-    {"ContainerPaused", "pause"},          {"ContainerUnpaused", "unpause"},
-    {"ContainerRemoved", "destroy"},       {"ContainerRenamed", "rename"},
-    {"ContainerUpdated", "update"},        {"ContainerCommitRequested", "commit"},
-    {"ContainerKillRequested", "kill"},    {"ContainerStopRequested", "kill"},
+    {"ContainerRequested", "create"},      {"ContainerPaused", "pause"},
+    {"ContainerUnpaused", "unpause"},      {"ContainerRemoved", "destroy"},
+    {"ContainerRenamed", "rename"},        {"ContainerUpdated", "update"},
+    {"ContainerCommitRequested", "commit"},
     {"ExecExited", "exec_die"},            {"ImageImported", "import"},
     {"ImageTagged", "tag"},                {"ImageUntagged", "untag"},
     {"ImageRemoved", "delete"},
@@ -54,6 +55,14 @@ std::string first_of(const Json& payload, const char* name) {
     return (*list)[0].is_string() ? (*list)[0].get<std::string>() : "";
 }
 
+/// Those whose messages depend on what was said of the run before.
+bool is_of_run(const std::string& type) {
+    constexpr std::string_view kTypes[] = {"ContainerExited", "ContainerRestartScheduled",
+                                           "ContainerStarted", "ContainerStopRequested",
+                                           "ContainerKillRequested"};
+    return std::ranges::count(kTypes, type) > 0;
+}
+
 const char* action_of(const std::string& type) {
     for (const auto& [event, action] : kActions)
         if (event == type) return action;
@@ -73,6 +82,7 @@ void DockerEvents::learn_from(const ShownEvent& event) {
     const Json* spec = member(event.payload, "spec");
     if (event.name == "ContainerRequested" && spec != nullptr)
         learn(id, text_of(event.payload, "name"), text_of(*spec, "imageName"), labels_of(*spec));
+    if (event.name == "ContainerRemoved") runs_.erase(id);
 }
 
 Json DockerEvents::message(const ShownEvent& event, const std::string& type,
@@ -97,6 +107,40 @@ Json DockerEvents::message(const ShownEvent& event, const std::string& type,
     return out;
 }
 
+/// Docker says the end of a stop and of a restart as well, and the SIGKILL after a grace period,
+/// which is no event of its own here.
+std::vector<DockerEvents::Action> DockerEvents::end_of(Run& run, const Json& exited) {
+    std::vector<Action> out;
+    const bool oom = text_of(exited, "oomKilled") == "true";
+    if (oom) out.emplace_back("oom", Json::object());
+    if (run.stopping && !run.killed && !oom && text_of(exited, "signal") == "9")
+        out.push_back({"kill", {{"signal", "9"}}});
+    out.push_back({"die", {{"exitCode", text_of(exited, "exitCode")}}});
+    if (run.stopping) out.emplace_back("stop", Json::object());
+    run = {.restarting = run.restarting};
+    return out;
+}
+
+std::vector<DockerEvents::Action> DockerEvents::of_run(const std::string& id,
+                                                       const ShownEvent& event) {
+    const bool stop = event.name == "ContainerStopRequested";
+    Run& run = runs_[id];
+    if (event.name == "ContainerExited") return end_of(run, event.payload);
+    if (event.name == "ContainerRestartScheduled") return run.waits = true, std::vector<Action>();
+    if (event.name == "ContainerStarted") {
+        std::vector<Action> out = {{"start", Json::object()}};
+        if (run.restarting) out.emplace_back("restart", Json::object());
+        run = {};
+        return out;
+    }
+    if (stop && run.waits) return run = {}, std::vector<Action>{{"stop", Json::object()}};
+    if (stop) run.stopping = true;
+    if (stop) run.restarting = text_of(event.payload, "restart") == "true";
+    const std::string signal = text_of(event.payload, "signal");
+    if (signal == "9") run.killed = true;
+    return {{"kill", {{"signal", signal}}}};
+}
+
 std::vector<Json> DockerEvents::messages(const ShownEvent& event) {
     learn_from(event);
     const Json& payload = event.payload;
@@ -106,9 +150,9 @@ std::vector<Json> DockerEvents::messages(const ShownEvent& event) {
     const auto of_container = [&](const std::string& action, Json attributes) {
         out.push_back(message(event, "container", action, id, std::move(attributes)));
     };
-    if (event.name == "ContainerExited") {
-        if (text_of(payload, "oomKilled") == "true") of_container("oom", Json::object());
-        of_container("die", {{"exitCode", text_of(payload, "exitCode")}});
+    if (is_of_run(event.name)) {
+        for (auto& [action, attributes] : of_run(id, event))
+            of_container(action, std::move(attributes));
     } else if (event.name == "ExecRequested") {
         const Json attributes = {{"execID", text_of(payload, "execId")}};
         of_container("exec_create: " + command_of(payload), attributes);
@@ -122,8 +166,6 @@ std::vector<Json> DockerEvents::messages(const ShownEvent& event) {
                           {"exitCode", text_of(payload, "exitCode")}};
         if (event.name == "ContainerRenamed")
             attributes = {{"oldName", "/" + text_of(payload, "oldName")}};
-        if (std::string_view(action) == "kill")
-            attributes = {{"signal", text_of(payload, "signal")}};
         if (!event.name.starts_with("Image")) {
             of_container(action, std::move(attributes));
         } else {

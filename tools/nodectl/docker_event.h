@@ -20,7 +20,7 @@ public:
     void learn(const std::string& id, const std::string& name, const std::string& image,
                const Json& labels);
 
-    /// docker's messages about an event, none to two of them:
+    /// docker's messages about an event, none to four of them:
     /// {"status","id","from","Type","Action",
     /// "Actor":{"ID","Attributes"},"scope","time","timeNano"}. To be called for all events in
     /// order, since later ones of a container do not repeat its name.
@@ -32,12 +32,23 @@ private:
         std::string image;
         Json labels = Json::object();
     };
+    /// What was said of a run decides which messages its end and the next start bring.
+    struct Run {
+        bool waits = false;       ///< for the next one: a stop ends no process
+        bool stopping = false;    ///< its end is followed by "stop"
+        bool restarting = false;  ///< and the next start by "restart"
+        bool killed = false;      ///< SIGKILL was told
+    };
+    using Action = std::pair<std::string, Json>;  ///< with its attributes
 
     void learn_from(const ShownEvent& event);
+    std::vector<Action> of_run(const std::string& id, const ShownEvent& event);
+    static std::vector<Action> end_of(Run& run, const Json& exited);
     Json message(const ShownEvent& event, const std::string& type, const std::string& action,
                  const std::string& id, Json attributes) const;
 
     std::map<std::string, Known> containers_;  ///< by id
+    std::map<std::string, Run> runs_;          ///< likewise
 };
 
 /// Whether a message is what --filter event= asks for: "die", "exec_start", "health_status",

@@ -61,6 +61,50 @@ TEST(DockerEvents, one_event_may_be_two_actions_or_none) {
     EXPECT_TRUE(events.messages(event("Unheard", Json())).empty());
 }
 
+ShownEvent stop(int signal, bool restart) {
+    return event("ContainerStopRequested",
+                 {{"id", "c"}, {"signal", signal}, {"restart", restart}});
+}
+
+ShownEvent exited(int signal) {
+    return event("ContainerExited",
+                 {{"id", "c"}, {"exitCode", 128 + signal}, {"signal", signal},
+                  {"oomKilled", false}});
+}
+
+TEST(DockerEvents, a_stop_and_a_restart_are_told_when_they_are_done) {
+    DockerEvents events;
+    const ShownEvent started = event("ContainerStarted", {{"id", "c"}});
+    const ShownEvent waits = event("ContainerRestartScheduled", {{"id", "c"}});
+    EXPECT_EQ(actions(events, stop(15, false)), std::vector<std::string>{"kill"});
+    EXPECT_EQ(actions(events, exited(15)), (std::vector<std::string>{"die", "stop"}));
+    EXPECT_EQ(actions(events, started), std::vector<std::string>{"start"});
+    EXPECT_EQ(actions(events, stop(15, true)), std::vector<std::string>{"kill"});
+    EXPECT_EQ(actions(events, exited(15)), (std::vector<std::string>{"die", "stop"}));
+    EXPECT_TRUE(actions(events, waits).empty());
+    EXPECT_EQ(actions(events, started), (std::vector<std::string>{"start", "restart"}));
+    // What ends by itself, and what the policy starts again, is neither.
+    EXPECT_EQ(actions(events, exited(0)), std::vector<std::string>{"die"});
+    EXPECT_TRUE(actions(events, waits).empty());
+    EXPECT_EQ(actions(events, started), std::vector<std::string>{"start"});
+}
+
+TEST(DockerEvents, the_sigkill_after_a_grace_period_is_told_once) {
+    DockerEvents events;
+    EXPECT_EQ(actions(events, stop(15, false)), std::vector<std::string>{"kill"});
+    const auto ended = events.messages(exited(9));
+    ASSERT_EQ(ended.size(), 3u);
+    EXPECT_EQ(ended[0]["Actor"]["Attributes"]["signal"], "9");
+    EXPECT_EQ(ended[2]["Action"], "stop");
+    const ShownEvent killed = event("ContainerKillRequested", {{"id", "c"}, {"signal", 9}});
+    EXPECT_EQ(actions(events, stop(15, false)), std::vector<std::string>{"kill"});
+    EXPECT_EQ(actions(events, killed), std::vector<std::string>{"kill"});
+    EXPECT_EQ(actions(events, exited(9)), (std::vector<std::string>{"die", "stop"}));
+    // One that waits for its next run has no process to be killed.
+    EXPECT_TRUE(actions(events, event("ContainerRestartScheduled", {{"id", "c"}})).empty());
+    EXPECT_EQ(actions(events, stop(15, false)), std::vector<std::string>{"stop"});
+}
+
 TEST(DockerEvents, later_events_have_the_new_name) {
     DockerEvents events;
     events.learn("c", "old", "app", {{"a", "b"}});

@@ -476,8 +476,34 @@ Status HostOptions::fill_mounts(schema::HostOptions::Builder out) const {
     return {};
 }
 
+namespace {
+
+/// What docker's drivers know as well. A log of ours is never blocked and not compressed: what says
+/// no more than that is taken. It keeps no attributes beside its lines.
+Status check_docker_log(const std::string& key, const std::string& value, bool non_blocking) {
+    constexpr std::string_view kAttributes[] = {"labels", "labels-regex", "env", "env-regex",
+                                                "tag"};
+    if (is_one_of(key, kAttributes))
+        return fail("unknown log opt '" + key + "' for log driver local: the log of this node has "
+                    "lines alone, choose them by label with nodectl logs --selector");
+    if (key == "mode" && value != "blocking" && value != "non-blocking")
+        return fail("logger: logging mode not supported: " + value);
+    if (key == "max-buffer-size" && !non_blocking)
+        return fail("logger: max-buffer-size option is only supported with 'mode=non-blocking'");
+    if (key == "max-buffer-size" && !parse_bytes(value))
+        return fail("error parsing option max-buffer-size: invalid size: '" + value + "'");
+    if (key == "compress" && !is_one_of(value, kTruths) && !is_one_of(value, kLies))
+        return fail("error reading compress log option: strconv.ParseBool: parsing \"" + value +
+                    "\": invalid syntax");
+    if (key == "mode" || key == "max-buffer-size" || key == "compress") return {};
+    return fail("unknown log opt '" + key + "' for log driver local");
+}
+
+}  // namespace
+
 /// The last of several wins, as in docker.
 Status HostOptions::fill_log(schema::HostOptions::Builder out) const {
+    const bool non_blocking = std::ranges::count(log_opts, "mode=non-blocking") > 0;
     for (const std::string& option : log_opts) {
         const size_t equals = std::min(option.find('='), option.size());
         const std::string key = option.substr(0, equals);
@@ -492,7 +518,7 @@ Status HostOptions::fill_log(schema::HostOptions::Builder out) const {
             if (*files < 1) return fail("max-file cannot be less than 1");
             out.setLogFiles(static_cast<int32_t>(std::min<int64_t>(*files, INT32_MAX)));
         } else {
-            return fail("unknown log opt '" + key + "' for local log driver");
+            TRY_STATUS(check_docker_log(key, value, non_blocking));
         }
     }
     return {};

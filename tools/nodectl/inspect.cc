@@ -73,6 +73,10 @@ int inspect_kind(Invocation& call, Kind kind) {
         return kWrongTemplate;
     }
     const Template& compiled = *parsed;
+    // Templates know them always, JSON has them with -s.
+    const Json uncounted = kind == Kind::image || sizes
+                               ? Json::object()
+                               : Json{{"SizeRw", nullptr}, {"SizeRootFs", nullptr}};
     Json found = Json::array();
     std::vector<Error> errors;
     for (const std::string& name : call.arguments) {
@@ -81,7 +85,7 @@ int inspect_kind(Invocation& call, Kind kind) {
             errors.push_back(object.error());
         } else if (!one_by_one) {
             found.push_back(std::move(*object));
-        } else if (const auto text = compiled.render(*object)) {
+        } else if (const auto text = compiled.render(*object, uncounted)) {
             print(*text + "\n");
         } else {
             errors.push_back(text.error());

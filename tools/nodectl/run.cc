@@ -85,7 +85,7 @@ int run(Invocation& call) {
     RelayOptions relay = relay_options(container);
     relay.detach_keys = OR_FAIL(call, parse_detach_keys(options.detach_keys));
     if (options.detach && !container.attach.empty())
-        return call.failed(Error{0, "Conflicting options: -a and -d"});
+        return print_error("Conflicting options: -a and -d"), kFailed;   // not the 125 of a run
     if (!options.detach) {
         if (const auto status = check_terminal(container.tty, container.interactive))
             return *status;

@@ -17,28 +17,13 @@ Submitted send_start(Session& session, const std::string& container) {
 int start_attached(Invocation& call, bool interactive, bool sig_proxy, RelayOptions relay) {
     const auto inspected = OR_FAIL(call, inspect_one(call.session, call.arguments[0]));
     const auto state = inspected.getState();
-    const auto spec = state.getSpec();
-    const std::string id = state.getId().cStr();
-    relay.tty = spec.getTty();
-    relay.open_stdin = interactive && spec.getOpenStdin();
-    // docker's rule: of one that was made to run in the background, input stays open for the next.
-    relay.ends_input = spec.getStdinOnce();
-    if (const auto status = check_terminal(relay.tty, relay.open_stdin)) return *status;
-    SignalForwarder signals(call.session, id);
-    if (sig_proxy && !relay.tty) relay.on_signal = signals.handler();
-
+    if (const auto status = aim(state.getSpec(), interactive, relay)) return *status;
     // A stopped container can not be attached to, so that comes second; what was written meanwhile
     // is asked for.
-    OR_FAIL_STATUS(call, call.session.wait_accepted(send_start(call.session, id)));
-    Payload<schema::Container::AttachParams> params;
-    params.root.setContainer(id);
-    params.root.setFlags(attach_from_start);
-    const auto attachment =
-        OR_FAIL(call, Attachment::begin(call.session, "attach", params, std::move(relay)));
-    auto waited =
-        ended(send_wait(call.session, id, spec.getAutoRemove() ? Until::REMOVED : Until::EXITED));
-    OR_FAIL_STATUS(call, attachment->relay().begin_input());
-    const Finished finished = OR_FAIL(call, attachment->finish(kj::mv(waited)));
+    OR_FAIL_STATUS(call, call.session.wait_accepted(send_start(call.session,
+                                                               state.getId().cStr())));
+    const Finished finished = OR_FAIL(
+        call, follow(call.session, state, attach_from_start, sig_proxy, std::move(relay)));
     if (finished.detached) return 0;
     if (finished.ended.start_failed) call.failed(Error{0, finished.ended.error});
     return finished.ended.code;
