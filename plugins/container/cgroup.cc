@@ -15,8 +15,6 @@ namespace {
 
 constexpr std::string_view kGroup = "noded";
 constexpr int kDepthMax = 32;  ///< of groups that a container made
-/// A v1 group that waits to be renamed to a container's.
-constexpr std::string_view kSpare = "spare";
 /// cpuset is left out: a new group there has no CPUs until somebody writes them. See cpuset.
 constexpr std::string_view kControllers[] = {"cpu",     "cpuacct", "memory", "pids",
                                              "devices", "freezer", "blkio"};
@@ -151,17 +149,22 @@ std::vector<Hierarchy> Cgroups::of(const Wanted& wanted) const {
 }
 
 /// A rename is several times cheaper than a new group; v2 knows none.
-Status Cgroups::create(std::string_view id, const Wanted& wanted) const {
+Result<bool> Cgroups::create(std::string_view id, const Wanted& wanted,
+                             std::string_view spare) const {
     TRY_STATUS(devices_);
+    bool all_spare = !spare.empty();
     for (const Hierarchy& hierarchy : of(wanted)) {
         const std::string folder = this->folder(hierarchy, id);
+        const bool plain = !id.starts_with('/') && hierarchy.on_demand.empty();
         if (id.starts_with('/')) TRY_STATUS(prepare_parents(hierarchy, id));
-        else if (!hierarchy.on_demand.empty()) TRY_STATUS(prepare_on_demand(hierarchy));
-        else if (!hierarchy.name.empty() && sys_->move(this->folder(hierarchy, kSpare), folder))
+        else if (!plain) TRY_STATUS(prepare_on_demand(hierarchy));
+        const bool v1 = !hierarchy.name.empty();
+        if (v1 && plain && !spare.empty() && sys_->move(this->folder(hierarchy, spare), folder))
             continue;
+        all_spare = all_spare && !v1;
         TRY(sys_->make_folder(folder));
     }
-    return {};
+    return all_spare;
 }
 
 /// The parent restricts nothing: a group can never have more than its parent.
@@ -204,10 +207,24 @@ Status Cgroups::prepare_parents(const Hierarchy& hierarchy, std::string_view nam
     }
 }
 
-void Cgroups::make_spare() const {
+SpareGroups Cgroups::make_spare(std::string_view name) const {
+    SpareGroups groups;
+    bool v2 = false;
+    for (const Hierarchy& hierarchy : hierarchies_) {
+        if (hierarchy.name.empty()) v2 = true;
+        else if (hierarchy.on_demand.empty() && sys_->make_folder(folder(hierarchy, name)))
+            groups.push_back({folder(hierarchy, name), hierarchy.name});
+    }
+    if (v2 && !groups.empty()) groups.push_back({"", "unified"});
+    return groups;
+}
+
+std::vector<std::string> Cgroups::spares() const {
+    std::set<std::string> found;
     for (const Hierarchy& hierarchy : hierarchies_)
-        if (!hierarchy.name.empty() && hierarchy.on_demand.empty())
-            (void)sys_->make_folder(folder(hierarchy, kSpare));
+        for (std::string& name : sys_->folders_in(parent(hierarchy)))
+            if (name.starts_with(spare_group_prefix)) found.insert(std::move(name));
+    return {found.begin(), found.end()};
 }
 
 Status Cgroups::remove(std::string_view id) const {
@@ -284,12 +301,12 @@ std::vector<std::string> Cgroups::ids() const {
     std::set<std::string> found;
     for (const Hierarchy& hierarchy : hierarchies_)
         for (std::string& id : sys_->folders_in(parent(hierarchy))) found.insert(std::move(id));
-    found.erase(std::string(kSpare));
+    std::erase_if(found, [](const std::string& id) { return id.starts_with(spare_group_prefix); });
     return {found.begin(), found.end()};
 }
 
 void Cgroups::remove_parents() const {
-    (void)remove(kSpare);
+    for (const std::string& name : spares()) (void)remove(name);
     for (const Hierarchy& hierarchy : hierarchies_) (void)sys_->remove_folder(parent(hierarchy));
 }
 

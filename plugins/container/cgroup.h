@@ -38,6 +38,9 @@ struct Wanted {
     bool devices = false;  ///< its own list instead of the one of all
 };
 
+/// A v1 group with such a name waits to be renamed to a container's.
+constexpr std::string_view spare_group_prefix = "spare-";
+
 /// What /proc/self/mountinfo (proc(5)) says: the v1 controllers that are ours to use, and v2. Pure.
 std::vector<Hierarchy> parse_hierarchies(std::string_view mountinfo);
 
@@ -53,8 +56,10 @@ public:
 
     /// Those in which a container that wants this has a folder.
     std::vector<Hierarchy> of(const Wanted& wanted) const;
-    /// Makes the container's folders.
-    Status create(std::string_view id, const Wanted& wanted) const;
+    /// Makes the container's folders; out of the set `spare`, unless that is empty, what can be.
+    /// True if all of v1 are.
+    Result<bool> create(std::string_view id, const Wanted& wanted,
+                        std::string_view spare = {}) const;
     /// Sets the limits of a container whose folders are there. cgroup_limits.cc.
     Status limit(std::string_view id, const Resources& resources) const;
     /// A list of devices of its own: the harmless ones and what the options give, or all; created
@@ -63,8 +68,10 @@ public:
     /// A v1 devices hierarchy, or a program in the v2 tree, keeps containers to the harmless
     /// devices.
     bool restricts_devices() const;
-    /// Makes ahead what the next create needs, as far as it can be.
-    void make_spare() const;
+    /// Makes ahead what a create needs, as far as it can be; the name begins as spares' do.
+    SpareGroups make_spare(std::string_view name) const;
+    /// Names of those that are there.
+    std::vector<std::string> spares() const;
     /// Removes them; an error if processes are still in one.
     Status remove(std::string_view id) const;
     /// Stops or lets go on all that is in there; it takes a moment, see frozen.
@@ -78,8 +85,8 @@ public:
     bool oom_killed(std::string_view id) const;
     /// Ids of all that has a folder of this node.
     std::vector<std::string> ids() const;
-    /// Removes MOUNT/noded/NODE if it is empty; MOUNT/noded stays, another node may be about to use
-    /// it.
+    /// Removes the spare groups, and MOUNT/noded/NODE if it is empty; MOUNT/noded stays, another
+    /// node may be about to use it.
     void remove_parents() const;
 
 private:

@@ -78,6 +78,7 @@ Status Effects::clean_now(const Live& live) {
 /// Nobody waits for what is left of a container that is gone, and the next command is on its way by
 /// then: on the lane.
 void Effects::clean(Live& live, bool everything) {
+    drop_ready(live);
     if (!everything) return cleaned(live, false, clean_now(live));
     auto status = std::make_shared<Status>();
     auto work = [status, sys = sys_, cgroups = cgroups_, group = cgroup_of(live),

@@ -43,10 +43,10 @@ Effects::Effects(const State& state, sdk::Host host, std::shared_ptr<Sys> sys,
       sys_(std::move(sys)),
       runtime_dir_(host.runtime_dir()),
       state_dir_(host.state_dir()),
-      shim_program_(host.libexec_dir() + "/shim"),
       files_program_(host.libexec_dir() + "/files"),
       userns_(std::move(userns)),
-      log_topics_(host_, state_, [this](const std::string& id) { return state_folder(id); }) {}
+      log_topics_(host_, state_, [this](const std::string& id) { return state_folder(id); }),
+      pool_(host_, sys_, *this) {}
 
 Live* Effects::find_live(std::string_view id) {
     const auto found = lives_.find(id);
@@ -87,7 +87,17 @@ void Effects::drop_live(const std::string& id) {
     for (const Waiter& waiter : live->waiters) call_homes_.erase(waiter.token);
     if (live->link) live->link->stop();
     if (live->link) reap_when_ended(live->link->take_pidfd());
+    drop_ready(*live);
     lives_.erase(id);
+}
+
+/// It ends, and its zygote leaves the groups.
+void Effects::drop_ready(Live& live) {
+    if (!live.ready.link) return;
+    (void)live.ready.link->send(ControlType::release, 0, 0, {});
+    live.ready.link->stop();
+    reap_when_ended(live.ready.link->take_pidfd());
+    live.ready = {};
 }
 
 void Effects::drop_exec(const std::string& id) {
@@ -321,11 +331,13 @@ void Effects::shim_result(Live& live, uint64_t tag, Bytes payload) {
 
 void Effects::shim_closed(ShimLink& link) {
     reap_when_ended(link.take_pidfd());
-    if (&link == idle_.get()) {
-        idle_.reset();
-        return refill_later();
-    }
+    if (pool_.lost(link)) return;
     Live* live = find_live(link.id());
+    if (live != nullptr && live->ready.link.get() == &link) {
+        live->ready = {};
+        live->spare_groups = false;
+        return;
+    }
     CHECK(live != nullptr && live->link.get() == &link);
     fail_answers(*live);
     const std::string link_id = live->id;
@@ -341,10 +353,9 @@ void Effects::stop() {
         if (live->gone && live->link)
             (void)live->link->send(ControlType::release, 0, ++tags_, {});
         if (live->link) live->link->stop();
+        drop_ready(*live);
     }
-    stop_refilling();
-    if (idle_) idle_->stop();
-    idle_.reset();
+    pool_.stop();
     for (auto& [key, work] : files_) {
         host_.unwatch(work->watch);
         (void)sys_->kill_process(work->pid, SIGTERM);

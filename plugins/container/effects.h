@@ -21,6 +21,7 @@
 #include "plugins/container/log_topics.h"
 #include "plugins/container/shim/launch_encode.h"
 #include "plugins/container/shim_link.h"
+#include "plugins/container/shim_pool.h"
 #include "plugins/container/state.h"
 #include "plugins/container/sys.h"
 #include "plugins/sdk/host.h"
@@ -91,6 +92,8 @@ struct Live {
     sdk::Cause freeze_cause;
     sdk::Cause commit;  ///< that it is paused for; seq 0: none
 
+    ReadyShim ready;            ///< taken for the wanted start
+    bool spare_groups = false;  ///< in whose groups its zygote is
     std::unique_ptr<ShimLink> link;
     uint32_t launched = 0;     ///< the run that the link's shim serves
     bool adopting = false;     ///< reconcile found the shim and waits for its status
@@ -163,6 +166,7 @@ private:
     Live& live_of(const std::string& id);
     LiveExec* find_exec(std::string_view id);
     LiveExec& exec_of(const std::string& id);
+    void drop_ready(Live& live);
     void drop_live(const std::string& id);
     void drop_exec(const std::string& id);
     uint64_t after(int64_t delay_ns, std::function<void()> run);
@@ -213,17 +217,11 @@ private:
     Status launch_now(Live& live, const Container& container);
     Result<Buffer> seccomp_of(const Options& options);
     Result<LaunchSpec> launch_spec(const Live& live, const Container& container);
-    Result<std::unique_ptr<ShimLink>> take_shim(const std::string& id);
-    Result<std::unique_ptr<ShimLink>> link_to(Result<SpawnedShim> shim);
     Status send_spec(ShimLink& link, ControlType type, uint64_t tag, const Buffer& spec,
                      Stream stream);
-    void refill_later();
-    void refill();
-    void stop_refilling();
     Status compile_seccomp();
     void look_at_overlay();
     std::string places_folder() const { return state_dir_ + "/places"; }
-    std::string spare_log_folder() const { return state_dir_ + "/spare"; }
     Status make_places_layer();
 
     // join.cc
@@ -372,7 +370,6 @@ private:
     std::shared_ptr<Sys> sys_;
     std::string runtime_dir_;
     std::string state_dir_;
-    std::string shim_program_;
     std::string files_program_;
     UsernsSettings userns_;
     std::shared_ptr<const Cgroups> cgroups_;
@@ -388,9 +385,7 @@ private:
     std::deque<std::string> ends_order_;  ///< oldest first
     size_t unknown_ = 0;  ///< Lives and LiveExecs that wait for their command
     LogTopics log_topics_;
-    std::unique_ptr<ShimLink> idle_;
-    uint64_t refill_timer_ = 0;
-    std::shared_ptr<struct Refill> refilling_;  ///< on the lane
+    ShimPool pool_;
     std::map<uint64_t, Timer> timers_;
     std::map<uint64_t, Zombie> zombies_;
     std::map<uint64_t, std::unique_ptr<FilesWork>> files_;

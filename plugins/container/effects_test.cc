@@ -181,10 +181,10 @@ TEST_F(ContainerEffects, nothing_happens_before_the_start_is_durable) {
     EXPECT_EQ(sys().shims.size(), 1u);
 }
 
-TEST_F(ContainerEffects, a_shim_is_kept_ready_after_the_first_start) {
+TEST_F(ContainerEffects, shims_are_kept_ready_after_the_first_start) {
     start();
     host.advance(1'000'000'000);
-    ASSERT_EQ(sys().shims.size(), 2u);
+    ASSERT_EQ(sys().shims.size(), 1 + limits::idle_shims);
     EXPECT_FALSE(shim().take());
 }
 
@@ -285,7 +285,7 @@ TEST_F(ContainerEffects, a_second_run_waits_until_the_first_is_gone) {
     settle();
     EXPECT_EQ(sys().shims.size(), 1u) << "a cgroup was still busy";
     host.advance(1'000'000'000);
-    ASSERT_EQ(sys().shims.size(), 3u) << "the newest waits for the next start";
+    ASSERT_EQ(sys().shims.size(), 2 + limits::idle_shims) << "the newest wait for other starts";
     EXPECT_EQ(sys().shims[1]->take()->header.type, ControlType::launch);
     EXPECT_TRUE(sys().exists(run_folder(2)));
     EXPECT_FALSE(sys().exists(run_folder(1)));
@@ -572,7 +572,7 @@ TEST_F(ContainerEffects, what_is_gone_before_its_start_could_begin_is_not_starte
     EXPECT_EQ(host.count<schema::ContainerRemoved>(), 1u);
     host.hold_reactions(false);
     settle();
-    ASSERT_EQ(sys().shims.size(), 1u) << "the spare one";
+    ASSERT_EQ(sys().shims.size(), limits::idle_shims) << "all of them are spare";
     EXPECT_FALSE(shim().take());
     EXPECT_TRUE(sys().traces_of(id).empty());
     EXPECT_EQ(host.stale_proposals(), 0u);

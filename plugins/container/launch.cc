@@ -1,13 +1,11 @@
 // Starting a container: one packet to a shim that waits already.
 //
-// A shim is kept ready, so that a start costs folders, cgroups and one sendmsg; the next one is
-// spawned while that shim is at work. Called by advance() as soon as the rootfs is there and the
-// start was asked for.
+// Shims are kept ready (shim_pool.h), so that a start costs a few renames and one sendmsg. Called
+// by advance() as soon as the rootfs is there and the start was asked for.
 #include <linux/capability.h>
 #include <sched.h>
 
 #include <algorithm>
-#include <mutex>
 
 #include "agent/base/check.h"
 #include "plugins/container/effects.h"
@@ -19,17 +17,7 @@
 
 namespace noded::container {
 
-/// What the lane makes for the next container.
-struct Refill {
-    std::mutex mutex;
-    bool unwanted = false;
-    Result<SpawnedShim> shim = fail("a shim was not spawned");
-};
-
 namespace {
-
-/// After a launch, while the shim makes the container: at its end the client waits.
-constexpr int64_t kRefillDelayNs = 100'000;
 
 Wanted wanted_of(const Options& options) {
     return {.cpuset = options.resources.wants_cpuset(), .devices = options.wants_devices()};
@@ -153,62 +141,6 @@ Status Effects::make_places_layer() {
     return {};
 }
 
-Result<std::unique_ptr<ShimLink>> Effects::link_to(Result<SpawnedShim> shim) {
-    SpawnedShim spawned = TRY(std::move(shim));
-    auto link = std::make_unique<ShimLink>(host_, *this, "", std::move(spawned.control),
-                                           std::move(spawned.pidfd), uint32_t(spawned.pid));
-    if (!link->start()) return fail("watch the socket of a shim: the host has no watch left");
-    return link;
-}
-
-Result<std::unique_ptr<ShimLink>> Effects::take_shim(const std::string& id) {
-    auto link = std::move(idle_);
-    if (!link) link = TRY(link_to(sys_->spawn_shim(shim_program_)));
-    link->adopt(id);
-    return link;
-}
-
-void Effects::refill_later() {
-    if (idle_ || refilling_ || refill_timer_ != 0) return;
-    refill_timer_ = after(kRefillDelayNs, [this] {
-        refill_timer_ = 0;
-        refill();
-    });
-}
-
-/// Half a millisecond of kernel work, in which the reactor has containers to hear of: on the lane.
-void Effects::refill() {
-    (void)compile_seccomp();  // a start tells what went wrong
-    if (idle_) return;
-    refilling_ = std::make_shared<Refill>();
-    auto work = [made = refilling_, sys = sys_, cgroups = cgroups_, program = shim_program_,
-                 folder = spare_log_folder()] {
-        std::lock_guard lock(made->mutex);
-        if (made->unwanted) return;
-        cgroups->make_spare();
-        (void)sys->make_folder(folder, Sys::log_folder_mode);
-        made->shim = sys->spawn_shim(program);
-    };
-    const bool begun = host_.offload(std::move(work), [this, made = refilling_] {
-        if (made->unwanted) return;
-        refilling_.reset();
-        auto link = link_to(std::move(made->shim));
-        if (!link) return host_.warn(link.error().message);
-        CHECK(!idle_);
-        idle_ = std::move(*link);
-    });
-    // Then the next start spawns a shim for itself.
-    if (!begun) refilling_.reset();
-}
-
-/// From here on nothing is made any more; a shim whose socket nobody took ends.
-void Effects::stop_refilling() {
-    if (!refilling_) return;
-    std::lock_guard lock(refilling_->mutex);
-    refilling_->unwanted = true;
-    refilling_->shim = fail("no shim is needed any more");
-}
-
 void Effects::launch(Live& live) {
     CHECK(live.start_wanted != 0 && !live.link);
     const Container* container = state_.get(live.id);
@@ -233,12 +165,16 @@ Status Effects::make_places(Live& live) {
     TRY(sys_->make_folder(runtime_folder(live)));
     // A new one costs three times as much as a rename, and more where many were removed lately.
     const std::string logs = state_folder(live.id);
-    if (sys_->exists(logs) || !sys_->move(spare_log_folder(), logs))
-        TRY(sys_->make_folder(logs, Sys::log_folder_mode));
+    if (!live.ready.link) live.ready = pool_.take(live.id);
+    const std::string spare = std::exchange(live.ready.folders, "");
+    bool moved = !spare.empty() && !sys_->exists(logs) &&
+                 sys_->move(pool_.log_folder(spare), logs).has_value();
+    if (!moved) TRY(sys_->make_folder(logs, Sys::log_folder_mode));
     const Options& options = container->spec.options;
     const std::string group = live.group = cgroup_of(*container);
     TRY_STATUS(note_group(live));
-    TRY_STATUS(cgroups_->create(group, wanted_of(options)));
+    live.spare_groups = TRY(cgroups_->create(group, wanted_of(options), spare));
+    if (!spare.empty() && !(moved && live.spare_groups)) pool_.leave(spare);
     if (options.resources.any()) TRY_STATUS(cgroups_->limit(group, options.resources));
     if (options.wants_devices()) TRY_STATUS(cgroups_->allow(group, options));
     live.places = true;
@@ -265,8 +201,8 @@ Status Effects::launch_now(Live& live, const Container& container) {
     // From here on reconcile takes it that a shim may have been told to start.
     TRY(sys_->make_folder(run_folder(live, live.start_wanted)));
     const Buffer spec = TRY(launch_encode(TRY(launch_spec(live, container))));
-    live.link = TRY(take_shim(live.id));
-    refill_later();
+    if (!live.ready.link) live.ready = TRY(pool_.make(live.id));
+    live.link = std::move(live.ready.link);
     live.launched = live.start_wanted;
     live.places = false;
     Stream stream;
@@ -354,6 +290,7 @@ Result<LaunchSpec> Effects::launch_spec(const Live& live, const Container& conta
         else
             spec.cgroups_v1.push_back({std::move(folder), hierarchy.name});
     }
+    spec.spare_groups = live.spare_groups;
     spec.log_folder = state_folder(container.id);
     spec.runtime_dir = run_folder(live, live.start_wanted);
     spec.stop_signal = uint32_t(from.stop_signal);

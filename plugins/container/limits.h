@@ -8,6 +8,10 @@
 
 namespace noded::container::limits {
 
+/// Shims that wait for containers: the longest burst of starts that finds everything made. Each
+/// takes about 100 KiB, and the kernel as much for its namespaces.
+constexpr size_t idle_shims = 8;
+
 // One container.
 constexpr size_t argv_bytes_max = 128 << 10;  ///< command line with its terminating zeros
 constexpr size_t argv_count_max = 4096;

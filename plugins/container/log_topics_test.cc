@@ -169,8 +169,9 @@ TEST_F(LogTopicsTest, one_that_comes_later_is_told_from_its_first_byte) {
         event.setUpper("/upper");
         event.setWork("/work");
     });
-    test_sys->newest().take();
-    test_sys->newest().say_started(77);
+    FakeShim& shim = *test_sys->shims.front();
+    shim.take();
+    shim.say_started(77);
     settle();
     EXPECT_EQ(told(), "stdout 1: 0 behind 0 first\n\n");
 }

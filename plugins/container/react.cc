@@ -91,7 +91,6 @@ void Effects::started(const noded_event& event) {
     watch_health(live, event.time_ns, {});
     attach_parked(live);
     answer_waiters(live, {Until::STARTED}, {});
-    refill_later();
     // Its shim may have gone while this waited for the disk, which was taken for a failed start.
     if (!live.link) return shim_lost(live);
     if (live.kill_wanted) send_kill(live);

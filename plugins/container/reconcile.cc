@@ -98,7 +98,8 @@ void Effects::reconcile() {
     observe_host();
     remove_strays();
     empty_trash();
-    refill_later();
+    (void)compile_seccomp();  // a start tells what went wrong
+    pool_.begin(cgroups_);
     log_topics_.begin();
 }
 

@@ -36,11 +36,14 @@ class Sys {
 public:
     virtual ~Sys() = default;
 
-    virtual Result<SpawnedShim> spawn_shim(const std::string& program) = 0;
+    virtual Result<SpawnedShim> spawn_shim(const std::string& program,
+                                           const SpareGroups& groups) = 0;
     /// `job` is an encoded files::Job, `stream` an invalid descriptor for a job without one.
     virtual Result<SpawnedFiles> spawn_files(const std::string& program, const std::string& job,
                                              Fd stream) = 0;
     virtual void reap(int pidfd) = 0;
+    /// Blocks until the process has ended, so long at most. At the very end of noded only.
+    virtual void await_end(int pidfd, int milliseconds) = 0;
     /// To the shim that listens in a run's folder.
     virtual Result<Fd> connect_shim(const std::string& folder) = 0;
     /// Of the process that listens at the other end; 0 if it is not known.

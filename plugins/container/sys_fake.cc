@@ -160,7 +160,7 @@ void FakeSys::put_exit_record(const std::string& folder, const std::string& id, 
     files[folder + "/" + exit_record_name] = std::string(as_text(bytes));
 }
 
-Result<SpawnedShim> FakeSys::spawn_shim(const std::string&) {
+Result<SpawnedShim> FakeSys::spawn_shim(const std::string&, const SpareGroups&) {
     if (!spawn_error.empty()) return fail(spawn_error);
     auto [ours, theirs] = socket_pair(SOCK_SEQPACKET);
     auto [pidfd, alive] = socket_pair(SOCK_STREAM);

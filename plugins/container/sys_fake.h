@@ -81,10 +81,11 @@ public:
     void put_exit_record(const std::string& folder, const std::string& id, ShimState state,
                          int32_t code, std::string_view sentence = {});
 
-    Result<SpawnedShim> spawn_shim(const std::string& program) override;
+    Result<SpawnedShim> spawn_shim(const std::string& program, const SpareGroups& groups) override;
     Result<SpawnedFiles> spawn_files(const std::string& program, const std::string& job,
                                      Fd stream) override;
     void reap(int) override { ++reaped; }
+    void await_end(int, int) override {}
     Result<Fd> connect_shim(const std::string& folder) override;
     uint32_t peer_pid(int) override { return 4321; }
     Result<bool> make_folder(const std::string& path, uint32_t mode) override;

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -29,13 +30,17 @@ constexpr size_t kFileBytesMax = 1 << 20;  ///< /proc and cgroup files
 
 class LinuxSys final : public Sys {
 public:
-    Result<SpawnedShim> spawn_shim(const std::string& program) override {
+    Result<SpawnedShim> spawn_shim(const std::string& program, const SpareGroups& groups) override {
         const std::lock_guard one(spawning_);
-        return shims_.spawn(program);
+        return shims_.spawn(program, groups);
     }
     Result<SpawnedFiles> spawn_files(const std::string& program, const std::string& job,
                                      Fd stream) override;
     void reap(int pidfd) override;
+    void await_end(int pidfd, int milliseconds) override {
+        pollfd process = {pidfd, POLLIN, 0};
+        poll(&process, 1, milliseconds);
+    }
     Result<Fd> connect_shim(const std::string& folder) override {
         return noded::connect_shim(folder);
     }

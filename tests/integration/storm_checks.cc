@@ -171,7 +171,7 @@ std::vector<std::string> StormTraces::left() const {
     if (group_.empty()) left.push_back("no container of the node was ever seen in a cgroup");
     for (const std::string& parent : cgroup_parents()) {
         for (const std::string& name : names_in(parent))
-            if (name != "spare" && fs::is_directory(parent + "/" + name))
+            if (!name.starts_with("spare-") && fs::is_directory(parent + "/" + name))
                 left.push_back("cgroup " + parent + "/" + name);
     }
     const std::vector<pid_t> now = children_of(node_.pid());
@@ -180,7 +180,7 @@ std::vector<std::string> StormTraces::left() const {
             left.push_back("process " + std::to_string(pid) + " " + read_text(proc(pid, "comm")));
     for (const pid_t pid : now)
         if (start_time(pid).empty()) left.push_back("zombie " + std::to_string(pid));
-    if (now.size() > 1) left.push_back(std::to_string(now.size()) + " children of noded");
+    if (now.size() > idle_shims) left.push_back(std::to_string(now.size()) + " children of noded");
     struct stat own {};
     stat("/proc/self/ns/mnt", &own);
     for (const pid_t pid : processes()) {

@@ -58,6 +58,7 @@ public:
         node_.import_busybox();
         node_.ok({"run", "--rm", "--network", "none", "busybox", "true"});
         node_.ok({"stats", "--no-stream"});
+        EXPECT_TRUE(eventually([this] { return node_.shims().size() == idle_shims; }, 60));
         fresh_descriptors_ = open_descriptors(node_.pid());
     }
 

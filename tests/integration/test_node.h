@@ -46,6 +46,8 @@ private:
     std::string out_;
 };
 
+constexpr size_t idle_shims = 8;  ///< that wait for containers at most, as the product has it
+
 class TestNode {
 public:
     TestNode();

@@ -72,10 +72,10 @@ void Kernel::check_effect(const std::string& intent, const std::string& what) co
 
 // ------------------------------------------------------------------------------------- the Sys
 
-Result<SpawnedShim> Kernel::spawn_shim(const std::string& program) {
+Result<SpawnedShim> Kernel::spawn_shim(const std::string& program, const SpareGroups& groups) {
     if (happens("spawn_failure", faults_.spawn_failure))
         return fail_errno(EAGAIN, "spawn the shim");
-    auto spawned = TRY(FakeSys::spawn_shim(program));
+    auto spawned = TRY(FakeSys::spawn_shim(program, groups));
     auto shim = std::make_unique<Shim>();
     shim->number = ++numbers_;
     shim->pid = newest().pid();

@@ -56,7 +56,7 @@ public:
     /// The effect of storage is checked here too.
     void check_effect(const std::string& intent, const std::string& what) const;
 
-    Result<SpawnedShim> spawn_shim(const std::string& program) override;
+    Result<SpawnedShim> spawn_shim(const std::string& program, const SpareGroups& groups) override;
     Result<Fd> connect_shim(const std::string& folder) override;
     uint32_t peer_pid(int) override { return connected_pid_; }
     Result<bool> make_folder(const std::string& path, uint32_t mode) override;

@@ -26,24 +26,6 @@ void die_with_shim(Start& start) {
     if (sys(SYS_poll, &shim, 1, 0) > 0 && (shim.revents & POLLHUP) != 0) exit_group(125);
 }
 
-/// Through the host's own /proc, so before the mount namespace is entered or left behind.
-void set_oom_score(Start& start) {
-    const int wanted = start.container->oom_score_adj;
-    if (wanted == start.oom_score_adj) return;
-    const Text<16> text(wanted < 0 ? "-" : "",
-                        static_cast<uint32_t>(wanted < 0 ? -wanted : wanted));
-    int fd = static_cast<int>(
-        sys(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
-    const long result = fd < 0 ? fd : sys(SYS_write, fd, text.c_str(), text.view().size());
-    if (result < 0)
-        start.warnings.add("set oom_score_adj to ")
-            .add(text.view())
-            .add(": ")
-            .add(error_name(result))
-            .add("\n");
-    close_fd(fd);
-}
-
 void join_network(Start& start) {
     const char* path = start.container->netns;
     if (path == nullptr) return;
@@ -83,10 +65,11 @@ void keep_needed(const Start& start) {
     size_t count = 2;
     for (int fd : start.stdio) kept[count++] = fd;
     kept[count++] = start.user_fd;
-    if (start.spare == nullptr) {
+    if (start.spare == nullptr)
         for (int fd : start.owned) kept[count++] = fd;
-    } else {
-        for (int fd : start.spare->namespaces) kept[count++] = fd;
+    if (start.of_zygote) kept[count++] = start.cgroup_trees[launch::cgroups_max];
+    if (start.spare != nullptr) {
+        for (int fd : start.spare->namespaces) kept[count++] = start.of_zygote ? -1 : fd;
         for (int fd : start.spare->names.mounts) kept[count++] = fd;
         kept[count++] = start.spare->names.hostname;
     }
@@ -107,6 +90,25 @@ void keep_streams(const Start& start) {
 void open_signals() {
     const uint64_t none = 0;
     sys(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
+}
+
+/// Through a /proc that shows this process: the host's own, so before the mount namespace is
+/// entered or left behind; or, of a child that was born behind it, the container's.
+void set_oom_score(Start& start) {
+    const int wanted = start.container->oom_score_adj;
+    if (wanted == start.oom_score_adj) return;
+    const Text<16> text(wanted < 0 ? "-" : "",
+                        static_cast<uint32_t>(wanted < 0 ? -wanted : wanted));
+    int fd = static_cast<int>(
+        sys(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+    const long result = fd < 0 ? fd : sys(SYS_write, fd, text.c_str(), text.view().size());
+    if (result < 0)
+        start.warnings.add("set oom_score_adj to ")
+            .add(text.view())
+            .add(": ")
+            .add(error_name(result))
+            .add("\n");
+    close_fd(fd);
 }
 
 void set_hostname(Start& start) {
@@ -213,7 +215,7 @@ void container_child(void* argument) {
     die_with_shim(start);
     open_signals();
     sys(SYS_umask, 0);
-    set_oom_score(start);
+    if (!start.of_zygote) set_oom_score(start);
     join_cgroups(start);
     join_network(start);
     join_namespaces(start);

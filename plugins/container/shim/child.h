@@ -30,19 +30,42 @@ struct NameFiles {
 /// Where the kernel's file systems are; each is a tree of mounts.
 constexpr const char* kernel_folders[] = {"/proc", "/sys", "/dev"};
 
+struct Start;
+
 constexpr unsigned spare_namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 
 /// Namespaces and mounts made before anybody has asked for a container: more than a third of a
 /// start. The mount namespace holds nothing but a tmpfs with the container's /sys and /dev, so it
 /// keeps no mount of the host busy, and a rootfs put on top of it hides it for good.
+///
+/// The process that made it, the zygote, waits in these namespaces and in spare groups of v1 until
+/// a container is asked for, and forks its first process, which has nothing left to enter. noded
+/// has renamed the groups by then. A container for which that will not do enters the namespaces by
+/// itself.
 struct Spare {
-    bool complete;
+    const char* const* groups;  ///< folder and shown name of each, one behind the other
+    size_t group_count;
+    long shim;              ///< its pid
     bool detached_overlay;  ///< open_overlay works here
+    bool shows_groups;      ///< their view stands at /sys/fs/cgroup
     int namespaces[4];  ///< mount, network, IPC, UTS
     NameFiles names;
+    uint32_t stage;  ///< Stage, a futex
+
+    // What the zygote is asked for, and clone3's answer.
+    const clone_args* fork;
+    Start* child;
+    long forked;
 };
 
-struct Start;
+/// Of a zygote. The kernel itself sets the first, and wakes who waits, when the process ends.
+enum Stage : uint32_t {
+    zygote_gone,
+    zygote_prepares,
+    zygote_waits,
+    zygote_forks,
+    zygote_dismissed
+};
 
 /// What an OCI configuration says itself where a container of noded's follows docker's rules: who
 /// the process is, in numbers, and the places where `noci` has steps of its own. Filled by
@@ -80,6 +103,7 @@ struct Start {
     /// namespaces that belong to it; -1
     int user_fd;
     int owned[3];
+    bool of_zygote;  ///< it is in the spare namespaces and in its groups of v1 from the beginning
     bool entered;  ///< it is in the user namespace: ids are the container's from here on
     bool kernel_finished;  ///< finish_kernel was called
     const struct NameTexts* names;  ///< of a start without a spare
@@ -118,7 +142,7 @@ bool fits_open_overlay(const launch::Launch& container);
 /// The two bodies of a child, as clone_sharing_memory takes them; the argument is a Start.
 [[noreturn]] void container_child(void* start);
 [[noreturn]] void exec_child(void* start);
-/// shares the shim's descriptors, leaves them in Start::spare and exits
+/// the zygote: it shares the shim's descriptors, and leaves them in Start::spare
 [[noreturn]] void spare_child(void* start);
 
 /// Really closes all descriptors but the standard streams and these; -1 stands for none. A path of
@@ -134,12 +158,22 @@ int open_in_container(const char* path, int flags);
 
 // The parts, in the order in which the bodies call them.
 void join_cgroups(Start& start);  ///< cgroup.cc; opens what the container will see of them
+/// A group as a detached mount, or a negative errno.
+int open_group(const char* folder);
+void open_spare_groups(Start& start, int* trees);  ///< while the host's mounts are in sight
+/// Joins them, and makes the view that the container gets of them, below a root that has a /sys.
+void enter_spare_groups(Start& start, int* trees);
 void mount_cgroup_trees(Start& start);
+void set_oom_score(Start& start);  ///< child.cc
 void raise_loopback(Start& start);  ///< spare.cc
 void make_kernel_mounts(Start& start, KernelMounts* mounts);
 /// Attaches them below the present root, to folders that are there; /proc is the container's own.
 void attach_kernel_mounts(Start& start, const KernelMounts& mounts);
 void enter_spare(Start& start);
+/// Sets the stage and wakes who waits for that.
+void tell_stage(Spare& spare, Stage stage);
+/// Waits until it is another than this one, and returns it.
+uint32_t await_change(Spare& spare, Stage from);
 void attach_name_files(Start& start);  ///< names.cc
 void make_mounts_private(Start& start);  ///< rootfs.cc
 /// Puts the overlay on the runtime folder; `options` begin with "lowerdir=…".

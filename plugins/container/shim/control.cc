@@ -193,6 +193,8 @@ void Shim::finish() {
         listening_ = false;
     }
     sys(SYS_chdir, "/");
+    dismiss_zygote();
+    reap_zygote();
     drop_mounts();
     released_ = true;
     for (Connection& connection : connections_) {

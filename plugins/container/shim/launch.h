@@ -86,8 +86,10 @@ enum Flag : uint32_t {
     flag_plain_overlay = 128,
     flag_name_files = 256,  ///< /etc/hosts, /etc/hostname and /etc/resolv.conf are the node's
     flag_privileged = 512,  ///< of an exec: all capabilities, not those of the container
+    /// the groups of v1 are those that the spare was given, renamed
+    flag_spare_groups = 1024,
 };
-constexpr uint32_t flags_known = 1023;
+constexpr uint32_t flags_known = 2047;
 
 struct Rlimit {
     uint32_t resource;  ///< RLIMIT_*

@@ -169,7 +169,8 @@ Result<Buffer> launch_encode(const LaunchSpec& spec) {
                        (spec.name_files ? launch::flag_name_files : 0u) |
                        (spec.plain_overlay ? launch::flag_plain_overlay : 0u) |
                        (spec.nodev_rootfs ? launch::flag_nodev_rootfs : 0u) |
-                       (spec.writable_kernel ? launch::flag_writable_kernel : 0u));
+                       (spec.writable_kernel ? launch::flag_writable_kernel : 0u) |
+                       (spec.spare_groups ? launch::flag_spare_groups : 0u));
     encode_rootfs(to, spec);
     encode_confinement(to, spec);
     to.optional(Tag::hostname, "the host name", launch::hostname_bytes_max, spec.hostname);

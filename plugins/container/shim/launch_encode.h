@@ -90,6 +90,7 @@ struct LaunchSpec : ProcessSpec {
     std::vector<LaunchJoin> joins;  ///< their kinds need to be unset in `namespaces`
     std::string cgroup_v2;
     std::vector<LaunchCgroup> cgroups_v1;
+    bool spare_groups = false;  ///< these are the ones that the shim was spawned with, renamed
     std::string log_folder;
     launch::LogLimits log_limits = {0, 0, 0};
     std::string runtime_dir;

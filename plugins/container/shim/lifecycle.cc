@@ -95,31 +95,55 @@ void Shim::make_spare() {
     spare_start_.spare = &spare_;
     for (int& fd : spare_.namespaces) fd = -1;
     spare_.names = {{-1, -1, -1}, -1};
+    spare_.shim = sys(SYS_getpid);
+    spare_.stage = zygote_prepares;
     clone_args arguments = {};
-    arguments.flags = CLONE_VM | CLONE_FILES | spare_namespaces;
+    arguments.flags = CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID | spare_namespaces;
+    arguments.child_tid = reinterpret_cast<uint64_t>(&spare_.stage);
     arguments.exit_signal = SIGCHLD;
     arguments.stack = reinterpret_cast<uint64_t>(stacks_[processes_max]);
     arguments.stack_size = child_stack_bytes;
     const long pid = clone_sharing_memory(arguments, spare_child, &spare_start_);
     if (pid > 0) spare_pid_ = static_cast<int>(pid);
+    else spare_.stage = zygote_gone;
 }
 
 /// The spare if this container can use it. Waiting for one that is being made is never slower than
 /// making everything again.
 Spare* Shim::take_spare() {
-    if (spare_pid_ > 0) sys(SYS_wait4, spare_pid_, nullptr, 0, nullptr);
-    spare_pid_ = 0;
     const launch::Launch& spec = *container().launch;
+    const bool made = await_change(spare_, zygote_prepares) == zygote_waits;
     const bool fits = !is_mapped(&spec) && (spec.namespaces & spare_namespaces) == spare_namespaces;
     // A kernel that mounts the overlay by path needs the host's mounts for it.
     const bool detached =
         spec.rootfs != nullptr || (spare_.detached_overlay && fits_open_overlay(spec));
-    return fits && spare_.complete && detached ? &spare_ : nullptr;
+    return made && fits && detached ? &spare_ : nullptr;
+}
+
+/// The host's mounts are out of a zygote's sight, and its groups have to be the container's.
+bool Shim::zygote_fits() {
+    const launch::Launch& spec = *container().launch;
+    return container().start.spare != nullptr && spec.has(launch::flag_spare_groups) &&
+           spec.mount_count == 0 && spec.rootfs == nullptr && spec.join_count == 0 &&
+           spec.netns == nullptr;
+}
+
+void Shim::dismiss_zygote() {
+    if (await_change(spare_, zygote_prepares) == zygote_waits) tell_stage(spare_, zygote_dismissed);
+}
+
+/// It ends when it has forked or was dismissed; only then its stack, its place in the groups and
+/// the descriptors that it shares are free.
+void Shim::reap_zygote() {
+    if (spare_pid_ > 0) sys(SYS_wait4, spare_pid_, nullptr, 0, nullptr);
+    spare_pid_ = 0;
 }
 
 /// The container's child has its own copies by now; it is still reading the numbers, so they stay.
 /// The mount namespace is held: who is the last to leave it unmounts what is in it.
 void Shim::drop_spare() {
+    dismiss_zygote();
+    reap_zygote();
     holds_mounts_ = container().start.spare != nullptr;
     mounts_fd_ = spare_.namespaces[0];
     for (int fd : spare_.namespaces)
@@ -158,8 +182,8 @@ bool Shim::join_pid_namespace(const launch::Launch& spec, Sentence* error) {
     return true;
 }
 
-/// Makes the streams and the child. Without `streams` the child's are /dev/null. False: nothing is
-/// left behind.
+/// Makes the streams and the child; one of the zygote is on its way then, and finish_fork comes
+/// next. Without `streams` the child's are /dev/null. False: nothing is left behind.
 bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     const size_t index = static_cast<size_t>(&process - processes_);
     const launch::Launch& confinement = *container().launch;
@@ -168,14 +192,15 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     start.container = &confinement;
     start.is_exec = process.is_exec;
     start.spare = process.is_exec ? nullptr : take_spare();
+    start.of_zygote = !process.is_exec && zygote_fits();
     start.container_pidfd = container_pidfd_;
     start.oom_score_adj = own_oom_score_;
     for (int& fd : start.stdio) fd = -1;
     int pair[2];
-    int cgroup_fd = -1;
     start.entered = start.kernel_finished = false;
     start.user_fd = start.owned[0] = start.owned[1] = start.owned[2] = -1;
     const bool mapped = is_mapped(&confinement);
+    if (!start.of_zygote) dismiss_zygote();
     if (mapped && !process.is_exec && !make_user_namespace(start, error)) return false;
     if (!process.is_exec && !join_pid_namespace(confinement, error)) return false;
     long result = sys(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
@@ -188,28 +213,64 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
         process.is_exec ? 0 : confinement.namespaces & ~static_cast<unsigned>(CLONE_NEWCGROUP);
     if (start.spare != nullptr) namespaces &= ~spare_namespaces;
     if (mapped) namespaces &= ~unsigned{CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS};
+    group_fd_ = start.cgroup_trees[launch::cgroups_max] = -1;
     if (result == 0 && confinement.cgroup_v2 != nullptr)
-        result = cgroup_fd = static_cast<int>(
+        result = group_fd_ = static_cast<int>(
             sys(SYS_openat, AT_FDCWD, confinement.cgroup_v2, O_PATH | O_DIRECTORY | O_CLOEXEC));
-    int pidfd = -1;
-    if (result >= 0) {
-        clone_args arguments = {};
-        arguments.flags =
-            CLONE_VM | CLONE_PIDFD | namespaces | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0);
-        arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
-        arguments.exit_signal = SIGCHLD;
-        arguments.stack = reinterpret_cast<uint64_t>(stacks_[index]);
-        arguments.stack_size = child_stack_bytes;
-        arguments.cgroup = static_cast<uint64_t>(cgroup_fd);
-        result =
-            clone_sharing_memory(arguments, process.is_exec ? exec_child : container_child, &start);
+    if (result >= 0 && start.of_zygote && group_fd_ >= 0)
+        result = start.cgroup_trees[launch::cgroups_max] = open_group(confinement.cgroup_v2);
+    fork_ = {};
+    fork_.flags = CLONE_VM | CLONE_PIDFD | namespaces | (group_fd_ >= 0 ? CLONE_INTO_CGROUP : 0);
+    fork_.pidfd = reinterpret_cast<uint64_t>(&forked_pidfd_);
+    fork_.exit_signal = SIGCHLD;
+    fork_.stack = reinterpret_cast<uint64_t>(stacks_[index]);
+    fork_.stack_size = child_stack_bytes;
+    fork_.cgroup = static_cast<uint64_t>(group_fd_);
+    if (result >= 0 && start.of_zygote) return begin_fork(start);
+    if (result >= 0)
+        result = clone_sharing_memory(fork_, process.is_exec ? exec_child : container_child,
+                                      &start);
+    return forked(process, result, error);
+}
+
+/// The child is the shim's, not the zygote's.
+bool Shim::begin_fork(Start& start) {
+    fork_.flags |= CLONE_PARENT;
+    fork_.exit_signal = 0;
+    spare_.fork = &fork_;
+    spare_.child = &start;
+    spare_.forked = -ECHILD;
+    tell_stage(spare_, zygote_forks);
+    return true;
+}
+
+/// A zygote that could not, or was killed: the child goes the long way. A limit of one process is a
+/// reason.
+bool Shim::finish_fork(Process& process, Sentence* error) {
+    Start& start = process.start;
+    reap_zygote();
+    long result = spare_.forked;
+    // Here, too, the number stays: the child may still have to read it.
+    const int tree = start.cgroup_trees[launch::cgroups_max];
+    if (tree >= 0) sys(SYS_close, tree);
+    if (result < 0) {
+        start.of_zygote = false;
+        fork_.flags &= ~static_cast<uint64_t>(CLONE_PARENT);
+        fork_.exit_signal = SIGCHLD;
+        result = clone_sharing_memory(fork_, container_child, &start);
     }
-    close_fd(cgroup_fd);
-    close_fd(pair[1]);
+    return forked(process, result, error);
+}
+
+/// What clone3 answered. False: nothing is left behind.
+bool Shim::forked(Process& process, long result, Sentence* error) {
+    Start& start = process.start;
+    close_fd(group_fd_);
     // The child reads its Start while this goes on, so the numbers in it stay.
+    sys(SYS_close, start.report_fd);
     for (int fd : start.stdio)
         if (fd >= 0) sys(SYS_close, fd);
-    if (mapped) drop_user_namespace(start);
+    if (is_mapped(start.container)) drop_user_namespace(start);
     if (result < 0) {
         close_fd(process.report_fd);
         return refuse(error, "clone", "the container's process", result);
@@ -218,9 +279,9 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     process.state = ShimState::starting;
     starting_ += 1;
     if (process.is_exec) {
-        close_fd(pidfd);
+        close_fd(forked_pidfd_);
     } else {
-        container_pidfd_ = pidfd;
+        container_pidfd_ = forked_pidfd_;
         holds_pidfd_ = true;
     }
     return true;
@@ -246,15 +307,17 @@ bool Shim::open_runtime(Sentence* error) {
     return open_log(spec.log, error);
 }
 
-/// The overlay takes the kernel as long as the child takes to join its cgroups, so it is made
-/// meanwhile. A kernel that cannot make it detached leaves it to the child: a byte without it.
+/// The overlay takes the kernel as long as the child takes for its mounts, so it is made meanwhile.
+/// A kernel that cannot make it detached leaves it to the child: a byte without it.
 bool Shim::give_rootfs(Process& process, Sentence* error) {
     const launch::Launch& spec = *process.launch;
-    if (spec.rootfs != nullptr) return true;
-    const long rootfs = is_mapped(&spec) ? -EINVAL : open_overlay(spec);
+    long rootfs = -EINVAL;
+    if (spec.rootfs == nullptr && !is_mapped(&spec)) rootfs = open_overlay(spec);
     holds_rootfs_ = rootfs >= 0;
     rootfs_fd_ = static_cast<int>(rootfs);
     drops_rootfs_late_ = spec.has(launch::flag_volatile_rootfs);
+    if (process.start.of_zygote && !finish_fork(process, error)) return false;
+    if (spec.rootfs != nullptr) return true;
     if (rootfs < 0 && (rootfs != -EINVAL || process.start.spare != nullptr))
         return refuse(error, "mount overlay on", spec.upper != nullptr ? spec.upper : "its layers",
                       rootfs);
@@ -274,8 +337,7 @@ void Shim::launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t s
         close_fd(attach_fd);
         return start_failed(0, 125, problem);
     }
-    const bool spawned = spawn(process, true, &error);
-    const bool rooted = spawned && give_rootfs(process, &error);
+    const bool rooted = spawn(process, true, &error) && give_rootfs(process, &error);
     // Also when there is no child: a failed start has its record, and its noded may come back for
     // it.
     Sentence runtime_error;
@@ -284,7 +346,7 @@ void Shim::launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t s
     if (attach_fd >= 0) add_client(0, attach_fd, flags);
     drop_spare();
     if (!ready) {
-        if (spawned) sys(SYS_kill, process.pid, SIGKILL);
+        if (process.pid > 0) sys(SYS_kill, process.pid, SIGKILL);
         return start_failed(0, 125, error.view());
     }
     watch(process.report_fd, Source::report, 0, 0, EPOLLIN);

@@ -54,11 +54,12 @@ void detach_from_parent() {
 
 }  // namespace
 
-int shim_main() {
+/// The arguments are the groups of v1 that the spare waits in: folder and shown name of each.
+int shim_main(int argc, const char* const* argv) {
     static Shim shim;
     if (sys(SYS_fcntl, control_fd, F_GETFD) < 0 || !protected_from_writing()) return 1;
     detach_from_parent();
-    return shim.run();
+    return shim.run(argv + 1, argc > 0 ? static_cast<size_t>(argc - 1) / 2 : 0);
 }
 
 void Shim::watch(int fd, Source source, size_t index, size_t part, uint32_t events) {
@@ -101,7 +102,9 @@ void Shim::lower_oom_score() {
     sys(SYS_pwrite64, own_oom_fd_, text.c_str(), text.view().size(), 0);
 }
 
-int Shim::run() {
+int Shim::run(const char* const* groups, size_t group_count) {
+    spare_.group_count = group_count <= launch::cgroups_max ? group_count : 0;
+    spare_.groups = groups;
     prepare();
     while (!released_ || serves_clients()) {
         epoll_event events[16];

@@ -46,7 +46,7 @@ bool Shim::make_user_namespace(Start& start, Text<shim_message_bytes_max>* error
     arguments.flags = CLONE_VM | CLONE_NEWUSER;
     for (unsigned flag : owned_flags) arguments.flags |= spec.namespaces & flag;
     arguments.exit_signal = SIGCHLD;
-    // The spare's maker is gone.
+    reap_zygote();
     arguments.stack = reinterpret_cast<uint64_t>(stacks_[processes_max]);
     arguments.stack_size = child_stack_bytes;
     const long pid = clone_sharing_memory(arguments, holding_child, nullptr);

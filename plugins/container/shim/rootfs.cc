@@ -450,8 +450,9 @@ namespace {
 /// The kernel's trees stand below the spare's root and are finished there, while the shim makes
 /// the rootfs; then they move into it. What the user mounts may have to come before the masks.
 void enter_rootfs_by_spare(Start& start, int rootfs) {
-    enter_spare(start);
+    if (!start.of_zygote) enter_spare(start);
     mount_own(start);
+    if (start.of_zygote) set_oom_score(start);
     mount_cgroup_trees(start);
     if (start.container->mount_count == 0) finish_kernel(start);
     int trees[3];

@@ -100,7 +100,8 @@ struct Log {
 
 class Shim {
 public:
-    int run();
+    /// The spare's groups as main() has them.
+    int run(const char* const* groups, size_t group_count);
 
 private:
     // main.cc
@@ -137,6 +138,9 @@ private:
     void free_process(Process& process);
     void make_spare();
     Spare* take_spare();
+    bool zygote_fits();
+    void dismiss_zygote();
+    void reap_zygote();
     void drop_spare();
     void launch(uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size, int memfd,
                 int attach_fd);
@@ -145,6 +149,9 @@ private:
     void drop_mounts();
     bool give_rootfs(Process& process, Text<shim_message_bytes_max>* error);
     bool spawn(Process& process, bool streams, Text<shim_message_bytes_max>* error);
+    bool begin_fork(Start& start);
+    bool finish_fork(Process& process, Text<shim_message_bytes_max>* error);
+    bool forked(Process& process, long result, Text<shim_message_bytes_max>* error);
     long open_streams(Process& process);
     bool join_pid_namespace(const launch::Launch& spec, Text<shim_message_bytes_max>* error);
     bool make_user_namespace(Start& start, Text<shim_message_bytes_max>* error);  ///< userns.cc
@@ -222,9 +229,12 @@ private:
     bool drops_rootfs_late_;
     /// nothing is left to do but to send clients what they have not taken yet
     bool released_;
-    int spare_pid_;  ///< 0 unless its maker is at work
+    int spare_pid_;  ///< of the zygote; 0: it is gone
     Spare spare_;
     Start spare_start_;
+    clone_args fork_;  ///< of the child that is being made
+    int forked_pidfd_;
+    int group_fd_;
     bool in_pid_namespace_;  ///< children are born into the container's PID namespace
     uint32_t starting_;      ///< children that still share this memory
     uint64_t connections_seen_;
@@ -235,7 +245,7 @@ private:
     Client clients_[clients_max];
     alignas(16) uint8_t packet_[control_packet_bytes_max];
     alignas(16) uint8_t scratch_[log_block_bytes];
-    /// the last is the spare's maker's
+    /// the last is the zygote's
     alignas(4096) char stacks_[processes_max + 1][child_stack_bytes];
 };
 

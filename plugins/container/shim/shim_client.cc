@@ -29,6 +29,7 @@ constexpr int control_place = 3;  ///< where a shim looks for its control socket
 struct SpawnArguments {
     int program;
     int control;
+    char* const* argv;
     int error;
 };
 
@@ -36,14 +37,12 @@ struct SpawnArguments {
 /// until the first of them has made it the child's own.
 int spawn_child(void* parents) {
     auto& arguments = *static_cast<SpawnArguments*>(parents);
-    char name[] = "noded-shim";
-    char* argv[] = {name, nullptr};
     char* environment[] = {nullptr};
     const unsigned above = unsigned(std::max(arguments.program, arguments.control)) + 1;
     const bool own = syscall(SYS_close_range, above, ~0u, CLOSE_RANGE_UNSHARE) == 0 ||
                      unshare(CLONE_FILES) == 0;
     if (own && dup2(arguments.control, control_place) == control_place)
-        syscall(SYS_execveat, arguments.program, "", argv, environment, AT_EMPTY_PATH);
+        syscall(SYS_execveat, arguments.program, "", arguments.argv, environment, AT_EMPTY_PATH);
     arguments.error = errno;
     _exit(127);
 }
@@ -74,12 +73,24 @@ Result<Fd> open_program(const std::string& path) {
     return program;
 }
 
+/// Of the shim, as its shim_main() reads it. The strings stay the caller's.
+std::vector<char*> argv_of(const SpareGroups& groups) {
+    static char name[] = "noded-shim";
+    std::vector<char*> argv = {name};
+    for (const SpareGroup& group : groups) {
+        argv.push_back(const_cast<char*>(group.folder.c_str()));
+        argv.push_back(const_cast<char*>(group.name.c_str()));
+    }
+    argv.push_back(nullptr);
+    return argv;
+}
+
 }  // namespace
 
 ShimSpawner::ShimSpawner()
     : nothing_(open_nothing()), control_(open_nothing()), program_(open_nothing()) {}
 
-Result<SpawnedShim> ShimSpawner::spawn(const std::string& shim_path) {
+Result<SpawnedShim> ShimSpawner::spawn(const std::string& shim_path, const SpareGroups& groups) {
     if (!nothing_.valid() || !control_.valid() || !program_.valid())
         return fail("there were no descriptors for a shim when noded started: raise its limit of "
                     "open files");
@@ -94,7 +105,8 @@ Result<SpawnedShim> ShimSpawner::spawn(const std::string& shim_path) {
         return fail_errno(errno, "place the descriptors of a shim");
     theirs.reset();
     program.reset();
-    SpawnArguments arguments = {program_.get(), control_.get(), 0};
+    const std::vector<char*> argv = argv_of(groups);
+    SpawnArguments arguments = {program_.get(), control_.get(), argv.data(), 0};
     const pid_t pid = fork_child(arguments);
     const int error = errno;
     // What the shim has is to be its alone: its end of the socket tells noded that it is gone.

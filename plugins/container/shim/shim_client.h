@@ -14,6 +14,13 @@
 
 namespace noded {
 
+/// A group of v1 in which the spare of a shim waits, until it is renamed to a container's.
+struct SpareGroup {
+    std::string folder;  ///< absolute; empty: only a place for the one of v2
+    std::string name;    ///< where it appears below /sys/fs/cgroup in the container
+};
+using SpareGroups = std::vector<SpareGroup>;
+
 struct SpawnedShim {
     Fd control;  ///< SOCK_SEQPACKET, non-blocking
     int pid;     ///< our child: the caller reaps it
@@ -28,7 +35,7 @@ class ShimSpawner {
 public:
     /// Takes three numbers for descriptors; the earlier it is made, the lower they are.
     ShimSpawner();
-    Result<SpawnedShim> spawn(const std::string& shim_path);
+    Result<SpawnedShim> spawn(const std::string& shim_path, const SpareGroups& groups = {});
 
 private:
     /// /dev/null: in these places a child finds its control socket and its program, all above them

@@ -1,9 +1,12 @@
 // The part of a container that can be made before anybody knows which: network, IPC, UTS and mount
-// namespaces, loopback, and in the last one the kernel's file systems of all of them. A
-// short-lived child of a waiting shim makes them and leaves the namespaces as descriptors in the
-// table that both share. A start without a spare calls the same functions for itself.
+// namespaces, loopback, in the last one the kernel's file systems of all of them, and a place in
+// spare groups of v1. A child of a waiting shim makes them, leaves the namespaces as descriptors in
+// the table that both share, and waits in them until a container is born of it. A container that is
+// made by other rules enters what it can use of them; a start without a spare calls the same
+// functions for itself.
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/if.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -92,6 +95,19 @@ void attach(Start& start, int mount, const char* target) {
 
 }  // namespace
 
+void tell_stage(Spare& spare, Stage stage) {
+    __atomic_store_n(&spare.stage, stage, __ATOMIC_RELEASE);
+    sys(SYS_futex, &spare.stage, FUTEX_WAKE, 1);
+}
+
+/// Not a private futex: the kernel's own wake at the end of a process is not one.
+uint32_t await_change(Spare& spare, Stage from) {
+    uint32_t stage;
+    while ((stage = __atomic_load_n(&spare.stage, __ATOMIC_ACQUIRE)) == from)
+        sys(SYS_futex, &spare.stage, FUTEX_WAIT, from, nullptr);
+    return stage;
+}
+
 void raise_loopback(Start& start) {
     ifreq request = {};
     memcpy(request.ifr_name, "lo", 3);
@@ -138,7 +154,9 @@ void spare_child(void* argument) {
     Start& start = *static_cast<Start*>(argument);
     Spare& spare = *start.spare;
     constexpr const char* names[] = {"mnt", "net", "ipc", "uts"};
+    int groups[launch::cgroups_max];
     sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    if (sys(SYS_getppid) != spare.shim) exit_group(0);
     sys(SYS_umask, 0);
     for (int i = 0; i < 4; ++i) {
         const Text<32> path("/proc/self/ns/", names[i]);
@@ -147,12 +165,18 @@ void spare_child(void* argument) {
         if (spare.namespaces[i] < 0) give_up(start, 125, "open", path.view(), spare.namespaces[i]);
     }
     raise_loopback(start);
+    open_spare_groups(start, groups);
     KernelMounts mounts;
     make_kernel_mounts(start, &mounts);
     empty_mount_namespace(start, &spare.names);
     attach_kernel_mounts(start, mounts);
     spare.detached_overlay = can_open_overlay();
-    spare.complete = true;
+    // Last: what was made until here is not on a container's account.
+    enter_spare_groups(start, groups);
+    tell_stage(spare, zygote_waits);
+    // With the shim's descriptors as they are then.
+    if (await_change(spare, zygote_waits) == zygote_forks)
+        spare.forked = clone_sharing_memory(*spare.fork, container_child, spare.child);
     exit_group(0);
 }
 

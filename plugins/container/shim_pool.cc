@@ -1,0 +1,169 @@
+// See shim_pool.h.
+#include "plugins/container/shim_pool.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "plugins/container/limits.h"
+
+namespace noded::container {
+
+/// What the lane does: removes what is left, as far as it is free, and makes one.
+struct ShimPool::Work {
+    std::mutex mutex;
+    bool unwanted = false;
+    std::vector<std::string> left;
+    std::string folders;
+    Result<SpawnedShim> shim = fail("a shim was not spawned");
+};
+
+namespace {
+
+/// After a start that took the last one, while its shim makes the container: at its end the client
+/// waits.
+constexpr int64_t kUrgentNs = 100'000;
+/// Without a start for so long it is quiet. Longer than a container that does nothing lives.
+constexpr int64_t kQuietNs = 10'000'000;
+constexpr int kEndMs = 1000;  ///< a shim that nobody talks to any more ends at once
+
+}  // namespace
+
+ShimPool::ShimPool(sdk::Host host, std::shared_ptr<Sys> sys, ShimUser& user)
+    : host_(host), sys_(std::move(sys)), user_(user) {}
+
+void ShimPool::begin(std::shared_ptr<const Cgroups> cgroups) {
+    cgroups_ = std::move(cgroups);
+    left_ = cgroups_->spares();
+    for (std::string& name : sys_->folders_in(host_.state_dir()))
+        if (name.starts_with(spare_group_prefix)) left_.push_back(std::move(name));
+    fill_in(kUrgentNs);
+}
+
+std::string ShimPool::log_folder(const std::string& folders) const {
+    return host_.state_dir() + "/" + folders;
+}
+
+Result<std::unique_ptr<ShimLink>> ShimPool::link_to(Result<SpawnedShim> shim) {
+    SpawnedShim spawned = TRY(std::move(shim));
+    auto link = std::make_unique<ShimLink>(host_, user_, "", std::move(spawned.control),
+                                           std::move(spawned.pidfd), uint32_t(spawned.pid));
+    if (!link->start()) return fail("watch the socket of a shim: the host has no watch left");
+    return link;
+}
+
+ReadyShim ShimPool::take(const std::string& id) {
+    ReadyShim ready;
+    if (!idle_.empty()) {
+        ready = std::move(idle_.front());
+        idle_.pop_front();
+        ready.link->adopt(id);
+    }
+    last_taken_ns_ = host_.monotonic_ns();
+    fill_in(idle_.empty() ? kUrgentNs : kQuietNs);
+    return ready;
+}
+
+Result<ReadyShim> ShimPool::make(const std::string& id) {
+    ReadyShim ready{TRY(link_to(sys_->spawn_shim(host_.libexec_dir() + "/shim", {}))), ""};
+    ready.link->adopt(id);
+    return ready;
+}
+
+bool ShimPool::lost(ShimLink& link) {
+    const auto there =
+        std::ranges::find_if(idle_, [&](auto& ready) { return ready.link.get() == &link; });
+    if (there == idle_.end()) return false;
+    leave(std::move(there->folders));
+    idle_.erase(there);
+    fill_in(kQuietNs);
+    return true;
+}
+
+/// None that a folder has which is still to be removed.
+std::string ShimPool::next_name() {
+    std::string name;
+    do {
+        name = std::string(spare_group_prefix) + std::to_string(names_++);
+    } while (std::ranges::count(left_, name) > 0);
+    return name;
+}
+
+/// The pool is looked at then, or before if that was said already; sooner when it is empty.
+void ShimPool::fill_in(int64_t delay_ns) {
+    if (cgroups_ == nullptr || work_) return;
+    if (idle_.size() >= limits::idle_shims && left_.empty()) return;
+    if (timer_ != 0 && delay_ns != kUrgentNs) return;
+    if (timer_ != 0) host_.stop_timer(timer_);
+    timer_ = host_.start_timer(delay_ns, fill, this);
+}
+
+void ShimPool::fill(void*, void* argument) noexcept {
+    auto& pool = *static_cast<ShimPool*>(argument);
+    pool.timer_ = 0;
+    const int64_t quiet_ns = pool.host_.monotonic_ns() - pool.last_taken_ns_;
+    if (quiet_ns >= kQuietNs || pool.idle_.empty()) return pool.make_one();
+    pool.fill_in(kQuietNs - quiet_ns);
+}
+
+void ShimPool::make_one() {
+    work_ = std::make_shared<Work>();
+    work_->left = std::exchange(left_, {});
+    if (idle_.size() < limits::idle_shims) work_->folders = next_name();
+    auto job = [work = work_, sys = sys_, cgroups = cgroups_,
+                program = host_.libexec_dir() + "/shim", state_dir = host_.state_dir()] {
+        std::lock_guard lock(work->mutex);
+        if (work->unwanted) return;
+        std::erase_if(work->left, [&](const std::string& name) {
+            return cgroups->remove(name) && sys->remove_folder(state_dir + "/" + name);
+        });
+        if (work->folders.empty()) return;
+        const SpareGroups groups = cgroups->make_spare(work->folders);
+        (void)sys->make_folder(state_dir + "/" + work->folders, Sys::log_folder_mode);
+        work->shim = sys->spawn_shim(program, groups);
+    };
+    const bool begun = host_.offload(std::move(job), [this, work = work_] {
+        if (!work->unwanted) made(*work);
+    });
+    if (begun) return;
+    // Then the next start makes for itself what it needs.
+    left_ = std::move(work_->left);
+    work_.reset();
+}
+
+void ShimPool::made(Work& work) {
+    const std::shared_ptr<Work> kept = std::move(work_);
+    std::ranges::move(work.left, std::back_inserter(left_));
+    if (work.folders.empty()) return;
+    auto link = link_to(std::move(work.shim));
+    if (!link) {
+        leave(std::move(work.folders));
+        return host_.warn(link.error().message);
+    }
+    idle_.push_back({std::move(*link), std::move(work.folders)});
+    fill_in(kQuietNs);
+}
+
+/// The zygotes end before their shims, and then the groups are free. A socket that was watched
+/// stays open for a while, so it is not left to its end.
+void ShimPool::stop() {
+    if (timer_ != 0) host_.stop_timer(timer_);
+    timer_ = 0;
+    std::vector<Fd> ends;
+    if (work_) {
+        std::lock_guard lock(work_->mutex);
+        work_->unwanted = true;
+        if (work_->shim) ends.push_back(std::move(work_->shim->pidfd));
+        work_->shim = fail("no shim is needed any more");
+    }
+    work_.reset();
+    for (ReadyShim& ready : idle_) {
+        (void)ready.link->send(ControlType::release, 0, 0, {});
+        ready.link->stop();
+        ends.push_back(ready.link->take_pidfd());
+    }
+    idle_.clear();
+    for (const Fd& end : ends) sys_->await_end(end.get(), kEndMs);
+    cgroups_.reset();
+}
+
+}  // namespace noded::container
