@@ -1,7 +1,8 @@
 """The metrics: what is measured, how the sides take turns, and the bar. Used by run.
 
 Turns: every side is warmed up, then blocks of runs alternate (A B C, A B C, ...), so that a slow
-minute of the machine falls on all of them. A figure is the median of all runs of a side.
+minute of the machine falls on all of them; between them is a pause, in which a side does what it
+has put off. A figure is the median of all runs of a side.
 """
 import json
 import statistics
@@ -17,6 +18,7 @@ import stream_metrics
 from lines import Line, times_better
 
 ROUNDS, WARM_UP_RUNS = 10, 3
+PAUSE_SECONDS = 0.3
 SHIMS = 10
 IDLE_SECONDS = 3
 
@@ -29,6 +31,7 @@ def medians_ms(bench, contenders):
     for _ in range(2 if bench.quick else ROUNDS):
         for name, (runs, command, env) in contenders.items():
             samples[name] += bench.times_ns(runs, command, env)
+            time.sleep(PAUSE_SECONDS)
     return {name: statistics.median(times) / 1e6 for name, times in samples.items()}
 
 
@@ -39,23 +42,26 @@ def run_none(bench):
         "docker": (4, bench.docker.command(*words), bench.docker.env),
         "runc": (10, bench.runc.run_command(), bench.runc.env),
     })
-    yield times_better("run-none/docker", "ms", medians["ours"], medians["docker"], 30)
-    yield times_better("run-none/runc", "ms", medians["ours"], medians["runc"], 4)
+    yield times_better("run-none/docker", "ms", medians["ours"], medians["docker"], 50)
+    yield times_better("run-none/runc", "ms", medians["ours"], medians["runc"], 6)
 
 
 def exec_true(bench):
-    for side in (bench.noded, bench.docker):
+    sides_of_it = (bench.noded, bench.docker, bench.runc)
+    for side in sides_of_it:
         side.start_sleeper("compare-exec")
     try:
         words = ("exec", "compare-exec", "true")
         medians = medians_ms(bench, {
             "ours": (10, bench.noded.command(*words), bench.noded.env),
             "docker": (4, bench.docker.command(*words), bench.docker.env),
+            "runc": (10, bench.runc.exec_command("compare-exec"), bench.runc.env),
         })
     finally:
-        for side in (bench.noded, bench.docker):
+        for side in sides_of_it:
             side.remove("compare-exec")
-    yield times_better("exec/docker", "ms", medians["ours"], medians["docker"], 10)
+    yield times_better("exec/docker", "ms", medians["ours"], medians["docker"], 20)
+    yield times_better("exec/runc", "ms", medians["ours"], medians["runc"], 4)
 
 
 def daemon_mib(side):

@@ -216,17 +216,32 @@ class Runc:
         config = self.bundle / "config.json"
         spec = json.loads(config.read_text())
         spec["process"]["terminal"] = False
-        spec["process"]["args"] = ["true"]
         # An overlay's upper can be written to, so must this.
         spec["root"]["readonly"] = False
         namespaces = spec["linux"]["namespaces"]
         if {"type": "cgroup"} not in namespaces:
             namespaces.append({"type": "cgroup"})
-        spec["linux"]["cgroupsPath"] = f"/{CGROUP_PREFIX}runc/true"
-        config.write_text(json.dumps(spec))
+        self.spec = spec
+        self.write_spec("true", ["true"])
+
+    def write_spec(self, name, argv):
+        self.spec["process"]["args"] = argv
+        self.spec["linux"]["cgroupsPath"] = f"/{CGROUP_PREFIX}runc/{name}"
+        (self.bundle / "config.json").write_text(json.dumps(self.spec))
 
     def run_command(self):
         return ["runc", "--root", "/run/runc", "run", "--bundle", str(self.bundle), "true"]
+
+    def exec_command(self, name):
+        return ["runc", "--root", "/run/runc", "exec", name, "true"]
+
+    def start_sleeper(self, name):
+        self.write_spec(name, ["sleep", "100000"])
+        run(["runc", "--root", "/run/runc", "run", "--detach", "--bundle", self.bundle, name])
+        self.write_spec("true", ["true"])
+
+    def remove(self, name):
+        run(["runc", "--root", "/run/runc", "delete", "--force", name])
 
     def stop(self):
         pass  # `runc run` removes its container

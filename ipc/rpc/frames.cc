@@ -20,6 +20,7 @@ constexpr size_t buffer_bytes = 16 << 10;
 // An output buffer that grew beyond this is given back.
 constexpr size_t kept_bytes_max = 256 << 10;
 constexpr size_t segments_max = 512;  // As in Cap'n Proto itself.
+constexpr size_t first_piece_bytes_max = buffer_bytes / 4;
 constexpr size_t fd_batches_max = 8;  // More are descriptors without messages.
 
 // The bytes of a message, before the reader that refers to them.
@@ -214,7 +215,9 @@ Result<size_t> FrameWriter::send_some(int socket) {
     size_t end = bytes_.size();
     msghdr message{};
     alignas(cmsghdr) char control[CMSG_SPACE(limits::rpc_fds_per_message_max * sizeof(int))];
-    const bool with_fds = !marks_.empty() && marks_.front().begin == sent_;
+    const bool with_fds =
+        !marks_.empty() && (marks_.front().begin == sent_ ||
+                            (!begun_ && marks_.front().end <= first_piece_bytes_max));
     if (with_fds) {
         const std::vector<Fd>& fds = marks_.front().fds;
         if (fds.size() > limits::rpc_fds_per_message_max)
@@ -242,6 +245,7 @@ Result<size_t> FrameWriter::send_some(int socket) {
     } while (count < 0 && errno == EINTR);
     if (count < 0 && errno == EAGAIN) return 0;
     if (count < 0) return fail_errno(errno, "send to the peer");
+    begun_ = true;
     if (with_fds) marks_.pop_front();
     return static_cast<size_t>(count);
 }

@@ -101,7 +101,9 @@ public:
     size_t pending() const { return bytes_.size() - sent_; }
 
 private:
-    // A message with descriptors, at [begin, end) of bytes_: it is sent by a call of its own.
+    // A message with descriptors, at [begin, end) of bytes_: it is sent by a call of its own. But
+    // with what is before it, where that is the first piece of the stream and small: a peer whose
+    // buffer is empty receives it whole, and then the descriptors still are the last message's.
     struct Mark {
         size_t begin;
         size_t end;
@@ -114,6 +116,7 @@ private:
     std::vector<uint8_t> bytes_;
     size_t sent_ = 0;
     std::deque<Mark> marks_;
+    bool begun_ = false;  // Something was sent.
 };
 
 }  // namespace noded::rpc
