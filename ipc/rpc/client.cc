@@ -48,7 +48,7 @@ private:
     bool end_of_input_ = false;
     // The wait for more, where it began before someone asked for more.
     kj::Maybe<kj::Promise<void>> readable_;
-    FrameWriter writer_;
+    FrameWriter writer_{true};
     std::vector<kj::Own<kj::PromiseFulfiller<void>>> writers_;
     bool broken_ = false;
     bool flush_due_ = false;

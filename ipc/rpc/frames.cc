@@ -168,8 +168,8 @@ void FrameReader::begin_large(const Frame& frame) {
 }
 
 // Descriptors of the message at [begin, end) of the stream. The kernel ends a receive with the
-// piece that carried descriptors, and they are sent with the first byte of a message in a piece of
-// its own: so they belong to the last message that begins within their batch.
+// piece that carried descriptors, and their message is the last in it: so they belong to the last
+// message that begins within their batch.
 std::vector<Fd> FrameReader::take_fds(uint64_t begin, uint64_t end) {
     while (!batches_.empty()) {
         FdBatch& batch = batches_.front();

@@ -91,6 +91,10 @@ private:
 
 class FrameWriter {
 public:
+    /// `peer_reads_ahead`: it is a FrameReader, which receives as much as is there. KJ's own reader
+    /// receives message by message, and takes descriptors as those of the first in a piece.
+    explicit FrameWriter(bool peer_reads_ahead = false) : begun_(!peer_reads_ahead) {}
+
     /// Copies the message and duplicates the descriptors, so the caller's may go.
     Status add(kj::ArrayPtr<const int> fds,
                kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments);
@@ -102,8 +106,8 @@ public:
 
 private:
     // A message with descriptors, at [begin, end) of bytes_: it is sent by a call of its own. But
-    // with what is before it, where that is the first piece of the stream and small: a peer whose
-    // buffer is empty receives it whole, and then the descriptors still are the last message's.
+    // with what is before it, where that is the first piece of the stream and small: a reader that
+    // reads ahead receives it whole, and then the descriptors still are the last message's.
     struct Mark {
         size_t begin;
         size_t end;
@@ -116,7 +120,7 @@ private:
     std::vector<uint8_t> bytes_;
     size_t sent_ = 0;
     std::deque<Mark> marks_;
-    bool begun_ = false;  // Something was sent.
+    bool begun_;  // Something was sent, or a first piece is like all others.
 };
 
 }  // namespace noded::rpc

@@ -42,7 +42,9 @@ void Effects::attach(uint64_t token, const std::string& reference, uint32_t flag
         return host_.refuse(token, NODED_REJECT_CONFLICT,
                             "Container " + reference +
                                 " is paused, unpause the container before attach.");
-    if (phase == Phase::EXITED || phase == Phase::REMOVING)
+    // With attach_from_start it comes before the start that it is for, and misses nothing of it.
+    const bool stopped = phase == Phase::EXITED && (flags & attach_from_start) == 0;
+    if (stopped || phase == Phase::REMOVING)
         return host_.refuse(token, NODED_REJECT_CONFLICT,
                             "You cannot attach to a stopped container, start it first");
     if (!found && !park_unknown(token, reference)) return;
@@ -56,6 +58,13 @@ void Effects::attach(uint64_t token, const std::string& reference, uint32_t flag
         return host_.refuse(token, NODED_REJECT_LIMIT,
                             "too many clients wait for container " + reference);
     live.streams.push_back({std::move(fd), flags | attach_from_start});
+    if (phase == Phase::EXITED)
+        after(limits::park_deadline_ns, [this, id = live.id] {
+            Live* late = find_live(id);
+            const Container* container = state_.get(id);
+            if (late != nullptr && container != nullptr && container->phase == Phase::EXITED)
+                late->streams.clear();
+        });
     respond_empty(host_, token);
 }
 

@@ -93,11 +93,8 @@ void Effects::drop_live(const std::string& id) {
 
 /// It ends, and its zygote leaves the groups.
 void Effects::drop_ready(Live& live) {
-    if (!live.ready.link) return;
-    (void)live.ready.link->send(ControlType::release, 0, 0, {});
-    live.ready.link->stop();
-    reap_when_ended(live.ready.link->take_pidfd());
-    live.ready = {};
+    pool_.let_go(std::exchange(live.ready, {}));
+    live.spare_groups = false;
 }
 
 void Effects::drop_exec(const std::string& id) {

@@ -214,6 +214,7 @@ private:
     // launch.cc
     void launch(Live& live);
     Status make_places(Live& live);
+    Result<bool> make_folders(Live& live, const Options& options, const std::string& spare);
     Status launch_now(Live& live, const Container& container);
     Result<Buffer> seccomp_of(const Options& options);
     Result<LaunchSpec> launch_spec(const Live& live, const Container& container);

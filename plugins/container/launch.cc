@@ -157,24 +157,32 @@ void Effects::launch(Live& live) {
     }
 }
 
+/// Log folder and cgroups, out of the set `spare` what can be: a new folder costs three times as
+/// much as a rename, and more where many were removed lately. True if nothing of the set is left.
+Result<bool> Effects::make_folders(Live& live, const Options& options, const std::string& spare) {
+    const std::string logs = state_folder(live.id);
+    const bool moved = !spare.empty() && !sys_->exists(logs) &&
+                       sys_->move(pool_.log_folder(spare), logs).has_value();
+    if (!moved) TRY(sys_->make_folder(logs, Sys::log_folder_mode));
+    TRY_STATUS(note_group(live));
+    live.spare_groups = TRY(cgroups_->create(live.group, wanted_of(options), spare));
+    return moved && live.spare_groups;
+}
+
 /// Needs nothing of the rootfs: usually done while RootfsPrepared is on its way to the disk.
 Status Effects::make_places(Live& live) {
     const Container* container = state_.get(live.id);
     if (live.places || container == nullptr) return {};
     live.traces = true;
     TRY(sys_->make_folder(runtime_folder(live)));
-    // A new one costs three times as much as a rename, and more where many were removed lately.
-    const std::string logs = state_folder(live.id);
     if (!live.ready.link) live.ready = pool_.take(live.id);
     const std::string spare = std::exchange(live.ready.folders, "");
-    bool moved = !spare.empty() && !sys_->exists(logs) &&
-                 sys_->move(pool_.log_folder(spare), logs).has_value();
-    if (!moved) TRY(sys_->make_folder(logs, Sys::log_folder_mode));
+    live.group = cgroup_of(*container);
+    const auto all_renamed = make_folders(live, container->spec.options, spare);
+    if (!spare.empty() && !all_renamed.value_or(false)) pool_.leave(spare);
+    TRY_STATUS(all_renamed);
     const Options& options = container->spec.options;
-    const std::string group = live.group = cgroup_of(*container);
-    TRY_STATUS(note_group(live));
-    live.spare_groups = TRY(cgroups_->create(group, wanted_of(options), spare));
-    if (!spare.empty() && !(moved && live.spare_groups)) pool_.leave(spare);
+    const std::string& group = live.group;
     if (options.resources.any()) TRY_STATUS(cgroups_->limit(group, options.resources));
     if (options.wants_devices()) TRY_STATUS(cgroups_->allow(group, options));
     live.places = true;

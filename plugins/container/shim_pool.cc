@@ -14,6 +14,7 @@ struct ShimPool::Work {
     bool unwanted = false;
     std::vector<std::string> left;
     std::string folders;
+    std::string stamp;
     Result<SpawnedShim> shim = fail("a shim was not spawned");
 };
 
@@ -24,7 +25,11 @@ namespace {
 constexpr int64_t kUrgentNs = 100'000;
 /// Without a start for so long it is quiet. Longer than a container that does nothing lives.
 constexpr int64_t kQuietNs = 10'000'000;
-constexpr int kEndMs = 1000;  ///< a shim that nobody talks to any more ends at once
+/// After one could not be made.
+constexpr int64_t kAgainNs = 1'000'000'000;
+/// Shims that were told to end do so at once.
+constexpr int64_t kEndNs = 1'000'000'000;
+constexpr const char* kResolvConf = "/etc/resolv.conf";
 
 }  // namespace
 
@@ -35,7 +40,8 @@ void ShimPool::begin(std::shared_ptr<const Cgroups> cgroups) {
     cgroups_ = std::move(cgroups);
     left_ = cgroups_->spares();
     for (std::string& name : sys_->folders_in(host_.state_dir()))
-        if (name.starts_with(spare_group_prefix)) left_.push_back(std::move(name));
+        if (name.starts_with(spare_group_prefix) && std::ranges::count(left_, name) == 0)
+            left_.push_back(std::move(name));
     fill_in(kUrgentNs);
 }
 
@@ -53,18 +59,30 @@ Result<std::unique_ptr<ShimLink>> ShimPool::link_to(Result<SpawnedShim> shim) {
 
 ReadyShim ShimPool::take(const std::string& id) {
     ReadyShim ready;
-    if (!idle_.empty()) {
+    const std::string stamp = idle_.empty() ? "" : sys_->stamp(kResolvConf);
+    while (!ready.link && !idle_.empty()) {
         ready = std::move(idle_.front());
         idle_.pop_front();
-        ready.link->adopt(id);
+        if (ready.stamp != stamp) let_go(std::exchange(ready, {}));
     }
+    if (ready.link) ready.link->adopt(id);
     last_taken_ns_ = host_.monotonic_ns();
     fill_in(idle_.empty() ? kUrgentNs : kQuietNs);
     return ready;
 }
 
+/// A socket that was watched stays open for a while, so the shim is told; its zygote ends before
+/// it.
+void ShimPool::let_go(ReadyShim ready) {
+    if (!ready.link) return;
+    (void)ready.link->send(ControlType::release, 0, 0, {});
+    ready.link->stop();
+    ending_.push_back(ready.link->take_pidfd());
+    if (!ready.folders.empty()) leave(std::move(ready.folders));
+}
+
 Result<ReadyShim> ShimPool::make(const std::string& id) {
-    ReadyShim ready{TRY(link_to(sys_->spawn_shim(host_.libexec_dir() + "/shim", {}))), ""};
+    ReadyShim ready{TRY(link_to(sys_->spawn_shim(host_.libexec_dir() + "/shim", {}))), "", ""};
     ready.link->adopt(id);
     return ready;
 }
@@ -75,7 +93,7 @@ bool ShimPool::lost(ShimLink& link) {
     if (there == idle_.end()) return false;
     leave(std::move(there->folders));
     idle_.erase(there);
-    fill_in(kQuietNs);
+    fill_in(kAgainNs);
     return true;
 }
 
@@ -91,7 +109,6 @@ std::string ShimPool::next_name() {
 /// The pool is looked at then, or before if that was said already; sooner when it is empty.
 void ShimPool::fill_in(int64_t delay_ns) {
     if (cgroups_ == nullptr || work_) return;
-    if (idle_.size() >= limits::idle_shims && left_.empty()) return;
     if (timer_ != 0 && delay_ns != kUrgentNs) return;
     if (timer_ != 0) host_.stop_timer(timer_);
     timer_ = host_.start_timer(delay_ns, fill, this);
@@ -106,9 +123,12 @@ void ShimPool::fill(void*, void* argument) noexcept {
 }
 
 void ShimPool::make_one() {
+    for (const Fd& end : std::exchange(ending_, {})) sys_->reap(end.get());
+    const bool short_of = idle_.size() < limits::idle_shims;
+    if (!short_of && left_.empty()) return;
     work_ = std::make_shared<Work>();
+    if (short_of) work_->folders = next_name();
     work_->left = std::exchange(left_, {});
-    if (idle_.size() < limits::idle_shims) work_->folders = next_name();
     auto job = [work = work_, sys = sys_, cgroups = cgroups_,
                 program = host_.libexec_dir() + "/shim", state_dir = host_.state_dir()] {
         std::lock_guard lock(work->mutex);
@@ -119,6 +139,7 @@ void ShimPool::make_one() {
         if (work->folders.empty()) return;
         const SpareGroups groups = cgroups->make_spare(work->folders);
         (void)sys->make_folder(state_dir + "/" + work->folders, Sys::log_folder_mode);
+        work->stamp = sys->stamp(kResolvConf);
         work->shim = sys->spawn_shim(program, groups);
     };
     const bool begun = host_.offload(std::move(job), [this, work = work_] {
@@ -133,36 +154,45 @@ void ShimPool::make_one() {
 void ShimPool::made(Work& work) {
     const std::shared_ptr<Work> kept = std::move(work_);
     std::ranges::move(work.left, std::back_inserter(left_));
-    if (work.folders.empty()) return;
+    if (work.folders.empty()) return refill();
     auto link = link_to(std::move(work.shim));
     if (!link) {
         leave(std::move(work.folders));
-        return host_.warn(link.error().message);
+        host_.warn(link.error().message);
+        return fill_in(kAgainNs);
     }
-    idle_.push_back({std::move(*link), std::move(work.folders)});
-    fill_in(kQuietNs);
+    idle_.push_back({std::move(*link), std::move(work.folders), std::move(work.stamp)});
+    refill();
 }
 
-/// The zygotes end before their shims, and then the groups are free. A socket that was watched
-/// stays open for a while, so it is not left to its end.
+/// What is left alone is no reason: the next start comes by.
+void ShimPool::refill() {
+    if (idle_.size() < limits::idle_shims) fill_in(idle_.empty() ? kUrgentNs : kQuietNs);
+}
+
+/// The zygotes end before their shims, and then the groups are free.
 void ShimPool::stop() {
     if (timer_ != 0) host_.stop_timer(timer_);
     timer_ = 0;
-    std::vector<Fd> ends;
     if (work_) {
         std::lock_guard lock(work_->mutex);
         work_->unwanted = true;
-        if (work_->shim) ends.push_back(std::move(work_->shim->pidfd));
+        if (work_->shim) ending_.push_back(std::move(work_->shim->pidfd));
         work_->shim = fail("no shim is needed any more");
+        std::ranges::move(work_->left, std::back_inserter(left_));
+        if (!work_->folders.empty()) leave(work_->folders);
     }
     work_.reset();
-    for (ReadyShim& ready : idle_) {
-        (void)ready.link->send(ControlType::release, 0, 0, {});
-        ready.link->stop();
-        ends.push_back(ready.link->take_pidfd());
-    }
+    for (ReadyShim& ready : idle_) let_go(std::move(ready));
     idle_.clear();
-    for (const Fd& end : ends) sys_->await_end(end.get(), kEndMs);
+    const int64_t deadline_ns = host_.monotonic_ns() + kEndNs;
+    for (const Fd& end : ending_)
+        sys_->await_end(end.get(), std::max<int64_t>(deadline_ns - host_.monotonic_ns(), 0));
+    ending_.clear();
+    for (const std::string& name : left_) {
+        if (cgroups_) (void)cgroups_->remove(name);
+        (void)sys_->remove_folder(log_folder(name));
+    }
     cgroups_.reset();
 }
 

@@ -27,6 +27,7 @@ namespace noded::container {
 struct ReadyShim {
     std::unique_ptr<ShimLink> link;
     std::string folders;
+    std::string stamp;  ///< of the host's resolv.conf, of which its spare has a copy
 };
 
 class ShimPool {
@@ -42,8 +43,11 @@ public:
     /// while the host lives.
     void stop();
 
-    /// One for container `id`; its link is nullptr when none waits.
+    /// One for container `id`; its link is nullptr when none waits. One whose copy of resolv.conf
+    /// is out of date is let go.
     ReadyShim take(const std::string& id);
+    /// One that was taken and is not needed: it ends, and what it has is removed.
+    void let_go(ReadyShim ready);
     /// One that is made on the spot, without folders.
     Result<ReadyShim> make(const std::string& id);
     /// What a start did not rename is removed some time after its shim has left it.
@@ -61,6 +65,7 @@ private:
     static void fill(void* self, void* argument) noexcept;
     void make_one();
     void made(Work& work);
+    void refill();
 
     sdk::Host host_;
     std::shared_ptr<Sys> sys_;
@@ -68,6 +73,7 @@ private:
     std::shared_ptr<const Cgroups> cgroups_;
     std::deque<ReadyShim> idle_;
     std::vector<std::string> left_;  ///< names of folders that nobody needs
+    std::vector<Fd> ending_;         ///< shims that were let go and not seen to end
     uint64_t names_ = 0;
     int64_t last_taken_ns_ = 0;
     uint64_t timer_ = 0;

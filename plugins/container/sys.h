@@ -43,7 +43,9 @@ public:
                                              Fd stream) = 0;
     virtual void reap(int pidfd) = 0;
     /// Blocks until the process has ended, so long at most. At the very end of noded only.
-    virtual void await_end(int pidfd, int milliseconds) = 0;
+    virtual void await_end(int pidfd, int64_t nanoseconds) = 0;
+    /// Another text when a file is another or was changed; empty when there is none.
+    virtual std::string stamp(const std::string& path) = 0;
     /// To the shim that listens in a run's folder.
     virtual Result<Fd> connect_shim(const std::string& folder) = 0;
     /// Of the process that listens at the other end; 0 if it is not known.

@@ -85,7 +85,9 @@ public:
     Result<SpawnedFiles> spawn_files(const std::string& program, const std::string& job,
                                      Fd stream) override;
     void reap(int) override { ++reaped; }
-    void await_end(int, int) override {}
+    void await_end(int, int64_t) override {}
+    std::string stamp(const std::string&) override { return resolv_conf_stamp; }
+    std::string resolv_conf_stamp;
     Result<Fd> connect_shim(const std::string& folder) override;
     uint32_t peer_pid(int) override { return 4321; }
     Result<bool> make_folder(const std::string& path, uint32_t mode) override;

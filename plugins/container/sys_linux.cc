@@ -37,10 +37,11 @@ public:
     Result<SpawnedFiles> spawn_files(const std::string& program, const std::string& job,
                                      Fd stream) override;
     void reap(int pidfd) override;
-    void await_end(int pidfd, int milliseconds) override {
+    void await_end(int pidfd, int64_t nanoseconds) override {
         pollfd process = {pidfd, POLLIN, 0};
-        poll(&process, 1, milliseconds);
+        poll(&process, 1, int(nanoseconds / 1'000'000));
     }
+    std::string stamp(const std::string& path) override;
     Result<Fd> connect_shim(const std::string& folder) override {
         return noded::connect_shim(folder);
     }
@@ -136,6 +137,13 @@ Result<SpawnedFiles> LinuxSys::spawn_files(const std::string& path, const std::s
     spawned.pidfd.reset(int(syscall(SYS_pidfd_open, pid, 0)));
     if (!spawned.pidfd.valid()) return fail_errno(errno, "open a pidfd of the files helper");
     return spawned;
+}
+
+std::string LinuxSys::stamp(const std::string& path) {
+    struct stat info {};
+    if (stat(path.c_str(), &info) != 0) return "";
+    return std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino) + ":" +
+           std::to_string(info.st_mtim.tv_sec) + "." + std::to_string(info.st_mtim.tv_nsec);
 }
 
 void LinuxSys::reap(int pidfd) {

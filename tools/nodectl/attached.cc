@@ -82,7 +82,8 @@ Result<Finished> Attachment::finish(kj::Promise<Ended> ended) {
 }
 
 Result<Finished> follow(Session& session, const schema::ContainerState::Reader& state,
-                        uint32_t flags, bool sig_proxy, RelayOptions relay) {
+                        uint32_t flags, bool sig_proxy, RelayOptions relay,
+                        const std::function<Status()>& begin) {
     const std::string id = state.getId().cStr();
     const bool removed = state.getSpec().getAutoRemove();
     SignalForwarder signals(session, id);
@@ -91,6 +92,7 @@ Result<Finished> follow(Session& session, const schema::ContainerState::Reader& 
     params.root.setContainer(id);
     params.root.setFlags(flags);
     const auto attachment = TRY(Attachment::begin(session, "attach", params, std::move(relay)));
+    if (begin) TRY_STATUS(begin());
     auto waited = ended(send_wait(session, id, removed ? Until::REMOVED : Until::EXITED));
     TRY_STATUS(attachment->relay().begin_input());
     return attachment->finish(kj::mv(waited));

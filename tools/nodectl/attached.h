@@ -80,9 +80,10 @@ private:
     kj::Promise<void> call_;
 };
 
-/// Attaches to a container that runs, with these attach_* bits, and waits for its end: what
-/// `attach` and `start -a` have in common.
+/// Attaches to a container with these attach_* bits, and waits for its end: what `attach` and
+/// `start -a` have in common. `begin` is called when the stream is on its way.
 Result<Finished> follow(Session& session, const schema::ContainerState::Reader& state,
-                        uint32_t flags, bool sig_proxy, RelayOptions relay);
+                        uint32_t flags, bool sig_proxy, RelayOptions relay,
+                        const std::function<Status()>& begin = {});
 
 }  // namespace noded::nodectl

@@ -18,12 +18,12 @@ int start_attached(Invocation& call, bool interactive, bool sig_proxy, RelayOpti
     const auto inspected = OR_FAIL(call, inspect_one(call.session, call.arguments[0]));
     const auto state = inspected.getState();
     if (const auto status = aim(state.getSpec(), interactive, relay)) return *status;
-    // A stopped container can not be attached to, so that comes second; what was written meanwhile
-    // is asked for.
-    OR_FAIL_STATUS(call, call.session.wait_accepted(send_start(call.session,
-                                                               state.getId().cStr())));
+    // The stream goes first: some containers have ended before a second call could come.
+    const auto start = [&] {
+        return call.session.wait_accepted(send_start(call.session, state.getId().cStr()));
+    };
     const Finished finished = OR_FAIL(
-        call, follow(call.session, state, attach_from_start, sig_proxy, std::move(relay)));
+        call, follow(call.session, state, attach_from_start, sig_proxy, std::move(relay), start));
     if (finished.detached) return 0;
     if (finished.ended.start_failed) call.failed(Error{0, finished.ended.error});
     return finished.ended.code;

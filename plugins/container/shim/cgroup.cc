@@ -69,8 +69,8 @@ void protect(Start& start, int at, const char* path, unsigned flags) {
     if (result < 0) give_up(start, 125, "make read-only", view, result);
 }
 
-/// The zygote has done the rest.
-void place_v2(Start& start, int& tree, bool below_v1) {
+/// The zygote has done the rest. By value: the shim is still to close the tree by its number.
+void place_v2(Start& start, int tree, bool below_v1) {
     if (tree < 0) return;
     protect(start, tree, "", AT_EMPTY_PATH);
     place(start, tree, below_v1 ? v2_name : "", true);

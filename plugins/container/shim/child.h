@@ -1,8 +1,8 @@
 // The child of a shim, from clone to exec: it makes itself a container's first process, or enters a
 // running container. It runs in the shim's own memory on a stack of its own, so the spec is read
-// where it lies, and a failure is a note in Start. It shares no descriptors, file-system state or
-// signal handlers with the shim, writes to nothing but Start and its stack, and ends by execve or
-// by exit_group. Called by the shim's loop only.
+// where it lies, and a failure is a note in Start. But for a zygote it shares no descriptors,
+// file-system state or signal handlers with the shim, writes to nothing but Start and its stack,
+// and ends by execve or by exit_group. Called by the shim's loop only.
 #pragma once
 
 #include "plugins/container/shim/control.h"
@@ -52,10 +52,11 @@ struct Spare {
     NameFiles names;
     uint32_t stage;  ///< Stage, a futex
 
-    // What the zygote is asked for, and clone3's answer.
+    // What the zygote is asked for. The pid is written by the kernel, before the child runs: a
+    // zygote may be killed before it could. Else a negative errno.
     const clone_args* fork;
     Start* child;
-    long forked;
+    int forked;
 };
 
 /// Of a zygote. The kernel itself sets the first, and wakes who waits, when the process ends.

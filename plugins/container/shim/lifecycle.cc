@@ -123,7 +123,10 @@ Spare* Shim::take_spare() {
 /// The host's mounts are out of a zygote's sight, and its groups have to be the container's.
 bool Shim::zygote_fits() {
     const launch::Launch& spec = *container().launch;
+    size_t groups = 0;
+    for (size_t i = 0; i < spare_.group_count; ++i) groups += spare_.groups[2 * i][0] != 0;
     return container().start.spare != nullptr && spec.has(launch::flag_spare_groups) &&
+           groups == spec.cgroup_count &&
            spec.mount_count == 0 && spec.rootfs == nullptr && spec.join_count == 0 &&
            spec.netns == nullptr;
 }
@@ -217,8 +220,12 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
     if (result == 0 && confinement.cgroup_v2 != nullptr)
         result = group_fd_ = static_cast<int>(
             sys(SYS_openat, AT_FDCWD, confinement.cgroup_v2, O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (result >= 0 && start.of_zygote && group_fd_ >= 0)
-        result = start.cgroup_trees[launch::cgroups_max] = open_group(confinement.cgroup_v2);
+    // Without it the child makes the view itself, and can say what is wrong.
+    if (start.of_zygote && group_fd_ >= 0) {
+        start.cgroup_trees[launch::cgroups_max] = open_group(confinement.cgroup_v2);
+        start.of_zygote = start.cgroup_trees[launch::cgroups_max] >= 0;
+        if (!start.of_zygote) dismiss_zygote();
+    }
     fork_ = {};
     fork_.flags = CLONE_VM | CLONE_PIDFD | namespaces | (group_fd_ >= 0 ? CLONE_INTO_CGROUP : 0);
     fork_.pidfd = reinterpret_cast<uint64_t>(&forked_pidfd_);
@@ -235,8 +242,9 @@ bool Shim::spawn(Process& process, bool streams, Sentence* error) {
 
 /// The child is the shim's, not the zygote's.
 bool Shim::begin_fork(Start& start) {
-    fork_.flags |= CLONE_PARENT;
+    fork_.flags |= CLONE_PARENT | CLONE_PARENT_SETTID;
     fork_.exit_signal = 0;
+    fork_.parent_tid = reinterpret_cast<uint64_t>(&spare_.forked);
     spare_.fork = &fork_;
     spare_.child = &start;
     spare_.forked = -ECHILD;
@@ -255,7 +263,7 @@ bool Shim::finish_fork(Process& process, Sentence* error) {
     if (tree >= 0) sys(SYS_close, tree);
     if (result < 0) {
         start.of_zygote = false;
-        fork_.flags &= ~static_cast<uint64_t>(CLONE_PARENT);
+        fork_.flags &= ~static_cast<uint64_t>(CLONE_PARENT | CLONE_PARENT_SETTID);
         fork_.exit_signal = SIGCHLD;
         result = clone_sharing_memory(fork_, container_child, &start);
     }
@@ -317,6 +325,7 @@ bool Shim::give_rootfs(Process& process, Sentence* error) {
     rootfs_fd_ = static_cast<int>(rootfs);
     drops_rootfs_late_ = spec.has(launch::flag_volatile_rootfs);
     if (process.start.of_zygote && !finish_fork(process, error)) return false;
+    reap_zygote();  // before the container's limits count
     if (spec.rootfs != nullptr) return true;
     if (rootfs < 0 && (rootfs != -EINVAL || process.start.spare != nullptr))
         return refuse(error, "mount overlay on", spec.upper != nullptr ? spec.upper : "its layers",

@@ -175,8 +175,10 @@ void spare_child(void* argument) {
     enter_spare_groups(start, groups);
     tell_stage(spare, zygote_waits);
     // With the shim's descriptors as they are then.
-    if (await_change(spare, zygote_waits) == zygote_forks)
-        spare.forked = clone_sharing_memory(*spare.fork, container_child, spare.child);
+    if (await_change(spare, zygote_waits) == zygote_forks) {
+        const long pid = clone_sharing_memory(*spare.fork, container_child, spare.child);
+        if (pid < 0) spare.forked = static_cast<int>(pid);
+    }
     exit_group(0);
 }
 
