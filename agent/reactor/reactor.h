@@ -33,6 +33,8 @@ class TurnEnd {
 public:
     virtual ~TurnEnd() = default;
     virtual void turn_end() = 0;
+    /// Something waits for it, an answer that is ready for instance.
+    virtual bool has_work() const { return false; }
 };
 
 class Reactor {
@@ -73,7 +75,7 @@ public:
     /// From a turn-end hook: do not sleep, another turn has work.
     virtual void run_again() = 0;
     /// From a turn-end hook: what already arrived is not all dealt with, because a turn deals with
-    /// so much only, or what was started meanwhile leaves only after this turn.
+    /// so much only, or what comes of it leaves only with this turn.
     virtual bool is_behind() { return false; }
 };
 

@@ -293,6 +293,11 @@ void UringReactor::turn(bool may_sleep) {
     deliver();
 }
 
+bool UringReactor::is_behind() {
+    return loop_.isRunnable() || !ready_.empty() || io_uring_sq_ready(&ring_) > 0 ||
+           std::ranges::any_of(hooks_, &TurnEnd::has_work);
+}
+
 // True if entering the kernel would bring something, as far as can be seen without entering it.
 bool UringReactor::has_kernel_work() const {
     if (!defers_ || io_uring_sq_ready(&ring_) > 0) return true;

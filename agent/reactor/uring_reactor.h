@@ -49,9 +49,7 @@ public:
     bool offload(std::function<int32_t()> work, Completion& done) override;
     void at_turn_end(TurnEnd& hook) override;
     void run_again() override { again_ = true; }
-    bool is_behind() override {
-        return loop_.isRunnable() || !ready_.empty() || io_uring_sq_ready(&ring_) > 0;
-    }
+    bool is_behind() override;
 
     /// Blocks these signals for the process and hands them to `handler` from the loop, until
     /// stop(). Call it once, before other threads start; the handler must outlive stop().

@@ -269,6 +269,31 @@ TEST_F(ReactorTest, turn_end_hooks_run_in_order_before_submission_and_their_work
     EXPECT_EQ(order, (std::vector<std::string>{"first", "second", "first", "second", "read"}));
 }
 
+TEST_F(ReactorTest, is_behind_until_what_arrived_is_dealt_with_and_what_comes_of_it_has_left) {
+    struct Waiting final : TurnEnd {
+        void turn_end() override { waits = false; }
+        bool has_work() const override { return waits; }
+        bool waits = false;
+    } waiting;
+    const Fd zero(open("/dev/zero", O_RDONLY | O_CLOEXEC));
+    uint8_t byte = 1;
+    Recorder read("read");
+    std::vector<bool> behind;
+    int turn = 0;
+    Hook hook([&] {
+        reactor->run_again();
+        if (++turn == 1 || turn > 3) return;   // with the first one the reactor's own watch leaves
+        behind.push_back(reactor->is_behind());
+        if (turn == 2) waiting.waits = true;
+        else reactor->read(zero.get(), std::span(&byte, 1), 0, read);
+        behind.push_back(reactor->is_behind());
+    });
+    reactor->at_turn_end(hook);
+    reactor->at_turn_end(waiting);
+    run(read);
+    EXPECT_EQ(behind, (std::vector<bool>{false, true, false, true}));
+}
+
 TEST_F(ReactorTest, hook_that_fulfils_a_promise_prevents_sleep) {
     auto pair = kj::newPromiseAndFulfiller<int>();
     Hook hook([&] { pair.fulfiller->fulfill(5); });

@@ -25,6 +25,7 @@ class TurnSender final : public reactor::TurnEnd {
 public:
     explicit TurnSender(reactor::Reactor& reactor) { reactor.at_turn_end(*this); }
     void turn_end() override;
+    bool has_work() const override { return !dirty_.empty(); }
     /// Messages that the streams have handed over so far.
     uint64_t received() const { return received_; }
 
