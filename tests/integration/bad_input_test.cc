@@ -240,6 +240,8 @@ TEST_F(BadInput, bad_flag_values_are_named) {
         {{"images", "--format", "{{if"}, "template parsing error"},
         {{"events", "--since", "bogus"}, "invalid value for \"--since\": \"bogus\""},
         {{"events", "--until", "bogus"}, "invalid value for \"--until\": \"bogus\""},
+        {{"events", "--since", "5", "--until", "3"}, "--since comes after --until"},
+        {{"events", "--since", "1m", "--until", "2m"}, "--since comes after --until"},
         {{"events", "--filter", "x=y"}, "invalid filter 'x'"},
         {{"events", "-o", "xml"}, "invalid output \"xml\""},
         {{"exec", "idle", "true"}, "is not running"},

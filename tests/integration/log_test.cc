@@ -520,6 +520,44 @@ uint64_t second_batch(const std::string& path) {
     return 4096 + *reinterpret_cast<const uint32_t*>(content_of(path).data() + 4096 + 32);
 }
 
+TEST(Cut, of_a_log_whose_newest_segments_are_missing_says_how_noded_goes_on_without_them) {
+    TestNode node;
+    fill(node);
+    node.stop();   // writes a snapshot
+    const std::string folder = node.state_dir() + "/log/";
+    std::string newest;
+    for (const auto& file : fs::directory_iterator(folder))
+        if (says(file.path(), "snapshot-")) newest = file.path().filename();
+    ASSERT_NE(newest, "");
+    const std::string newer = "snapshot-00000000000fffff";
+    fs::copy_file(folder + newest, folder + newer);
+    const Ran cut = logdump(node, {"cut"});
+    EXPECT_EQ(cut.exit_code, 1);
+    EXPECT_TRUE(says(cut.err, "newer is " + newer + ". Restore the segments")) << cut.err;
+    const Ran refused = try_noded(node);
+    EXPECT_EQ(refused.exit_code, 1);
+    EXPECT_TRUE(says(refused.err, "but there is " + newer)) << refused.err;
+    fs::rename(folder + newer, node.dir() + "/" + newer);
+    node.start();
+}
+
+TEST(Logdump, refuses_moments_that_cannot_be) {
+    TestNode node;
+    fill(node);
+    const std::pair<std::vector<std::string>, int> kBad[] = {
+        {{"print", "--since", "5", "--until", "3"}, 2}, {{"export", "--from", "5", "--to", "3"}, 2},
+        {{"print", "--since", "bogus"}, 2},             {{"hash", "--at", "bogus"}, 2},
+        {{"hash", "--at", "0"}, 1},                     {{"hash", "--at", "99999"}, 1},
+    };
+    for (const auto& [words, exit_code] : kBad) {
+        const Ran ran = logdump(node, words);
+        EXPECT_EQ(ran.exit_code, exit_code) << words[0] << ran.err;
+        EXPECT_EQ(ran.out, "") << words[0];
+        EXPECT_NE(ran.err, "") << words[0];
+    }
+    EXPECT_EQ(logdump(node, {"print", "--since", "3", "--until", "3"}).exit_code, 0);
+}
+
 TEST(Cut, beside_archives_takes_those_of_what_is_cut_and_leaves_the_others) {
     TestNode node;
     fill_with_archives(node);

@@ -94,9 +94,23 @@ Result<std::vector<std::string>> files_to_move(log::Storage& storage, const Plan
     return files;
 }
 
+/// No segment is damaged; what noded may miss are whole ones behind the last.
+std::unexpected<Error> nothing_to_cut(log::Storage& storage, uint64_t last_seq) {
+    std::string newer;
+    for (const uint64_t seq : log::list_snapshots(storage).value_or(std::vector<uint64_t>()))
+        if (seq > last_seq)
+            newer += (newer.empty() ? "" : ", ") + log::numbered_name(log::kSnapshotPrefix, seq);
+    const std::string sound = "the segments are sound, so nothing is cut";
+    if (newer.empty()) return fail(sound);
+    return fail(sound + ". But the newest are missing: the log ends with seq " +
+                std::to_string(last_seq) + ", and newer is " + newer +
+                ". Restore the segments from a copy; without one, move what is newer out of the "
+                "folder of the log, and noded goes on from there");
+}
+
 Result<Plan> make_plan(log::Storage& storage) {
     const auto history = TRY(read_history(storage, 0, [](const log::Record&) { return true; }));
-    if (history.damages.empty()) return fail("the segments are sound, so nothing is cut");
+    if (history.damages.empty()) return nothing_to_cut(storage, history.last_seq);
     // What only an archive holds, noded needs neither to start nor to go on.
     const auto in_log = std::ranges::find_if(history.damages, [&storage](const Damage& damage) {
         return damage.segment != 0 && storage.open(log::segment_name(damage.segment)).has_value();

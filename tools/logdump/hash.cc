@@ -82,7 +82,7 @@ Result<Ends> find_ends(log::Storage& storage, std::optional<uint64_t> at) {
         return !at || record.seq < *at;
     }));
     if (!history.damages.empty()) return fail("damaged: " + history.damages[0].text);
-    if (at && history.last_seq != *at && *at != 0) {
+    if (at && (history.last_seq != *at || *at == 0)) {
         return fail("there is no event " + std::to_string(*at) + " in the log, which has seq " +
                     std::to_string(history.oldest_seq) + " to " + std::to_string(history.last_seq));
     }

@@ -53,7 +53,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"print", print, "Print the events", "since until output no-trunc plugin-dir"},
-    {"verify", verify, "Judge every byte of segments and snapshots", ""},
+    {"verify", verify, "Judge every byte of segments, archives and snapshots", ""},
     {"hash", hash, "Replay to the state and print a hash of it, per plugin and in all",
      "at no-snapshot plugin-dir"},
     {"export", export_events, "Print the events as JSON lines, nothing left out",
@@ -122,7 +122,8 @@ int run(const Command& command, const std::vector<std::string>& words) {
     const std::string see = "\nSee 'logdump " + std::string(command.name) + " --help'.";
     if (!parsed) return say(parsed.error().message + see), kUsage;
     if (parsed->help) {
-        printf("Usage:  logdump %s [OPTIONS] DIR\n\n%s\n", command.name, command.description);
+        printf("Usage:  logdump %s%s DIR\n\n%s\n", command.name,
+               options.empty() ? "" : " [OPTIONS]", command.description);
         if (!options.empty())
             printf("\nOptions:\n%s", nodectl::describe_options(options).c_str());
         return kDone;

@@ -1,54 +1,57 @@
 // logdump print and export: the events of a log, for the eye and for programs.
 #include <algorithm>
-#include <optional>
 
 #include "tools/logdump/command.h"
 #include "tools/logdump/plugin_types.h"
-#include "tools/nodectl/units.h"
+#include "tools/nodectl/bound.h"
 
 namespace noded::logdump {
 
 namespace {
 
-/// A number is a seq, anything else a time.
-struct Bound {
-    std::optional<uint64_t> seq;
-    std::optional<int64_t> time_ns;
+using nodectl::Bound;
 
-    bool is_before(const log::Record& record) const {
-        return (seq && *seq < record.seq) || (time_ns && *time_ns < record.time_ns);
-    }
-    bool is_after(const log::Record& record) const {
-        return (seq && *seq > record.seq) || (time_ns && *time_ns > record.time_ns);
-    }
+bool is_before(const Bound& bound, const log::Record& record) {
+    return (bound.seq && *bound.seq < record.seq) ||
+           (bound.time_ns && *bound.time_ns < record.time_ns);
+}
+
+bool is_after(const Bound& bound, const log::Record& record) {
+    return (bound.seq && *bound.seq > record.seq) ||
+           (bound.time_ns && *bound.time_ns > record.time_ns);
+}
+
+/// How the user wrote the bounds.
+struct Names {
+    const char* since;
+    const char* until;
 };
 
-Result<Bound> parse_bound(const std::string& text) {
-    Bound bound;
-    if (text.empty()) return bound;
-    bound.seq = nodectl::parse_number(text);
-    if (bound.seq) return bound;
-    bound.time_ns = text.starts_with('@') ? nodectl::parse_unix_time(text.substr(1))
-                                          : nodectl::parse_time(text, nodectl::now_ns());
-    if (bound.time_ns) return bound;
-    return fail("\"" + text +
-                "\" is neither a seq (42) nor a time (RFC 3339, @1700000000) nor a duration ago "
-                "(10m)");
+struct Bounds {
+    Bound since;
+    Bound until;
+};
+
+Result<Bounds> parse_bounds(const Arguments& arguments, const Names& names) {
+    Bounds bounds;
+    bounds.since = TRY(nodectl::parse_bound(names.since, arguments.since));
+    bounds.until = TRY(nodectl::parse_bound(names.until, arguments.until));
+    TRY_STATUS(nodectl::check_order(names.since, bounds.since, names.until, bounds.until));
+    return bounds;
 }
 
 /// Tells `line` each event within the bounds and then what is wrong with the log.
 template <typename Line>
-int each_event(Arguments& arguments, Line line) {
-    const auto since = parse_bound(arguments.since);
-    const auto until = parse_bound(arguments.until);
-    if (!since || !until) return failed(since ? until.error() : since.error()), kUsage;
+int each_event(Arguments& arguments, const Names& names, Line line) {
+    const auto bounds = parse_bounds(arguments, names);
+    if (!bounds) return failed(bounds.error()), kUsage;
     const auto storage = open_directory(arguments);
     if (!storage) return failed(storage.error());
     const PluginTypes types(arguments.plugin_dir);
     const auto history =
-        read_history(**storage, since->seq.value_or(0), [&](const log::Record& record) {
-            if (until->is_before(record)) return false;
-            if (!since->is_after(record)) line(types.show(record), record);
+        read_history(**storage, bounds->since.seq.value_or(0), [&](const log::Record& record) {
+            if (is_before(bounds->until, record)) return false;
+            if (!is_after(bounds->since, record)) line(types.show(record), record);
             return ferror(stdout) == 0;
         });
     if (fflush(stdout) != 0 || ferror(stdout) != 0) return failed(Error{0, "write the output"});
@@ -77,19 +80,21 @@ int print(Arguments& arguments) {
         say("invalid output \"" + arguments.output + "\": it is text or json");
         return kUsage;
     }
-    return each_event(arguments, [&](const nodectl::ShownEvent& event, const log::Record&) {
+    const auto put = [&](const nodectl::ShownEvent& event, const log::Record&) {
         put_line(json ? nodectl::to_line(nodectl::event_json(event))
                       : nodectl::event_line(event, !arguments.no_trunc));
-    });
+    };
+    return each_event(arguments, {"--since", "--until"}, put);
 }
 
 int export_events(Arguments& arguments) {
-    return each_event(arguments, [](const nodectl::ShownEvent& event, const log::Record& record) {
+    const auto put = [](const nodectl::ShownEvent& event, const log::Record& record) {
         nodectl::Json object = nodectl::event_json(event);
         object["typeId"] = type_id(record.type);
         object["payloadHex"] = to_hex(record.payload);
         put_line(nodectl::to_line(object));
-    });
+    };
+    return each_event(arguments, {"--from", "--to"}, put);
 }
 
 }  // namespace noded::logdump

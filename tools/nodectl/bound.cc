@@ -18,4 +18,13 @@ Result<Bound> parse_bound(const char* option, const std::string& text) {
         "\" is neither a seq (42) nor a time (RFC 3339, @1700000000) nor a duration ago (10m)");
 }
 
+Status check_order(const char* from_option, const Bound& from, const char* to_option,
+                   const Bound& to) {
+    const bool backwards = (from.seq && to.seq && *from.seq > *to.seq) ||
+                           (from.time_ns && to.time_ns && *from.time_ns > *to.time_ns);
+    if (!backwards) return {};
+    return fail(std::string(from_option) + " comes after " + to_option +
+                ": there is nothing between them");
+}
+
 }  // namespace noded::nodectl

@@ -21,4 +21,9 @@ struct Bound {
 /// how the user wrote it.
 Result<Bound> parse_bound(const char* option, const std::string& text);
 
+/// An error where both are seqs, or both times, and the first comes after the second. The options
+/// are how the user wrote them.
+Status check_order(const char* from_option, const Bound& from, const char* to_option,
+                   const Bound& to);
+
 }  // namespace noded::nodectl

@@ -222,6 +222,7 @@ int events(Invocation& call) {
         return call.failed(Error{0, "--follow waits for what comes, and in the past nothing does"});
     const Bound since = OR_FAIL(call, parse_bound("--since", options.since));
     const Bound until = OR_FAIL(call, parse_bound("--until", options.until));
+    OR_FAIL_STATUS(call, check_order("--since", since, "--until", until));
     auto format = Template::parse(options.format == "json" ? "" : options.format);
     if (!format) return call.failed(format.error());
     EventsReader reader(call, options, OR_FAIL(call, EventFilter::parse(options.filters)), since,
