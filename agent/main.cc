@@ -66,13 +66,15 @@ struct Turn final : reactor::TurnEnd {
     host::PluginWatch& plugins;
     core::Pipeline& pipeline;
     Snapshots& snapshots;
+    pub::Outbox& outbox;
 
-    Turn(host::PluginWatch& w, core::Pipeline& p, Snapshots& s)
-        : plugins(w), pipeline(p), snapshots(s) {}
+    Turn(host::PluginWatch& w, core::Pipeline& p, Snapshots& s, pub::Outbox& o)
+        : plugins(w), pipeline(p), snapshots(s), outbox(o) {}
     void turn_end() override {
         plugins.turn_end();
         pipeline.turn_end();
         snapshots.turn_end();
+        outbox.turn_end();
     }
 };
 
@@ -320,7 +322,7 @@ Status run(const Config& config) {
     core::Pipeline pipeline(host, *log, outbox);
     Snapshots snapshots(*reactor, *storage, *log, pipeline, host, taken, snapshot_options(config));
     host::PluginWatch plugin_watch(*reactor, host, pipeline);
-    Turn turn(plugin_watch, pipeline, snapshots);
+    Turn turn(plugin_watch, pipeline, snapshots, outbox);
     Retry retry(*reactor, pipeline);
     past::Readers readers(*reactor, config, *log);
     const Shutdown shutdown{host, outbox, *reactor};

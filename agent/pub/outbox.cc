@@ -92,8 +92,20 @@ void Outbox::complete(int32_t result, bool more) {
     if (!more && result >= 0) reactor_.poll(socket_->fd(), POLLIN, true, *this);
 }
 
-/// The descriptor is edge-triggered and a send may swallow the edge, so this follows each send.
+/// The descriptor is edge-triggered and a send may swallow the edge: the socket is drained once
+/// more before noded sleeps.
+bool Outbox::send(const std::string& topic, Bytes payload) {
+    sent_ = true;
+    return socket_->send(topic, payload);
+}
+
+/// What is told to plugins may make them send.
+void Outbox::turn_end() {
+    while (socket_ && sent_) drain();
+}
+
 void Outbox::drain() {
+    sent_ = false;
     const auto drained = socket_->drain();
     for (const std::string& prefix : drained.refused)
         notice(prefix, "is not served: there are more than " +
@@ -111,7 +123,7 @@ void Outbox::drain() {
 void Outbox::notice(const std::string& prefix, const std::string& what) {
     const std::string text =
         "{\"error\":" + json_text("the subscription \"" + prefix + "\" " + what) + "}";
-    socket_->send(prefix, as_bytes(text));
+    send(prefix, as_bytes(text));
 }
 
 bool Outbox::exists(const std::string& prefix) const {
@@ -140,10 +152,9 @@ void Outbox::publish(const core::Event& event) {
         capnp::MallocMessageBuilder message;
         fill_event(message.initRoot<schema::Event>(), event, *host_);
         const auto words = capnp::messageToFlatArray(message);
-        socket_->send(topic, {words.asBytes().begin(), words.asBytes().size()});
+        send(topic, {words.asBytes().begin(), words.asBytes().size()});
     }
-    if (json_wanted) socket_->send(json_topic, as_bytes(json_of(event, *owner, *name)));
-    if (wanted || json_wanted) drain();
+    if (json_wanted) send(json_topic, as_bytes(json_of(event, *owner, *name)));
 }
 
 /// As `nodectl events -o json` has it.
@@ -171,9 +182,7 @@ std::string Outbox::json_of(const core::Event& event, const host::Instance& owne
 
 bool Outbox::publish_sample(const std::string& topic, Bytes payload) {
     if (!socket_ || !socket_->wanted(topic)) return true;
-    const bool complete = socket_->send(topic, payload);
-    drain();
-    return complete;
+    return send(topic, payload);
 }
 
 void Outbox::visit_subscriptions(const std::function<void(const std::string&)>& visit) const {

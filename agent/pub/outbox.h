@@ -38,6 +38,9 @@ public:
     const std::string& endpoint() const { return endpoint_; }
     /// Who knows the names of event types; set once, before the first event.
     void connect(host::Host& host) { host_ = &host; }
+    /// Looks at what subscribers told meanwhile; called at the end of each turn, after all that
+    /// sends.
+    void turn_end();
     /// Closes the endpoint; call it while the reactor still turns.
     void close();
 
@@ -59,6 +62,7 @@ private:
     };
 
     void complete(int32_t result, bool more) override;
+    bool send(const std::string& topic, Bytes payload);
     void drain();
     void guard();
     void notice(const std::string& prefix, const std::string& what);
@@ -70,6 +74,7 @@ private:
     host::Host* host_ = nullptr;
     std::string endpoint_;
     std::unique_ptr<ipc::PublisherSocket> socket_;
+    bool sent_ = false;  ///< since the socket was drained
     /// By plugin, those that JSON was asked for of; null: its schema is none.
     std::map<std::string, std::unique_ptr<capnp::SchemaLoader>> schemas_;
     std::vector<std::unique_ptr<Door>> doors_;

@@ -204,7 +204,7 @@ http {{
 
 
 class WebServer:
-    """nginx whose processes are in a cgroup, and wrk outside of it."""
+    """nginx whose processes are in a cgroup, and wrk outside of it, on one CPU both."""
 
     def __init__(self, work, group):
         (work / "web").mkdir(exist_ok=True)
@@ -212,8 +212,8 @@ class WebServer:
         configuration = work / "nginx.conf"
         configuration.write_text(WEB_CONFIGURATION.format(work=work, port=WEB_PORT))
         self.process = subprocess.Popen(
-            ["nginx", "-c", configuration, "-g", "user root;"], stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            ["taskset", "-c", "0", "nginx", "-c", configuration, "-g", "user root;"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             preexec_fn=lambda: (group / "cgroup.procs").write_text("0"))
         answers(f"http://127.0.0.1:{WEB_PORT}/")
 
@@ -222,7 +222,7 @@ class WebServer:
         pids = sides.processes("nginx")
         server = sum(map(cpu_ns, pids))
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        said = sides.run(["wrk", "-t", 1, "-c", 16, "-d", f"{WEB_SECONDS}s",
+        said = sides.run(["taskset", "-c", "0", "wrk", "-t", 1, "-c", 16, "-d", f"{WEB_SECONDS}s",
                           f"http://127.0.0.1:{WEB_PORT}/"])
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         client = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 
 #include "agent/base/check.h"
 #include "ipc/pubsub/curve_guard.h"
@@ -17,7 +18,7 @@ struct PublisherSocket::Zmq {
     int fd = -1;
     Options options;
     Prefixes prefixes;
-    size_t longest = 0;  ///< bytes that a prefix had at most
+    std::map<size_t, size_t> lengths;  ///< how many prefixes have so many bytes, without zeros
     std::vector<uint8_t> buffer;
     std::unique_ptr<CurveGuard> guard;
 
@@ -97,23 +98,26 @@ PublisherSocket::Drained PublisherSocket::drain() {
         const size_t length = std::min(static_cast<size_t>(size), buffer.size()) - 1;
         std::string prefix(reinterpret_cast<const char*>(buffer.data()) + 1, length);
         if (buffer[0] == 0) {
-            drained.changed |= whole && prefixes.erase(prefix) > 0;
+            const bool gone = whole && prefixes.erase(prefix) > 0;
+            if (gone && --zmq_->lengths[length] == 0) zmq_->lengths.erase(length);
+            drained.changed |= gone;
         } else if (!whole || (prefixes.size() >= zmq_->options.prefixes_max &&
                               !prefixes.contains(prefix))) {
             drained.refused.push_back(std::move(prefix));
         } else {
-            drained.changed |= prefixes.insert(prefix).second;
-            zmq_->longest = std::max(zmq_->longest, prefix.size());
+            const bool is_new = prefixes.insert(prefix).second;
+            if (is_new) ++zmq_->lengths[length];
+            drained.changed |= is_new;
             drained.subscribed.push_back(std::move(prefix));
         }
     }
 }
 
 bool PublisherSocket::wanted(std::string_view topic) const {
-    if (zmq_->prefixes.empty()) return false;
-    const size_t longest = std::min(topic.size(), zmq_->longest);
-    for (size_t length = 0; length <= longest; ++length)
+    for (const auto& [length, count] : zmq_->lengths) {
+        if (length > topic.size()) return false;
         if (zmq_->prefixes.contains(topic.substr(0, length))) return true;
+    }
     return false;
 }
 

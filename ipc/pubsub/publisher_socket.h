@@ -3,7 +3,7 @@
 // Transport only: topics and payloads come from agent/pub. A subscriber that does not keep up loses
 // messages once its queue is full, it alone, and the sender is told. Subscriptions arrive as
 // messages on the same socket: drain() reads them when fd() is readable (edge-triggered: drain
-// until it returns, and again after sends).
+// until it returns, and again after sends, before one sleeps).
 //
 // Beside ipc:// it may listen at tcp://, with CURVE (RFC 26 of ZeroMQ): everything is encrypted,
 // and only clients whose public key is in a list are let in (ZAP, RFC 27).
@@ -64,7 +64,7 @@ public:
     std::vector<std::string> guard();
     /// Where it listens at tcp://, with the port that it got; empty without.
     std::string tcp_endpoint() const;
-    /// Takes in what subscribers told; cheap when there is nothing.
+    /// Takes in what subscribers told; when there is nothing that costs a system call.
     Drained drain();
     const Prefixes& prefixes() const;
     /// Somebody subscribed to a prefix of `topic`.
