@@ -120,9 +120,7 @@ static __always_inline struct noded_container_counters *of_task(struct task_stru
 static __always_inline struct noded_container_counters *of_packet(struct __sk_buff *packet) {
     const unsigned int all = levels;
     struct noded_container_counters *found;
-    if (all == 0) return 0;
-    found = of_id(bpf_skb_cgroup_id(packet));
-    if (found) return found;
+    /* The group of the socket is its own ancestor. */
     for (int i = 1; i < NODED_LEVELS_MAX; i++) {
         if (!(all & (1u << i))) continue;
         found = of_id(bpf_skb_ancestor_cgroup_id(packet, i));
@@ -162,6 +160,8 @@ int BPF_PROG(group_removed, struct cgroup *group) {
     return 0;
 }
 
+/* Both are attached while there is a container in the node's network: who has a network of its own
+ * has interfaces that count, and each packet of the machine would pay for it. */
 SEC("cgroup_skb/ingress")
 int received(struct __sk_buff *packet) {
     struct noded_container_counters *found = of_packet(packet);

@@ -71,7 +71,7 @@ struct ContainerFigures {
 struct KernelFigures {
   # Counted by eBPF programs, where the kernel lets noded load such, since this noded began to watch
   # the container (a moment after its start): bpf/containers.h.
-  net @0 :NetFigures;             # of its sockets, also in the node's network namespace
+  net @0 :NetFigures;             # of the sockets of one in the node's network, which has no `net`
   tcpRetransmits @1 :UInt64;
   execs @2 :UInt64;
   exits @3 :UInt64;               # of processes

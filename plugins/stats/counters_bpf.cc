@@ -10,6 +10,7 @@
 #include <cstdarg>
 #include <cstring>
 #include <map>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -106,6 +107,10 @@ Kernel kernel_of(const Value& value) {
     return kernel;
 }
 
+bool of_packets(const bpf_program* program) {
+    return std::string_view(lib.bpf_program__section_name(program)).starts_with("cgroup_skb");
+}
+
 /// Every field is a counter of 64 bits.
 Value sum_of(std::span<const Value> per_cpu) {
     constexpr size_t kFields = sizeof(Value) / sizeof(uint64_t);
@@ -137,7 +142,7 @@ public:
             if (words != refused.end()) lack(program, words->second);
             else if (!lib.bpf_program__autoload(program))
                 lack(program, "this kernel has no such tracepoint");
-            else if (is_hook(program) && !of_scheduler(program))
+            else if (is_hook(program) && !of_scheduler(program) && !of_packets(program))
                 counts_io_ |= attach(program, links_) && of_disks(program);
         }
         begin_to_read_groups();
@@ -160,6 +165,8 @@ public:
         lib.bpf_map_update_elem(blkio_, &watched.blkio_id, &id, BPF_ANY);
         table_.try_emplace(id);
         strangers_.erase(id);
+        if (watch.network.empty()) in_nodes_network_.insert(id);
+        follow_packets();
         if (reads_groups()) find(watch);
         return {};
     }
@@ -172,6 +179,8 @@ public:
         lib.bpf_map_delete_elem(blkio_, &found->second.blkio_id);
         watched_.erase(found);
         table_.erase(cgroup_id);
+        in_nodes_network_.erase(cgroup_id);
+        follow_packets();
     }
 
     void follow_scheduler(bool follow) override {
@@ -180,11 +189,8 @@ public:
         scheduler_links_.clear();
         if (!follow) return;
         // Tasks that were woken when they were followed before have run since.
-        const auto now = static_cast<uint64_t>(clock_ns());
-        set_variable(".data", now);
-        for (bpf_program* program : programs_of(object_.get()))
-            if (of_scheduler(program) && lib.bpf_program__autoload(program))
-                attach(program, scheduler_links_);
+        set_variable(".data", static_cast<uint64_t>(clock_ns()));
+        attach_those(of_scheduler, scheduler_links_);
     }
 
     const Table& read() override;
@@ -220,10 +226,18 @@ private:
     void take_counters(size_t count);
     void forget_strangers(int64_t met_until_ns);
 
+    void attach_those(bool (*chosen)(const bpf_program*), std::vector<Link>& links) {
+        for (bpf_program* program : programs_of(object_.get()))
+            if (chosen(program) && lib.bpf_program__autoload(program)) attach(program, links);
+    }
+    /// Packets are counted while somebody is in the node's network.
+    void follow_packets() {
+        if (in_nodes_network_.empty()) packet_links_.clear();
+        else if (packet_links_.empty()) attach_those(of_packets, packet_links_);
+    }
     bool attach(bpf_program* program, std::vector<Link>& links) {
-        const std::string section = lib.bpf_program__section_name(program);
         said.clear();
-        Link link(section.starts_with("cgroup_skb")
+        Link link(of_packets(program)
                       ? lib.bpf_program__attach_cgroup(program, root_.get())
                       : lib.bpf_program__attach(program));
         if (!link) {
@@ -241,7 +255,8 @@ private:
 
     Object object_;
     Fd root_;
-    std::vector<Link> links_, scheduler_links_;
+    std::vector<Link> links_, scheduler_links_, packet_links_;
+    std::set<uint64_t> in_nodes_network_;  ///< cgroup ids
     Link figures_;  ///< nothing where the kernel does not let its figures be read
     int find_ = -1;
     std::string lacks_;
