@@ -180,6 +180,43 @@ TEST(Crash, what_waits_for_the_next_container_ends_with_noded) {
     }, 60));
 }
 
+/// The cgroups of a container that is started with these words, CONTAINER being its id.
+std::string groups_of(TestNode& node, std::vector<std::string> words) {
+    std::vector<std::string> argv = {"run", "-d", "--rm"};
+    argv.insert(argv.end(), words.begin(), words.end());
+    argv.insert(argv.end(), {"busybox", "sleep", "100"});
+    const std::string id = node.ok(argv);
+    std::ifstream file("/proc/" + node.ok({"inspect", "-f", "{{.State.Pid}}", id}) + "/cgroup");
+    std::string groups;
+    for (std::string line; std::getline(file, line);) {
+        const size_t at = line.find(id);
+        groups += (at == std::string::npos ? line : line.replace(at, id.size(), "CONTAINER")) + "\n";
+    }
+    node.ok({"rm", "-f", id});
+    return groups;
+}
+
+/// Most containers are born in groups in which a zygote waited. Whatever becomes of the zygote, and
+/// whatever keeps a container from being its child, the groups are the same.
+TEST(Crash, a_container_is_in_its_groups_with_a_zygote_and_without) {
+    TestNode node;
+    node.start();
+    node.import_busybox();
+    const auto all_wait = [&] { return node.shims().size() == idle_shims; };
+    ASSERT_TRUE(eventually(all_wait, 60));
+    const std::string groups = groups_of(node, {});
+    EXPECT_NE(groups.find("CONTAINER"), std::string::npos) << groups;
+    EXPECT_EQ(groups.find("spare"), std::string::npos) << groups;
+    EXPECT_EQ(groups_of(node, {"-v", "/tmp:/mnt"}), groups);
+    EXPECT_EQ(groups_of(node, {"--pids-limit", "1"}), groups);
+    ASSERT_TRUE(eventually(all_wait, 60));
+    for (const std::string& shim : node.shims())
+        for (const std::string& zygote : children_of(atoi(shim.c_str()), "noded-shim"))
+            kill(atoi(zygote.c_str()), SIGKILL);
+    for (size_t i = 0; i < idle_shims; ++i) EXPECT_EQ(groups_of(node, {}), groups);
+    node.expect_nothing_left();
+}
+
 /// Kills noded at a random moment of the verb, again and again; afterwards state, kernel and disk
 /// agree.
 TEST(Crash, kills_at_random_moments_lose_nothing_and_leak_nothing) {
