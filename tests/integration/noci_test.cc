@@ -482,6 +482,25 @@ TEST_F(Noci, who_calls_it_from_one_cpu_gets_a_container_on_all) {
     EXPECT_EQ(bound.out, all.out) << bound.err;
 }
 
+TEST_F(Noci, mounts_are_listed_in_the_order_of_the_configuration) {
+    fs::create_directories(base_ + "/source");
+    const auto mount = [&](const char* target, const char* type, const std::string& source) {
+        Json out = {{"destination", target}, {"type", type}, {"source", source}};
+        if (type == std::string("bind")) out["options"] = {"rbind", "ro"};
+        config_["mounts"].push_back(out);
+    };
+    mount("/tmp/a", "tmpfs", "tmpfs");
+    mount("/tmp/b", "bind", base_ + "/source");
+    mount("/tmp/c", "tmpfs", "tmpfs");
+    mount("/tmp/d", "bind", base_ + "/source");
+    std::string order;
+    for (const Json& one : config_["mounts"]) order += one["destination"].get<std::string>() + "\n";
+    config_["root"]["readonly"] = false;
+    const Ran ran = run("grep -oE ' (/proc|/dev|/dev/(pts|shm|mqueue)|/sys|/sys/fs/cgroup|/tmp/.) "
+                        "[a-z,]* ' /proc/self/mountinfo | cut -d' ' -f2");
+    EXPECT_EQ(ran.out, order) << ran.err;
+}
+
 /// Somebody without root's rights, with a copy of the program and a bundle of its own.
 class NociRootless : public Noci {
 protected:
@@ -544,9 +563,87 @@ TEST_F(NociRootless, what_it_may_not_have_is_told) {
         << ran.err;
 }
 
+/// With files of its own where uidmap's helpers look for who may map what.
+TEST_F(NociRootless, more_ids_are_mapped_by_newuidmap_and_newgidmap) {
+    const auto with = [&](const std::string& range) {
+        std::ofstream(base_ + "/sub") << range;
+        std::ofstream(base_ + "/passwd") << "root:x:0:0::/:/bin/sh\nnoci:x:4242:4242::/:/bin/sh\n";
+        return run_program(
+            {"/usr/bin/unshare", "-m", "/bin/sh", "-ec",
+             "for f in subuid subgid; do mount --bind " + base_ + "/sub /etc/$f; done; "
+             "mount --bind " + base_ + "/passwd /etc/passwd; cd " + bundle_ +
+                 "; exec setpriv --reuid=4242 --regid=4242 --clear-groups env XDG_RUNTIME_DIR=" +
+                 base_ + "/own " + base_ + "/noci run " + id_});
+    };
+    for (const char* maps : {"uidMappings", "gidMappings"})
+        config_["linux"][maps].push_back({{"containerID", 1}, {"hostID", 200000}, {"size", 1000}});
+    config_["process"]["user"] = {{"uid", 5}, {"gid", 6}};
+    command("id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map | tr -s ' '");
+    const Ran ran = with("noci:200000:1000\n");
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    EXPECT_EQ(ran.out, "5\n6\n 0 4242 1\n 1 200000 1000\n 0 4242 1\n 1 200000 1000\n");
+    const Ran refused = with("noci:300000:1000\n");
+    EXPECT_EQ(refused.exit_code, 1);
+    EXPECT_NE(refused.err.find("newuidmap refused the id mappings of config.json"),
+              std::string::npos) << refused.err;
+    own("delete --force " + id_);
+}
+
+/// In a network namespace, which stands for the host's.
+class NociDevices : public Noci {
+protected:
+    Ran in_network(const std::string& before, const std::string& after = "true") {
+        write_config();
+        return run_program({"/usr/bin/unshare", "-n", "/bin/sh", "-c",
+                            before + " && plugins/container/noci/noci --root " + root_ +
+                                " run --bundle " + bundle_ + " " + id_ + " && " + after});
+    }
+    static constexpr const char* kPair = "ip link add hostend type veth peer name other";
+};
+
+TEST_F(NociDevices, one_of_the_host_moves_with_its_addresses) {
+    config_["linux"]["netDevices"] = {{"hostend", {{"name", "eth9"}}}, {"other", Json::object()}};
+    command("ip -o addr show eth9; ip -o link show other | grep -c UP; "
+            "[ -e /sys/class/net/hostend ] || echo renamed");
+    const Ran ran = in_network(std::string(kPair) +
+                                   " && ip addr add 10.9.8.7/24 dev hostend && "
+                                   "ip addr add fd00:9::7/64 dev hostend nodad",
+                               "! ip link | grep -qE 'hostend|eth9'");
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    EXPECT_NE(ran.out.find("10.9.8.7/24"), std::string::npos) << ran.out;
+    EXPECT_NE(ran.out.find("fd00:9::7/64"), std::string::npos) << ran.out;
+    EXPECT_TRUE(ran.out.ends_with("1\nrenamed\n")) << ran.out;
+}
+
+TEST_F(NociDevices, one_that_cannot_move_is_told_of) {
+    config_["linux"]["netDevices"] = {{"missing", {{"name", "eth9"}}}};
+    command("true");
+    const Ran missing = in_network("true");
+    EXPECT_EQ(missing.exit_code, 1);
+    EXPECT_NE(missing.err.find("move the network device missing into the container as eth9: find"),
+              std::string::npos) << missing.err;
+    config_["linux"]["netDevices"] = {{"hostend", {{"name", "lo"}}}};
+    const Ran taken = in_network(kPair);
+    EXPECT_EQ(taken.exit_code, 1);
+    EXPECT_NE(taken.err.find("into the container as lo: move it"), std::string::npos) << taken.err;
+    config_["linux"]["netDevices"] = {{"hostend", {{"name", "a/b"}}}};
+    EXPECT_NE(in_network(kPair).err.find("invalid network device name \"a/b\""),
+              std::string::npos);
+    config_["linux"]["netDevices"] = {{"hostend", Json::object()}};
+    config_["linux"]["namespaces"] = Json{{{"type", "mount"}}, {{"type", "pid"}},
+                                          {{"type", "uts"}}};
+    EXPECT_NE(in_network(kPair).err.find(
+                  "unable to move network devices without a private NET namespace"),
+              std::string::npos);
+}
+
 TEST_F(Noci, features_are_told) {
     const Json features = Json::parse(noci({"features"}).out, nullptr, false);
     EXPECT_EQ(features["ociVersionMin"], "1.0.0");
+    EXPECT_EQ(features["ociVersionMax"], "1.3.0");
+    EXPECT_TRUE(features["linux"]["netDevices"]["enabled"]);
+    EXPECT_FALSE(features["linux"]["cgroup"]["systemd"]);
+    EXPECT_FALSE(features["linux"]["intelRdt"]["enabled"]);
     EXPECT_TRUE(features["linux"]["seccomp"]["enabled"]);
     EXPECT_EQ(features["hooks"].size(), 6u);
 }

@@ -3,6 +3,7 @@
 #include "plugins/container/noci/config.h"
 
 #include <linux/sched.h>
+#include <net/if.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 
@@ -299,12 +300,33 @@ void read_memory_policy(const JsonView& in, Config& out) {
     out.memory_policy = std::move(policy);
 }
 
+/// What the kernel takes for a name.
+bool is_device_name(const std::string& name) {
+    return !name.empty() && name.size() < IFNAMSIZ && name != "." && name != ".." &&
+           name.find_first_of("/: \t\n\v\f\r") == std::string::npos;
+}
+
+void read_net_devices(const JsonView& in, Config& out) {
+    for (const auto& [host_name, value] : in.members()) {
+        NetDeviceConfig device{host_name, value["name"].text()};
+        if (device.name.empty()) device.name = host_name;
+        for (const std::string& name : {device.host_name, device.name})
+            if (!is_device_name(name))
+                value.wrong("invalid network device name \"" + name + "\"");
+        for (const NetDeviceConfig& other : out.net_devices)
+            if (other.name == device.name)
+                value.wrong("two network devices are called " + device.name);
+        out.net_devices.push_back(std::move(device));
+    }
+}
+
 void read_linux(const JsonView& in, Config& out) {
     read_namespaces(in["namespaces"], out);
     out.uid_maps = read_maps(in["uidMappings"]);
     out.gid_maps = read_maps(in["gidMappings"]);
     read_time_offsets(in["timeOffsets"], out);
     read_sysctls(in["sysctl"], out);
+    read_net_devices(in["netDevices"], out);
     out.cgroups_path = in["cgroupsPath"].text();
     out.resources = in["resources"].json();
     read_devices(in["devices"], out);

@@ -98,6 +98,12 @@ struct MemoryPolicyConfig {
     std::vector<uint64_t> nodes;  ///< bit n is node n
 };
 
+/// A network device of the host, and what it is called in the container.
+struct NetDeviceConfig {
+    std::string host_name;
+    std::string name;
+};
+
 struct Config {
     std::string version;
     ProcessConfig process;
@@ -113,6 +119,7 @@ struct Config {
     std::vector<IdMap> uid_maps, gid_maps;
     std::string time_offsets;  ///< as /proc/PID/timens_offsets takes them
     std::vector<std::pair<std::string, std::string>> sysctls;  ///< path, value
+    std::vector<NetDeviceConfig> net_devices;
     std::string cgroups_path;
     Json resources;
     std::vector<DeviceConfig> devices;

@@ -78,6 +78,11 @@ Status check_namespaces(const Config& config) {
     if (user != nullptr && user->path.empty() && !maps)
         return fail("user namespaces enabled, but no namespace path to join nor mappings to apply "
                     "specified");
+    const NamespaceConfig* net = config.find(CLONE_NEWNET);
+    const bool own_network =
+        net != nullptr && (net->path.empty() || !same_namespace(net->path, "/proc/self/ns/net"));
+    if (!config.net_devices.empty() && !own_network)
+        return fail("unable to move network devices without a private NET namespace");
     const NamespaceConfig* time = config.find(CLONE_NEWTIME);
     if (time == nullptr && !config.time_offsets.empty())
         return fail("time namespace offsets specified, but time namespace isn't enabled in the "
@@ -129,6 +134,8 @@ Status check_mount_owners(const Config& config) {
 Status check_unprivileged(const Config& config) {
     const NamespaceConfig* user = config.find(CLONE_NEWUSER);
     if (user == nullptr) return fail("rootless container requires user namespaces");
+    if (!config.net_devices.empty())
+        return fail("network devices are not supported for rootless containers");
     if (config.find(CLONE_NEWNS) == nullptr)
         return fail("rootless container requires a mount namespace");
     if (!user->path.empty()) return {};

@@ -20,6 +20,7 @@
 #include "plugins/container/noci/hooks.h"
 #include "plugins/container/noci/id_helpers.h"
 #include "plugins/container/noci/limits.h"
+#include "plugins/container/noci/net_devices.h"
 #include "plugins/container/noci/plan_builder.h"
 #include "plugins/container/noci/seccomp.h"
 #include "plugins/container/noci/sockets.h"
@@ -309,7 +310,8 @@ private:
     Status born() {
         container_->pid = pid_;
         container_->start_time = process_start_time(pid_);
-        return container_->save();
+        TRY_STATUS(container_->save());
+        return move_net_devices(config_.net_devices, pid_);
     }
 
     Status run_runtime_hooks(int socket) {

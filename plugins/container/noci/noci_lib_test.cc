@@ -98,6 +98,22 @@ TEST(NociConfig, a_memory_policy_has_the_nodes_that_its_mode_wants) {
     EXPECT_NE(error_of(json).find("invalid memory policy mode"), std::string::npos);
 }
 
+TEST(NociConfig, network_devices_keep_their_names_or_get_others) {
+    Json json = good();
+    json["linux"]["netDevices"] = {{"eth1", {{"name", "lan"}}}, {"eth2", Json::object()}};
+    const auto config = parse_config(json.dump(), "/bundle");
+    ASSERT_TRUE(config) << config.error().message;
+    ASSERT_EQ(config->net_devices.size(), 2u);
+    EXPECT_EQ(config->net_devices[0].name, "lan");
+    EXPECT_EQ(config->net_devices[1].name, "eth2");
+    json["linux"]["netDevices"]["eth2"] = {{"name", "lan"}};
+    EXPECT_NE(error_of(json).find("two network devices are called lan"), std::string::npos);
+    for (const char* wrong : {"a/b", "a b", "a:1", "..", "sixteen-letters-"}) {
+        json["linux"]["netDevices"] = {{"eth1", {{"name", wrong}}}};
+        EXPECT_NE(error_of(json).find("invalid network device name"), std::string::npos) << wrong;
+    }
+}
+
 TEST(NociCgroups, systemds_names_are_folders) {
     const auto path = [](const std::string& text) {
         const auto found = systemd_cgroup_path(text, "id");

@@ -134,7 +134,7 @@ Result<int> features_command(Call& call) {
     const Json no = {{"enabled", false}};
     const Json features = {
         {"ociVersionMin", "1.0.0"},
-        {"ociVersionMax", "1.2.0"},
+        {"ociVersionMax", "1.3.0"},
         {"hooks",
          {"prestart", "createRuntime", "createContainer", "startContainer", "poststart",
           "poststop"}},
@@ -160,6 +160,7 @@ Result<int> features_command(Call& call) {
           {"intelRdt", no},
           {"memoryPolicy",
            {{"modes", memory_policy_modes()}, {"flags", memory_policy_flags()}}},
+          {"netDevices", yes},
           {"mountExtensions", {{"idmap", yes}}}}},
         {"annotations",
          {{"io.github.seccomp.libseccomp.version", libseccomp_version()},

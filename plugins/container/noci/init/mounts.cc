@@ -16,6 +16,9 @@
 namespace noded::noci {
 namespace {
 
+/// Of file systems on one another at one place.
+constexpr int kStackedMax = 64;
+
 using shim::open_path;
 using shim::sys;
 using Sentence = shim::Text<1024>;
@@ -101,10 +104,20 @@ int open_bind(const Step& step) {
     return tree;
 }
 
-/// What lies below the rootfs is bound with the mounts that came before it; but ids are mapped by
-/// the first stage, with the host's rights.
+/// Kernels since 6.8 list mounts by their age, which is to be the order of the configuration. Where
+/// the host's mounts are seen with the host's rights a bind can wait for its turn; but a peer of
+/// one of them can be made from that one only.
+bool binds_in_order(const Step& step) {
+    if ((init.plan->new_namespaces & CLONE_NEWNS) == 0 || init.userns_fd >= 0) return false;
+    for (uint64_t change : step.propagation)
+        if ((change & MS_SHARED) != 0) return false;
+    return true;
+}
+
+/// What lies below the rootfs is bound with the mounts that came before it, too; but ids are mapped
+/// by the first stage, with the host's rights.
 bool is_late(const Step& step) {
-    return step.inside != 0 && step.uid_map == 0 && step.own_idmap == 0;
+    return (step.inside != 0 || binds_in_order(step)) && step.uid_map == 0 && step.own_idmap == 0;
 }
 
 void open_rootfs() {
@@ -272,10 +285,12 @@ void wait_for_hooks() {
 }
 
 /// The kernel lets a container mount proc and sysfs anew where it sees whole ones: with the old
-/// root still there it would, whatever is masked in its own.
+/// root still there it would, whatever is masked in its own. There may be several on one another.
 void cover_old_root() {
     for (const char* path : {"/proc", "/sys"}) {
-        long result = sys(SYS_umount2, path, MNT_DETACH);
+        long result = 0;
+        for (int mounts = 0; result == 0 && mounts < kStackedMax; ++mounts)
+            result = sys(SYS_umount2, path, MNT_DETACH);
         if (result == -EPERM) result = sys(SYS_mount, "tmpfs", path, "tmpfs", 0, nullptr);
         if (result < 0 && result != -EINVAL && result != -ENOENT)
             give_up("cover the host's", path, result);
