@@ -259,6 +259,8 @@ public:
         sync.theirs.reset();
         Launched launched;
         const Status heard = hear_until_ready(sync.ours.get());
+        // A stage that still waits for an answer ends with the conversation.
+        if (!heard) sync.ours.reset();
         reap(stage);
         launched.pid = pid_;
         if (!heard) {
