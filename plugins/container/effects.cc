@@ -46,7 +46,7 @@ Effects::Effects(const State& state, sdk::Host host, std::shared_ptr<Sys> sys,
       files_program_(host.libexec_dir() + "/files"),
       userns_(std::move(userns)),
       log_topics_(host_, state_, [this](const std::string& id) { return state_folder(id); }),
-      pool_(host_, sys_, *this) {}
+      pool_(host_, sys_, *this, [this](Fd end) { reap_when_ended(std::move(end)); }) {}
 
 Live* Effects::find_live(std::string_view id) {
     const auto found = lives_.find(id);
@@ -345,14 +345,15 @@ void Effects::shim_closed(ShimLink& link) {
 }
 
 void Effects::stop() {
+    std::vector<ReadyShim> taken;
     for (auto& [id, live] : lives_) {
         forget_health(*live);
         if (live->gone && live->link)
             (void)live->link->send(ControlType::release, 0, ++tags_, {});
         if (live->link) live->link->stop();
-        drop_ready(*live);
+        taken.push_back(std::exchange(live->ready, {}));
     }
-    pool_.stop();
+    pool_.stop(std::move(taken));
     for (auto& [key, work] : files_) {
         host_.unwatch(work->watch);
         (void)sys_->kill_process(work->pid, SIGTERM);

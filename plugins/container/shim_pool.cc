@@ -33,8 +33,12 @@ constexpr const char* kResolvConf = "/etc/resolv.conf";
 
 }  // namespace
 
-ShimPool::ShimPool(sdk::Host host, std::shared_ptr<Sys> sys, ShimUser& user)
-    : host_(host), sys_(std::move(sys)), user_(user) {}
+ShimPool::ShimPool(sdk::Host host, std::shared_ptr<Sys> sys, ShimUser& user,
+                   std::function<void(Fd)> reap_when_ended)
+    : host_(host),
+      sys_(std::move(sys)),
+      user_(user),
+      reap_when_ended_(std::move(reap_when_ended)) {}
 
 void ShimPool::begin(std::shared_ptr<const Cgroups> cgroups) {
     cgroups_ = std::move(cgroups);
@@ -71,14 +75,17 @@ ReadyShim ShimPool::take(const std::string& id) {
     return ready;
 }
 
-/// A socket that was watched stays open for a while, so the shim is told; its zygote ends before
-/// it.
 void ShimPool::let_go(ReadyShim ready) {
-    if (!ready.link) return;
+    if (ready.link) reap_when_ended_(tell_to_end(ready));
+}
+
+/// A socket that was watched stays open for a while, so the shim is told; its zygote ends before
+/// it. Returns its pidfd.
+Fd ShimPool::tell_to_end(ReadyShim& ready) {
     (void)ready.link->send(ControlType::release, 0, 0, {});
     ready.link->stop();
-    ending_.push_back(ready.link->take_pidfd());
     if (!ready.folders.empty()) leave(std::move(ready.folders));
+    return ready.link->take_pidfd();
 }
 
 Result<ReadyShim> ShimPool::make(const std::string& id) {
@@ -123,7 +130,6 @@ void ShimPool::fill(void*, void* argument) noexcept {
 }
 
 void ShimPool::make_one() {
-    for (const Fd& end : std::exchange(ending_, {})) sys_->reap(end.get());
     const bool short_of = idle_.size() < limits::idle_shims;
     if (!short_of && left_.empty()) return;
     work_ = std::make_shared<Work>();
@@ -171,24 +177,26 @@ void ShimPool::refill() {
 }
 
 /// The zygotes end before their shims, and then the groups are free.
-void ShimPool::stop() {
+void ShimPool::stop(std::vector<ReadyShim> others) {
     if (timer_ != 0) host_.stop_timer(timer_);
     timer_ = 0;
+    std::vector<Fd> ending;
     if (work_) {
         std::lock_guard lock(work_->mutex);
         work_->unwanted = true;
-        if (work_->shim) ending_.push_back(std::move(work_->shim->pidfd));
+        if (work_->shim) ending.push_back(std::move(work_->shim->pidfd));
         work_->shim = fail("no shim is needed any more");
         std::ranges::move(work_->left, std::back_inserter(left_));
         if (!work_->folders.empty()) leave(work_->folders);
     }
     work_.reset();
-    for (ReadyShim& ready : idle_) let_go(std::move(ready));
+    std::ranges::move(idle_, std::back_inserter(others));
     idle_.clear();
+    for (ReadyShim& ready : others)
+        if (ready.link) ending.push_back(tell_to_end(ready));
     const int64_t deadline_ns = host_.monotonic_ns() + kEndNs;
-    for (const Fd& end : ending_)
+    for (const Fd& end : ending)
         sys_->await_end(end.get(), std::max<int64_t>(deadline_ns - host_.monotonic_ns(), 0));
-    ending_.clear();
     for (const std::string& name : left_) {
         if (cgroups_) (void)cgroups_->remove(name);
         (void)sys_->remove_folder(log_folder(name));

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,15 +34,17 @@ struct ReadyShim {
 class ShimPool {
 public:
     /// `user` hears of shims that were taken, and of the end of one that was not: see lost().
-    ShimPool(sdk::Host host, std::shared_ptr<Sys> sys, ShimUser& user);
+    /// `reap_when_ended` is given pidfds of shims that were told to end.
+    ShimPool(sdk::Host host, std::shared_ptr<Sys> sys, ShimUser& user,
+             std::function<void(Fd)> reap_when_ended);
     ShimPool(const ShimPool&) = delete;
     ShimPool& operator=(const ShimPool&) = delete;
 
     /// Begins to fill itself, after removing what a node before this one left.
     void begin(std::shared_ptr<const Cgroups> cgroups);
-    /// Nothing is made any more, and what waits has ended and is removed. Before the destructor,
-    /// while the host lives.
-    void stop();
+    /// Nothing is made any more; what waits, and `others`, have ended and are removed. Before the
+    /// destructor, while the host lives.
+    void stop(std::vector<ReadyShim> others);
 
     /// One for container `id`; its link is nullptr when none waits. One whose copy of resolv.conf
     /// is out of date is let go.
@@ -66,14 +69,15 @@ private:
     void make_one();
     void made(Work& work);
     void refill();
+    Fd tell_to_end(ReadyShim& ready);
 
     sdk::Host host_;
     std::shared_ptr<Sys> sys_;
     ShimUser& user_;
+    std::function<void(Fd)> reap_when_ended_;
     std::shared_ptr<const Cgroups> cgroups_;
     std::deque<ReadyShim> idle_;
     std::vector<std::string> left_;  ///< names of folders that nobody needs
-    std::vector<Fd> ending_;         ///< shims that were let go and not seen to end
     uint64_t names_ = 0;
     int64_t last_taken_ns_ = 0;
     uint64_t timer_ = 0;

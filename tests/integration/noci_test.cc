@@ -627,8 +627,8 @@ TEST_F(NociDevices, one_that_cannot_move_is_told_of) {
     EXPECT_EQ(taken.exit_code, 1);
     EXPECT_NE(taken.err.find("into the container as lo: move it"), std::string::npos) << taken.err;
     config_["linux"]["netDevices"] = {{"hostend", {{"name", "a/b"}}}};
-    EXPECT_NE(in_network(kPair).err.find("invalid network device name \"a/b\""),
-              std::string::npos);
+    const Ran wrong = in_network(kPair);
+    EXPECT_NE(wrong.err.find("invalid network device name"), std::string::npos) << wrong.err;
     config_["linux"]["netDevices"] = {{"hostend", Json::object()}};
     config_["linux"]["namespaces"] = Json{{{"type", "mount"}}, {{"type", "pid"}},
                                           {{"type", "uts"}}};
