@@ -78,7 +78,7 @@ std::string mounts() {
     std::istringstream lines(read_text("/proc/self/mountinfo"));
     std::string kept;
     for (std::string line; std::getline(lines, line);) {
-        const bool others = line.find("/tmp/noded-test-") != std::string::npos &&
+        const bool others = line.find("/tmp/noded-") != std::string::npos &&
                             line.find(FilesTest::node->dir()) == std::string::npos;
         if (!others) kept += line + "\n";
     }
