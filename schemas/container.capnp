@@ -270,6 +270,7 @@ struct ContainerStartRequested @0xf2b7a6d1c0e4a013 {
   # Intent; ContainerStarted or ContainerStartFailed is its outcome.
   id @0 :Text;
   run @1 :UInt32;           # counts the starts of this container, from 1
+  restart @2 :Bool;         # a restart was asked for of one that did not run
 }
 
 struct ContainerStarted @0xf2b7a6d1c0e4a014 {

@@ -40,10 +40,11 @@ const Container* find(const State& state, Decision& decision, capnp::Text::Reade
     return nullptr;
 }
 
-void emit_start(const std::string& id, uint32_t run, Decision& decision) {
+void emit_start(const std::string& id, uint32_t run, Decision& decision, bool restart = false) {
     Message<schema::ContainerStartRequested> event;
     event->setId(text(id));
     event->setRun(run);
+    event->setRestart(restart);
     decision.emit(event);
 }
 
@@ -163,7 +164,7 @@ void run_container(const State& state, const noded_command& command, Decision& d
 // ---------------------------------------------------------------- start, stop, kill, remove
 
 /// One that is not live, or a rejection.
-void start_again(const Container& container, Decision& decision) {
+void start_again(const Container& container, bool restart, Decision& decision) {
     if (container.phase == Phase::REMOVING)
         return decision.reject(
             NODED_REJECT_CONFLICT,
@@ -172,7 +173,7 @@ void start_again(const Container& container, Decision& decision) {
         return decision.reject(NODED_REJECT_CONFLICT,
                                "container " + container.name +
                                    " has no root file system: " + container.rootfs.error);
-    emit_start(container.id, container.run + 1, decision);
+    emit_start(container.id, container.run + 1, decision, restart);
 }
 
 void start_container(const State& state, const noded_command& command, Decision& decision) {
@@ -183,7 +184,7 @@ void start_container(const State& state, const noded_command& command, Decision&
         return decision.reject(NODED_REJECT_CONFLICT,
                                "cannot start a paused container, try unpause instead");
     if (container->live()) return;
-    start_again(*container, decision);
+    start_again(*container, false, decision);
 }
 
 /// What the command says, else what the container says, else ten seconds.
@@ -247,7 +248,7 @@ void restart_container(const State& state, const noded_command& command, Decisio
     if (container == nullptr) return;
     const auto stop = stop_request(*container, *in);
     if (!stop) return reject(decision, stop.error());
-    if (!container->live()) return start_again(*container, decision);
+    if (!container->live()) return start_again(*container, true, decision);
     emit_stop(*container, *stop, true, decision);
 }
 

@@ -59,7 +59,7 @@ std::string first_of(const Json& payload, const char* name) {
 bool is_of_run(const std::string& type) {
     constexpr std::string_view kTypes[] = {"ContainerExited", "ContainerRestartScheduled",
                                            "ContainerStarted", "ContainerStopRequested",
-                                           "ContainerKillRequested"};
+                                           "ContainerKillRequested", "ContainerStartRequested"};
     return std::ranges::count(kTypes, type) > 0;
 }
 
@@ -132,6 +132,10 @@ std::vector<DockerEvents::Action> DockerEvents::of_run(const std::string& id,
         if (run.restarting) out.emplace_back("restart", Json::object());
         run = {};
         return out;
+    }
+    if (event.name == "ContainerStartRequested") {
+        run.restarting = run.restarting || text_of(event.payload, "restart") == "true";
+        return {};
     }
     if (stop && run.waits) return run = {}, std::vector<Action>{{"stop", Json::object()}};
     if (stop) run.stopping = true;

@@ -83,6 +83,10 @@ TEST(DockerEvents, a_stop_and_a_restart_are_told_when_they_are_done) {
     EXPECT_EQ(actions(events, exited(15)), (std::vector<std::string>{"die", "stop"}));
     EXPECT_TRUE(actions(events, waits).empty());
     EXPECT_EQ(actions(events, started), (std::vector<std::string>{"start", "restart"}));
+    // One that did not run has no end.
+    EXPECT_TRUE(actions(events, event("ContainerStartRequested", {{"id", "c"}, {"restart", true}}))
+                    .empty());
+    EXPECT_EQ(actions(events, started), (std::vector<std::string>{"start", "restart"}));
     // What ends by itself, and what the policy starts again, is neither.
     EXPECT_EQ(actions(events, exited(0)), std::vector<std::string>{"die"});
     EXPECT_TRUE(actions(events, waits).empty());
