@@ -141,6 +141,7 @@ struct HostOptions {
   cgroupParent @24 :Text;         # "/a/b" in every hierarchy; empty: noded's own group
   usernsMode @25 :Text;           # "host", "remap"; empty: what the node does for all
   idMaps @26 :List(IdMap);        # of what was resolved: its user namespace; empty: the host's
+  systemPathsUnconfined @27 :Bool; # nothing of /proc and /sys is covered or read-only
 }
 
 struct IdMap {

@@ -276,11 +276,11 @@ Result<LaunchSpec> Effects::launch_spec(const Live& live, const Container& conta
     spec.hostname = from.hostname;
     spec.capabilities = capabilities_of(from.options);
     spec.seccomp = TRY(seccomp_of(from.options));
-    if (!from.options.privileged) {
+    if (from.options.privileged) {
+        add_host_devices(*sys_, spec);
+    } else if (!from.options.system_paths_unconfined) {
         spec.masked_paths = masked_paths();
         spec.read_only_paths = default_read_only_paths();
-    } else {
-        add_host_devices(*sys_, spec);
     }
     spec.namespaces = namespaces_of(from);
     add_options(from.options, spec);

@@ -382,6 +382,7 @@ Options Options::read(schema::HostOptions::Reader in) {
     out.cap_drop = to_strings(in.getCapDrop());
     out.read_only = in.getReadOnly();
     out.no_new_privileges = in.getNoNewPrivileges();
+    out.system_paths_unconfined = in.getSystemPathsUnconfined();
     out.seccomp_unconfined = in.getSeccompUnconfined();
     for (auto limit : in.getUlimits())
         out.ulimits.push_back({to_string(limit.getName()), limit.getSoft(), limit.getHard()});
@@ -470,6 +471,7 @@ void Options::write(schema::HostOptions::Builder out) const {
     out.setOomScoreAdj(oom_score_adj);
     out.setReadOnly(read_only);
     out.setNoNewPrivileges(no_new_privileges);
+    out.setSystemPathsUnconfined(system_paths_unconfined);
     out.setSeccompUnconfined(seccomp_unconfined);
     out.setShmBytes(shm_bytes);
     out.setIpcMode(text(ipc_mode));

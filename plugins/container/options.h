@@ -103,6 +103,7 @@ struct Options {
     std::vector<std::string> cap_drop;
     bool read_only = false;
     bool no_new_privileges = false;
+    bool system_paths_unconfined = false;  ///< nothing of /proc and /sys is covered
     bool seccomp_unconfined = false;
     std::vector<Ulimit> ulimits;
     int64_t shm_bytes = 0;

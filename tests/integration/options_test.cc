@@ -32,6 +32,23 @@ TEST_F(OptionsTest, rights_and_limits_of_a_process_are_those_that_were_asked_for
         << ran.err;
 }
 
+TEST_F(OptionsTest, system_paths_are_open_on_request) {
+    const std::string count = "grep -c ' /proc/' /proc/mounts; head -c 0 /proc/keys && echo keys; "
+                              "grep CapEff /proc/self/status";
+    const Ran usual = run({}, count);
+    const Ran open = run({"--security-opt", "systempaths=unconfined"}, count);
+    EXPECT_FALSE(usual.out.starts_with("0\n")) << usual.out;
+    EXPECT_TRUE(open.out.starts_with("0\n")) << open.out;
+    EXPECT_EQ(open.out.substr(open.out.find("CapEff")), usual.out.substr(usual.out.find("CapEff")));
+    node->ok({"create", "--name", "open", "--security-opt", "systempaths=unconfined", "busybox",
+              "true"});
+    EXPECT_EQ(node->ok({"inspect", "-f", "{{json .HostConfig.MaskedPaths}} "
+                                         "{{json .HostConfig.ReadonlyPaths}}", "open"}),
+              "[] []");
+    const Ran other = run({"--security-opt", "systempaths=closed"}, "true");
+    EXPECT_NE(other.err.find("Invalid --security-opt: \"systempaths=closed\""), std::string::npos);
+}
+
 TEST_F(OptionsTest, file_systems_are_mounted_as_asked) {
     const std::string folder = node->dir() + "/shared";
     std::filesystem::create_directories(folder);

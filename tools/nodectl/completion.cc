@@ -22,7 +22,7 @@ constexpr Values kValues[] = {
     {"network", "host none"},
     {"pid", "host private"},
     {"restart", "always no on-failure unless-stopped"},
-    {"security-opt", "no-new-privileges seccomp=unconfined"},
+    {"security-opt", "no-new-privileges seccomp=unconfined systempaths=unconfined"},
     {"signal", kSignals},
     {"stop-signal", kSignals},
     {"type", "container image"},

@@ -345,10 +345,10 @@ Json list_of(const Paths& paths) {
 
 /// What of /proc and /sys a container does not see, and what it cannot write to; a privileged one
 /// is spared both.
-void add_paths(bool privileged, Json& out) {
-    if (privileged) {
-        out["MaskedPaths"] = nullptr;
-        out["ReadonlyPaths"] = nullptr;
+void add_paths(const schema::HostOptions::Reader& options, Json& out) {
+    if (options.getPrivileged() || options.getSystemPathsUnconfined()) {
+        out["MaskedPaths"] = options.getPrivileged() ? Json(nullptr) : Json::array();
+        out["ReadonlyPaths"] = out["MaskedPaths"];
         return;
     }
     out["MaskedPaths"] = list_of(masked_paths_default);
@@ -370,7 +370,7 @@ void add_lists(const schema::HostOptions::Reader& options, Json& out) {
     for (const auto sysctl : options.getSysctls())
         sysctls[sysctl.getKey().cStr()] = sysctl.getValue().cStr();
     add_unknown(out);
-    add_paths(options.getPrivileged(), out);
+    add_paths(options, out);
     out["Ulimits"] = std::move(ulimits);
     out["Devices"] = std::move(devices);
     add_mounts(options, out);

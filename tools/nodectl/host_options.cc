@@ -144,7 +144,7 @@ std::vector<Option> HostOptions::table() {
         {0, "privileged", &privileged, "", "Give extended privileges to this container"},
         {0, "read-only", &read_only, "", "Mount the root file system read-only"},
         {0, "security-opt", &security_opt, "list",
-         "Security options: seccomp=FILE|unconfined, no-new-privileges"},
+         "Security options: seccomp=FILE|unconfined, systempaths=unconfined, no-new-privileges"},
         {0, "shm-size", &shm_size, "bytes", "Size of /dev/shm"},
         {0, "sysctl", &sysctls, "list", "Sysctl options: NAME=VALUE"},
         {0, "tmpfs", &tmpfs, "list", "Mount a tmpfs directory: PATH[:OPTIONS]"},
@@ -408,12 +408,14 @@ Status HostOptions::fill_rights(schema::HostOptions::Builder out) const {
             out.setNoNewPrivileges(true);
         else if (option == "seccomp=unconfined" || option == "seccomp:unconfined")
             out.setSeccompUnconfined(true);
+        else if (option == "systempaths=unconfined" || option == "systempaths:unconfined")
+            out.setSystemPathsUnconfined(true);
         else if (!seccomp_file(option).empty() && !seccomp_profile.empty())
             continue;
         else if (!is_one_of(option, kNoSecurity))
             return fail("Invalid --security-opt: \"" + option +
-                        "\": this node knows seccomp=FILE, seccomp=unconfined and "
-                        "no-new-privileges");
+                        "\": this node knows seccomp=FILE, seccomp=unconfined, "
+                        "systempaths=unconfined and no-new-privileges");
     }
     auto list = out.initUlimits(static_cast<unsigned>(ulimits.size()));
     for (unsigned i = 0; i < ulimits.size(); i++) {
