@@ -165,11 +165,11 @@ struct Device {
 }
 
 struct Mount {
-  type @0 :Text;                  # "bind" or "tmpfs"
-  source @1 :Text;                # of a bind: an absolute path of the host
+  type @0 :Text;                  # "bind", "tmpfs" or "volume"
+  source @1 :Text;                # of a bind: an absolute path of the host; of a volume: its name
   target @2 :Text;
   options @3 :Text;               # "ro,nosuid,size=1m"
-  makeSource @4 :Bool;            # as a folder, when it is missing
+  makeSource @4 :Bool;            # a missing folder; of a volume: by -v or the image
 }
 
 # ---------------------------------------------------------------- commands

@@ -8,6 +8,8 @@
 //
 // A new start waits until nothing of the previous run is left, so that no two shims ever share a
 // cgroup.
+#include <algorithm>
+
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
 #include "plugins/sdk/message.h"
@@ -116,8 +118,11 @@ void Effects::cleaned(Live& live, bool everything, Status status) {
     drop_live(live.id);
 }
 
-/// The log, which may be large: one rename now, the deletion on the offload lane.
+/// The log and the volumes, which may be large: one rename now, the deletion on the offload lane.
 Status Effects::throw_away(const std::string& id) {
+    // A helper that was told to end may still be making a volume there.
+    const auto is_of_it = [&](const auto& item) { return item.second->container_id == id; };
+    if (std::ranges::any_of(files_, is_of_it)) return fail("helpers are at work on its files");
     if (!sys_->exists(state_folder(id))) return {};
     const std::string trash = state_dir_ + "/" + kTrash;
     TRY(sys_->make_folder(trash));

@@ -18,6 +18,8 @@
 
 #include "agent/base/fd.h"
 #include "plugins/container/cgroup.h"
+#include "plugins/container/files/job.h"
+#include "plugins/container/live_parts.h"
 #include "plugins/container/log_topics.h"
 #include "plugins/container/shim/launch_encode.h"
 #include "plugins/container/shim_link.h"
@@ -27,49 +29,6 @@
 #include "plugins/sdk/host.h"
 
 namespace noded::container {
-
-using Until = schema::Container::Until;
-
-/// A stream socket of a client, on its way to a shim.
-struct Stream {
-    Fd fd;
-    uint32_t flags = 0;  ///< attach_* bits
-};
-
-/// What a wait is answered with.
-struct Ended {
-    uint32_t exit_code = 0;
-    std::string error;
-    bool start_failed = false;
-};
-
-struct Waiter {
-    uint64_t token = 0;
-    Until until{};
-};
-
-class Effects;
-/// Of a container with a health check, while it runs. An argument of callbacks: it does not move.
-struct Probes {
-    struct Result {
-        int64_t begin_ns = 0;
-        int64_t end_ns = 0;
-        int32_t exit_code = 0;
-        std::string output;
-    };
-    Effects* owner = nullptr;
-    std::string id;
-    int64_t started_ns = 0;  ///< the run
-    Health health;           ///< with single failures, which are no events
-    std::deque<Result> results;
-    uint64_t timer = 0;   ///< of the next probe, or of the end of the present one's time
-    std::string exec_id;  ///< of the present one; empty for none
-    int64_t begin_ns = 0;
-    Fd socket;
-    uint64_t watch = 0;
-    Buffer input;        ///< frames that have not come whole
-    std::string output;  ///< of the present one
-};
 
 struct Live {
     std::string id;
@@ -101,6 +60,7 @@ struct Live {
     uint64_t release_tag = 0;  ///< of the release, once it was sent
     bool traces = false;       ///< there may be cgroups and a runtime folder
     bool places = false;       ///< folders and cgroups of the wanted start are made
+    bool filling = false;      ///< its volumes: then it is launched
     bool cleaning = false;     ///< a cgroup was still busy: the removal is tried again soon
     bool removal_proposed = false;
     bool gone = false;  ///< its ContainerRemoved is durable, or it never was in the log
@@ -115,33 +75,6 @@ struct Live {
     std::vector<Waiter> waiters;
     /// tag of a request to the shim → call that waits for its result
     std::map<uint64_t, uint64_t> answers;
-};
-
-/// An exec that runs, or whose stream came before its command.
-struct LiveExec {
-    std::string id;
-    std::string container_id;  ///< empty until its ExecRequested is durable
-    Stream stream;
-    bool started = false;
-    bool from_before = false;  ///< without outcome when noded started
-    uint64_t park_timer = 0;
-    uint64_t tag = 0;  ///< of its packet to the shim
-    std::vector<Waiter> waiters;
-};
-
-/// A helper process at work on a container's files. An argument of callbacks: it does not move.
-struct FilesWork {
-    Effects* owner = nullptr;
-    uint64_t key = 0;
-    uint64_t token = 0;  ///< 0: nobody waits for it any more
-    std::string container_id;
-    bool sees_mounts = false;  ///< it keeps the container's root mounted, or mounts it itself
-    uint32_t pid = 0;
-    Fd pidfd;
-    Fd outcome;
-    uint64_t watch = 0;
-    std::string text;     ///< of the outcome, as far as it has come
-    std::string cut_off;  ///< why it was ended before it was done
 };
 
 class Effects final : public ShimUser {
@@ -313,10 +246,20 @@ private:
     // files.cc
     void files(uint64_t token, const std::string& reference, schema::FilesJob::Reader asked,
                Fd stream);
+    std::vector<files::Bind> binds_of(const Container& container) const;
+    files::Job job_of(const Container& container, files::Verb verb) const;
+    Status spawn_files(const files::Job& job, const std::string& id, uint64_t token, Fd stream);
     static void files_readable(void* self, void* argument, uint32_t events) noexcept;
     void files_done(FilesWork& work);
     void cut_files_off(const std::string& id, bool all, const std::string& why);
     void forget_files(uint64_t token);
+
+    // volumes.cc
+    std::string volume_folder(const std::string& id, const std::string& name) const;
+    bool has_volumes(const Container& container) const;
+    void fill_volumes(Live& live, const Container& container);
+    void volumes_filled(const FilesWork& work);
+    void place_volumes(const Container& container, LaunchSpec& spec) const;
 
     // read_log.cc
     void read_log(uint64_t token, const std::string& reference, int64_t tail, uint64_t position);

@@ -39,15 +39,6 @@ bool has_option(std::string_view options, std::string_view wanted) {
     return false;
 }
 
-std::vector<files::Bind> binds_of(const Options& options) {
-    std::vector<files::Bind> binds;
-    for (const Mount& mount : options.mounts)
-        if (mount.type == "bind")
-            binds.push_back({mount.source, mount.target, has_option(mount.options, "ro"),
-                             !has_option(mount.options, "bind")});
-    return binds;
-}
-
 bool sees_mounts(files::Verb verb) {
     switch (verb) {
         case files::Verb::stat:
@@ -55,7 +46,8 @@ bool sees_mounts(files::Verb verb) {
         case files::Verb::write: return true;
         case files::Verb::diff:
         case files::Verb::whole:
-        case files::Verb::size: return false;
+        case files::Verb::size:
+        case files::Verb::fill: return false;
     }
     return false;
 }
@@ -64,11 +56,24 @@ bool has_stream(files::Verb verb) {
     return verb != files::Verb::stat && verb != files::Verb::size;
 }
 
-files::Job job_of(const Container& container, files::Verb verb, schema::FilesJob::Reader asked) {
+}  // namespace
+
+std::vector<files::Bind> Effects::binds_of(const Container& container) const {
+    std::vector<files::Bind> binds;
+    for (const Mount& mount : container.spec.options.mounts) {
+        const bool volume = mount.type == "volume";
+        if (mount.type != "bind" && !volume) continue;
+        binds.push_back({volume ? volume_folder(container.id, mount.source) : mount.source,
+                         mount.target, has_option(mount.options, "ro"),
+                         !has_option(mount.options, "bind"), volume,
+                         volume && !has_option(mount.options, "nocopy")});
+    }
+    return binds;
+}
+
+files::Job Effects::job_of(const Container& container, files::Verb verb) const {
     files::Job job;
     job.verb = verb;
-    job.path = to_string(asked.getPath());
-    job.follow = asked.getFollow();
     job.parent = uint32_t(getpid());
     job.lowers = container.rootfs.lowers;
     job.upper = container.rootfs.upper;
@@ -80,10 +85,12 @@ files::Job job_of(const Container& container, files::Verb verb, schema::FilesJob
         job.pid_start_time = container.pid_start_time;
     } else {
         job.read_only = container.spec.options.read_only;
-        job.binds = binds_of(container.spec.options);
+        job.binds = binds_of(container);
     }
     return job;
 }
+
+namespace {
 
 /// Empty, or why there is nothing to look at.
 std::string trouble_with(const Container& container, files::Verb verb) {
@@ -108,7 +115,7 @@ void Effects::files(uint64_t token, const std::string& reference, schema::FilesJ
     if (container == nullptr) return;
     const auto verb = files::Verb(uint16_t(asked.getVerb()));
     const std::string path = to_string(asked.getPath());
-    if (uint32_t(verb) >= files::verbs_known)
+    if (uint32_t(verb) >= files::verbs_of_clients)
         return host_.refuse(token, NODED_REJECT_INVALID, "this noded knows no such job on files");
     if (path.size() > limits::path_bytes_max || path.find('\0') != path.npos)
         return host_.refuse(token, NODED_REJECT_INVALID, "a path has at most 4095 bytes");
@@ -121,24 +128,35 @@ void Effects::files(uint64_t token, const std::string& reference, schema::FilesJ
     if (files_.size() >= limits::files_jobs_max)
         return host_.refuse(token, NODED_REJECT_BUSY,
                             "64 jobs on files are under way; try again later");
-    auto spawned = sys_->spawn_files(
-        files_program_, files::encode(job_of(*container, verb, asked)), std::move(stream));
-    if (!spawned) return host_.refuse(token, NODED_REJECT_BUSY, spawned.error().message);
+    files::Job job = job_of(*container, verb);
+    job.path = path;
+    job.follow = asked.getFollow();
+    const auto spawned = spawn_files(job, container->id, token, std::move(stream));
+    if (!spawned) host_.refuse(token, NODED_REJECT_BUSY, spawned.error().message);
+}
+
+/// `token` 0: a job of noded's own.
+Status Effects::spawn_files(const files::Job& job, const std::string& id, uint64_t token,
+                            Fd stream) {
+    auto spawned = sys_->spawn_files(files_program_, files::encode(job), std::move(stream));
+    if (!spawned) return std::unexpected(spawned.error());
     auto work = std::make_unique<FilesWork>();
     work->owner = this;
     work->key = ++keys_;
     work->token = token;
-    work->container_id = container->id;
-    work->sees_mounts = sees_mounts(verb);
+    work->container_id = id;
+    work->sees_mounts = sees_mounts(job.verb);
+    work->fills = job.verb == files::Verb::fill;
     work->pid = spawned->pid;
     work->pidfd = std::move(spawned->pidfd);
     work->outcome = std::move(spawned->outcome);
     work->watch = host_.watch(work->outcome.get(), POLLIN, files_readable, work.get());
     FilesWork& placed = *(files_[work->key] = std::move(work));
-    if (placed.watch != 0) return;
+    if (placed.watch != 0) return {};
     placed.cut_off = "cannot be looked at: the host has no watch left";
     (void)sys_->kill_process(placed.pid, SIGTERM);
     files_done(placed);
+    return {};
 }
 
 void Effects::files_readable(void*, void* argument, uint32_t) noexcept {
@@ -160,6 +178,7 @@ void Effects::files_done(FilesWork& work) {
     files_.erase(own->key);
     if (own->watch != 0) host_.unwatch(own->watch);
     reap_when_ended(std::move(own->pidfd));
+    if (own->fills) return volumes_filled(*own);
     if (own->token == 0) return;
     const auto outcome = files::decode_outcome(own->text);
     if (!own->cut_off.empty() && (!outcome || !outcome->error.empty())) {

@@ -85,6 +85,9 @@ ImageConfig ImageConfig::parse(const std::string& text) {
     out.user = string_of(member(config, "User"));
     out.stop_signal = string_of(member(config, "StopSignal"));
     out.health = health_of(member(config, "Healthcheck"));
+    const Json& volumes = member(config, "Volumes");
+    if (volumes.is_object())
+        for (const auto& [path, nothing] : volumes.items()) out.volumes.push_back(path);
     const Json& labels = member(config, "Labels");
     if (labels.is_object())
         for (const auto& [key, value] : labels.items())

@@ -22,6 +22,7 @@ struct ImageConfig {
     std::string user;
     std::string stop_signal;
     std::vector<std::pair<std::string, std::string>> labels;
+    std::vector<std::string> volumes;  ///< paths
     HealthCheck health;
 
     /// Of the wrong type or not there: taken as empty, since storage checked what it imported.

@@ -146,6 +146,7 @@ void Effects::launch(Live& live) {
     const Container* container = state_.get(live.id);
     // Its start has failed and it is removed with it, as will be durable in a moment.
     if (container == nullptr) return;
+    if (!has_volumes(*container)) return fill_volumes(live, *container);
     live.over = false;
     live.release_tag = 0;
     cut_files_off(live.id, false, "was started");
@@ -284,6 +285,7 @@ Result<LaunchSpec> Effects::launch_spec(const Live& live, const Container& conta
     }
     spec.namespaces = namespaces_of(from);
     add_options(from.options, spec);
+    place_volumes(container, spec);
     TRY_STATUS(add_joins(from.options, spec));
     add_init(host_.libexec_dir() + "/init", from.options, spec);
     if (!cgroups_->restricts_devices() && !from.options.privileged) {

@@ -158,9 +158,9 @@ Status check_mounts(const Options& options) {
                     " mounts and devices");
     std::vector<std::string> targets;
     for (const Mount& mount : options.mounts) {
-        if (mount.type != "bind" && mount.type != "tmpfs")
+        if (mount.type != "bind" && mount.type != "tmpfs" && mount.type != "volume")
             return fail("invalid mount config for type \"" + mount.type +
-                        "\": mount type unknown: this node knows bind and tmpfs");
+                        "\": mount type unknown: this node knows bind, tmpfs and volume");
         if (mount.type == "bind") TRY_STATUS(check_absolute(mount.source, "mount path"));
         TRY_STATUS(check_absolute(mount.target, "mount path"));
         TRY_STATUS(check_text(mount.options, limits::path_bytes_max, "the mount options"));

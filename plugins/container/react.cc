@@ -175,6 +175,7 @@ void Effects::removed(const noded_event& event) {
     Live& live = live_of(to_string(in->getId()));
     const Ended end = live.end;
     live.gone = true;
+    cut_files_off(live.id, true, "was removed");
     remember_end(live.id, end);
     log_topics_.removed(live.id);
     answer_waiters(live, {Until::STARTED, Until::EXITED, Until::REMOVED}, end);

@@ -2,6 +2,8 @@
 #include "plugins/container/spec.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <filesystem>
 
 #include "plugins/container/limits.h"
 #include "plugins/container/signals.h"
@@ -222,6 +224,41 @@ Status check(const Spec& spec) {
     return {};
 }
 
+/// "/data/" and "/x/../data" are "/data".
+std::string clean(const std::string& path) {
+    std::string out = std::filesystem::path("/" + path).lexically_normal().string();
+    while (out.size() > 1 && out.ends_with('/')) out.pop_back();
+    return out;
+}
+
+/// As long as an id and different from all others of this container: what docker shows is random.
+std::string volume_name(std::string_view id, size_t number) {
+    char digits[5];
+    snprintf(digits, sizeof digits, "%04zx", number & 0xffff);
+    return digits + std::string(id.substr(4));
+}
+
+/// The image's volumes that nothing else was mounted on, and a name for each. What lies deeper is
+/// mounted later.
+Status resolve_volumes(const Image& image, std::string_view id, std::vector<Mount>& mounts) {
+    for (const Mount& mount : mounts)
+        if (mount.type == "volume" && !mount.source.empty())
+            return fail("this node has no named volumes: bind a folder of the host, or leave out "
+                        "the name " + mount.source);
+    const auto depth = [](const Mount& mount) { return std::ranges::count(mount.target, '/'); };
+    for (const std::string& path : image.config.volumes) {
+        const std::string target = clean(path);
+        const auto there = [&](const Mount& mount) { return clean(mount.target) == target; };
+        if (std::ranges::none_of(mounts, there))
+            mounts.push_back({"volume", "", target, "rbind", true});
+    }
+    if (!image.config.volumes.empty()) std::ranges::stable_sort(mounts, {}, depth);
+    size_t number = 0;
+    for (Mount& mount : mounts)
+        if (mount.type == "volume") mount.source = volume_name(id, ++number);
+    return {};
+}
+
 }  // namespace
 
 Result<Spec> resolve(schema::ContainerSpec::Reader asked, const Image& image, std::string_view id) {
@@ -249,6 +286,7 @@ Result<Spec> resolve(schema::ContainerSpec::Reader asked, const Image& image, st
     spec.stop_timeout_seconds = asked.getStopTimeoutSeconds();
     spec.options = Options::read(asked.getOptions());
     spec.options.id_maps.clear();  // the node's, not the client's to choose
+    TRY_STATUS(resolve_volumes(image, id, spec.options.mounts));
     spec.restart = RestartPolicy::read(asked.getRestart());
     spec.health = HealthCheck::read(asked.getHealth());
     TRY_STATUS(spec.health.check());

@@ -211,7 +211,7 @@ TEST_F(FlagsTest, what_docker_has_and_this_node_has_not_is_refused_with_a_reason
         {{"--expose", "80"}, "--expose: this node has no network"},
         {{"--dns", "1.1.1.1"}, "--dns: this node leaves names to /etc/hosts and /etc/resolv.conf"},
         {{"--add-host", "a:1.2.3.4"}, "--add-host: this node leaves names"},
-        {{"--volumes-from", "x"}, "--volumes-from: this node has no volumes: bind a folder"},
+        {{"--volumes-from", "x"}, "--volumes-from: volumes of this node are"},
         {{"--gpus", "all"}, "--gpus: this node knows no GPUs"},
         {{"--pull", "always"}, "--pull always: this node knows no registry"},
         {{"--pull", "often"}, "invalid pull option: 'often': must be one of"},

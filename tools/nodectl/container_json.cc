@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "plugins/container/shim/hidden_paths.h"
 #include "tools/nodectl/health_options.h"
@@ -38,6 +39,10 @@ std::string joined(const capnp::List<capnp::Text>::Reader& list, const char* sep
         out += text.cStr();
     }
     return out;
+}
+
+bool is_volume(const schema::Mount::Reader& mount) {
+    return std::string_view(mount.getType().cStr()) == "volume";
 }
 
 /// Docker's: arguments with a space in them stand in quotes, but not the command itself.
@@ -120,8 +125,10 @@ Row container_row(const schema::ContainerState::Reader& state, bool truncate, in
                       label.getValue().cStr();
     }
     std::string mounts;
+    size_t volumes = 0;
     for (const auto mount : spec.getOptions().getMounts()) {
         const std::string source = mount.getSource().cStr();
+        if (is_volume(mount)) ++volumes;
         if (source.empty()) continue;
         mounts += (mounts.empty() ? "" : ",") +
                   (truncate ? ellipsis(source, kMountWidth) : source);
@@ -133,7 +140,7 @@ Row container_row(const schema::ContainerState::Reader& state, bool truncate, in
         {"ID", truncate ? short_id(id) : id},
         {"Image", truncate && image_is_id ? short_id(image) : image},
         {"Labels", label_text},
-        {"LocalVolumes", "0"},
+        {"LocalVolumes", std::to_string(volumes)},
         {"Mounts", mounts},
         {"Names", state.getName().cStr()},
         {"Networks", spec.getNetwork().cStr()},
@@ -179,6 +186,15 @@ Json restart_json(const schema::RestartPolicy::Reader& policy) {
     return out;
 }
 
+/// Those of the image and of -v; what --mount asked for stands in HostConfig.
+Json volumes_json(const schema::HostOptions::Reader& options) {
+    std::map<std::string, Json> out;  // in docker's order
+    for (const auto mount : options.getMounts())
+        if (is_volume(mount) && mount.getMakeSource())
+            out[mount.getTarget().cStr()] = Json::object();
+    return out.empty() ? Json(nullptr) : Json(out);
+}
+
 Json config_json(const schema::ResolvedSpec::Reader& spec) {
     Json labels = Json::object();
     for (const auto label : spec.getLabels())
@@ -190,7 +206,7 @@ Json config_json(const schema::ResolvedSpec::Reader& spec) {
         {"AttachStdin", spec.getStdinOnce()},
         {"AttachStdout", true},
         {"AttachStderr", true},
-        {"Volumes", nullptr},
+        {"Volumes", volumes_json(spec.getOptions())},
         {"OnBuild", nullptr},
         {"Tty", spec.getTty()},
         {"OpenStdin", spec.getOpenStdin()},
@@ -322,6 +338,12 @@ void add_mounts(const schema::HostOptions::Reader& options, Json& out) {
         const std::string target = mount.getTarget().cStr();
         if (std::string_view(mount.getType().cStr()) == "tmpfs") {
             tmpfs[target] = mount.getOptions().cStr();
+        } else if (is_volume(mount) && mount.getMakeSource()) {
+            continue;
+        } else if (is_volume(mount)) {
+            mounts.push_back({{"Type", "volume"}, {"Target", target}});
+            if (has_option(mount, "ro")) mounts.back()["ReadOnly"] = true;
+            if (has_option(mount, "nocopy")) mounts.back()["VolumeOptions"] = {{"NoCopy", true}};
         } else if (mount.getMakeSource()) {
             const std::string mode = mode_of(mount);
             binds.push_back(source + ":" + target + (mode.empty() ? "" : ":" + mode));
@@ -436,9 +458,26 @@ std::string propagation_in(const std::string& options, const std::string& type) 
     return "rprivate";
 }
 
-Json mounts_json(const schema::HostOptions::Reader& options) {
+Json volume_json(const schema::Mount::Reader& mount, const std::string& state_folder) {
+    const std::string name = mount.getSource().cStr();
+    return {{"Type", "volume"},
+            {"Name", name},
+            {"Source", state_folder + "/volumes/" + name},
+            {"Destination", mount.getTarget().cStr()},
+            {"Driver", "local"},
+            {"Mode", ""},
+            {"RW", !has_option(mount, "ro")},
+            {"Propagation", ""}};
+}
+
+/// Volumes lie beside the container's log.
+Json mounts_json(const schema::HostOptions::Reader& options, const std::string& state_folder) {
     Json list = Json::array();
     for (const auto mount : options.getMounts()) {
+        if (is_volume(mount)) {
+            list.push_back(volume_json(mount, state_folder));
+            continue;
+        }
         list.push_back({{"Type", mount.getType().cStr()},
                         {"Source", mount.getSource().cStr()},
                         {"Destination", mount.getTarget().cStr()},
@@ -483,7 +522,7 @@ Json container_json(const schema::ContainerState::Reader& state) {
             {"UpperDir", state.getUpper().cStr()},
             {"WorkDir", state.getWork().cStr()}}},
           {"Name", "overlay2"}}},
-        {"Mounts", mounts_json(spec.getOptions())},
+        {"Mounts", mounts_json(spec.getOptions(), state.getLogPath().cStr())},
         {"Config", config_json(spec)},
         {"NetworkSettings", network_json(spec.getNetwork().cStr())},
     };

@@ -13,7 +13,8 @@ constexpr const char* kNoNetwork =
     "this node has no network of its own: --network host gives a container the host's addresses "
     "and ports";
 constexpr const char* kNoVolumes =
-    "this node has no volumes: bind a folder of the host with -v HOST:CONTAINER";
+    "volumes of this node are folders of one container: bind a folder of the host with -v "
+    "HOST:CONTAINER";
 constexpr const char* kNoNames =
     "this node leaves names to /etc/hosts and /etc/resolv.conf: bind files of your own over them "
     "with -v";

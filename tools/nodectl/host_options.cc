@@ -152,7 +152,8 @@ std::vector<Option> HostOptions::table() {
         {0, "userns", &userns, "string",
          "User namespace to use: host, or remap (default: as the node is configured)"},
         {0, "uts", &uts, "string", "UTS namespace to use: host"},
-        {'v', "volume", &volumes, "list", "Bind mount a folder or file: HOST:CONTAINER[:ro]"},
+        {'v', "volume", &volumes, "list",
+         "Bind mount a folder or file: HOST:CONTAINER[:ro]; PATH alone is a volume of its own"},
     };
 }
 
@@ -206,9 +207,16 @@ Result<MountText> parse_volume(const std::string& text) {
     const std::string source =
         relative ? std::filesystem::absolute(parts[0], no_folder).lexically_normal().string()
                  : parts[0];
-    if (parts.size() == 1 || !source.starts_with('/'))
+    if (parts.size() == 1 && source.starts_with('/')) {
+        if (source.find_first_not_of('/') == std::string::npos)
+            return fail("invalid volume specification: '" + text +
+                        "': invalid specification: destination can't be '/'");
+        return MountText{"volume", "", source, "rbind", true};
+    }
+    if (!source.starts_with('/'))
         return fail("invalid volume specification: '" + text +
-                    "': this node has no named volumes, give HOST:CONTAINER with absolute paths");
+                    "': this node has no named volumes, give HOST:CONTAINER with absolute paths, "
+                    "or CONTAINER alone for one that goes with the container");
     MountText mount{"bind", source, parts[1], "rbind", true};
     if (!parts[1].starts_with('/'))
         return fail("invalid volume specification: '" + text +
@@ -271,6 +279,24 @@ Result<std::string> bind_options(const std::string& text, const BindText& bind, 
     return options;
 }
 
+Status check_mount(const std::string& text, const MountText& mount) {
+    if (mount.target.empty()) return bad_mount(text, "target is required");
+    if (mount.type == "volume" && !mount.source.empty())
+        return bad_mount(text, "this node has no named volumes, say type=bind, or leave out " +
+                                   mount.source);
+    if (mount.type != "bind" && mount.type != "tmpfs" && mount.type != "volume")
+        return fail("invalid mount config for type \"" + mount.type + "\": mount type unknown");
+    if (mount.type == "tmpfs" && !mount.source.empty())
+        return fail("invalid mount config for type \"tmpfs\": field Source must not be specified");
+    if (mount.type == "bind" && mount.source.empty())
+        return fail("invalid mount config for type \"bind\": field Source must not be empty");
+    for (const std::string* path : {&mount.source, &mount.target})
+        if (!path->empty() && !path->starts_with('/'))
+            return fail("invalid mount config for type \"" + mount.type +
+                        "\": invalid mount path: '" + *path + "' mount path must be absolute");
+    return {};
+}
+
 }  // namespace
 
 Result<MountText> parse_mount(const std::string& text) {
@@ -279,6 +305,8 @@ Result<MountText> parse_mount(const std::string& text) {
     BindText bind;
     bool is_bound = false;
     bool is_tmpfs = false;
+    bool is_volume = false;
+    bool copies = true;
     bool read_only = false;
     for (const std::string& field : split(text, ',')) {
         const size_t equals = std::min(field.find('='), field.size());
@@ -306,32 +334,32 @@ Result<MountText> parse_mount(const std::string& text) {
             return bad_mount(text, "invalid field '" + field + "' must be a key=value pair");
         } else if (take_bind_key(key, value, bind)) {
             is_bound = true;
+        } else if (key == "volume-nocopy") {
+            if (!is_one_of(value, kTruths) && !is_one_of(value, kLies))
+                return bad_mount(text, "invalid value for volume-nocopy: " + value);
+            is_volume = true;
+            copies = is_one_of(value, kLies);
+        } else if (key == "volume-driver" || key == "volume-opt" || key == "volume-label") {
+            return bad_mount(text, "volumes of this node are folders of their container, without "
+                                   "drivers, options and labels: leave out " + key);
         } else if (key != "consistency") {
             return bad_mount(text, "unexpected key '" + key + "' in '" + field + "'");
         }
     }
-    if (mount.target.empty()) return bad_mount(text, "target is required");
-    if (mount.type.empty() || mount.type == "volume")
-        return bad_mount(text, "this node has no volumes, say type=bind or type=tmpfs");
-    if (mount.type != "bind" && mount.type != "tmpfs")
-        return fail("invalid mount config for type \"" + mount.type + "\": mount type unknown");
-    if (mount.type == "tmpfs" && !mount.source.empty())
-        return fail("invalid mount config for type \"tmpfs\": field Source must not be specified");
-    if (mount.type == "bind" && mount.source.empty())
-        return fail("invalid mount config for type \"bind\": field Source must not be empty");
-    for (const std::string* path : {&mount.source, &mount.target})
-        if (!path->empty() && !path->starts_with('/'))
-            return fail("invalid mount config for type \"" + mount.type +
-                        "\": invalid mount path: '" + *path + "' mount path must be absolute");
-    if (mount.type == "tmpfs" && is_bound)
-        return bad_mount(text, "cannot mix 'bind-*' options with mount type 'tmpfs'");
-    if (mount.type == "bind" && is_tmpfs)
-        return bad_mount(text, "cannot mix 'tmpfs-*' options with mount type 'bind'");
+    if (mount.type.empty()) mount.type = "volume";
+    TRY_STATUS(check_mount(text, mount));
+    const std::pair<bool, std::string> kinds[] = {
+        {is_bound, "bind"}, {is_tmpfs, "tmpfs"}, {is_volume, "volume"}};
+    for (const auto& [used, kind] : kinds)
+        if (used && kind != mount.type)
+            return bad_mount(text, "cannot mix '" + kind + "-*' options with mount type '" +
+                                       mount.type + "'");
     if (!bind.propagation.empty() && !is_one_of(bind.propagation, kPropagations))
         return fail("invalid mount config for type \"bind\": invalid propagation mode: " +
                     bind.propagation);
-    mount.options =
-        mount.type == "tmpfs" ? tmpfs_options : TRY(bind_options(text, bind, read_only));
+    if (mount.type == "tmpfs") mount.options = tmpfs_options;
+    if (mount.type == "bind") mount.options = TRY(bind_options(text, bind, read_only));
+    if (mount.type == "volume") mount.options = copies ? "rbind" : "rbind,nocopy";
     if (read_only) mount.options += ",ro";
     return mount;
 }

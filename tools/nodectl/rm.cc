@@ -8,7 +8,7 @@ int rm(Invocation& call) {
     bool volumes = false;
     const Option options[] = {
         {'f', "force", &force, "", "Force the removal of a running container (uses SIGKILL)"},
-        {'v', "volumes", &volumes, "", nullptr},
+        {'v', "volumes", &volumes, "", "Remove anonymous volumes too (they always are)"},
     };
     if (const auto status = call.parse(options, {.min = 1})) return *status;
     Batch batch;

@@ -35,7 +35,7 @@ TEST(FilesPath, dots_never_lead_above_the_root) {
 
 TEST(FilesJob, messages_arrive_as_they_were_sent_or_not_at_all) {
     Job job{Verb::write, "/a=b", true, 1, 2, UINT64_MAX, true, {"/l1", "/l2"}, "/u", "/w", {}};
-    job.binds = {{"/s", "/t", true, false}, {"/s2", "/t2", false, true}};
+    job.binds = {{"/s", "/t", true, false}, {"/s2", "/t2", false, true, true, true}};
     const auto read = decode_job(encode(job));
     ASSERT_TRUE(read) << read.error().message;
     EXPECT_EQ(*read, job);

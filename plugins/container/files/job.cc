@@ -93,11 +93,13 @@ bool job_field(Job& job, std::string_view key, std::string_view value) {
     if (key == "lower") return job.lowers.emplace_back(value), true;
     if (key == "ids") return ids(value, job.ids);
     // A bind begins with its source; what follows is about the last one.
-    if (key == "bind") return job.binds.push_back({std::string(value), {}, false, true}), true;
+    if (key == "bind") return job.binds.push_back({std::string(value), {}}), true;
     if (job.binds.empty()) return false;
     if (key == "bind-target") return string(value, job.binds.back().target);
     if (key == "bind-read-only") return boolean(value, job.binds.back().read_only);
     if (key == "bind-recursive") return boolean(value, job.binds.back().recursive);
+    if (key == "bind-volume") return boolean(value, job.binds.back().volume);
+    if (key == "bind-copies") return boolean(value, job.binds.back().copies);
     return false;
 }
 
@@ -133,6 +135,8 @@ std::string encode(const Job& job) {
         out.add("bind-target", bind.target);
         out.add("bind-read-only", bind.read_only);
         out.add("bind-recursive", bind.recursive);
+        out.add("bind-volume", bind.volume);
+        out.add("bind-copies", bind.copies);
     }
     return out.take();
 }

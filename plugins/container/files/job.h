@@ -26,8 +26,10 @@ enum class Verb : uint32_t {
     diff,   ///< changes against the image into the stream: a letter of "ACD", the path, NUL
     whole,  ///< the root file system without what is mounted in it, as a tar into the stream
     size,   ///< bytes in files of the upper directory
+    fill,   ///< makes the volumes; of noded alone
 };
-constexpr uint32_t verbs_known = 6;
+constexpr uint32_t verbs_known = 7;
+constexpr uint32_t verbs_of_clients = 6;
 
 /// Of a container that does not run: a running one has it mounted.
 struct Bind {
@@ -35,6 +37,8 @@ struct Bind {
     std::string target;
     bool read_only = false;
     bool recursive = true;
+    bool volume = false;  ///< an anonymous one: the source is made when it is not there
+    bool copies = false;  ///< with what the image has at the target
     bool operator==(const Bind&) const = default;
 };
 

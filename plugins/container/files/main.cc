@@ -21,6 +21,7 @@
 #include "plugins/container/files/changes.h"
 #include "plugins/container/files/job.h"
 #include "plugins/container/files/view.h"
+#include "plugins/container/files/volume.h"
 #include "plugins/sdk/tree/extract.h"
 #include "plugins/sdk/tree/write_tree.h"
 
@@ -195,6 +196,11 @@ Status sum_bytes(const Job& job, Outcome& out) {
     return {};
 }
 
+Status make_volumes(const Job& job) {
+    TRY_STATUS(lock_upper(job));
+    return fill_volumes(job);
+}
+
 Status do_job(const Job& job, Outcome& out) {
     switch (job.verb) {
         case Verb::stat: return stat_path(job, out);
@@ -203,6 +209,7 @@ Status do_job(const Job& job, Outcome& out) {
         case Verb::diff: return send_changes(job);
         case Verb::whole: return send_whole(job);
         case Verb::size: return sum_bytes(job, out);
+        case Verb::fill: return make_volumes(job);
     }
     return fail("no such job");
 }

@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "plugins/container/files/volume.h"
 #include "plugins/sdk/tree/extract.h"
 
 namespace noded::files {
@@ -225,7 +226,8 @@ Status attach(int root, const Bind& bind, const Fd& user, const tree::IdRanges& 
     const Fd tree(open_tree(AT_FDCWD, bind.source.c_str(),
                             OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive));
     if (!tree.valid()) return fail_errno(errno, "bind " + bind.source);
-    if (user.valid()) TRY_STATUS(map_ids(tree.get(), user.get(), recursive, bind.source));
+    if (user.valid() && !bind.volume)
+        TRY_STATUS(map_ids(tree.get(), user.get(), recursive, bind.source));
     struct stat info {};
     if (fstat(tree.get(), &info) != 0) return fail_errno(errno, "look at " + bind.source);
     if (bind.read_only) TRY_STATUS(make_read_only(tree.get(), bind.target));
@@ -260,14 +262,18 @@ Result<Fd> open_running(const Job& job) {
 
 }  // namespace
 
-Result<Fd> open_view(const Job& job) {
-    if (job.pid != 0) return open_running(job);
-    // Two overlays that write to one upper directory would not see each other's changes. The lock
-    // is kept until this process ends.
+Status lock_upper(const Job& job) {
     const int upper = open(job.upper.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (upper < 0) return fail_errno(errno, "open " + job.upper);
     while (flock(upper, LOCK_EX) != 0)
         if (errno != EINTR) return fail_errno(errno, "lock " + job.upper);
+    return {};
+}
+
+Result<Fd> open_view(const Job& job) {
+    if (job.pid != 0) return open_running(job);
+    TRY_STATUS(lock_upper(job));
+    TRY_STATUS(fill_volumes(job));
     Fd user;
     if (!job.ids.empty()) user = TRY(make_user_namespace(job.ids));
     Fd root = TRY(mount_overlay({job.lowers, job.upper, job.work}, folder_of(job), user));

@@ -14,7 +14,10 @@
 
 namespace noded::files {
 
-/// With mounts, as for stat, read and write.
+/// Two overlays that write to one upper directory would not see each other's changes. The lock is
+/// kept until this process ends.
+Status lock_upper(const Job& job);
+/// With mounts, as for stat, read and write; the volumes are made first.
 Result<Fd> open_view(const Job& job);
 /// The root file system alone, read-only, with what the container changed.
 Result<Fd> open_whole(const Job& job);
