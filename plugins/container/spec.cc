@@ -248,6 +248,9 @@ Status resolve_volumes(const Image& image, std::string_view id, std::vector<Moun
     const auto depth = [](const Mount& mount) { return std::ranges::count(mount.target, '/'); };
     for (const std::string& path : image.config.volumes) {
         const std::string target = clean(path);
+        if (target.size() > limits::path_bytes_max || mounts.size() >= limits::mounts_max)
+            return fail("the image declares too many volumes, or one with too long a path: a "
+                        "container has " + std::to_string(limits::mounts_max) + " mounts at most");
         const auto there = [&](const Mount& mount) { return clean(mount.target) == target; };
         if (std::ranges::none_of(mounts, there))
             mounts.push_back({"volume", "", target, "rbind", true});
