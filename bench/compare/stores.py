@@ -3,6 +3,7 @@
 Used by node_metrics.py. Each has its state in the comparison's folder, so on the same disk, and
 ends with stop().
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -126,7 +127,8 @@ class Node:
         if self.pid is not None:
             self.kill()
         for pid in sides.processes("noded-shim"):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # they end with their noded
+                os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.state, ignore_errors=True)
         shutil.rmtree(self.runtime, ignore_errors=True)
 
