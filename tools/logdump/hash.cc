@@ -83,8 +83,11 @@ Result<Ends> find_ends(log::Storage& storage, std::optional<uint64_t> at) {
     }));
     if (!history.damages.empty()) return fail("damaged: " + history.damages[0].text);
     if (at && (history.last_seq != *at || *at == 0)) {
-        return fail("there is no event " + std::to_string(*at) + " in the log, which has seq " +
-                    std::to_string(history.oldest_seq) + " to " + std::to_string(history.last_seq));
+        // The reading ended early if it is too old.
+        const bool is_older = *at < history.oldest_seq;
+        return fail("there is no event " + std::to_string(*at) + " in the log, which " +
+                    (is_older ? "begins with seq " + std::to_string(history.oldest_seq)
+                              : "ends with seq " + std::to_string(history.last_seq)));
     }
     return Ends{std::max<uint64_t>(history.oldest_seq, 1), history.last_seq};
 }
