@@ -58,6 +58,15 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
+def parent_of(pid):
+    """0 if it has ended."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[1])
+
+
 def remove_cgroups(work):
     """What the sides leave behind: empty groups below names that only a comparison uses. noded
     names its own after the state directory of its plugin container, and keeps a spare one there."""
@@ -153,11 +162,13 @@ class Noded(Daemon):
             time.sleep(0.05)
 
     def daemon_pids(self):
-        """Without a container: noded, and a shim that it keeps ready for the next one."""
+        """Without a container: noded, and the shims that it keeps ready for the next ones."""
         return [self.pid, *self.shim_pids()]
 
     def shim_pids(self):
-        return processes("noded-shim")
+        """Without their zygotes, which share a shim's memory and would count it twice."""
+        shims = processes("noded-shim")
+        return [pid for pid in shims if parent_of(pid) not in shims]
 
     def stop(self):
         self.remove_all()
