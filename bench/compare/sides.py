@@ -11,6 +11,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 IMAGE = "compare"
@@ -37,16 +38,21 @@ def require_peers():
 
 
 def run(command, env=None):
-    """The output of a command; a failed one is a sentence with what it said."""
-    try:
-        done = subprocess.run([str(word) for word in command], env=env, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise Unmeasured(f"start {command[0]}: {error.strerror}") from error
-    if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip())[-800:]
-        raise Unmeasured(f"{' '.join(map(str, command))[:200]}: status {done.returncode}: {said}")
-    return done.stdout
+    """The output of a command; a failed one is a sentence with what it said. Through files: what a
+    command leaves running may hold on to them."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        try:
+            done = subprocess.run([str(word) for word in command], env=env, check=False,
+                                  stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        except OSError as error:
+            raise Unmeasured(f"start {command[0]}: {error.strerror}") from error
+        for file in (out, err):
+            file.seek(0)
+        if done.returncode != 0:
+            said = (err.read().strip() or out.read().strip())[-800:]
+            words = " ".join(map(str, command))[:200]
+            raise Unmeasured(f"{words}: status {done.returncode}: {said}")
+        return out.read()
 
 
 def crc32c(data):

@@ -498,8 +498,8 @@ TEST(ShimCgroup, v1_and_v2_groups_are_joined_and_shown_read_only) {
         ShimBox box;
         LaunchSpec spec = box.spec(
             "grep -o -e :memory:.* -e ^0:.* /proc/self/cgroup;"
-            "cat /sys/fs/cgroup/memory/tasks | wc -l;"
-            "cat /sys/fs/cgroup/unified/cgroup.procs | wc -l; (echo 1 "
+            "read first </sys/fs/cgroup/memory/tasks; echo $first;"
+            "read first </sys/fs/cgroup/unified/cgroup.procs; echo $first; (echo 1 "
             ">/sys/fs/cgroup/memory/tasks) 2>/dev/null || echo refused;"
             "mkdir /sys/fs/cgroup/x 2>/dev/null || echo refused; sleep 100");
         spec.cgroups_v1 = {{memory.path(), "memory"}};
@@ -508,7 +508,7 @@ TEST(ShimCgroup, v1_and_v2_groups_are_joined_and_shown_read_only) {
         box.start(spec, &end, attach_output | attach_from_start);
         const AttachedOutput& output = end.read_until(
             [](const AttachedOutput& seen) { return seen.out.ends_with("refused\nrefused\n"); });
-        EXPECT_EQ(output.out, ":memory:/\n0::/\n3\n3\nrefused\nrefused\n");
+        EXPECT_EQ(output.out, ":memory:/\n0::/\n1\n1\nrefused\nrefused\n");
         AttachEnd exec_end;
         box.exec(box.process("e", "grep -o -e :memory:.* -e ^0:.* /proc/self/cgroup"), &exec_end,
                  attach_output);
