@@ -59,16 +59,24 @@ void Effects::advance_later(const std::string& id) {
     });
 }
 
-/// The shim removes its socket and exit record and ends; shim_closed goes on from there.
+/// The shim removes its socket and exit record and ends; shim_closed goes on from there. The next
+/// start of the same container may wait for that; for what follows on a removal nobody waits.
 void Effects::release_later(Live& live) {
     if (live.release_tag != 0) return;
     live.release_tag = ++tags_;
     after(0, [this, id = live.id, tag = live.release_tag] {
         Live* over = find_live(id);
-        if (over == nullptr || !over->link || over->release_tag != tag) return;
-        const auto sent = over->link->send(ControlType::release, 0, tag, {});
-        if (!sent) host_.warn("release the shim of container " + id + ": " + sent.error().message);
+        if (over == nullptr || over->release_tag != tag) return;
+        if (!over->removing) return release(id, tag);
+        quiet_.put_off([this, id, tag] { release(id, tag); });
     });
+}
+
+void Effects::release(const std::string& id, uint64_t tag) {
+    Live* over = find_live(id);
+    if (over == nullptr || !over->link || over->release_tag != tag) return;
+    const auto sent = over->link->send(ControlType::release, 0, tag, {});
+    if (!sent) host_.warn("release the shim of container " + id + ": " + sent.error().message);
 }
 
 /// A few small folders: a new start of the same container may wait for them, the offload lane would

@@ -46,7 +46,8 @@ Effects::Effects(const State& state, sdk::Host host, std::shared_ptr<Sys> sys,
       files_program_(host.libexec_dir() + "/files"),
       userns_(std::move(userns)),
       log_topics_(host_, state_, [this](const std::string& id) { return state_folder(id); }),
-      pool_(host_, sys_, *this, [this](Fd end) { reap_when_ended(std::move(end)); }) {}
+      quiet_(host_, limits::put_off_max),
+      pool_(host_, sys_, quiet_, *this, [this](Fd end) { reap_when_ended(std::move(end)); }) {}
 
 Live* Effects::find_live(std::string_view id) {
     const auto found = lives_.find(id);
@@ -353,6 +354,7 @@ void Effects::stop() {
         if (live->link) live->link->stop();
         taken.push_back(std::exchange(live->ready, {}));
     }
+    quiet_.stop();
     pool_.stop(std::move(taken));
     for (auto& [key, work] : files_) {
         host_.unwatch(work->watch);

@@ -27,6 +27,7 @@
 #include "plugins/container/state.h"
 #include "plugins/container/sys.h"
 #include "plugins/sdk/host.h"
+#include "plugins/sdk/quiet.h"
 
 namespace noded::container {
 
@@ -224,6 +225,7 @@ private:
     void advance(Live& live);
     void advance_later(const std::string& id);
     void release_later(Live& live);
+    void release(const std::string& id, uint64_t tag);
     void clean(Live& live, bool everything);
     void cleaned(Live& live, bool everything, Status status);
     Status clean_now(const Live& live);
@@ -329,6 +331,7 @@ private:
     std::deque<std::string> ends_order_;  ///< oldest first
     size_t unknown_ = 0;  ///< Lives and LiveExecs that wait for their command
     LogTopics log_topics_;
+    sdk::Quiet quiet_;
     ShimPool pool_;
     std::map<uint64_t, Timer> timers_;
     std::map<uint64_t, Zombie> zombies_;

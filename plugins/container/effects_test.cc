@@ -188,6 +188,56 @@ TEST_F(ContainerEffects, shims_are_kept_ready_after_the_first_start) {
     EXPECT_FALSE(shim().take());
 }
 
+/// Starts that take all that waits make the pool larger, until no start comes any more.
+TEST_F(ContainerEffects, a_burst_makes_the_pool_larger_for_a_while) {
+    start();
+    host.advance(1'000'000'000);
+    const auto starts_another = [&](uint8_t number) {
+        host.command<schema::RunContainer>([](auto in) { in.getSpec().setImage("box"); },
+                                           {.id = numbered(number)});
+        host.inject<schema::RootfsPrepared>([&](auto event) {
+            event.setContainerId(numbered(number).hex());
+            event.initLowers(1).set(0, "/lower");
+            event.setUpper("/upper");
+            event.setWork("/work");
+        });
+    };
+    constexpr uint8_t burst = limits::idle_shims;
+    for (uint8_t i = 0; i < burst; ++i) starts_another(uint8_t(20 + i));
+    host.advance(1'000'000'000);
+    EXPECT_EQ(sys().shims.size(), 1 + burst + 2 * limits::idle_shims);
+    const auto told_to_end = [&] {
+        return std::ranges::count_if(sys().shims, [](auto& each) {
+            const auto packet = each->take();
+            return packet && packet->header.type == ControlType::release;
+        });
+    };
+    for (auto& each : sys().shims) (void)each->take();   // the launches
+    host.advance(5'000'000'000);
+    EXPECT_EQ(told_to_end(), ptrdiff_t(limits::idle_shims));
+}
+
+/// Nobody waits for the shim of a removed container, so it goes when no start is under way; but it
+/// does not stay for ever while starts come.
+TEST_F(ContainerEffects, a_removed_container_leaves_its_shim_to_a_quiet_moment) {
+    run(true);
+    prepare_rootfs();
+    FakeShim& first = shim();
+    ASSERT_EQ(first.take()->header.type, ControlType::launch);
+    first.say_started(77);
+    settle();
+    first.say_exited(0);
+    settle();
+    EXPECT_EQ(host.count<schema::ContainerRemoved>(), 1u);
+    EXPECT_FALSE(first.take());
+    host.advance(sdk::Quiet::quiet_ns - 1);
+    EXPECT_FALSE(first.take());
+    host.advance(1);
+    const auto packet = first.take();
+    ASSERT_TRUE(packet);
+    EXPECT_EQ(packet->header.type, ControlType::release);
+}
+
 TEST_F(ContainerEffects, cgroups_are_made_while_the_rootfs_is_prepared) {
     run();
     host.advance(1);
@@ -285,7 +335,8 @@ TEST_F(ContainerEffects, a_second_run_waits_until_the_first_is_gone) {
     settle();
     EXPECT_EQ(sys().shims.size(), 1u) << "a cgroup was still busy";
     host.advance(1'000'000'000);
-    ASSERT_EQ(sys().shims.size(), 2 + limits::idle_shims) << "the newest wait for other starts";
+    // The newest wait for other starts, the more as this one took the last that waited.
+    ASSERT_EQ(sys().shims.size(), 2 + 2 * limits::idle_shims);
     EXPECT_EQ(sys().shims[1]->take()->header.type, ControlType::launch);
     EXPECT_TRUE(sys().exists(run_folder(2)));
     EXPECT_FALSE(sys().exists(run_folder(1)));

@@ -8,9 +8,12 @@
 
 namespace noded::container::limits {
 
-/// Shims that wait for containers: the longest burst of starts that finds everything made. Each
-/// takes about 100 KiB, and the kernel as much for its namespaces.
-constexpr size_t idle_shims = 8;
+/// Shims that wait for containers, and how many after a burst of starts that needed more of them.
+/// Each takes about 100 KiB, and the kernel as much for its namespaces.
+constexpr size_t idle_shims = 4;
+constexpr size_t idle_shims_after_burst = 16;
+/// Things that wait for a quiet moment while starts come: above all shims of removed containers.
+constexpr size_t put_off_max = 16;
 
 // One container.
 constexpr size_t argv_bytes_max = 128 << 10;  ///< command line with its terminating zeros

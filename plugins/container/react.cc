@@ -39,6 +39,7 @@ void Effects::container_requested(const noded_event& event) {
 void Effects::start_requested(const noded_event& event) {
     Reading<schema::ContainerStartRequested> in(event.payload);
     Live& live = live_of(to_string(in->getId()));
+    quiet_.disturb();
     live.known = true;
     live.start_wanted = live.run = in->getRun();
     live.start = sdk::Cause::of(event);

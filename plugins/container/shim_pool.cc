@@ -23,8 +23,10 @@ namespace {
 /// After a start that took the last one, while its shim makes the container: at its end the client
 /// waits.
 constexpr int64_t kUrgentNs = 100'000;
-/// Without a start for so long it is quiet. Longer than a container that does nothing lives.
-constexpr int64_t kQuietNs = 10'000'000;
+/// Between two that are made.
+constexpr int64_t kApartNs = 10'000'000;
+/// After a burst.
+constexpr int64_t kShrinkNs = 5'000'000'000;
 /// After one could not be made.
 constexpr int64_t kAgainNs = 1'000'000'000;
 /// Shims that were told to end do so at once.
@@ -33,15 +35,17 @@ constexpr const char* kResolvConf = "/etc/resolv.conf";
 
 }  // namespace
 
-ShimPool::ShimPool(sdk::Host host, std::shared_ptr<Sys> sys, ShimUser& user,
+ShimPool::ShimPool(sdk::Host host, std::shared_ptr<Sys> sys, const sdk::Quiet& quiet, ShimUser& user,
                    std::function<void(Fd)> reap_when_ended)
     : host_(host),
       sys_(std::move(sys)),
+      quiet_(quiet),
       user_(user),
       reap_when_ended_(std::move(reap_when_ended)) {}
 
 void ShimPool::begin(std::shared_ptr<const Cgroups> cgroups) {
     cgroups_ = std::move(cgroups);
+    wanted_ = limits::idle_shims;
     left_ = cgroups_->spares();
     for (std::string& name : sys_->folders_in(host_.state_dir()))
         if (name.starts_with(spare_group_prefix) && std::ranges::count(left_, name) == 0)
@@ -70,9 +74,29 @@ ReadyShim ShimPool::take(const std::string& id) {
         if (ready.stamp != stamp) let_go(std::exchange(ready, {}));
     }
     if (ready.link) ready.link->adopt(id);
-    last_taken_ns_ = host_.monotonic_ns();
-    fill_in(idle_.empty() ? kUrgentNs : kQuietNs);
+    taken_ns_ = host_.monotonic_ns();
+    if (ready.link && idle_.empty()) grow();
+    fill_in(idle_.empty() ? kUrgentNs : quiet_.left_ns());
     return ready;
+}
+
+void ShimPool::grow() {
+    if (cgroups_ == nullptr) return;
+    wanted_ = std::min(2 * wanted_, limits::idle_shims_after_burst);
+    if (shrink_timer_ == 0) shrink_timer_ = host_.start_timer(kShrinkNs, shrink, this);
+}
+
+void ShimPool::shrink(void*, void* argument) noexcept {
+    auto& pool = *static_cast<ShimPool*>(argument);
+    const int64_t left_ns = pool.taken_ns_ + kShrinkNs - pool.host_.monotonic_ns();
+    pool.shrink_timer_ = left_ns > 0 ? pool.host_.start_timer(left_ns, shrink, argument) : 0;
+    if (pool.shrink_timer_ != 0) return;
+    pool.wanted_ = limits::idle_shims;
+    while (pool.idle_.size() > pool.wanted_) {
+        pool.let_go(std::move(pool.idle_.back()));
+        pool.idle_.pop_back();
+    }
+    pool.fill_in(kApartNs);
 }
 
 void ShimPool::let_go(ReadyShim ready) {
@@ -124,13 +148,13 @@ void ShimPool::fill_in(int64_t delay_ns) {
 void ShimPool::fill(void*, void* argument) noexcept {
     auto& pool = *static_cast<ShimPool*>(argument);
     pool.timer_ = 0;
-    const int64_t quiet_ns = pool.host_.monotonic_ns() - pool.last_taken_ns_;
-    if (quiet_ns >= kQuietNs || pool.idle_.empty()) return pool.make_one();
-    pool.fill_in(kQuietNs - quiet_ns);
+    const int64_t left_ns = pool.quiet_.left_ns();
+    if (left_ns == 0 || pool.idle_.empty()) return pool.make_one();
+    pool.fill_in(left_ns);
 }
 
 void ShimPool::make_one() {
-    const bool short_of = idle_.size() < limits::idle_shims;
+    const bool short_of = idle_.size() < wanted_;
     if (!short_of && left_.empty()) return;
     work_ = std::make_shared<Work>();
     if (short_of) work_->folders = next_name();
@@ -173,13 +197,15 @@ void ShimPool::made(Work& work) {
 
 /// What is left alone is no reason: the next start comes by.
 void ShimPool::refill() {
-    if (idle_.size() < limits::idle_shims) fill_in(idle_.empty() ? kUrgentNs : kQuietNs);
+    if (idle_.size() < wanted_) fill_in(idle_.empty() ? kUrgentNs : kApartNs);
 }
 
 /// The zygotes end before their shims, and then the groups are free.
 void ShimPool::stop(std::vector<ReadyShim> others) {
-    if (timer_ != 0) host_.stop_timer(timer_);
-    timer_ = 0;
+    for (uint64_t* timer : {&timer_, &shrink_timer_}) {
+        if (*timer != 0) host_.stop_timer(*timer);
+        *timer = 0;
+    }
     std::vector<Fd> ending;
     if (work_) {
         std::lock_guard lock(work_->mutex);

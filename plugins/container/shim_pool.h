@@ -3,9 +3,10 @@
 // every v1 hierarchy, in which the shim's zygote sits already, and a log folder.
 //
 // Making one is two milliseconds of kernel work on two threads, in which a start that is under way
-// would have to share the CPUs. So the pool is filled in quiet moments, one at a time; while starts
-// come close behind one another only when nothing is left. A burst is served from the pool; starts
-// without end are as fast as shims can be made.
+// would have to share the CPUs. So the pool is filled in quiet moments (quiet.h), one at a time;
+// while starts come close behind one another only when nothing is left. A burst is served from the pool; starts
+// without end are as fast as shims can be made. A burst that takes all makes the pool larger, until
+// no start has come for some seconds.
 //
 // Lives on the reactor; the work is done on the offload lane.
 #pragma once
@@ -21,6 +22,7 @@
 #include "plugins/container/shim_link.h"
 #include "plugins/container/sys.h"
 #include "plugins/sdk/host.h"
+#include "plugins/sdk/quiet.h"
 
 namespace noded::container {
 
@@ -35,7 +37,7 @@ class ShimPool {
 public:
     /// `user` hears of shims that were taken, and of the end of one that was not: see lost().
     /// `reap_when_ended` is given pidfds of shims that were told to end.
-    ShimPool(sdk::Host host, std::shared_ptr<Sys> sys, ShimUser& user,
+    ShimPool(sdk::Host host, std::shared_ptr<Sys> sys, const sdk::Quiet& quiet, ShimUser& user,
              std::function<void(Fd)> reap_when_ended);
     ShimPool(const ShimPool&) = delete;
     ShimPool& operator=(const ShimPool&) = delete;
@@ -69,18 +71,22 @@ private:
     void make_one();
     void made(Work& work);
     void refill();
+    void grow();
+    static void shrink(void* self, void* argument) noexcept;
     Fd tell_to_end(ReadyShim& ready);
 
     sdk::Host host_;
     std::shared_ptr<Sys> sys_;
+    const sdk::Quiet& quiet_;
     ShimUser& user_;
     std::function<void(Fd)> reap_when_ended_;
     std::shared_ptr<const Cgroups> cgroups_;
     std::deque<ReadyShim> idle_;
     std::vector<std::string> left_;  ///< names of folders that nobody needs
     uint64_t names_ = 0;
-    int64_t last_taken_ns_ = 0;
-    uint64_t timer_ = 0;
+    size_t wanted_ = 0;  ///< so many shall wait
+    int64_t taken_ns_ = 0;  ///< when the last one was
+    uint64_t timer_ = 0, shrink_timer_ = 0;
     std::shared_ptr<Work> work_;  ///< on the lane
 };
 

@@ -18,6 +18,8 @@ constexpr size_t changes_max = 128;                ///< instructions of one impo
 constexpr size_t changes_bytes_max = 64 << 10;
 constexpr size_t message_bytes_max = 4096;         ///< history comment of an import
 constexpr size_t rootfs_spares_max = 16;           ///< made ahead of their containers
+constexpr size_t detached_max = 16;                ///< removed, whose files are deleted later
+constexpr size_t put_off_max = 4;                  ///< kinds of work that wait for a quiet moment
 /// What an operator may lower the limits of unpacking to (image/limits.h).
 constexpr uint64_t unpacked_bytes_max_min = 1 << 20;
 constexpr uint64_t entries_max_min = 100;

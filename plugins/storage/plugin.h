@@ -15,6 +15,8 @@
 
 #include "agent/base/fd.h"
 #include "plugins/sdk/plugin.h"
+#include "plugins/sdk/quiet.h"
+#include "plugins/storage/limits.h"
 #include "plugins/storage/state.h"
 #include "plugins/storage/sys.h"
 
@@ -25,7 +27,8 @@ extern const noded_descriptor storage_descriptor;
 class StoragePlugin {
 public:
     static std::expected<std::unique_ptr<StoragePlugin>, std::string> create(sdk::Host host);
-    StoragePlugin(sdk::Host host, std::shared_ptr<Sys> sys) : host_(host), sys_(std::move(sys)) {}
+    StoragePlugin(sdk::Host host, std::shared_ptr<Sys> sys)
+        : host_(host), sys_(std::move(sys)), quiet_(host, limits::put_off_max) {}
 
     // plugin.cc
     void decide(const noded_command& command, sdk::Decision& out) const;
@@ -81,7 +84,9 @@ private:
     void prepare(const std::string& id, const Container& container);
     void remove(const std::string& id, const Container& container);
     void delete_detached();
+    void delete_later();
     void refill_spares();
+    void refill_later();
 
     sdk::Host host_;
     std::shared_ptr<Sys> sys_;  // shared with work on the offload lane
@@ -91,7 +96,9 @@ private:
     uint64_t given_timer_ = 0;
     std::multimap<CommandId, uint64_t> waits_;  // token by import
 
-    bool making_spares_ = false;
+    sdk::Quiet quiet_;
+    size_t detached_ = 0;  ///< by removals, and not deleted yet
+    bool making_spares_ = false, spares_put_off_ = false;
 
     std::deque<Origin> imports_waiting_;
     std::map<CommandId, int64_t> commits_since_;  // they wait for the store since then

@@ -23,6 +23,7 @@ void StoragePlugin::react(const noded_event& event) {
         // The state may be ahead of the event: what is no longer wanted is not in it any more.
         case capnp::typeId<schema::ContainerRequested>(): {
             sdk::Reading<schema::ContainerRequested> requested(event.payload);
+            quiet_.disturb();
             auto found = state_.containers.find(requested->getId().cStr());
             if (found != state_.containers.end()) prepare(found->first, found->second);
             return;

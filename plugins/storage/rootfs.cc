@@ -1,5 +1,7 @@
 // The directories of containers. Both ways are a few system calls and stay on the reactor, because
 // a container waits for them; what is slow, deleting the files of a removed one, goes to the lane.
+#include <utility>
+
 #include "plugins/storage/plugin.h"
 #include "schemas/storage.capnp.h"
 
@@ -22,7 +24,7 @@ void StoragePlugin::prepare(const std::string& id, const Container& container) {
     event->setUpper(sdk::text(dirs->upper));
     event->setWork(sdk::text(dirs->work));
     host_.propose(event, cause_of(container.requested));
-    refill_spares();
+    refill_later();
 }
 
 // RootfsRemoved follows the rename at once: from then on no path leads to the files, and a crash
@@ -35,17 +37,35 @@ void StoragePlugin::remove(const std::string& id, const Container& container) {
     sdk::Message<schema::RootfsRemoved> event;
     event->setContainerId(sdk::text(id));
     host_.propose(event, cause_of(container.removal));
-    delete_detached();
+    delete_later();
 }
 
-// Called after the proposal, so that the container that took one waits for nothing here.
+// Nobody waits for them, unless there are none.
+void StoragePlugin::refill_later() {
+    if (sys_->spares() == 0) return refill_spares();
+    if (std::exchange(spares_put_off_, true)) return;
+    quiet_.put_off([this] {
+        spares_put_off_ = false;
+        refill_spares();
+    });
+}
+
 void StoragePlugin::refill_spares() {
-    if (making_spares_ || !sys_->low_on_spares()) return;
+    if (making_spares_ || sys_->spares() > limits::rootfs_spares_max / 2) return;
     making_spares_ = host_.offload([sys = sys_] { sys->make_spares(); },
                                    [this] { making_spares_ = false; });
 }
 
+void StoragePlugin::delete_later() {
+    if (++detached_ >= limits::detached_max) return delete_detached();
+    if (detached_ > 1) return;
+    quiet_.put_off([this] {
+        if (detached_ > 0) delete_detached();
+    });
+}
+
 void StoragePlugin::delete_detached() {
+    detached_ = 0;
     // With a full lane the next removal, or the next start, deletes these too.
     host_.offload([sys = sys_] { sys->delete_detached(); }, [] {});
 }

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "plugins/sdk/fake_host.h"
+#include "plugins/sdk/quiet.h"
 #include "plugins/storage/image/test_archive.h"
 #include "plugins/storage/limits.h"
 #include "schemas/container.capnp.h"
@@ -81,6 +82,7 @@ TEST_F(StoreTest, an_archive_becomes_an_image_a_rootfs_and_nothing_again) {
     host.command<schema::RemoveImage>([](auto root) { root.setReference("box"); });
     for (const char* directory : {"/layers", "/blobs/sha256", "/rootfs"})
         EXPECT_EQ(entries(directory), 0u) << directory;
+    host.advance(sdk::Quiet::quiet_ns);
     expect_only_spares_in_tmp();
 }
 

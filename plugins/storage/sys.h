@@ -54,9 +54,10 @@ public:
     /// [reactor] Upper and work directory of a container; harmless if they are there.
     virtual Result<image::RootfsDirs> prepare_rootfs(const std::string& container,
                                                      const std::vector<std::string>& layers) = 0;
-    /// [reactor] True if make_spares would be of use.
-    virtual bool low_on_spares() = 0;
-    /// [offload] Makes directories ahead, so that prepare_rootfs need only rename some.
+    /// [reactor] Directories that were made ahead and are there still.
+    virtual size_t spares() = 0;
+    /// [offload] Makes rootfs_spares_max / 2 directories ahead, so that prepare_rootfs need only
+    /// rename some.
     virtual void make_spares() = 0;
     /// [reactor] Takes the container's directories away by a rename; harmless if there are none.
     virtual Status detach_rootfs(const std::string& container) = 0;

@@ -9,6 +9,7 @@
 
 #include "agent/base/bytes.h"
 #include "plugins/storage/image/image_config.h"
+#include "plugins/storage/limits.h"
 
 namespace noded::storage {
 namespace {
@@ -83,9 +84,9 @@ public:
         return dirs;
     }
 
-    bool low_on_spares() override { return disk_.spares < 2; }
+    size_t spares() override { return disk_.spares; }
     void make_spares() override {
-        if (!disk_.full) disk_.spares += 2;
+        if (!disk_.full) disk_.spares += limits::rootfs_spares_max / 2;
     }
 
     Status detach_rootfs(const std::string& container) override {

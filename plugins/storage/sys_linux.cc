@@ -54,7 +54,7 @@ public:
 
     Result<image::RootfsDirs> prepare_rootfs(const std::string& container,
                                              const std::vector<std::string>& layers) override;
-    bool low_on_spares() override;
+    size_t spares() override;
     void make_spares() override;
     Status detach_rootfs(const std::string& container) override;
     void delete_detached() override;
@@ -77,9 +77,9 @@ private:
 // passes over the inodes of the last minutes one by one), a rename costs twenty. So spares are made
 // on the lane; they are new and not those of removed containers, whose mounts might still be there.
 
-bool LinuxSys::low_on_spares() {
+size_t LinuxSys::spares() {
     std::lock_guard lock(mutex_);
-    return spares_.size() <= limits::rootfs_spares_max / 2;
+    return spares_.size();
 }
 
 void LinuxSys::make_spares() {

@@ -331,7 +331,7 @@ void TestNode::expect_nothing_left() {
     // Groups and folders go just after the outcome was told.
     EXPECT_TRUE(eventually([&] { return cgroups_named(ids).empty(); }));
     // Some idle shims may wait for the next starts; they are noded's and end with it.
-    EXPECT_TRUE(eventually([&] { return shims_of(dir_, pid_).size() <= idle_shims; }))
+    EXPECT_TRUE(eventually([&] { return shims_of(dir_, pid_).size() <= idle_shims_after_burst; }))
         << shims_of(dir_, pid_).size();
     EXPECT_EQ(mounts_below(dir_), mounts_before_);
     EXPECT_TRUE(

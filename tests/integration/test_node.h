@@ -46,7 +46,8 @@ private:
     std::string out_;
 };
 
-constexpr size_t idle_shims = 8;  ///< that wait for containers at most, as the product has it
+/// That wait for containers at most, as the product has it.
+constexpr size_t idle_shims = 4, idle_shims_after_burst = 16;
 
 class TestNode {
 public:

@@ -389,7 +389,7 @@ public:
         }
         return fake_->prepare_rootfs(container, layers);
     }
-    bool low_on_spares() override { return fake_->low_on_spares(); }
+    size_t spares() override { return fake_->spares(); }
     void make_spares() override { fake_->make_spares(); }
     Status detach_rootfs(const std::string& container) override {
         if (kernel_.disk.rootfs.contains(container))

@@ -226,6 +226,8 @@ void container_child(void* argument) {
     if (!start.kernel_finished) finish_kernel(start);
     protect_root(start);
     enter_user_namespace(start);
+    // Until then the container's limit of processes counts one that is not its own.
+    if (start.of_zygote) await_reaped(*start.spare);
     become_process(start);
 }
 

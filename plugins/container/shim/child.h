@@ -57,6 +57,7 @@ struct Spare {
     const clone_args* fork;
     Start* child;
     int forked;
+    uint32_t reaped;  ///< a futex: the zygote counts no more, so the command may be executed
 };
 
 /// Of a zygote. The kernel itself sets the first, and wakes who waits, when the process ends.
@@ -175,6 +176,9 @@ void enter_spare(Start& start);
 void tell_stage(Spare& spare, Stage stage);
 /// Waits until it is another than this one, and returns it.
 uint32_t await_change(Spare& spare, Stage from);
+/// The shim's word, and the child's way to wait for it.
+void tell_reaped(Spare& spare);
+void await_reaped(Spare& spare);
 void attach_name_files(Start& start);  ///< names.cc
 void make_mounts_private(Start& start);  ///< rootfs.cc
 /// Puts the overlay on the runtime folder; `options` begin with "lowerdir=…".

@@ -253,10 +253,10 @@ bool Shim::begin_fork(Start& start) {
 }
 
 /// A zygote that could not, or was killed: the child goes the long way. A limit of one process is a
-/// reason.
+/// reason. One that has forked may still be about to end.
 bool Shim::finish_fork(Process& process, Sentence* error) {
     Start& start = process.start;
-    reap_zygote();
+    if (__atomic_load_n(&spare_.forked, __ATOMIC_ACQUIRE) < 0) reap_zygote();
     long result = spare_.forked;
     // Here, too, the number stays: the child may still have to read it.
     const int tree = start.cgroup_trees[launch::cgroups_max];
@@ -325,12 +325,15 @@ bool Shim::give_rootfs(Process& process, Sentence* error) {
     rootfs_fd_ = static_cast<int>(rootfs);
     drops_rootfs_late_ = spec.has(launch::flag_volatile_rootfs);
     if (process.start.of_zygote && !finish_fork(process, error)) return false;
-    reap_zygote();  // before the container's limits count
+    if (!process.start.of_zygote) reap_zygote();  // before the container's limits count
     if (spec.rootfs != nullptr) return true;
     if (rootfs < 0 && (rootfs != -EINVAL || process.start.spare != nullptr))
         return refuse(error, "mount overlay on", spec.upper != nullptr ? spec.upper : "its layers",
                       rootfs);
     const long sent = send_descriptor(process.report_fd, holds_rootfs_ ? rootfs_fd_ : -1);
+    // Beside the work of a child that will wait for it.
+    reap_zygote();
+    tell_reaped(spare_);
     // A child that is gone already says why itself.
     return sent >= 0 || sent == -EPIPE || refuse(error, "hand over", "the rootfs", sent);
 }

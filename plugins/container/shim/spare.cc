@@ -108,6 +108,16 @@ uint32_t await_change(Spare& spare, Stage from) {
     return stage;
 }
 
+void tell_reaped(Spare& spare) {
+    __atomic_store_n(&spare.reaped, 1, __ATOMIC_RELEASE);
+    sys(SYS_futex, &spare.reaped, FUTEX_WAKE, 1);
+}
+
+void await_reaped(Spare& spare) {
+    while (__atomic_load_n(&spare.reaped, __ATOMIC_ACQUIRE) == 0)
+        sys(SYS_futex, &spare.reaped, FUTEX_WAIT, 0, nullptr);
+}
+
 void raise_loopback(Start& start) {
     ifreq request = {};
     memcpy(request.ifr_name, "lo", 3);
