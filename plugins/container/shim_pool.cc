@@ -35,8 +35,8 @@ constexpr const char* kResolvConf = "/etc/resolv.conf";
 
 }  // namespace
 
-ShimPool::ShimPool(sdk::Host host, std::shared_ptr<Sys> sys, const sdk::Quiet& quiet, ShimUser& user,
-                   std::function<void(Fd)> reap_when_ended)
+ShimPool::ShimPool(sdk::Host host, std::shared_ptr<Sys> sys, const sdk::Quiet& quiet,
+                   ShimUser& user, std::function<void(Fd)> reap_when_ended)
     : host_(host),
       sys_(std::move(sys)),
       quiet_(quiet),

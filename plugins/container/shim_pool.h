@@ -4,9 +4,9 @@
 //
 // Making one is two milliseconds of kernel work on two threads, in which a start that is under way
 // would have to share the CPUs. So the pool is filled in quiet moments (quiet.h), one at a time;
-// while starts come close behind one another only when nothing is left. A burst is served from the pool; starts
-// without end are as fast as shims can be made. A burst that takes all makes the pool larger, until
-// no start has come for some seconds.
+// while starts come close behind one another only when nothing is left. A burst is served from the
+// pool; starts without end are as fast as shims can be made. A burst that takes all makes the pool
+// larger, until no start has come for some seconds.
 //
 // Lives on the reactor; the work is done on the offload lane.
 #pragma once

@@ -46,6 +46,7 @@ struct Spare {
     const char* const* groups;  ///< folder and shown name of each, one behind the other
     size_t group_count;
     long shim;              ///< its pid
+    int no_mounts;          ///< a mount namespace with nothing in it; -1: leave the host's mounts
     bool detached_overlay;  ///< open_overlay works here
     bool shows_groups;      ///< their view stands at /sys/fs/cgroup
     int namespaces[4];  ///< mount, network, IPC, UTS

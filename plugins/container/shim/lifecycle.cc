@@ -99,6 +99,8 @@ void Shim::make_spare() {
     spare_.stage = zygote_prepares;
     clone_args arguments = {};
     arguments.flags = CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID | spare_namespaces;
+    // Entered later, and copied then.
+    if (spare_.no_mounts >= 0) arguments.flags &= ~uint64_t{CLONE_NEWNS};
     arguments.child_tid = reinterpret_cast<uint64_t>(&spare_.stage);
     arguments.exit_signal = SIGCHLD;
     arguments.stack = reinterpret_cast<uint64_t>(stacks_[processes_max]);

@@ -1,6 +1,7 @@
 // The shim's beginning and its loop. Spawned by noded with one end of a SOCK_SEQPACKET pair as
-// descriptor 3, before noded even knows which container this shim will be for; lives until noded
-// has acknowledged the container's end (PROTOCOL.md).
+// descriptor 3, and a mount namespace with nothing in it as 4, before noded even knows which
+// container this shim will be for; lives until noded has acknowledged the container's end
+// (PROTOCOL.md).
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -15,7 +16,7 @@
 namespace noded::shim {
 namespace {
 
-constexpr int control_fd = 3;
+constexpr int control_fd = 3, no_mounts_fd = 4;
 constexpr int own_oom_score = -998;
 
 /// A container's command may be a script whose interpreter is /proc/self/exe, which is this file
@@ -35,8 +36,8 @@ void detach_from_parent() {
     sys(SYS_prctl, PR_SET_DUMPABLE, 0);
     sys(SYS_setsid);
     sys(SYS_umask, 077);
-    sys(SYS_close_range, control_fd + 1, ~0u, 0);
-    sys(SYS_fcntl, control_fd, F_SETFD, FD_CLOEXEC);
+    sys(SYS_close_range, no_mounts_fd + 1, ~0u, 0);
+    for (int fd : {control_fd, no_mounts_fd}) sys(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
     const long nothing = sys(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd < 3 && nothing >= 0; ++fd) sys(SYS_dup3, nothing, fd, O_CLOEXEC);
     if (nothing > 2) sys(SYS_close, nothing);
@@ -92,6 +93,7 @@ void Shim::prepare() {
     container().used = true;
     container().state = ShimState::waiting;
     add_connection(control_fd);
+    spare_.no_mounts = sys(SYS_fcntl, no_mounts_fd, F_GETFD) >= 0 ? no_mounts_fd : -1;
     make_spare();
 }
 

@@ -23,12 +23,14 @@
 namespace noded {
 namespace {
 
-constexpr int control_place = 3;  ///< where a shim looks for its control socket
+/// Where a shim looks for its control socket, and for a mount namespace with nothing in it.
+constexpr int control_place = 3, no_mounts_place = 4;
 
 /// What the child needs before its exec.
 struct SpawnArguments {
     int program;
     int control;
+    int no_mounts;
     char* const* argv;
     int error;
 };
@@ -38,9 +40,11 @@ struct SpawnArguments {
 int spawn_child(void* parents) {
     auto& arguments = *static_cast<SpawnArguments*>(parents);
     char* environment[] = {nullptr};
-    const unsigned above = unsigned(std::max(arguments.program, arguments.control)) + 1;
+    const unsigned above = unsigned(std::max({arguments.program, arguments.control,
+                                              arguments.no_mounts})) + 1;
     const bool own = syscall(SYS_close_range, above, ~0u, CLOSE_RANGE_UNSHARE) == 0 ||
                      unshare(CLONE_FILES) == 0;
+    if (own && arguments.no_mounts >= 0) dup2(arguments.no_mounts, no_mounts_place);
     if (own && dup2(arguments.control, control_place) == control_place)
         syscall(SYS_execveat, arguments.program, "", arguments.argv, environment, AT_EMPTY_PATH);
     arguments.error = errno;
@@ -54,10 +58,46 @@ pid_t fork_child(SpawnArguments& arguments) {
                  CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &arguments);
 }
 
-/// A descriptor for /dev/null that is not where the shim has its control socket.
-Fd open_nothing() {
-    const Fd nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
-    return Fd(nothing.valid() ? fcntl(nothing.get(), F_DUPFD_CLOEXEC, control_place + 1) : -1);
+/// The same, not where the shim looks for something.
+Fd out_of_the_way(const Fd& fd) {
+    return Fd(fd.valid() ? fcntl(fd.get(), F_DUPFD_CLOEXEC, no_mounts_place + 1) : -1);
+}
+
+Fd open_nothing() { return out_of_the_way(Fd(open("/dev/null", O_RDWR | O_CLOEXEC))); }
+
+/// In a mount namespace of its own, which it empties: what is left is a tmpfs that nobody can write
+/// to. Runs in the parent's memory and with its descriptors. Writes the namespace, or -1.
+int leave_mounts(void* result) {
+    int& no_mounts = *static_cast<int*>(result);
+    no_mounts = -1;
+    if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) _exit(1);
+    const int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    const int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
+    fsconfig(context, FSCONFIG_SET_STRING, "size", "4k", 0);
+    fsconfig(context, FSCONFIG_SET_FLAG, "ro", nullptr, 0);
+    fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
+    const int root = fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+                                                           MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    const bool left = move_mount(root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) == 0 &&
+                      fchdir(root) == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
+                      umount2(".", MNT_DETACH) == 0;
+    close(context);
+    close(root);
+    if (left) no_mounts = own;
+    else close(own);
+    _exit(0);
+}
+
+/// To leave the host's mounts takes the kernel the longer the more threads the machine has: done
+/// once, and each shim begins with a copy of nothing.
+Fd make_no_mounts() {
+    int no_mounts = -1;
+    alignas(16) char stack[16384];
+    const pid_t pid = clone(leave_mounts, stack + sizeof stack,
+                            CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_NEWNS | SIGCHLD,
+                            &no_mounts);
+    if (pid > 0) waitpid(pid, nullptr, 0);
+    return out_of_the_way(Fd(no_mounts));
 }
 
 /// The program on a read-only mount that is attached nowhere. A container can make its process run
@@ -88,7 +128,10 @@ std::vector<char*> argv_of(const SpareGroups& groups) {
 }  // namespace
 
 ShimSpawner::ShimSpawner()
-    : nothing_(open_nothing()), control_(open_nothing()), program_(open_nothing()) {}
+    : nothing_(open_nothing()),
+      control_(open_nothing()),
+      program_(open_nothing()),
+      no_mounts_(make_no_mounts()) {}
 
 Result<SpawnedShim> ShimSpawner::spawn(const std::string& shim_path, const SpareGroups& groups) {
     if (!nothing_.valid() || !control_.valid() || !program_.valid())
@@ -106,7 +149,7 @@ Result<SpawnedShim> ShimSpawner::spawn(const std::string& shim_path, const Spare
     theirs.reset();
     program.reset();
     const std::vector<char*> argv = argv_of(groups);
-    SpawnArguments arguments = {program_.get(), control_.get(), argv.data(), 0};
+    SpawnArguments arguments = {program_.get(), control_.get(), no_mounts_.get(), argv.data(), 0};
     const pid_t pid = fork_child(arguments);
     const int error = errno;
     // What the shim has is to be its alone: its end of the socket tells noded that it is gone.

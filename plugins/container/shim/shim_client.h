@@ -33,7 +33,7 @@ struct SpawnedShim {
 /// Not for two threads at a time.
 class ShimSpawner {
 public:
-    /// Takes three numbers for descriptors; the earlier it is made, the lower they are.
+    /// Takes four numbers for descriptors; the earlier it is made, the lower they are.
     ShimSpawner();
     Result<SpawnedShim> spawn(const std::string& shim_path, const SpareGroups& groups = {});
 
@@ -41,6 +41,7 @@ private:
     /// /dev/null: in these places a child finds its control socket and its program, all above them
     /// it closes without having copied it.
     Fd nothing_, control_, program_;
+    Fd no_mounts_;  ///< a mount namespace with nothing in it; invalid where none can be made
 };
 
 /// Connects to the shim of a runtime folder after a restart. ENOENT or ECONNREFUSED: there is none

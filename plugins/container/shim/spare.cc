@@ -68,16 +68,23 @@ void fill_devices(Start& start, int folder) {
     give_to_root(start, folder, "");
 }
 
-/// Leaves the host's mounts: what is left is a tmpfs with three folders.
+/// Leaves the host's mounts, by a copy of a namespace that has none of them if there is one: what
+/// is left is a tmpfs with three folders.
 void empty_mount_namespace(Start& start, NameFiles* names) {
+    const int no_mounts = start.spare->no_mounts;
     NameTexts texts;
     read_name_texts(false, &texts);
-    make_mounts_private(start);
+    long result = 0;
+    if (no_mounts >= 0) result = sys(SYS_setns, no_mounts, CLONE_NEWNS);
+    if (no_mounts >= 0 && result == 0) result = sys(SYS_unshare, CLONE_NEWNS);
+    if (no_mounts < 0) make_mounts_private(start);
     int root = make_mount(start, "tmpfs", {Option{"size", "64k"}, Option{"mode", "555"}}, safe);
-    long result = sys(SYS_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+    if (result == 0)
+        result = sys(SYS_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
     if (result == 0) result = sys(SYS_fchdir, root);
-    if (result == 0) result = sys(SYS_pivot_root, ".", ".");
-    if (result == 0) result = sys(SYS_umount2, ".", MNT_DETACH);
+    if (no_mounts >= 0 && result == 0) result = sys(SYS_chroot, ".");
+    if (no_mounts < 0 && result == 0) result = sys(SYS_pivot_root, ".", ".");
+    if (no_mounts < 0 && result == 0) result = sys(SYS_umount2, ".", MNT_DETACH);
     if (result < 0) give_up(start, 125, "empty", "the spare mount namespace", result);
     close_fd(root);
     for (const char* folder : kernel_folders) {
@@ -168,18 +175,22 @@ void spare_child(void* argument) {
     sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
     if (sys(SYS_getppid) != spare.shim) exit_group(0);
     sys(SYS_umask, 0);
-    for (int i = 0; i < 4; ++i) {
-        const Text<32> path("/proc/self/ns/", names[i]);
-        spare.namespaces[i] =
-            static_cast<int>(sys(SYS_openat, AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC));
-        if (spare.namespaces[i] < 0) give_up(start, 125, "open", path.view(), spare.namespaces[i]);
-    }
+    // What it shows is always of now, and it is needed when /proc is gone.
+    int own = static_cast<int>(
+        sys(SYS_openat, AT_FDCWD, "/proc/self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC));
     raise_loopback(start);
     open_spare_groups(start, groups);
     KernelMounts mounts;
     make_kernel_mounts(start, &mounts);
     empty_mount_namespace(start, &spare.names);
     attach_kernel_mounts(start, mounts);
+    for (int i = 0; i < 4; ++i) {
+        const long fd = sys(SYS_openat, own, names[i], O_RDONLY | O_CLOEXEC);
+        if (fd < 0) give_up(start, 125, "open the namespace", names[i], fd);
+        spare.namespaces[i] = static_cast<int>(fd);
+    }
+    close_fd(own);
+    close_fd(spare.no_mounts);
     spare.detached_overlay = can_open_overlay();
     // Last: what was made until here is not on a container's account.
     enter_spare_groups(start, groups);
