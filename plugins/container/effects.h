@@ -187,6 +187,7 @@ private:
 
     // freeze.cc
     void freeze_requested(const std::string& id, schema::Freeze asked, const sdk::Cause& cause);
+    void supersede(Live& live, schema::Freeze asked);
     void apply_freeze(Live& live);
     void look_at_freeze(Live& live, int64_t again_ns, int64_t deadline_ns);
     void propose_freeze(Live& live);

@@ -782,6 +782,25 @@ TEST_F(ContainerEffects, what_was_paused_for_a_commit_goes_on_when_that_fails_an
     EXPECT_TRUE(command<schema::CommitContainer>().accepted);
 }
 
+TEST_F(ContainerEffects, who_waits_for_a_pause_that_is_taken_back_is_told) {
+    start();
+    sys().freezes = false;
+    const uint64_t paused = wait(Until::PAUSED, "web");
+    ASSERT_TRUE(command<schema::PauseContainer>().accepted);
+    settle();
+    EXPECT_EQ(waited(paused), "waits");
+    const uint64_t later = wait(Until::PAUSED, "web");
+    ASSERT_TRUE(command<schema::UnpauseContainer>().accepted);
+    settle();
+    EXPECT_EQ(waited(paused), "125 failed Container " + id +
+                                  " was unpaused again before all its processes were paused");
+    EXPECT_EQ(waited(later), "waits") << "its pause is yet to be asked for";
+    sys().freezes = true;
+    ASSERT_TRUE(command<schema::PauseContainer>().accepted);
+    settle();
+    EXPECT_EQ(waited(later), "0 ");
+}
+
 TEST_F(ContainerEffects, a_removal_that_was_interrupted_goes_on) {
     start();
     exit_with(0);

@@ -25,7 +25,25 @@ void Effects::freeze_requested(const std::string& id, Freeze asked, const sdk::C
     if (live == nullptr || !live->running) return;
     live->freeze = asked;
     live->freeze_cause = cause;
+    supersede(*live, asked);
     if (!live->adopting) apply_freeze(*live);
+}
+
+/// What was asked for before and is not there yet has no outcome any more; who waits is told.
+void Effects::supersede(Live& live, Freeze asked) {
+    const Until wanted = asked == Freeze::PAUSE ? Until::PAUSED : Until::UNPAUSED;
+    const Until before = asked == Freeze::PAUSE ? Until::UNPAUSED : Until::PAUSED;
+    const std::string taken_back = "Container " + live.id + " was " +
+                                   (asked == Freeze::PAUSE ? "paused" : "unpaused") +
+                                   " again before all its processes were " +
+                                   (asked == Freeze::PAUSE ? "unpaused" : "paused");
+    std::erase_if(live.waiters, [&](const Waiter& waiter) {
+        if (waiter.until != before || !waiter.asked) return false;
+        answer(waiter.token, {125, taken_back, true});
+        return true;
+    });
+    for (Waiter& waiter : live.waiters)
+        if (waiter.until == wanted) waiter.asked = true;
 }
 
 void Effects::apply_freeze(Live& live) {

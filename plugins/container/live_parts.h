@@ -32,6 +32,7 @@ struct Ended {
 struct Waiter {
     uint64_t token = 0;
     Until until{};
+    bool asked = false;  ///< PAUSED, UNPAUSED: what it waits for was asked for, by whomsoever
 };
 
 class Effects;

@@ -237,7 +237,7 @@ Status FakeSys::write_file(const std::string& path, std::string_view text) {
     constexpr std::string_view kFreeze = "/cgroup.freeze";
     if (path.ends_with(kFreeze))
         files[path.substr(0, path.size() - kFreeze.size()) + "/cgroup.events"] =
-            "populated 1\nfrozen " + std::string(text) + "\n";
+            "populated 1\nfrozen " + std::string(freezes ? text : "0") + "\n";
     files[path] += std::string(text) + "\n";
     return {};
 }

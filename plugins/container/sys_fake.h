@@ -72,6 +72,7 @@ public:
     std::vector<std::pair<uint32_t, int>> killed;
     std::string spawn_error;     ///< not empty: no shim can be spawned
     uint32_t busy_removals = 0;  ///< so many removals of folders fail with EBUSY
+    bool freezes = true;  ///< processes of a group that is to be frozen stop at once
 
     FakeSys();
 
