@@ -21,11 +21,6 @@ char LICENSE[] SEC("license") = "GPL";
 /* Bit n: there are containers n groups below the root. Both sides set bits. */
 volatile unsigned int levels = 0;
 
-/* Since when the scheduler is followed, by bpf_ktime_get_ns(): what waits for longer was woken when
- * it was followed before, and has run meanwhile. User space sets it; never 0, so that it is in a
- * section of its own. */
-volatile u64 followed_since = 1;
-
 const struct noded_container_counters nothing = {};
 
 /* By cgroup id; user space sets how many there may be. */
@@ -56,13 +51,20 @@ struct {
     __type(value, struct noded_place);
 } places SEC(".maps");
 
-/* Since when a task that could run waits for a CPU; 0: it does not. */
+/* What the kernel had counted of a task's waits for a CPU when it got one last. Of two tasks whose
+ * pids fall together less is known (see waited_ns); but an array costs no call to look into, and
+ * nothing is allocated while the scheduler holds its locks. */
+#define WAITED_SLOTS 16384
+struct waited {
+    u64 ns;
+    u64 check; /* with whose it is, and of which run */
+};
 struct {
-    __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, int);
-    __type(value, u64);
-} waits_since SEC(".maps");
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, WAITED_SLOTS);
+    __type(key, unsigned int);
+    __type(value, struct waited);
+} waited_before SEC(".maps");
 
 /* What is too large for a program's stack: a row that is made, and a copy of the figures behind
  * memory.stat. */
@@ -223,23 +225,6 @@ int BPF_PROG(killed_for_memory, struct task_struct *task) {
     return 0;
 }
 
-static __always_inline void begins_to_wait(struct task_struct *task) {
-    u64 *since = bpf_task_storage_get(&waits_since, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (since) *since = bpf_ktime_get_ns();
-}
-
-SEC("tp_btf/sched_wakeup")
-int BPF_PROG(woken, struct task_struct *task) {
-    if (may_be_in_container(task->cgroups->dfl_cgrp->level)) begins_to_wait(task);
-    return 0;
-}
-
-SEC("tp_btf/sched_wakeup_new")
-int BPF_PROG(woken_new, struct task_struct *task) {
-    if (may_be_in_container(task->cgroups->dfl_cgrp->level)) begins_to_wait(task);
-    return 0;
-}
-
 static __always_inline unsigned int bucket_of(u64 ns);
 
 static __always_inline struct noded_container_counters *of_blkio_id(u64 id) {
@@ -288,40 +273,66 @@ int BPF_PROG(request_done, struct request *request, int error, unsigned int byte
     return 0;
 }
 
+/* By halves: the programs of the scheduler have no time for a step for each bucket. */
 static __always_inline unsigned int bucket_of(u64 ns) {
     u64 us = ns / 1000;
     unsigned int bucket = 0;
+    if (us >> (NODED_WAIT_BUCKETS - 1)) return NODED_WAIT_BUCKETS - 1;
 #pragma unroll
-    for (int i = 0; i < NODED_WAIT_BUCKETS - 1; i++) {
-        us >>= 1;
-        if (us) bucket++;
+    for (int half = 16; half > 0; half /= 2) {
+        if (us >> half == 0) continue;
+        us >>= half;
+        bucket += half;
     }
     return bucket;
 }
 
-/* Whoever has no time in its storage was not in a container when it woke. */
+static __always_inline u64 check_of(u64 ns, u64 pid, u64 run) {
+    return ns ^ (pid << 32) ^ run;
+}
+
+/* The kernel notes itself when a task begins to wait, so that no program has to be run when it is
+ * woken: on this path all costs, a call of the kernel's the most. The time is that of the CPU's
+ * queue, which is of this moment, and which the note was taken from.
+ *
+ * A task that is moved to another CPU while it waits begins anew there; what it waited before is in
+ * the kernel's sum, of which the part is known that it had when the task ran last. If it ran
+ * meanwhile and nobody followed the scheduler, or another task has its slot, that is not known. Two
+ * CPUs that write to a slot at the same time leave what fits no check. */
+static __always_inline u64 waited_ns(struct task_struct *task, u64 begun) {
+    const u64 pid = task->pid;
+    const unsigned int slot = pid & (WAITED_SLOTS - 1);
+    struct waited *before = bpf_map_lookup_elem(&waited_before, &slot);
+    const u64 last = task->se.cfs_rq->rq->clock - begun;
+    const u64 run = task->sched_info.pcount;
+    const u64 sum = task->sched_info.run_delay + last;
+    u64 ns = last;
+    if (before) {
+        const u64 sum_before = before->ns;
+        if (before->check == check_of(sum_before, pid, run)) ns = sum - sum_before;
+        before->ns = sum;
+        before->check = check_of(sum, pid, run + 1);
+    }
+    return ns;
+}
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(switched, _Bool preempted, struct task_struct *previous, struct task_struct *next) {
+    const u64 begun = next->sched_info.last_queued;
     struct noded_container_counters *found;
-    u64 *since;
     if (preempted || previous->__state == 0) {
         found = of_task(previous);
-        if (found) {
-            found->involuntary_switches += 1;
-            begins_to_wait(previous);
-        }
+        if (found) found->involuntary_switches += 1;
     }
-    since = bpf_task_storage_get(&waits_since, next, 0, 0);
-    if (!since || !*since) return 0;
-    found = *since >= followed_since ? of_task(next) : 0;
+    if (begun == 0) return 0;
+    found = of_task(next);
     if (found) {
-        u64 ns = bpf_ktime_get_ns() - *since;
+        u64 ns = waited_ns(next, begun);
         unsigned int bucket = bucket_of(ns);
         found->waits += 1;
         found->wait_ns += ns;
         if (bucket < NODED_WAIT_BUCKETS) found->wait_us_log2[bucket] += 1;
     }
-    *since = 0;
     return 0;
 }
 

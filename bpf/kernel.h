@@ -20,15 +20,14 @@ typedef __u64 u64;
 
 enum bpf_map_type {
     BPF_MAP_TYPE_HASH = 1,
+    BPF_MAP_TYPE_ARRAY = 2,
     BPF_MAP_TYPE_PERCPU_HASH = 5,
     BPF_MAP_TYPE_PERCPU_ARRAY = 6,
-    BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 enum {
     BPF_ANY = 0,
     BPF_NOEXIST = 1,
     BPF_F_NO_PREALLOC = 1,
-    BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -126,8 +125,24 @@ struct fdtable {
 struct files_struct {
     struct fdtable *fdt;
 };
+struct rq {
+    __u64 clock;
+};
+struct cfs_rq {
+    struct rq *rq;
+};
+struct sched_entity {
+    struct cfs_rq *cfs_rq;
+};
+struct sched_info {
+    unsigned long pcount;
+    unsigned long long run_delay;
+    unsigned long long last_queued;
+};
 struct task_struct {
     unsigned int __state;
+    struct sched_entity se;
+    struct sched_info sched_info;
     int pid;
     int tgid;
     struct css_set *cgroups;

@@ -83,7 +83,7 @@ std::vector<bpf_program*> programs_of(const bpf_object* object) {
 
 bool of_scheduler(const bpf_program* program) {
     const std::string section = lib.bpf_program__section_name(program);
-    return section == "tp_btf/sched_switch" || section.starts_with("tp_btf/sched_wakeup");
+    return section == "tp_btf/sched_switch";
 }
 
 Kernel kernel_of(const Value& value) {
@@ -187,10 +187,7 @@ public:
         if (follow == following_) return;
         following_ = follow;
         scheduler_links_.clear();
-        if (!follow) return;
-        // Tasks that were woken when they were followed before have run since.
-        set_variable(".data", static_cast<uint64_t>(clock_ns()));
-        attach_those(of_scheduler, scheduler_links_);
+        if (follow) attach_those(of_scheduler, scheduler_links_);
     }
 
     const Table& read() override;
@@ -213,10 +210,6 @@ private:
                "tp_btf/block_rq_complete";
     }
     int add(uint64_t id);
-    template <typename T>
-    int variable(std::string_view section) const;
-    template <typename T>
-    void set_variable(std::string_view section, const T& value);
     void set_level(int level);
     void begin_to_read_groups();
     void find(const Watch& watch);
@@ -288,32 +281,22 @@ int BpfCounters::add(uint64_t id) {
     return ENOMEM;
 }
 
-/// A section of the programs' variables, which is a map with one value; nothing if there is none
-/// of this size.
-template <typename T>
-int BpfCounters::variable(std::string_view section) const {
-    for (bpf_map* map = nullptr;
-         (map = lib.bpf_object__next_map(object_.get(), map)) != nullptr;)
-        if (std::string_view(lib.bpf_map__name(map)).ends_with(section) &&
-            lib.bpf_map__value_size(map) == sizeof(T))
-            return lib.bpf_map__fd(map);
-    return -1;
-}
-
-template <typename T>
-void BpfCounters::set_variable(std::string_view section, const T& value) {
-    const uint32_t first = 0;
-    const int fd = variable<T>(section);
-    if (fd >= 0) lib.bpf_map_update_elem(fd, &first, &value, BPF_ANY);
-}
-
+/// The programs' only variable that is not constant: a map with one value, named after its section.
 void BpfCounters::set_level(int level) {
     if (level < 1 || level >= NODED_LEVELS_MAX) return;
-    uint32_t first = 0, levels = 0;
-    const int fd = variable<uint32_t>(".bss");
-    if (fd < 0 || lib.bpf_map_lookup_elem(fd, &first, &levels) != 0 || (levels >> level & 1) != 0)
+    const uint32_t first = 0;
+    uint32_t levels = 0;
+    for (bpf_map* map = nullptr;
+         (map = lib.bpf_object__next_map(object_.get(), map)) != nullptr;) {
+        if (!std::string_view(lib.bpf_map__name(map)).ends_with(".bss") ||
+            lib.bpf_map__value_size(map) != sizeof levels)
+            continue;
+        const int fd = lib.bpf_map__fd(map);
+        if (lib.bpf_map_lookup_elem(fd, &first, &levels) != 0 || (levels >> level & 1) != 0) return;
+        levels |= uint32_t{1} << level;
+        lib.bpf_map_update_elem(fd, &first, &levels, BPF_ANY);
         return;
-    set_variable(".bss", levels | uint32_t{1} << level);
+    }
 }
 
 /// Both programs, or none.

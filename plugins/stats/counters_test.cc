@@ -44,6 +44,22 @@ std::string mount_of(const char* controller) {
     return "";
 }
 
+/// The nth of those that this process may use; -1: there are fewer.
+int allowed_cpu(int nth) {
+    cpu_set_t allowed;
+    sched_getaffinity(0, sizeof allowed, &allowed);
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+        if (CPU_ISSET(cpu, &allowed) && nth-- == 0) return cpu;
+    return -1;
+}
+
+void move_to(pid_t pid, int cpu) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    EXPECT_EQ(sched_setaffinity(pid, sizeof one, &one), 0);
+}
+
 uint64_t id_of(const std::string& path) {
     struct stat info {};
     return stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
@@ -103,15 +119,19 @@ public:
         if (child != 0) return child;
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         enter();
-        cpu_set_t allowed, one;
-        sched_getaffinity(0, sizeof allowed, &allowed);
-        int first = 0;
-        while (!CPU_ISSET(first, &allowed)) ++first;
-        CPU_ZERO(&one);
-        CPU_SET(first, &one);
-        sched_setaffinity(0, sizeof one, &one);
+        move_to(0, allowed_cpu(0));
         for (volatile bool forever = true; forever;) {}
         _exit(0);
+    }
+    /// A process in it that ends when a byte comes in, on this CPU until somebody moves it.
+    pid_t wait_for_byte(int from, int cpu) const {
+        const pid_t child = fork();
+        if (child != 0) return child;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        enter();
+        move_to(0, cpu);
+        char byte;
+        _exit(read(from, &byte, 1) == 1 ? 0 : 1);
     }
 
 private:
@@ -342,7 +362,15 @@ TEST(StatsCounters, a_thousand_cgroups_are_read_at_once) {
     EXPECT_EQ((*loaded)->read().size(), 1000u);
 }
 
-TEST(StatsCounters, a_wait_that_began_when_the_scheduler_was_followed_before_is_none_now) {
+/// Waits of at least so many microseconds, a power of two.
+uint64_t waits_of(const Kernel& kernel, uint64_t us_log2) {
+    uint64_t count = 0;
+    for (size_t bucket = us_log2; bucket < NODED_WAIT_BUCKETS; ++bucket)
+        count += kernel.wait_us_log2[bucket];
+    return count;
+}
+
+TEST(StatsCounters, what_is_waited_while_nobody_follows_the_scheduler_is_no_wait_of_later) {
     const std::string mount = v2_mount();
     if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
     auto loaded = load_bpf_counters(mount);
@@ -358,29 +386,91 @@ TEST(StatsCounters, a_wait_that_began_when_the_scheduler_was_followed_before_is_
         for (int tries = 0; tries < 3000 && kernel().waits < until; ++tries) usleep(10'000);
         return kernel().waits >= until;
     };
-    const auto longer_than_a_second = [&] {
-        uint64_t count = 0;
-        for (size_t bucket = 20; bucket < NODED_WAIT_BUCKETS; ++bucket)
-            count += kernel().wait_us_log2[bucket];
-        return count;
-    };
+    constexpr uint64_t kSecond = 20;
     counters.follow_scheduler(true);
     EXPECT_TRUE(waits_more());
     bool none = false;
     // A busy machine may make somebody wait for so long; not each time.
     for (int tries = 0; tries < 3 && !none; ++tries) {
         counters.follow_scheduler(false);
-        usleep(1'200'000);
-        const uint64_t before = longer_than_a_second();
+        usleep(2'000'000);  // of which each waits for three quarters
+        const uint64_t before = waits_of(kernel(), kSecond);
         counters.follow_scheduler(true);
         EXPECT_TRUE(waits_more());
-        none = longer_than_a_second() == before;
+        none = waits_of(kernel(), kSecond) == before;
     }
     EXPECT_TRUE(none);
     for (const pid_t pid : spinning) {
         kill(pid, SIGKILL);
         waitpid(pid, nullptr, 0);
     }
+}
+
+/// Nobody else has this CPU, until it is killed.
+pid_t take_all_of(int cpu, int tell) {
+    const pid_t child = fork();
+    if (child != 0) return child;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    move_to(0, cpu);
+    const sched_param first{.sched_priority = 1};
+    const char taken = sched_setscheduler(0, SCHED_FIFO, &first) == 0 ? 'y' : 'n';
+    if (write(tell, &taken, 1) != 1 || taken != 'y') _exit(1);
+    for (volatile bool forever = true; forever;) {}
+    _exit(0);
+}
+
+/// It did what it does on one CPU, and sleeps.
+bool sleeps_on_one_cpu(pid_t pid) {
+    cpu_set_t allowed;
+    return sched_getaffinity(pid, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) == 1 &&
+           text_of("/proc/" + std::to_string(pid) + "/stat").find(") S ") != std::string::npos;
+}
+
+/// One in the group is woken on a CPU that is taken, and moved to a free one after a while; false
+/// where no task may have a CPU for itself.
+bool wait_on_one_cpu_and_run_on_another(const Group& group, int busy_cpu, int free_cpu) {
+    int wake[2], tell[2];
+    EXPECT_TRUE(pipe2(wake, O_CLOEXEC) == 0 && pipe2(tell, O_CLOEXEC) == 0);
+    const pid_t waits = group.wait_for_byte(wake[0], busy_cpu);
+    for (int tries = 0; tries < 3000 && !sleeps_on_one_cpu(waits); ++tries) usleep(10'000);
+    const pid_t spins = take_all_of(busy_cpu, tell[1]);
+    char taken = 'n';
+    EXPECT_EQ(read(tell[0], &taken, 1), 1);
+    EXPECT_EQ(write(wake[1], &taken, 1), 1);
+    usleep(200'000);
+    move_to(waits, free_cpu);
+    int status = -1;
+    waitpid(waits, &status, 0);
+    EXPECT_EQ(status, 0);
+    kill(spins, SIGKILL);
+    waitpid(spins, nullptr, 0);
+    for (const int fd : {wake[0], wake[1], tell[0], tell[1]}) close(fd);
+    return taken == 'y';
+}
+
+TEST(StatsCounters, a_wait_that_ends_on_another_cpu_is_as_long_as_it_was) {
+    const std::string mount = v2_mount();
+    const int busy_cpu = allowed_cpu(0), free_cpu = allowed_cpu(1);
+    if (mount.empty() || geteuid() != 0 || free_cpu < 0)
+        GTEST_SKIP() << "needs root, a cgroup v2 tree and two CPUs";
+    auto loaded = load_bpf_counters(mount);
+    if (!loaded) GTEST_SKIP() << loaded.error().message;
+    const Group watched(mount);
+    ASSERT_TRUE((*loaded)->watch(watched.where()));
+    (*loaded)->follow_scheduler(true);
+    cpu_set_t before;
+    sched_getaffinity(0, sizeof before, &before);
+    move_to(0, free_cpu);
+    Kernel kernel;
+    // Once in a second the kernel lets others have a taken CPU, too; not each time.
+    for (int tries = 0; tries < 5 && waits_of(kernel, 17) == 0; ++tries) {
+        if (!wait_on_one_cpu_and_run_on_another(watched, busy_cpu, free_cpu)) break;
+        kernel = (*loaded)->read().at(watched.id()).kernel;
+    }
+    sched_setaffinity(0, sizeof before, &before);
+    if (kernel.waits == 0) GTEST_SKIP() << "no task may have a CPU for itself here";
+    EXPECT_GT(waits_of(kernel, 17), 0u) << "of 131 ms and more";
+    EXPECT_GE(kernel.wait_ns, 190'000'000u);
 }
 
 TEST(StatsCounters, groups_that_nobody_asks_for_leave_room_for_those_that_are_watched) {
