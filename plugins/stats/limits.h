@@ -20,6 +20,8 @@ constexpr int64_t interest_ns = 10'000'000'000;
 constexpr int64_t fresh_ns = 2 * tick_ns;
 /// Samples per second that a topic can have: stats@RATE/….
 constexpr uint32_t rate_max = 100;
+/// So many bytes of messages are made before they are sent together.
+constexpr size_t send_together_bytes = 128 << 10;
 /// Questions for one sample that come within this time share it.
 constexpr int64_t once_gather_ns = 1'000'000;
 /// Files stay open so long for those who ask for one sample now and then: a scrape each minute.
@@ -28,8 +30,11 @@ constexpr int64_t once_keep_ns = 90'000'000'000;
 constexpr uint32_t watch_tries_max = 5;
 /// So long it is counted for a group that is named as a container's is, and is not noded's.
 constexpr int64_t stranger_ns = 60'000'000'000;
-/// What a file told is used again so long, if the kernel's own figures say that it has not changed.
-constexpr int64_t kept_ns = 10'000'000'000;
+/// What a file told is used again at most so long, at least half of it, if the kernel's own figures
+/// say that it has not changed.
+constexpr int64_t kept_ns = 60'000'000'000;
+/// A container's file that nobody needed for so long is closed.
+constexpr int64_t file_unused_ns = 5'000'000'000;
 /// Files of pressure are read at most so often, if it is known when they change.
 constexpr int64_t pressure_ns = 900'000'000;
 /// Mounted file systems are looked at at most so often.
@@ -50,7 +55,7 @@ constexpr size_t filesystems_max = 256;
 constexpr size_t memory_items_max = 128;
 constexpr size_t cpus_max = 4096;                  ///< with figures of their own
 
-static_assert(pressure_ns < tick_ns && tick_ns < kept_ns);
+static_assert(pressure_ns < tick_ns && tick_ns < file_unused_ns && file_unused_ns < kept_ns / 2);
 static_assert(first_pair_ns < tick_ns && tick_ns < fresh_ns && fresh_ns < interest_ns);
 
 }  // namespace noded::stats::limits

@@ -75,16 +75,25 @@ public:
 private:
     using Fill = kj::FunctionParam<void(schema::StatsMessage::Builder)>;
 
+    /// A message that is to be sent.
+    struct Ready {
+        Feed::Counts* counts = nullptr;
+        size_t bytes = 0;  ///< of it
+    };
+
     bool is_due(const Feed& feed, int64_t now_ns) const;
     void publish_to(Feed& feed, const Sample& sample);
-    void send(Feed& feed, uint64_t key, const std::string& last, const Sample& sample,
-              int64_t monotonic_ns, Fill fill);
+    void write(Feed& feed, uint64_t key, const std::string& last, const Sample& sample,
+               int64_t monotonic_ns, Fill fill);
+    void send_ready();
     void notice(const std::string& prefix, const std::string& message) const;
 
     const sdk::Host host_;
     Feeds feeds_;
     std::set<std::string> known_;  ///< subscriptions that were looked at
     JsonText json_;
+    std::vector<Ready> ready_;
+    std::string ready_bytes_;  ///< of all of them, one behind the other
 };
 
 }  // namespace noded::stats
