@@ -2,6 +2,7 @@
 #include "plugins/stats/collector.h"
 
 #include <algorithm>
+#include <array>
 
 #include "agent/base/check.h"
 #include "plugins/stats/limits.h"
@@ -33,8 +34,8 @@ struct Kept {
     int64_t read_ns = 0;
     T value{};
 
-    bool holds(uint64_t mark_now, int64_t now_ns) const {
-        return mark_now != 0 && mark == mark_now && now_ns - read_ns < limits::kept_ns;
+    bool holds(uint64_t mark_now, int64_t now_ns, int64_t longest_ns) const {
+        return mark_now != 0 && mark == mark_now && now_ns - read_ns < longest_ns;
     }
     void keep(uint64_t mark_now, int64_t now_ns, const T& read) {
         mark = mark_now;
@@ -43,23 +44,33 @@ struct Kept {
     }
 };
 
-/// A file that is opened when it is wanted for the first time.
+/// A file that is opened when it is wanted, and closed when it was not for a while.
 struct Lazy {
     FilePtr file;
     bool tried = false;
+    bool used = false;  ///< since it was looked at who is used
 
     std::string_view read(Sys& sys, const std::string& folder, const char* name) {
         if (!tried && !folder.empty())
             if (auto opened = sys.open(folder + "/" + name)) file = std::move(*opened);
-        tried = true;
+        tried = used = true;
         return text_in(file);
+    }
+    /// What was not there is not looked for again.
+    void close() {
+        if (file) *this = {};
     }
 };
 
 }  // namespace
 
-/// The files of one run of a container.
+/// The files of one run of a container, and what was read of them.
 struct Collector::Files {
+    explicit Files(uint64_t key)
+        : kept_ns(limits::kept_ns / 2 + int64_t(key % 64) * (limits::kept_ns / 128)) {}
+
+    const int64_t kept_ns;  ///< not the same for all, who would be read in the same sample then
+    int64_t looked_ns = 0;  ///< when it was looked at which are used
     Places places;
     Lazy cpu_stat;                               ///< v2: the usage
     Lazy usage, usage_user, usage_system;        ///< v1, where there is no v2
@@ -69,7 +80,7 @@ struct Collector::Files {
     Lazy io;                                     ///< v2
     Lazy io_bytes, io_operations;                ///< v1
     Lazy pressure_cpu, pressure_memory, pressure_io;
-    FilePtr net;
+    Lazy net;
 
     Kept<Memory> kept_memory;
     Kept<std::optional<Io>> kept_io;
@@ -77,12 +88,27 @@ struct Collector::Files {
     Kept<std::optional<Net>> kept_net;  ///< of one with nothing but loopback
 
     bool v1_memory() const { return !places.memory.empty(); }
-    size_t count() const {
-        return count_of({&cpu_stat.file, &usage.file, &usage_user.file, &usage_system.file,
-                         &throttling.file, &memory_usage.file, &memory_stat.file,
-                         &memory_limit.file, &pids.file, &pids_limit.file, &io.file,
-                         &io_bytes.file, &io_operations.file, &pressure_cpu.file,
-                         &pressure_memory.file, &pressure_io.file, &net});
+    std::array<Lazy*, 17> all() {
+        return {&cpu_stat,     &usage,       &usage_user,     &usage_system, &throttling,
+                &memory_usage, &memory_stat, &memory_limit,   &pids,         &pids_limit,
+                &io,           &io_bytes,    &io_operations,  &pressure_cpu, &pressure_memory,
+                &pressure_io,  &net};
+    }
+    size_t count() {
+        return static_cast<size_t>(
+            std::ranges::count_if(all(), [](const Lazy* one) { return bool(one->file); }));
+    }
+    void close() {
+        for (Lazy* const one : all()) one->close();
+    }
+    /// Those that are read only now and then are closed: each holds a page of the kernel's.
+    void close_unused(int64_t now_ns) {
+        if (now_ns - looked_ns < limits::file_unused_ns) return;
+        looked_ns = now_ns;
+        for (Lazy* const one : all()) {
+            if (!one->used) one->close();
+            one->used = false;
+        }
     }
 };
 
@@ -146,18 +172,19 @@ FilePtr Collector::open(const std::string& folder, const char* name) {
     return file ? std::move(*file) : nullptr;
 }
 
+/// What was read or opened of a process before this call was the container's, and not of a later
+/// one with its number.
+bool Collector::runs_still(const Target& target) {
+    const auto stat = read_once(*sys_, "/proc/" + std::to_string(target.pid) + "/stat");
+    return stat && start_time_of(*stat) == target.pid_start_time;
+}
+
 /// Nothing when the process is not the container's any more.
-std::unique_ptr<Collector::Files> Collector::open_files(const Target& target) {
-    const std::string proc = "/proc/" + std::to_string(target.pid);
-    const auto groups = read_once(*sys_, proc + "/cgroup");
-    if (!groups) return nullptr;
-    auto files = std::make_unique<Files>();
+std::unique_ptr<Collector::Files> Collector::find_files(const Target& target) {
+    const auto groups = read_once(*sys_, "/proc/" + std::to_string(target.pid) + "/cgroup");
+    if (!groups || !runs_still(target)) return nullptr;
+    auto files = std::make_unique<Files>(target.who->key);
     files->places = places_of(mounts_, *groups, target.who->id);
-    if (!target.host_network) files->net = open(proc, "net/dev");
-    // Only now is it known that all this was of the container's process, and not of a later one
-    // with its number.
-    const auto stat = read_once(*sys_, proc + "/stat");
-    if (!stat || start_time_of(*stat) != target.pid_start_time) return nullptr;
     return files;
 }
 
@@ -191,10 +218,11 @@ void Collector::read_memory(Files& files, const Group& group, ContainerFigures& 
     if (!usage) return;
     if (!limit) limit = value(files.memory_limit, "memory.limit_in_bytes", "memory.max");
     Memory memory = files.kept_memory.value;
-    if (!files.kept_memory.holds(group.memory_mark, out.monotonic_ns)) {
+    if (!files.kept_memory.holds(group.memory_mark, out.monotonic_ns, files.kept_ns)) {
         memory = {};
-        parse_memory_stat(files.memory_stat.read(*sys_, folder, "memory.stat"), v1, memory);
-        files.kept_memory.keep(group.memory_mark, out.monotonic_ns, memory);
+        const std::string_view text = files.memory_stat.read(*sys_, folder, "memory.stat");
+        parse_memory_stat(text, v1, memory);
+        files.kept_memory.keep(text.empty() ? 0 : group.memory_mark, out.monotonic_ns, memory);
     }
     memory.usage = *usage;
     memory.limit = limit.value_or(0);
@@ -205,7 +233,7 @@ void Collector::read_memory(Files& files, const Group& group, ContainerFigures& 
 void Collector::read_io(Files& files, const Group& group, ContainerFigures& out) {
     const Places& places = files.places;
     out.io = files.kept_io.value;
-    if (files.kept_io.holds(group.io_mark, out.monotonic_ns)) return;
+    if (files.kept_io.holds(group.io_mark, out.monotonic_ns, files.kept_ns)) return;
     out.io = std::nullopt;
     if (!places.blkio.empty()) {
         const std::string bytes(files.io_bytes.read(*sys_, places.blkio,
@@ -227,7 +255,7 @@ void Collector::read_pressure(Files& files, const Group& group, ContainerFigures
     const bool just_read = group.pressure_mark != 0 && kept.mark != 0 &&
                            out.monotonic_ns - kept.read_ns < limits::pressure_ns;
     out.pressure = kept.value;
-    if (just_read || kept.holds(group.pressure_mark, out.monotonic_ns)) return;
+    if (just_read || kept.holds(group.pressure_mark, out.monotonic_ns, files.kept_ns)) return;
     const auto pressure = [&](Lazy& file, const char* name) {
         return parse_pressure(file.read(*sys_, files.places.v2, name));
     };
@@ -238,11 +266,19 @@ void Collector::read_pressure(Files& files, const Group& group, ContainerFigures
 }
 
 /// What interfaces count is in no mark: only that there are none but loopback is kept.
-void Collector::read_network(Files& files, const Group& group, ContainerFigures& out) {
+void Collector::read_network(const Target& target, Files& files, const Group& group,
+                             ContainerFigures& out) {
     out.net = files.kept_net.value;
-    if (out.net && files.kept_net.holds(group.network_mark, out.monotonic_ns)) return;
+    if (out.net && files.kept_net.holds(group.network_mark, out.monotonic_ns, files.kept_ns))
+        return;
     out.net = std::nullopt;
-    const std::string_view text = text_in(files.net);
+    if (target.host_network) return;
+    if (!files.net.tried) {
+        files.net.tried = true;
+        files.net.file = open("/proc/" + std::to_string(target.pid), "net/dev");
+        if (files.net.file && !runs_still(target)) files.net.file.reset();
+    }
+    const std::string_view text = files.net.read(*sys_, "", "");
     if (text.empty()) return;
     out.networks = parse_net_dev(text);
     std::erase_if(out.networks, [](const Network& network) { return network.name == "lo"; });
@@ -272,8 +308,9 @@ bool Collector::read_container(const Target& target, Files& files, const Counted
     if (!out.cpu && !out.memory && !out.pids) return false;
     read_io(files, group, out);
     read_pressure(files, group, out);
-    read_network(files, group, out);
+    read_network(target, files, group, out);
     if (counted != nullptr) out.kernel = counted->kernel;
+    files.close_unused(out.monotonic_ns);
     return true;
 }
 
@@ -352,14 +389,14 @@ Sample Collector::take(const std::vector<Target>& targets, bool node_wanted, boo
     size_t open = above_.size() + (node_ ? node_->count() : 0);
     for (const Target& target : targets) {
         Entry& entry = entries_[target.who->key];
-        if (!entry.files && target.wanted) entry.files = open_files(target);
+        if (!entry.files && target.wanted) entry.files = find_files(target);
         if (!entry.files) continue;
         if (target.wanted && !sample_container(target, entry, sample)) {
             entry.files.reset();
             continue;
         }
         const size_t count = entry.files->count();
-        if (open + count > files_open_max_) entry.files.reset();  // opened anew each time
+        if (open + count > files_open_max_) entry.files->close();  // opened anew each time
         else open += count;
     }
     sample.open_files = open;
@@ -372,8 +409,7 @@ void Collector::find_group(const Target& target, Entry& entry) {
     ++entry.tries;
     const std::string proc = "/proc/" + std::to_string(target.pid);
     const auto groups = read_once(*sys_, proc + "/cgroup");
-    const auto stat = read_once(*sys_, proc + "/stat");
-    if (!groups || !stat || start_time_of(*stat) != target.pid_start_time) return;
+    if (!groups || !runs_still(target)) return;
     const Places places = places_of(mounts_, *groups, target.who->id);
     if (places.v2.empty()) return;
     Watch watch;

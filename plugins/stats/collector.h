@@ -68,7 +68,8 @@ private:
 
     void discover();
     void load_counters();
-    std::unique_ptr<Files> open_files(const Target& target);
+    bool runs_still(const Target& target);
+    std::unique_ptr<Files> find_files(const Target& target);
     bool sample_container(const Target& target, Entry& entry, Sample& sample);
     bool read_container(const Target& target, Files& files, const Counted* counted,
                         ContainerFigures& out);
@@ -76,7 +77,8 @@ private:
     void read_memory(Files& files, const Group& group, ContainerFigures& out);
     void read_io(Files& files, const Group& group, ContainerFigures& out);
     void read_pressure(Files& files, const Group& group, ContainerFigures& out);
-    void read_network(Files& files, const Group& group, ContainerFigures& out);
+    void read_network(const Target& target, Files& files, const Group& group,
+                      ContainerFigures& out);
     void read_node(NodeFigures& node);
     std::vector<Filesystem> measured_filesystems();
     std::unique_ptr<File> open(const std::string& folder, const char* name);

@@ -95,6 +95,21 @@ protected:
         return (*status_)->getStatus();
     }
 
+    /// All that the kernel's own figures can tell of a container, which has loopback alone.
+    Group& know_group(uint32_t pid) {
+        machine->files["/proc/" + std::to_string(pid) + "/net/dev"] =
+            "  lo: 9 9 9 9 0 0 0 0 9 9 9 9 0 0 0 0\n";
+        Group& group = machine->counted[1000 + pid].group;
+        group.monotonic_ns = 5;
+        group.cpu = Cpu{.total_ns = 9};
+        group.throttling = true;
+        group.memory_usage = 101;
+        group.memory_limit = 1000;
+        group.pids = {7, 8};
+        group.memory_mark = group.pressure_mark = group.io_mark = group.network_mark = 1;
+        return group;
+    }
+
     sdk::FakeHost host;
     std::unique_ptr<sdk::Reading<Calls::StatusResults>> status_;
 };
@@ -598,6 +613,55 @@ TEST_P(StatsTest,
     host.forget_published();
     advance_ms(1000);
     EXPECT_EQ(published(), "stats/DB 1\n");
+}
+
+TEST_P(StatsTest, what_was_read_of_files_that_may_not_stay_open_is_used_all_the_same) {
+    machine->files_allowed = 40;  // a quarter of them: those of one container
+    machine->groups_read = true;
+    host.restart();
+    run(kWeb, "web", 10, 50);
+    run(kDb, "db", 11, 60);
+    know_group(10);
+    know_group(11);
+    host.subscribe("stats/");
+    advance_ms(10);
+    const size_t opens = machine->opens;
+    EXPECT_LE(machine->open_now, 10u + 9u) << "and the node's";
+    host.forget_published();
+    advance_ms(1000);
+    EXPECT_EQ(machine->opens, opens);
+    ASSERT_EQ(host.published().size(), 3u);
+    for (const auto& one : host.published()) {
+        sdk::Reading<schema::StatsMessage> message({one.payload.data(), one.payload.size()});
+        if (!message->isContainer()) continue;
+        EXPECT_EQ(message->getContainer().getMemory().getCacheBytes(), 8u);
+        EXPECT_TRUE(message->getContainer().hasPressure());
+        EXPECT_TRUE(message->getContainer().hasNet());
+    }
+}
+
+TEST_P(StatsTest, a_file_that_nobody_needs_is_closed_and_opened_again_when_it_may_tell_more) {
+    machine->groups_read = true;
+    run(kWeb, "web", 10, 50);
+    Group& group = know_group(10);
+    host.subscribe("stats/" + kWeb);
+    advance_ms(10);
+    EXPECT_GT(machine->open_now, 2u + 3u);
+    for (int i = 0; i < 2; ++i) {
+        group.monotonic_ns += limits::file_unused_ns;
+        advance_ms(1000);
+    }
+    EXPECT_LE(machine->open_now, 2u) << "of the groups above";
+    const size_t opens = machine->opens, open_now = machine->open_now;
+    group.memory_mark = 2;
+    group.network_mark = 2;
+    advance_ms(1000);
+    EXPECT_EQ(machine->opens, opens + 3) << "and whether the process is the container's still";
+    EXPECT_EQ(machine->open_now, open_now + 2);
+    sdk::Reading<schema::StatsMessage> message({host.published().back().payload.data(),
+                                                host.published().back().payload.size()});
+    EXPECT_TRUE(message->getContainer().hasNet());
+    EXPECT_EQ(message->getContainer().getMemory().getCacheBytes(), 8u);
 }
 
 TEST_P(StatsTest, right_below_the_root_a_groups_own_files_bring_its_figures_up_to_date) {
