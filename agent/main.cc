@@ -4,7 +4,7 @@
 // reconcile its state with the kernel, and only then open the sockets. noded is crash-only: a kill
 // at any instant takes the same way.
 #include <grp.h>
-#include <malloc.h>
+#include <mimalloc.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -92,6 +92,21 @@ struct Retry final : reactor::Completion {
         reactor.timer(reactor.clock().monotonic_ns() + kEveryNs, *this);
     }
     void complete(int32_t, bool) override { armed = false; }
+};
+
+/// What is freed in the first seconds goes back to the machine at once: much of it was needed for a
+/// start alone (libbpf reads the kernel's types, which is ten times what a node holds when it is
+/// idle). Later the allocator keeps it for its usual moment, but gives nothing back from a thread
+/// that has nothing to do.
+struct Thrift final : reactor::Completion {
+    static constexpr int64_t kForNs = 5'000'000'000;
+    const long usual_ms = mi_option_get(mi_option_decommit_delay);
+
+    void begin(reactor::Reactor& reactor) {
+        mi_option_set(mi_option_decommit_delay, 0);
+        reactor.timer(reactor.clock().monotonic_ns() + kForNs, *this);
+    }
+    void complete(int32_t, bool) override { mi_option_set(mi_option_decommit_delay, usual_ms); }
 };
 
 Status make_directory(const std::string& path, mode_t mode) {
@@ -324,6 +339,7 @@ Status run(const Config& config) {
     host::PluginWatch plugin_watch(*reactor, host, pipeline);
     Turn turn(plugin_watch, pipeline, snapshots, outbox);
     Retry retry(*reactor, pipeline);
+    Thrift thrift;
     past::Readers readers(*reactor, config, *log);
     const Shutdown shutdown{host, outbox, *reactor};
     outbox.connect(host);
@@ -335,6 +351,7 @@ Status run(const Config& config) {
     TRY_STATUS(past::fold_all(pipeline, host, *log, std::exchange(snapshot, std::nullopt)));
     snapshots.loaded();
 
+    thrift.begin(*reactor);
     reactor->at_turn_end(turn);
     host.reconcile();
     const MachineLimits machine = look_at_machine();
