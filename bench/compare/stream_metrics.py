@@ -3,6 +3,7 @@ messages from process to process, and ten followers of a log. Used by metrics.py
 
 What a daemon uses is its CPU time, user and system, so the kernel's work for its reads is in it.
 """
+import contextlib
 import json
 import pathlib
 import resource
@@ -162,7 +163,7 @@ def stats_accuracy(bench):
 
 
 PIPE_LOOPS, PIPE_LOOPS_QUICK = 100_000, 20_000
-OVERHEAD_ROUNDS, OVERHEAD_ROUNDS_QUICK = 7, 2
+OVERHEAD_ROUNDS, OVERHEAD_ROUNDS_QUICK = 9, 2
 
 
 def cpu_seconds_in(group, command):
@@ -234,10 +235,38 @@ class WebServer:
         self.process.wait()
 
 
+STATES = ("off", "idle", "all")
+
+
+@contextlib.contextmanager
+def in_state(bench, state):
+    """noded, which is halted before and after: off, one that nobody asks, or everything on."""
+    if state == "off":
+        yield
+        return
+    bench.noded.start()
+    time.sleep(1)  # the programs are loaded in the background
+    watcher = None
+    try:
+        if state == "all":
+            watcher = subprocess.Popen(bench.noded.command("sub", "stats@10/"),
+                                       env=bench.noded.env, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL)
+            time.sleep(0.5)
+        yield
+    finally:
+        if watcher is not None:
+            watcher.terminate()
+            watcher.wait()
+        bench.noded.halt()
+
+
 def stats_overhead(bench):
     """What counting costs those who are counted, in a container: without noded, with one that
-    nobody asks, and with everything on at 10 Hz; in turn. Two processes that wake each other as
-    fast as they can are the worst case there is; a compiler and a web server are real loads."""
+    nobody asks, and with everything on at 10 Hz; in turn, and each time another one first. What is
+    compared lies within a minute: a machine does not stay as fast as it is. Two processes that
+    wake each other as fast as they can are the worst case there is; a compiler and a web server are
+    real loads."""
     name = "compare-overhead"
     bench.noded.start_sleeper(name)
     loops = PIPE_LOOPS_QUICK if bench.quick else PIPE_LOOPS
@@ -245,7 +274,7 @@ def stats_overhead(bench):
     # On one CPU: where the scheduler puts the two would be more than what is looked for.
     loads = {"pipe": ["taskset", "-c", "0", "perf", "bench", "sched", "pipe", "-l", str(loops)],
              "compile": ["g++", "-std=c++23", "-O2", "-c", source, "-o", bench.work / "overhead.o"]}
-    used = {(load, state): [] for load in (*loads, "web") for state in ("off", "idle", "all")}
+    used = {(load, state): [] for load in (*loads, "web") for state in STATES}
     web = None
 
     def measure(state):
@@ -256,27 +285,23 @@ def stats_overhead(bench):
     try:
         group = v2_folder(int(bench.noded.ask("inspect", "--format", "{{.State.Pid}}", name)))
         web = WebServer(bench.work, group)
-        for _ in range(OVERHEAD_ROUNDS_QUICK if bench.quick else OVERHEAD_ROUNDS):
-            bench.noded.halt()
-            measure("off")
+        bench.noded.halt()
+        try:
+            for number in range(OVERHEAD_ROUNDS_QUICK if bench.quick else OVERHEAD_ROUNDS):
+                first = number % len(STATES)
+                for state in (*STATES[first:], *STATES[:first]):
+                    with in_state(bench, state):
+                        measure(state)
+        finally:
             bench.noded.start()
-            time.sleep(1)  # the programs are loaded in the background
-            measure("idle")
-            watcher = subprocess.Popen(bench.noded.command("sub", "stats@10/"),
-                                       env=bench.noded.env, stdin=subprocess.DEVNULL,
-                                       stdout=subprocess.DEVNULL)
-            time.sleep(0.5)
-            measure("all")
-            watcher.terminate()
-            watcher.wait()
     finally:
         if web is not None:
             web.stop()
         bench.noded.remove(name)
     for load, idle_bar, all_bar in (("pipe", 2, 8), ("compile", 1, 1), ("web", 1, 1)):
-        off = statistics.median(used[load, "off"])
         for state, bar in (("idle", idle_bar), ("all", all_bar)):
-            more = (statistics.median(used[load, state]) / off - 1) * 100
+            more = statistics.median(with_it / without - 1 for with_it, without
+                                     in zip(used[load, state], used[load, "off"])) * 100
             yield at_most(f"stats-overhead/{load}/{state}", "%", more, bar)
 
 
