@@ -261,6 +261,39 @@ TEST_F(Noci, a_hook_that_fails_or_takes_too_long_leaves_no_container) {
     EXPECT_EQ(noci({"list", "-q"}).out, "");
 }
 
+TEST_F(Noci, a_poststart_hook_that_fails_ends_the_container) {
+    command("sleep 100");
+    config_["hooks"]["poststart"] = Json{{{"path", "/bin/false"}}};
+    write_config();
+    ASSERT_EQ(detached({"create", "--bundle", bundle_, id_}).exit_code, 0);
+    const Ran started = noci({"start", id_});
+    EXPECT_EQ(started.exit_code, 1);
+    EXPECT_NE(started.err.find("error running poststart hook #0: exit status 1"),
+              std::string::npos) << started.err;
+    EXPECT_NE(noci({"state", id_}).err.find("container does not exist"), std::string::npos);
+}
+
+TEST_F(Noci, a_hook_without_an_environment_has_that_of_noci) {
+    const std::string log = base_ + "/log";
+    const auto hook = [&](const char* kind, Json environment) {
+        Json one = {{"path", "/bin/sh"}, {"args", {"sh", "-c", "echo $WORD >> " + log}}};
+        if (!environment.is_null()) one["env"] = std::move(environment);
+        config_["hooks"][kind].push_back(one);
+    };
+    hook("prestart", nullptr);
+    hook("prestart", {"WORD=own"});
+    hook("prestart", Json::array());
+    hook("createContainer", nullptr);
+    command("true");
+    const Ran ran = run_program({"/bin/sh", "-c",
+                                 "WORD=outer exec plugins/container/noci/noci --root " + root_ +
+                                     " run --bundle " + bundle_ + " " + id_});
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    std::ifstream in(log);
+    const std::string text(std::istreambuf_iterator<char>(in), {});
+    EXPECT_EQ(text, "outer\nown\n\nouter\n");
+}
+
 TEST_F(Noci, mounts_are_as_their_options_say) {
     fs::create_directories(base_ + "/source/below");
     std::ofstream(base_ + "/source/file") << "content\n";
@@ -361,6 +394,12 @@ TEST_F(Noci, what_is_wrong_is_told_before_anything_is_made) {
     refused("invalid action 'nosuch'");
     with("/linux/rootfsPropagation", "nosuch");
     refused("rootfsPropagation=nosuch is not supported");
+    with("/ociVersion", "invalid");
+    refused("is no version of the specification");
+    with("/ociVersion", "2.0.0");
+    refused("version 2.0.0 of the specification is not supported");
+    with("/process/scheduler", {{"policy", "SCHED_DEADLINE"}, {"deadline", 20'000'000}});
+    refused("SCHED_DEADLINE needs a runtime");
     with("/linux/memoryPolicy", {{"mode", "MPOL_BIND"}, {"nodes", ""}});
     refused("memory policy mode requires at least one node but got 0");
     config_ = good;
@@ -376,6 +415,62 @@ TEST_F(Noci, what_is_wrong_is_told_before_anything_is_made) {
     write_config();
     EXPECT_NE(noci({"run", "--bundle", bundle_, "a/b"}).err.find("invalid container ID format"),
               std::string::npos);
+}
+
+TEST_F(Noci, what_a_killed_create_has_made_is_deleted) {
+    const auto deleted = [&](const std::string& when) {
+        const Ran ran = noci({"delete", "--force", id_});
+        EXPECT_EQ(ran.exit_code, 0) << when << ": " << ran.err;
+        EXPECT_FALSE(fs::exists(root_ + "/" + id_)) << when;
+        for (const char* tree : {"memory", "pids", "unified"})
+            EXPECT_FALSE(fs::exists(std::string("/sys/fs/cgroup/") + tree + "/" + id_)) << when;
+    };
+    config_["hooks"]["createRuntime"] =
+        Json{{{"path", "/bin/sh"}, {"args", {"sh", "-c", "kill -9 $PPID"}}}};
+    command("sleep 100");
+    EXPECT_NE(detached({"create", "--bundle", bundle_, id_}).exit_code, 0);
+    EXPECT_EQ(noci({"delete", id_ + "-other"}).exit_code, 1);
+    deleted("by its hook");
+    config_.erase("hooks");
+    write_config();
+    for (int rounds = 0; rounds < 40'000; rounds += 2000) {
+        const std::string count = std::to_string(rounds);
+        run_program({"/bin/sh", "-c",
+                     "plugins/container/noci/noci --root " + root_ + " create --bundle " + bundle_ +
+                         " " + id_ + " </dev/null >/dev/null 2>&1 & i=0; while [ $i -lt " + count +
+                         " ]; do i=$((i + 1)); done; kill -9 $!; wait $!"});
+        deleted("after " + count);
+    }
+}
+
+TEST_F(Noci, one_id_may_be_made_and_removed_by_many_at_once) {
+    command("sleep 100");
+    const std::string noci_root = "plugins/container/noci/noci --root " + root_ + " ";
+    const std::string life = "for i in 1 2 3 4 5; do " + noci_root + "create --bundle " + bundle_ +
+                             " " + id_ + "; " + noci_root + "start " + id_ + "; " + noci_root +
+                             "state " + id_ + "; " + noci_root + "kill " + id_ + " KILL; " +
+                             noci_root + "delete --force " + id_ + "; done";
+    run_program({"/bin/sh", "-c",
+                 "for j in 1 2 3 4; do (" + life + ") </dev/null >/dev/null 2>&1 & done; wait"});
+    const Ran last = noci({"delete", "--force", id_});
+    EXPECT_EQ(last.exit_code, 0) << last.err;
+    EXPECT_EQ(noci({"list", "-q"}).out, "");
+}
+
+TEST_F(Noci, a_container_with_a_damaged_state_is_told_of_and_can_be_deleted) {
+    command("sleep 100");
+    ASSERT_EQ(detached({"run", "-d", "--bundle", bundle_, id_}).exit_code, 0);
+    std::ofstream(root_ + "/" + id_ + "/state.json") << "{\"id\": ";
+    for (const char* verb : {"state", "start", "pause", "delete"}) {
+        const Ran ran = noci({verb, id_});
+        EXPECT_EQ(ran.exit_code, 1);
+        EXPECT_NE(ran.err.find("state.json is not valid JSON"), std::string::npos) << ran.err;
+    }
+    EXPECT_TRUE(fs::exists("/sys/fs/cgroup/pids/" + id_));
+    fs::create_directories(root_ + "/" + id_ + "/somebody/elses");
+    const Ran ran = noci({"delete", "--force", id_});
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    EXPECT_NE(ran.err.find("what its configuration names is removed"), std::string::npos);
 }
 
 TEST_F(Noci, a_command_that_cannot_be_run_leaves_nothing) {

@@ -256,10 +256,11 @@ bool Cgroups::exist() const {
 
 Status Cgroups::remove() const {
     Status first;
+    int tries = 0;  // of all of them: who stays in one stays in each
     for (const CgroupPlace& place : places_) {
         int error = remove_folder(place.folder);
-        for (int i = 0; i < 200 && error == EBUSY; ++i) {
-            usleep(i < 20 ? 500 : 10'000);
+        for (; tries < 200 && error == EBUSY; ++tries) {
+            usleep(tries < 20 ? 500 : 10'000);
             error = remove_folder(place.folder);
         }
         if (error != 0 && first) first = fail_errno(error, "remove the cgroup " + place.folder);

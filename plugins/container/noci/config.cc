@@ -124,6 +124,14 @@ void read_scheduler(const JsonView& in, ProcessConfig& out) {
     if ((scheduler.runtime | scheduler.deadline | scheduler.period) != 0 && scheduler.policy != 6)
         in.wrong(
             "scheduler runtime/deadline/period can only be specified for SchedDeadline policy");
+    // The kernel's own answer would be EINVAL for each of them; shorter ones it cannot measure.
+    constexpr uint64_t runtime_min_ns = 1024;
+    if (scheduler.policy == 6 && scheduler.runtime < runtime_min_ns)
+        in.wrong("SCHED_DEADLINE needs a runtime of at least 1024 ns");
+    if (scheduler.policy == 6 && scheduler.deadline < scheduler.runtime)
+        in.wrong("SCHED_DEADLINE needs a deadline that is not shorter than its runtime");
+    if (scheduler.policy == 6 && scheduler.period != 0 && scheduler.period < scheduler.deadline)
+        in.wrong("SCHED_DEADLINE needs a period that is not shorter than its deadline");
     out.scheduler = scheduler;
 }
 
@@ -195,7 +203,8 @@ ProcessConfig read_process(const JsonView& in) {
 std::vector<HookConfig> read_hooks(const JsonView& list) {
     std::vector<HookConfig> hooks;
     for (const JsonView& item : list.items()) {
-        HookConfig hook = {item["path"].text(), item["args"].texts(), item["env"].texts(), 0};
+        HookConfig hook = {item["path"].text(), item["args"].texts(), std::nullopt, 0};
+        if (item["env"]) hook.env = item["env"].texts();
         if (hook.path.empty() || hook.path[0] != '/')
             item["path"].wrong("a hook needs an absolute path");
         if (hook.args.empty()) hook.args.push_back(hook.path);
@@ -204,7 +213,7 @@ std::vector<HookConfig> read_hooks(const JsonView& list) {
             if (hook.timeout_seconds == 0) item["timeout"].wrong("must be greater than zero");
         }
         if (hook.args.size() > limits::hook_strings_max ||
-            hook.env.size() > limits::hook_strings_max)
+            (hook.env && hook.env->size() > limits::hook_strings_max))
             item.wrong("a hook has at most 255 arguments and 255 variables");
         hooks.push_back(std::move(hook));
     }
@@ -255,6 +264,7 @@ void read_devices(const JsonView& list, Config& out) {
         device.gid = item["gid"].u32();
         if (device.path.empty() || device.path[0] != '/')
             item["path"].wrong("a device needs an absolute path");
+        device.path = clean_path(device.path);
         out.devices.push_back(std::move(device));
     }
     if (out.devices.size() > limits::devices_max) list.wrong("has more than 1024 devices");
@@ -348,6 +358,15 @@ void read_linux(const JsonView& in, Config& out) {
         in["intelRdt"].wrong("intelRdt is specified in config, but noci does not set it");
 }
 
+/// "1.0.2-dev"; without one it is nobody's mistake but old writers'.
+void check_version(const std::string& version, const JsonView& at) {
+    unsigned major = 0, minor = 0;
+    if (version.empty()) return;
+    if (sscanf(version.c_str(), "%3u.%3u", &major, &minor) != 2)
+        return at.wrong("\"" + version + "\" is no version of the specification: 1.0.0 is one");
+    if (major > 1) at.wrong("version " + version + " of the specification is not supported");
+}
+
 void read_root(const JsonView& in, const std::string& bundle, Config& out) {
     if (!in) return in.wrong("root must be specified");
     const std::string path = in["path"].text();
@@ -370,6 +389,7 @@ Result<Config> parse_config(const std::string& text, const std::string& bundle) 
     const JsonView in(&json, "config.json:", &error);
     Config out;
     out.version = in["ociVersion"].text();
+    check_version(out.version, in["ociVersion"]);
     out.has_process = bool(in["process"]);
     if (out.has_process) out.process = read_process(in["process"]);
     read_root(in["root"], bundle, out);

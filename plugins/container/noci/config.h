@@ -37,7 +37,8 @@ struct MountConfig {
 struct HookConfig {
     std::string path;
     std::vector<std::string> args;
-    std::vector<std::string> env;
+    /// Nothing: that of whoever runs it, noci or the container's process.
+    std::optional<std::vector<std::string>> env;
     uint32_t timeout_seconds = 0;
 };
 

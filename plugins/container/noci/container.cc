@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 #include <algorithm>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <sstream>
 
 #include "plugins/container/noci/limits.h"
@@ -26,6 +28,7 @@ namespace {
 constexpr const char* kState = "/state.json";
 constexpr const char* kConfig = "/config.json";
 constexpr const char* kSocket = "start.sock";
+constexpr const char* kMaking = "making";  // it becomes the socket
 
 /// Complete or absent, never torn.
 Status write_new(const std::string& path, const std::string& text) {
@@ -42,12 +45,17 @@ Status write_new(const std::string& path, const std::string& text) {
 }
 
 /// Names of sockets are short, paths of folders are not: through a descriptor of the folder.
-Result<sockaddr_un> socket_address(const Fd& folder) {
+sockaddr_un socket_address(const Fd& folder, const char* name) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(),
-             kSocket);
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(), name);
     return address;
+}
+
+bool is_same_folder(const std::string& path, int fd) {
+    struct stat named, held;
+    return stat(path.c_str(), &named) == 0 && fstat(fd, &held) == 0 &&
+           named.st_ino == held.st_ino && named.st_dev == held.st_dev;
 }
 
 std::string name_of(uid_t uid) {
@@ -157,6 +165,7 @@ Result<Container> Container::create(const std::string& root, const std::string& 
     if (mkdir(container.folder_.c_str(), 0711) != 0)
         return errno == EEXIST ? fail("container with given ID already exists")
                                : fail_errno(errno, "make " + container.folder_);
+    TRY_STATUS(container.lock(0));
     container.owner = name_of(geteuid());
     container.created = now_text();
     return container;
@@ -164,7 +173,10 @@ Result<Container> Container::create(const std::string& root, const std::string& 
 
 Result<Container> Container::load(const std::string& root, const std::string& id) {
     TRY_STATUS(check_id(id));
-    const std::string folder = root + "/" + id;
+    return read(root + "/" + id, id);
+}
+
+Result<Container> Container::read(const std::string& folder, const std::string& id) {
     const auto text = read_whole(folder + kState, limits::state_bytes_max);
     if (!text) return text.error().code == ENOENT ? fail("container does not exist")
                                                   : context(text.error(), "read the state");
@@ -188,6 +200,23 @@ Result<Container> Container::load(const std::string& root, const std::string& id
     if (!error.empty()) return fail(error);
     struct stat info;
     out.owner = name_of(stat(folder.c_str(), &info) == 0 ? info.st_uid : 0);
+    return out;
+}
+
+Result<Container> Container::salvage(const std::string& root, const std::string& id) {
+    TRY_STATUS(check_id(id));
+    Container out;
+    out.folder_ = root + "/" + id;
+    out.id = id;
+    if (access(out.folder_.c_str(), F_OK) != 0) return fail("container does not exist");
+    const auto config = out.config();
+    if (!config || access((out.folder_ + kState).c_str(), F_OK) != 0) return out;
+    // A path of systemd's has colons, and noci made its folder by systemd's rules.
+    const bool of_systemd = std::ranges::count(config->cgroups_path, ':') == 2;
+    const auto path = of_systemd ? systemd_cgroup_path(config->cgroups_path, id)
+                                 : Result<std::string>(config->cgroups_path);
+    if (!path) return out;
+    if (auto cgroups = Cgroups::of(*path, id)) out.cgroups = std::move(*cgroups);
     return out;
 }
 
@@ -240,13 +269,43 @@ Result<Config> Container::config() const {
     return parse_config(TRY(read_whole(folder_ + kConfig, limits::config_bytes_max)), bundle);
 }
 
-bool Container::alive() const { return pid > 0 && process_start_time(pid) == start_time; }
+bool Container::alive() const {
+    return pid > 0 && start_time != 0 && process_start_time(pid) == start_time;
+}
+
+bool Container::is_locked() const {
+    const Fd folder(open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return folder.valid() && flock(folder.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
 
 ContainerStatus Container::status() const {
+    const auto has = [&](const char* name) {
+        return access((folder_ + "/" + name).c_str(), F_OK) == 0;
+    };
+    if (pid == 0 && is_locked()) return ContainerStatus::creating;
     if (!alive()) return ContainerStatus::stopped;
     if (cgroups.frozen()) return ContainerStatus::paused;
-    return access((folder_ + "/" + kSocket).c_str(), F_OK) == 0 ? ContainerStatus::created
-                                                                : ContainerStatus::running;
+    if (has(kSocket)) return ContainerStatus::created;
+    // Without the lock the mark is one of a noci that was killed a moment too early.
+    return has(kMaking) && is_locked() ? ContainerStatus::creating : ContainerStatus::running;
+}
+
+Status Container::lock(int milliseconds) {
+    const auto gone = std::unexpected(Error{ENOENT, "container does not exist"});
+    Fd folder(open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder.valid() && errno == ENOENT) return gone;
+    if (!folder.valid()) return fail_errno(errno, "open " + folder_);
+    constexpr int step_ms = 5;
+    for (int waited = 0; flock(folder.get(), LOCK_EX | LOCK_NB) != 0; waited += step_ms) {
+        if (errno != EWOULDBLOCK && errno != EINTR) return fail_errno(errno, "lock " + folder_);
+        if (waited >= milliseconds)
+            return fail("container " + id + " is being made or removed by another process");
+        usleep(step_ms * 1000);
+    }
+    if (!is_same_folder(folder_, folder.get())) return gone;
+    if (auto now = read(folder_, id)) *this = std::move(*now);
+    lock_ = std::move(folder);
+    return {};
 }
 
 Json Container::state(const std::string& status) const {
@@ -281,22 +340,37 @@ Result<Fd> Container::state_file(const std::string& status) const {
     return file;
 }
 
-Result<Fd> Container::listen() const {
+Result<Fd> Container::begin_making(bool waits_for_start) const {
+    const std::string mark = folder_ + "/" + kMaking;
+    if (!waits_for_start) {
+        const Fd file(open(mark.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        if (!file.valid()) return fail_errno(errno, "make " + mark);
+        return Fd();
+    }
     const Fd folder(open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    const sockaddr_un address = TRY(socket_address(folder));
+    const sockaddr_un address = socket_address(folder, kMaking);
     Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     if (!socket.valid() ||
         bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
         ::listen(socket.get(), 4) != 0)
-        return fail_errno(errno, "listen on " + folder_ + "/" + kSocket);
+        return fail_errno(errno, "listen on " + mark);
     // Who may start the container is who may look into the folder.
-    (void)chmod((folder_ + "/" + kSocket).c_str(), 0600);
+    (void)chmod(mark.c_str(), 0600);
     return socket;
+}
+
+void Container::end_making() const {
+    const std::string mark = folder_ + "/" + kMaking;
+    struct stat info;
+    if (stat(mark.c_str(), &info) == 0 && S_ISSOCK(info.st_mode))
+        (void)rename(mark.c_str(), (folder_ + "/" + kSocket).c_str());
+    else
+        (void)unlink(mark.c_str());
 }
 
 Result<Fd> Container::connect() const {
     const Fd folder(open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    const sockaddr_un address = TRY(socket_address(folder));
+    const sockaddr_un address = socket_address(folder, kSocket);
     Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     if (!socket.valid() ||
         ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
@@ -307,14 +381,10 @@ Result<Fd> Container::connect() const {
 void Container::forget_socket() const { (void)unlink((folder_ + "/" + kSocket).c_str()); }
 
 Status Container::remove() const {
-    DIR* folder = opendir(folder_.c_str());
-    if (folder == nullptr) return errno == ENOENT ? Status() : fail_errno(errno, "open " + folder_);
-    while (const dirent* entry = readdir(folder))
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            (void)unlinkat(dirfd(folder), entry->d_name, 0);
-    closedir(folder);
-    if (rmdir(folder_.c_str()) != 0 && errno != ENOENT)
-        return fail_errno(errno, "remove " + folder_);
+    // Whatever somebody has put there; no link in it is followed.
+    std::error_code error;
+    std::filesystem::remove_all(folder_, error);
+    if (error) return fail_errno(error.value(), "remove " + folder_);
     return {};
 }
 

@@ -1,6 +1,10 @@
 // A container of noci's between two invocations: the folder ROOT/ID with `state.json`, the
 // configuration it was made of, and, from create to start, the socket on which its first process
 // waits. There is no daemon: what a container is doing is looked up in the kernel each time.
+//
+// Who makes or removes a container holds a lock on its folder, which ends with the process that
+// holds it: a container that nobody makes any more is one that was given up. Its state is there
+// before anything else of it, so whatever was made can be found and removed.
 #pragma once
 
 #include <string>
@@ -19,10 +23,13 @@ const char* status_name(ContainerStatus status);
 
 class Container {
 public:
-    /// Its folder, new. "container with given ID already exists" if there is one.
+    /// Its folder, new and locked. "container with given ID already exists" if there is one.
     static Result<Container> create(const std::string& root, const std::string& id);
     /// "container does not exist" if there is none.
     static Result<Container> load(const std::string& root, const std::string& id);
+    /// One whose state cannot be read: where its cgroups are is in its configuration, too. What was
+    /// given up before it had a state has none. "container does not exist" if there is no folder.
+    static Result<Container> salvage(const std::string& root, const std::string& id);
     /// Of all folders below the root.
     static Result<std::vector<std::string>> ids(const std::string& root);
 
@@ -39,8 +46,17 @@ public:
     /// A memfd with it, for hooks.
     Result<Fd> state_file(const std::string& status) const;
 
-    /// The socket of the first process that waits for its start: made, connected to, taken away.
-    Result<Fd> listen() const;
+    /// Alone from here on, and as it is now. ENOENT if it was removed meanwhile, another error if
+    /// somebody else holds it for longer than that time.
+    Status lock(int milliseconds);
+    void unlock() { lock_.reset(); }
+    bool holds_lock() const { return lock_.valid(); }
+
+    /// While it is being made there is a mark of that in the folder; with `waits_for_start` it is
+    /// the socket of the first process that waits for its start, else -1 is returned.
+    Result<Fd> begin_making(bool waits_for_start) const;
+    void end_making() const;
+    /// To the first process that waits.
     Result<Fd> connect() const;
     void forget_socket() const;
 
@@ -66,9 +82,12 @@ public:
     int root_mounts = -1;
 
 private:
+    static Result<Container> read(const std::string& folder, const std::string& id);
     bool alive() const;
+    bool is_locked() const;
 
     std::string folder_;
+    Fd lock_;
 };
 
 /// Mounts of this process's namespace that stand on exactly this path.

@@ -1,6 +1,8 @@
 // See hooks.h.
 #include "plugins/container/noci/hooks.h"
 
+#include <unistd.h>
+
 #include "plugins/container/noci/init/hook.h"
 
 namespace noded::noci {
@@ -15,10 +17,17 @@ std::vector<const char*> pointers(const std::vector<std::string>& texts) {
 
 }  // namespace
 
+std::vector<std::string> own_environment() {
+    std::vector<std::string> all;
+    for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable)
+        all.emplace_back(*variable);
+    return all;
+}
+
 Status run_hooks(const std::vector<HookConfig>& hooks, const char* kind, int state_fd) {
     for (size_t i = 0; i < hooks.size(); ++i) {
         const auto arguments = pointers(hooks[i].args);
-        const auto environment = pointers(hooks[i].env);
+        const auto environment = pointers(hooks[i].env.value_or(own_environment()));
         const HookCall call = {hooks[i].path.c_str(), arguments.data(), environment.data(),
                                hooks[i].timeout_seconds, state_fd};
         shim::Text<1024> error;

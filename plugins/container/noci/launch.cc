@@ -115,6 +115,9 @@ Status fill_process(const ProcessConfig& process, const Container& container, Dr
     if (process.groups.size() > launch::groups_max)
         return fail("the user has more than 256 additional groups");
     plan.groups = draft.builder.list(process.groups);
+    // podman's --group-add keep-groups: files that only the caller's groups may read.
+    const std::pair<std::string, std::string> keeps_groups("run.oci.keep_original_groups", "1");
+    plan.keeps_groups = std::ranges::count(container.annotations, keeps_groups) > 0;
     plan.umask = process.umask.value_or(022);
     plan.keyring = draft.builder.text("_ses." + container.id);
     plan.apparmor = draft.builder.text(process.apparmor);
@@ -230,8 +233,8 @@ Status fill_container(const Container& container, const Config& config,
     to.plan.read_only_rootfs = config.read_only;
     TRY_STATUS(add_mounts(config, container.bundle, container.cgroups, to));
     const HooksConfig& hooks = config.hooks;
-    to.plan.create_container_hooks = to.hooks(hooks.create_container);
-    to.plan.start_container_hooks = to.hooks(hooks.start_container);
+    to.plan.create_container_hooks = to.hooks(hooks.create_container, own_environment());
+    to.plan.start_container_hooks = to.hooks(hooks.start_container, {});
     to.plan.waits_for_hooks = !hooks.prestart.empty() || !hooks.create_runtime.empty() ||
                               !hooks.create_container.empty();
     fill_memory_policy(config, to);
@@ -488,14 +491,15 @@ Result<Launched> launch_container(Container& container, const Config& config,
     TRY_STATUS(fill_descriptors(options, draft));
     TRY_STATUS(fill_seccomp(config, draft, log));
     TRY_STATUS(take_cgroups(container, TRY(Cgroups::of(config.cgroups_path, container.id))));
+    if (config.find(CLONE_NEWNS) == nullptr)
+        container.root_mounts = count_mounts_on(container.rootfs);
+    // From here on there is something to remove, by whoever finds it if noci is killed.
+    TRY_STATUS(container.save());
     // Before the mounts, which may show them.
     if (!is_host_root()) container.cgroups.forget_forbidden(config.cgroups_path.empty());
     fill_namespaces(config, draft);
-    if (config.find(CLONE_NEWNS) == nullptr)
-        container.root_mounts = count_mounts_on(container.rootfs);
     TRY_STATUS(fill_container(container, config, options, draft));
     TRY_STATUS(fill_console(options, draft));
-    // From here on there is something to remove.
     TRY_STATUS(container.cgroups.create());
     fill_cgroups(container.cgroups, draft);
     std::string error;
@@ -505,8 +509,9 @@ Result<Launched> launch_container(Container& container, const Config& config,
     Json later;
     TRY_STATUS(container.cgroups.limit(without_few_processes(config.resources, &later)));
     draft.builder.plan.listen_fd = -1;
+    Fd listening = TRY(container.begin_making(options.waits_for_start));
     if (options.waits_for_start) {
-        draft.listen = TRY(lift(TRY(container.listen()), draft.lowest_fd));
+        draft.listen = TRY(lift(std::move(listening), draft.lowest_fd));
         draft.builder.plan.listen_fd = draft.listen.get();
         draft.passed.push_back(draft.listen.get());
     }
@@ -516,6 +521,10 @@ Result<Launched> launch_container(Container& container, const Config& config,
     TRY_STATUS(container.cgroups.limit(later));
     if (!options.pidfd_socket.empty())
         TRY_STATUS(send_pidfd(options.pidfd_socket, launched.pid));
+    if (!options.waits_for_start) return launched;
+    // The process waits for that first: with a noci that is killed before, it ends.
+    container.end_making();
+    TRY_STATUS(say_go(launched.sync.get()));
     return launched;
 }
 
@@ -575,13 +584,16 @@ Status release(const Container& container, const Config& config, int socket, con
     return {};
 }
 
-Status destroy(const Container& container, const Log& log) {
-    // With the first process of a PID namespace all others in it end; without one they are found in
-    // the cgroup.
-    if (container.own_pids) (void)container.signal(SIGKILL);
-    else container.cgroups.kill(SIGKILL);
+Status destroy(Container& container, const Log& log) {
+    if (!container.holds_lock()) TRY_STATUS(container.lock(limits::lock_wait_ms));
+    // With the first process of a PID namespace all others in it end; without one, or where nobody
+    // knows it, they are found in the cgroup.
+    if (container.pid > 0) (void)container.signal(SIGKILL);
+    if (!container.own_pids || container.pid == 0) container.cgroups.kill(SIGKILL);
     if (container.cgroups.frozen()) (void)container.cgroups.freeze(false);
-    if (container.pid > 0) (void)container.wait_until_gone(10'000);
+    // Whatever is left of it keeps its state, or nobody would find it again.
+    if (container.pid > 0 && !container.wait_until_gone(limits::end_wait_ms))
+        return fail("container init still running");
     // Everything that stands on it went there with the container, and leaves with it.
     if (container.root_mounts >= 0)
         for (int i = count_mounts_on(container.rootfs); i > container.root_mounts; --i)

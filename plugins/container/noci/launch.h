@@ -49,8 +49,9 @@ Result<Launched> launch_exec(const Container& container, const Config& config,
 Status release(const Container& container, const Config& config, int socket, const char* status,
                const Log& log);
 
-/// Kills what is left, removes cgroups and the folder, runs the poststop hooks.
-Status destroy(const Container& container, const Log& log);
+/// Kills what is left, removes cgroups and the folder, runs the poststop hooks. ENOENT: somebody
+/// else has.
+Status destroy(Container& container, const Log& log);
 
 /// Writes the pid, complete or not at all.
 Status write_pid_file(const std::string& path, int pid);

@@ -19,5 +19,7 @@ constexpr size_t cgroup_depth_max = 32;
 constexpr size_t bits_max = 8192;     ///< CPUs or memory nodes
 constexpr size_t processes_max = 1 << 20;
 constexpr int events_interval_seconds_default = 5;
+constexpr int end_wait_ms = 10'000;   ///< for processes that were killed
+constexpr int lock_wait_ms = 10'000;  ///< for a container that another noci makes or removes
 
 }  // namespace noded::noci::limits

@@ -255,6 +255,7 @@ void Mounts::add_bound_device(const std::string& path) {
     Step step{};
     step.kind = StepKind::bind;
     step.source = step.target = to_.text(path);
+    step.attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
     steps.push_back(step);
 }
 

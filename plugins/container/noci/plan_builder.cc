@@ -20,11 +20,12 @@ ListAt PlanBuilder::texts(const std::vector<std::string>& texts) {
     return list(places);
 }
 
-ListAt PlanBuilder::hooks(const std::vector<HookConfig>& hooks) {
+ListAt PlanBuilder::hooks(const std::vector<HookConfig>& hooks,
+                          const std::vector<std::string>& environment) {
     std::vector<Hook> all;
     for (const HookConfig& hook : hooks)
-        all.push_back(
-            {text(hook.path), texts(hook.args), texts(hook.env), hook.timeout_seconds});
+        all.push_back({text(hook.path), texts(hook.args), texts(hook.env.value_or(environment)),
+                       hook.timeout_seconds});
     return list(all);
 }
 

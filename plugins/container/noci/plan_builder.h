@@ -30,7 +30,8 @@ public:
         return at;
     }
     ListAt texts(const std::vector<std::string>& texts);
-    ListAt hooks(const std::vector<HookConfig>& hooks);
+    /// `environment` is that of a hook that says nothing of its own.
+    ListAt hooks(const std::vector<HookConfig>& hooks, const std::vector<std::string>& environment);
 
     Plan plan{};
     Result<Buffer> finish();

@@ -127,7 +127,7 @@ std::vector<Flag> flags_of(RunOptions& options, bool runs) {
 }
 
 /// Takes away what a start that failed has left.
-std::unexpected<Error> undo(const Draft& draft, Globals& globals, const Error& error,
+std::unexpected<Error> undo(Draft& draft, Globals& globals, const Error& error,
                             const char* what) {
     (void)destroy(draft.container, globals.log);
     return failed(error, what);
@@ -135,6 +135,14 @@ std::unexpected<Error> undo(const Draft& draft, Globals& globals, const Error& e
 
 Status after_launch(const RunOptions& options, int pid) {
     return options.pid_file.empty() ? Status() : write_pid_file(options.pid_file, pid);
+}
+
+Status check_deletable(const Container& container, bool force) {
+    const ContainerStatus status = container.status();
+    if (force || status == ContainerStatus::stopped || status == ContainerStatus::created)
+        return {};
+    return fail("cannot delete container " + container.id + " that is not stopped: " +
+                status_name(status));
 }
 
 Status run_poststart(const Draft& draft) {
@@ -167,9 +175,13 @@ Result<int> run_command(Call& call) {
     if (!draft) return failed(draft.error(), "run");
     std::optional<Foreground> foreground;
     if (!options.detach) {
-        foreground.emplace(TRY(Foreground::begin(!options.no_subreaper)));
-        if (draft->config.process.terminal)
-            options.launch.console_fd = TRY(foreground->make_console());
+        auto begun = Foreground::begin(!options.no_subreaper);
+        if (!begun) return undo(*draft, call.globals, begun.error(), "run");
+        foreground.emplace(std::move(*begun));
+        const auto console =
+            draft->config.process.terminal ? foreground->make_console() : Result<int>(-1);
+        if (!console) return undo(*draft, call.globals, console.error(), "run");
+        options.launch.console_fd = *console;
     }
     const auto launched =
         launch_container(draft->container, draft->config, options.launch, call.globals.log);
@@ -178,7 +190,11 @@ Result<int> run_command(Call& call) {
     if (going && options.launch.console_fd >= 0) going = foreground->take_terminal();
     if (going) going = release(draft->container, draft->config, launched->sync.get(), "created",
                              call.globals.log);
-    if (going) going = run_poststart(*draft);
+    if (going) {
+        draft->container.end_making();
+        draft->container.unlock();
+        going = run_poststart(*draft);
+    }
     if (!going) {
         (void)kill(launched->pid, SIGKILL);
         (void)waitpid(launched->pid, nullptr, 0);
@@ -187,7 +203,9 @@ Result<int> run_command(Call& call) {
     if (options.detach) return 0;
     const int status = foreground->wait(launched->pid);
     foreground.reset();
-    if (!options.keep) TRY_STATUS(destroy(draft->container, call.globals.log));
+    if (options.keep) return status;
+    const Status removed = destroy(draft->container, call.globals.log);
+    if (!removed && removed.error().code != ENOENT) return std::unexpected(removed.error());
     return status;
 }
 
@@ -208,11 +226,10 @@ Result<int> start_command(Call& call) {
                                     call.globals.log);
     draft.container.forget_socket();
     TRY_STATUS(released);
-    if (const Status ran = run_poststart(draft); !ran) {
-        (void)draft.container.signal(SIGKILL);
-        return std::unexpected(ran.error());
-    }
-    return 0;
+    const Status ran = run_poststart(draft);
+    if (ran) return 0;
+    (void)destroy(draft.container, call.globals.log);
+    return std::unexpected(ran.error());
 }
 
 Result<int> delete_command(Call& call) {
@@ -221,24 +238,27 @@ Result<int> delete_command(Call& call) {
                                               "running (uses SIGKILL)"}};
     PARSE(call, flags);
     const std::string& id = call.words[0];
-    const auto container = Container::load(call.globals.root, id);
-    if (!container) {
-        // What was given up before it had a state.
-        if (check_id(id)) {
-            const std::string folder = call.globals.root + "/" + id;
-            for (const char* file :
-                 {"/config.json", "/config.json.tmp", "/state.json.tmp", "/start.sock"})
-                (void)unlink((folder + file).c_str());
-            (void)rmdir(folder.c_str());
-        }
-        if (force && container.error().message == "container does not exist") return 0;
-        return std::unexpected(container.error());
-    }
-    const ContainerStatus status = container->status();
-    if (!force && status != ContainerStatus::stopped && status != ContainerStatus::created)
-        return fail("cannot delete container " + id + " that is not stopped: " +
-                    status_name(status));
+    auto container = Container::load(call.globals.root, id);
+    const Status known = container ? Status() : std::unexpected(container.error());
+    const bool is_damaged = !known && known.error().message != "container does not exist";
+    if (is_damaged && !force) return std::unexpected(known.error());
+    if (is_damaged)
+        call.globals.log.warning(known.error().message +
+                                 ": what its configuration names is removed");
+    if (!known) container = Container::salvage(call.globals.root, id);
+    if (!container && force && check_id(id)) return 0;
+    if (!container) return std::unexpected(container.error());
+    TRY_STATUS(check_deletable(*container, force));
+    // Who makes it gives up when its processes are gone.
+    if (container->status() == ContainerStatus::creating) container->cgroups.kill(SIGKILL);
+    const Status locked = container->lock(limits::lock_wait_ms);
+    if (!locked && force && locked.error().code == ENOENT) return 0;
+    TRY_STATUS(locked);
+    // It may have been started while the lock was waited for.
+    if (container->status() != ContainerStatus::creating)
+        TRY_STATUS(check_deletable(*container, force));
     TRY_STATUS(destroy(*container, call.globals.log));
+    if (!known && !force) return std::unexpected(known.error());
     return 0;
 }
 

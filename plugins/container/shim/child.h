@@ -78,6 +78,7 @@ struct Exact {
     uint32_t gid;
     uint32_t group_count;
     const uint32_t* groups;
+    bool keeps_groups;  ///< those of the caller instead
     uint32_t umask;
     bool keeps_keyring;  ///< the caller's session keyring stays
     // The bounding set is Launch::capabilities.

@@ -131,7 +131,8 @@ void set_user(Start& start, const User& user) {
         // past the last one
         if (sys(SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0) == -EINVAL) break;
     }
-    long result = sys(SYS_setgroups, user.group_count, user.groups);
+    const bool keeps_groups = start.exact != nullptr && start.exact->keeps_groups;
+    long result = keeps_groups ? 0 : sys(SYS_setgroups, user.group_count, user.groups);
     // In a user namespace that somebody without rights made nobody leaves a group.
     if (result == -EPERM && start.exact != nullptr && user.group_count == 0) result = 0;
     if (result == 0) result = sys(SYS_setresgid, user.gid, user.gid, user.gid);

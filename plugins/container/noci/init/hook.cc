@@ -47,6 +47,32 @@ bool wait_for(int pidfd, uint32_t seconds) {
     }
 }
 
+/// In the words that runc's users know.
+void add_signal(int number, shim::Text<1024>* error) {
+    constexpr struct {
+        int number;
+        const char* words;
+    } known[] = {{SIGHUP, "hangup"},
+                 {SIGINT, "interrupt"},
+                 {SIGQUIT, "quit"},
+                 {SIGILL, "illegal instruction"},
+                 {SIGABRT, "aborted"},
+                 {SIGBUS, "bus error"},
+                 {SIGFPE, "floating point exception"},
+                 {SIGKILL, "killed"},
+                 {SIGSEGV, "segmentation fault"},
+                 {SIGPIPE, "broken pipe"},
+                 {SIGTERM, "terminated"},
+                 {SIGSYS, "bad system call"}};
+    error->add("signal: ");
+    for (const auto& signal : known)
+        if (signal.number == number) {
+            error->add(signal.words);
+            return;
+        }
+    error->add(static_cast<uint32_t>(number));
+}
+
 void add_output(int output, shim::Text<1024>* error) {
     char text[hook_output_bytes_max];
     const long size = sys(SYS_pread64, output, text, sizeof text, 0);
@@ -90,7 +116,7 @@ bool run_hook(const HookCall& call, shim::Text<1024>* error) {
             .add(call.timeout_seconds)
             .add(".0s");
     else if (WIFSIGNALED(status))
-        error->add("signal: ").add(static_cast<uint32_t>(WTERMSIG(status)));
+        add_signal(WTERMSIG(status), error);
     else if (!good)
         error->add("exit status ").add(static_cast<uint32_t>(WEXITSTATUS(status)));
     if (!good && failure == 0) add_output(output, error);

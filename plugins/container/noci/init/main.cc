@@ -141,6 +141,10 @@ void wait_for_start(shim::Start&) {
     const Plan& plan = *init.plan;
     say(init.report_fd, Say::ready, 0, init.start.warnings.view());
     if (plan.listen_fd >= 0) {
+        // Nobody could start the container of a noci that was killed before it has noted
+        // everything.
+        int nothing = -1;
+        if (!hear_go(init.report_fd, &nothing)) shim::exit_group(125);
         sys(SYS_close, init.report_fd);
         end_on_signals();
         long connection;
@@ -213,6 +217,7 @@ void fill_start() {
                   .gid = plan.gid,
                   .group_count = plan.groups.count,
                   .groups = init.list<uint32_t>(plan.groups).items,
+                  .keeps_groups = plan.keeps_groups != 0,
                   .umask = plan.umask,
                   .keeps_keyring = true,   // joined earlier, under its name
                   .effective = plan.effective,

@@ -115,6 +115,7 @@ struct Plan {
     ListAt start_container_hooks;
     uint32_t uid, gid;
     ListAt groups;  ///< of uint32_t
+    uint32_t keeps_groups;  ///< those of whoever calls noci instead
     uint32_t umask;
     uint32_t keeps_keyring;
     TextAt keyring;
@@ -144,7 +145,7 @@ enum class Say : uint32_t {
     // From the first process.
     born = 1,      ///< pid of the container's process
     hooks = 2,     ///< the mounts are made: noci's hooks may run; answered by go and the state
-    ready = 3,     ///< all is made; of a run or an exec, answered by go
+    ready = 3,     ///< all is made; answered by go
     executing = 4, ///< the next thing is the exec
     failed = 5,    ///< a sentence; number: 1 while the container was being made, else 0
     listener = 6,  ///< with the descriptor of seccomp notifications
