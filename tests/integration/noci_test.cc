@@ -336,6 +336,23 @@ TEST_F(Noci, a_user_namespace_maps_ids_and_mounts) {
     EXPECT_EQ(info.st_uid, 0u) << "an idmapped mount writes the container's root as root";
 }
 
+TEST_F(Noci, a_user_namespace_has_devices_that_the_host_has_elsewhere) {
+    config_["linux"]["namespaces"].push_back({{"type", "user"}});
+    for (const char* map : {"uidMappings", "gidMappings"})
+        config_["linux"][map] = Json{{{"containerID", 0}, {"hostID", 100000}, {"size", 1000}}};
+    config_["linux"]["devices"] = Json{{{"path", "/dev/made/"},
+                                        {"type", "c"},
+                                        {"major", 1},
+                                        {"minor", 3},
+                                        {"fileMode", 0640},
+                                        {"uid", 0},
+                                        {"gid", 6}}};
+    ASSERT_EQ(chmod(base_.c_str(), 0755), 0);
+    const Ran ran = run("stat -c '%u:%g %a %t:%T' /dev/made; echo x > /dev/made && "
+                        "grep -E ' /dev/(made|null) ' /proc/self/mountinfo | grep -c nosuid");
+    EXPECT_EQ(ran.out, "0:6 640 1:3\n2\n") << ran.err;
+}
+
 TEST_F(Noci, capabilities_limits_and_flags_of_the_process) {
     config_["process"]["capabilities"] = {{"bounding", {"CAP_KILL", "CAP_CHOWN"}},
                                           {"effective", {"CAP_KILL"}},
@@ -500,6 +517,34 @@ TEST_F(Noci, hostile_links_lead_nowhere) {
     EXPECT_EQ(proc.exit_code, 1);
     EXPECT_NE(proc.err.find("must be mounted on ordinary directory"), std::string::npos)
         << proc.err;
+}
+
+TEST_F(Noci, nothing_else_is_mounted_over_proc) {
+    fs::create_directories(base_ + "/source");
+    std::ofstream(base_ + "/source/meminfo") << "little\n";
+    fs::create_symlink("proc/self", bundle_ + "/rootfs/link");
+    const auto mount = [&](const char* target, const std::string& source) {
+        config_["mounts"].push_back({{"destination", target},
+                                     {"type", "bind"},
+                                     {"source", source},
+                                     {"options", {"bind"}}});
+    };
+    mount("/proc/meminfo", base_ + "/source/meminfo");
+    const Ran good = run("cat /proc/meminfo");
+    EXPECT_EQ(good.out, "little\n") << good.err;
+    const Json before = config_["mounts"];
+    for (const char* target : {"/proc/self/attr", "/proc/../proc/sys", "/link/attr"}) {
+        config_["mounts"] = before;
+        mount(target, base_ + "/source");
+        const Ran ran = run("true");
+        EXPECT_EQ(ran.exit_code, 1) << target;
+        EXPECT_NE(ran.err.find("cannot be mounted because it is inside /proc"), std::string::npos)
+            << ran.err;
+    }
+    config_["mounts"] = before;
+    mount("/proc", base_ + "/source");
+    EXPECT_NE(run("true").err.find("cannot be mounted because it is not of type proc"),
+              std::string::npos);
 }
 
 TEST_F(Noci, the_log_is_what_engines_read_the_error_from) {

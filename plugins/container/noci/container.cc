@@ -165,7 +165,7 @@ Result<Container> Container::create(const std::string& root, const std::string& 
     if (mkdir(container.folder_.c_str(), 0711) != 0)
         return errno == EEXIST ? fail("container with given ID already exists")
                                : fail_errno(errno, "make " + container.folder_);
-    TRY_STATUS(container.lock(0));
+    TRY_STATUS(container.lock(limits::lock_wait_ms));
     container.owner = name_of(geteuid());
     container.created = now_text();
     return container;

@@ -27,7 +27,8 @@ std::vector<std::string> own_environment() {
 Status run_hooks(const std::vector<HookConfig>& hooks, const char* kind, int state_fd) {
     for (size_t i = 0; i < hooks.size(); ++i) {
         const auto arguments = pointers(hooks[i].args);
-        const auto environment = pointers(hooks[i].env.value_or(own_environment()));
+        const std::vector<std::string> variables = hooks[i].env.value_or(own_environment());
+        const auto environment = pointers(variables);
         const HookCall call = {hooks[i].path.c_str(), arguments.data(), environment.data(),
                                hooks[i].timeout_seconds, state_fd};
         shim::Text<1024> error;

@@ -14,7 +14,7 @@ const Json& JsonView::json() const {
 }
 
 void JsonView::wrong(const std::string& what) const {
-    if (error_->empty()) *error_ = path_ + ": " + what;
+    if (error_->empty()) *error_ = path_ + (path_.ends_with(':') ? " " : ": ") + what;
 }
 
 bool JsonView::is(bool right, const char* wanted) const {

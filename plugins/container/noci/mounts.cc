@@ -1,11 +1,15 @@
 // Mounts of a configuration as steps of the plan. The options are those of runtime-spec 1.1 and of
 // mount(8); what is no option goes to the file system. See plan_builder.h.
+#include <linux/magic.h>
 #include <linux/sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "plugins/container/noci/id_helpers.h"
 #include "plugins/container/noci/plan_builder.h"
@@ -123,6 +127,46 @@ Status take_option(const std::string& option, Draft& draft) {
     return {};
 }
 
+/// What a process is told by /proc of its own rights, and told to it, is nobody else's to write:
+/// only another procfs goes there, and single files that say how much of the machine there is.
+Status check_proc(const MountConfig& mount, const std::string& target, const std::string& source,
+                  bool is_bind) {
+    constexpr const char* files[] = {"/proc/cpuinfo",
+                                     "/proc/diskstats",
+                                     "/proc/meminfo",
+                                     "/proc/stat",
+                                     "/proc/swaps",
+                                     "/proc/uptime",
+                                     "/proc/loadavg",
+                                     "/proc/slabinfo",
+                                     "/proc/sys/kernel/ns_last_pid",
+                                     "/proc/sys/crypto/fips_enabled"};
+    const auto wrong = [&](const char* why) {
+        return fail("error mounting \"" + mount.source + "\" to rootfs at \"" +
+                    mount.destination + "\": \"" + target + "\" cannot be mounted because it is " +
+                    why);
+    };
+    struct statfs info;
+    if (target.starts_with("/proc/") && std::ranges::find(files, target) == std::end(files))
+        return wrong("inside /proc");
+    if (target != "/proc" || (!is_bind && mount.type == "proc")) return {};
+    // A source that is not there is told of later.
+    const bool is_other = is_bind && statfs(source.c_str(), &info) == 0 &&
+                          info.f_type != PROC_SUPER_MAGIC;
+    return is_other || !is_bind ? wrong("not of type proc") : Status();
+}
+
+uint32_t type_of(const DeviceConfig& device) {
+    return device.type == 'b' ? S_IFBLK : device.type == 'p' ? S_IFIFO : S_IFCHR;
+}
+
+std::optional<uint32_t> host_id(const std::vector<IdMap>& maps, uint32_t id) {
+    for (const IdMap& map : maps)
+        if (id >= map.container && id - map.container < map.size)
+            return map.host + (id - map.container);
+    return std::nullopt;
+}
+
 /// What mounts and the container's own have in common.
 class Mounts {
 public:
@@ -131,11 +175,16 @@ public:
 
     Status add(const MountConfig& mount);
     Status add_cgroups(const MountConfig& mount, Draft draft);
-    void add_bound_device(const std::string& path);
+    /// Of a user namespace: the host's node, or one like it that the host's root makes.
+    void add_node(const DeviceConfig& device, bool is_usual);
 
     std::vector<Step> steps;
+    std::vector<Device> nodes;
 
 private:
+    std::string source_of(const MountConfig& mount) const {
+        return mount.source.starts_with('/') ? mount.source : bundle_ + "/" + mount.source;
+    }
     Status finish_bind(const MountConfig& mount, Draft& draft);
     void finish_file_system(const MountConfig& mount, Draft& draft);
     void add_cgroup_folder(const CgroupPlace& place, const std::string& target, bool read_only);
@@ -155,8 +204,7 @@ Status Mounts::finish_bind(const MountConfig& mount, Draft& draft) {
     // the same options for whatever it mounts.
     if (step.copy_up != 0)
         return fail("invalid mount on " + mount.destination + ": tmpcopyup is for tmpfs only");
-    const std::string source =
-        mount.source[0] == '/' ? mount.source : bundle_ + "/" + mount.source;
+    const std::string source = source_of(mount);
     step.source = to_.text(source);
     step.inside = source.starts_with(config_.rootfs + "/");
     step.flags = 0;
@@ -193,6 +241,7 @@ Status Mounts::add(const MountConfig& mount) {
     if (target.starts_with(config_.rootfs + "/")) target.erase(0, config_.rootfs.size());
     if (target == "/")
         return fail("mount on /: the root is the rootfs, nothing can be mounted on it");
+    draft.step.may_cover_proc = target == "/proc" || target.starts_with("/proc/");
     draft.step.target = to_.text(target);
     draft.step.type = to_.text(mount.type);
     if (mount.type == "bind") draft.bind = true;
@@ -202,6 +251,7 @@ Status Mounts::add(const MountConfig& mount) {
     if (!draft.bind && (draft.idmap || !mount.uid_maps.empty()))
         return fail("invalid mount on " + mount.destination +
                     ": id-mapped mounts are only supported for bind-mounts");
+    TRY_STATUS(check_proc(mount, target, source_of(mount), draft.bind));
     if (draft.bind) TRY_STATUS(finish_bind(mount, draft));
     else if (mount.type == "cgroup" || mount.type == "cgroup2") return add_cgroups(mount, draft);
     else finish_file_system(mount, draft);
@@ -251,12 +301,17 @@ Status Mounts::add_cgroups(const MountConfig& mount, Draft draft) {
     return {};
 }
 
-void Mounts::add_bound_device(const std::string& path) {
+void Mounts::add_node(const DeviceConfig& device, bool is_usual) {
     Step step{};
-    step.kind = StepKind::bind;
-    step.source = step.target = to_.text(path);
+    step.kind = StepKind::device;
+    step.source = step.target = to_.text(device.path);
     step.attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+    step.node = uint32_t(nodes.size());
     steps.push_back(step);
+    const auto uid = host_id(config_.uid_maps, device.uid);
+    const auto gid = host_id(config_.gid_maps, device.gid);
+    nodes.push_back({step.source, type_of(device) | device.mode, device.major, device.minor,
+                     uid.value_or(0), gid.value_or(0), !is_usual && uid && gid});
 }
 
 std::vector<DeviceConfig> all_devices(const Config& config) {
@@ -292,16 +347,17 @@ Status add_mounts(const Config& config, const std::string& bundle, const Cgroups
     for (const DeviceConfig& device : all_devices(config)) {
         if (to.plan.fills_devices == 0) break;
         if (mapped) {
-            mounts.add_bound_device(device.path);
+            mounts.add_node(device, std::ranges::count(config.devices, device.path,
+                                                       &DeviceConfig::path) == 0);
             continue;
         }
-        const uint32_t type = device.type == 'b' ? 0060000 : device.type == 'p' ? 0010000 : 0020000;
-        devices.push_back({to.text(device.path), type | device.mode, device.major, device.minor,
-                           device.uid, device.gid});
+        devices.push_back({to.text(device.path), type_of(device) | device.mode, device.major,
+                           device.minor, device.uid, device.gid, 0});
     }
     if (mounts.steps.size() > steps_max) return fail("the configuration has more than 1024 mounts");
     to.plan.steps = to.list(mounts.steps);
     to.plan.devices = to.list(devices);
+    to.plan.nodes = to.list(mounts.nodes);
     return {};
 }
 

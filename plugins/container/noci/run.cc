@@ -222,10 +222,10 @@ Result<int> start_command(Call& call) {
     }
     draft.config = TRY(draft.container.config());
     const Fd socket = TRY(draft.container.connect());
-    const Status released = release(draft.container, draft.config, socket.get(), "created",
-                                    call.globals.log);
+    // Before it says go: should it be killed, the container is told as what it is.
     draft.container.forget_socket();
-    TRY_STATUS(released);
+    TRY_STATUS(
+        release(draft.container, draft.config, socket.get(), "created", call.globals.log));
     const Status ran = run_poststart(draft);
     if (ran) return 0;
     (void)destroy(draft.container, call.globals.log);

@@ -136,27 +136,34 @@ void end_on_signals() {
         sys(SYS_rt_sigaction, number, &action, nullptr, sizeof action.mask);
 }
 
+/// Until somebody who starts the container says go; one who is killed before may be followed by
+/// another.
+void await_start(int* state) {
+    end_on_signals();
+    for (;;) {
+        long connection;
+        do {
+            connection = sys(SYS_accept4, init.plan->listen_fd, nullptr, nullptr, SOCK_CLOEXEC);
+        } while (connection == -EINTR);
+        if (connection < 0) shim::exit_group(125);
+        init.report_fd = init.start.report_fd = static_cast<int>(connection);
+        if (hear_go(init.report_fd, state)) break;
+        sys(SYS_close, init.report_fd);
+    }
+    sys(SYS_close, init.plan->listen_fd);
+}
+
 /// Between create and start. The last thing that can be done with the caller's file descriptors.
 void wait_for_start(shim::Start&) {
     const Plan& plan = *init.plan;
     say(init.report_fd, Say::ready, 0, init.start.warnings.view());
-    if (plan.listen_fd >= 0) {
-        // Nobody could start the container of a noci that was killed before it has noted
-        // everything.
-        int nothing = -1;
-        if (!hear_go(init.report_fd, &nothing)) shim::exit_group(125);
-        sys(SYS_close, init.report_fd);
-        end_on_signals();
-        long connection;
-        do {
-            connection = sys(SYS_accept4, plan.listen_fd, nullptr, nullptr, SOCK_CLOEXEC);
-        } while (connection == -EINTR);
-        if (connection < 0) shim::exit_group(125);
-        sys(SYS_close, plan.listen_fd);
-        init.report_fd = init.start.report_fd = static_cast<int>(connection);
-    }
     int state = -1;
+    // Nobody could start the container of a noci that was killed before it has noted everything.
     if (!hear_go(init.report_fd, &state)) shim::exit_group(125);
+    if (plan.listen_fd >= 0) {
+        sys(SYS_close, init.report_fd);
+        await_start(&state);
+    }
     if (state >= 0) {
         shim::close_fd(init.state_fd);
         init.state_fd = state;

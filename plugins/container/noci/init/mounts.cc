@@ -4,8 +4,10 @@
 // order is noded's own.
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include <cstring>
@@ -21,6 +23,7 @@ constexpr int kStackedMax = 64;
 
 using shim::open_path;
 using shim::sys;
+using shim::Text;
 using Sentence = shim::Text<1024>;
 
 [[noreturn]] void give_up_mount(const Step& step, std::string_view what, long error) {
@@ -48,7 +51,7 @@ uint64_t with_time_field(uint64_t set, uint64_t clear) {
 /// peer it is.
 long apply_options(const Step& step, int fd, uint64_t default_propagation) {
     long result = 0;
-    if (step.kind == StepKind::bind && (step.attributes | step.attributes_cleared) != 0) {
+    if (step.kind != StepKind::file_system && (step.attributes | step.attributes_cleared) != 0) {
         constexpr uint64_t all = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
                                  MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
         const uint64_t set = step.attributes;
@@ -104,6 +107,55 @@ int open_bind(const Step& step) {
     return tree;
 }
 
+uint64_t number_of(const Device& device) {
+    return (device.minor & 0xff) | (uint64_t{device.major} & 0xfff) << 8 |
+           (uint64_t{device.minor} & ~0xffull) << 12;
+}
+
+/// A node as a mount of its own, on a file system of the host's root, from which a user namespace
+/// may use it; or a negative errno.
+int make_node(const Device& device) {
+    static int folder = -1;
+    static uint32_t count = 0;
+    long result = 0;
+    if (folder < 0) {
+        int context = static_cast<int>(sys(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC));
+        if (context < 0) return context;
+        result = sys(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
+        if (result == 0) result = sys(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
+        shim::close_fd(context);
+        if (result < 0) return static_cast<int>(result);
+        folder = static_cast<int>(result);
+    }
+    const Text<16> name("", count++);
+    result = sys(SYS_mknodat, folder, name.c_str(), device.mode, number_of(device));
+    if (result == 0)
+        result = sys(SYS_fchownat, folder, name.c_str(), device.uid, device.gid, 0);
+    if (result == 0) result = sys(SYS_fchmodat, folder, name.c_str(), device.mode & 07777);
+    if (result == 0)
+        result = sys(SYS_open_tree, folder, name.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    return static_cast<int>(result);
+}
+
+/// The host's own node if it will do, because other programs know that one, too.
+int open_device(const Step& step) {
+    const Device& device = init.list<Device>(init.plan->nodes).items[step.node];
+    struct stat info = {};
+    const bool same = sys(SYS_newfstatat, AT_FDCWD, init.text(step.source), &info, 0) == 0 &&
+                      (info.st_mode & S_IFMT) == (device.mode & S_IFMT) &&
+                      (S_ISFIFO(info.st_mode) || info.st_rdev == number_of(device));
+    const bool exact = same && (device.exact == 0 ||
+                                ((info.st_mode & 07777) == (device.mode & 07777) &&
+                                 info.st_uid == device.uid && info.st_gid == device.gid));
+    if (exact) return open_bind(step);
+    const int tree = make_node(device);
+    // Who may make none has to take what is there.
+    if (tree < 0) return open_bind(step);
+    const long result = apply_options(step, tree, MS_SLAVE);
+    if (result < 0) give_up_mount(step, "set the options", result);
+    return tree;
+}
+
 /// Kernels since 6.8 list mounts by their age, which is to be the order of the configuration. Where
 /// the host's mounts are seen with the host's rights a bind can wait for its turn; but a peer of
 /// one of them can be made from that one only.
@@ -154,12 +206,24 @@ void check_real_folder(const Step& step) {
     if (fd >= 0) shim::close_fd(fd);
 }
 
+/// By a link, too, nothing gets into the container's procfs that may not be there by its name.
+void check_place(const Step& step, int target) {
+    struct statfs info = {};
+    if (step.may_cover_proc == 0 && sys(SYS_fstatfs, target, &info) == 0 &&
+        info.f_type == PROC_SUPER_MAGIC)
+        give_up(Sentence("error mounting \"", init.text_or_empty(step.source),
+                         "\" to rootfs at \"", init.text_or_empty(step.target),
+                         "\": it cannot be mounted because it is inside /proc")
+                    .view());
+}
+
 void place_bind(const Step& step, int& tree) {
     struct stat info;
     long result = sys(SYS_fstat, tree, &info);
     if (result < 0) give_up_mount(step, "stat", result);
     int target = shim::open_target_below(init.start, init.rootfs_fd, init.text(step.target),
                                          S_ISDIR(info.st_mode));
+    check_place(step, target);
     result = sys(SYS_move_mount, tree, "", target, "",
                  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
     if (result < 0) give_up_mount(step, "", result);
@@ -175,6 +239,7 @@ void mount_file_system(const Step& step) {
     const bool inherits = known >= 0 && sys(SYS_fstat, known, &before) == 0;
     if (known >= 0) shim::close_fd(known);
     int target = shim::open_target_below(init.start, init.rootfs_fd, path, true);
+    check_place(step, target);
     long result = sys(SYS_fchdir, target);
     if (result < 0) give_up_mount(step, "", result);
     // Without a mode of its own it has that of the folder that it covers.
@@ -225,9 +290,7 @@ void make_device(const Device& device) {
     const char* path = init.text(device.path);
     const char* name;
     int parent = open_parent(path, &name);
-    const uint64_t number = (device.minor & 0xff) | (uint64_t{device.major} & 0xfff) << 8 |
-                            (uint64_t{device.minor} & ~0xffull) << 12;
-    long result = sys(SYS_mknodat, parent, name, device.mode, number);
+    long result = sys(SYS_mknodat, parent, name, device.mode, number_of(device));
     if (result == 0 && (device.uid != 0 || device.gid != 0))
         result = sys(SYS_fchownat, parent, name, device.uid, device.gid, AT_SYMLINK_NOFOLLOW);
     if (result == 0) result = sys(SYS_fchmodat, parent, name, device.mode & 07777);
@@ -389,7 +452,9 @@ void open_sources() {
     open_rootfs();
     for (uint32_t i = 0; i < steps.count; ++i) {
         const Step& step = steps.items[i];
-        init.trees[i] = step.kind == StepKind::bind && !is_late(step) ? open_bind(step) : -1;
+        init.trees[i] = step.kind == StepKind::device                    ? open_device(step)
+                        : step.kind == StepKind::bind && !is_late(step) ? open_bind(step)
+                                                                        : -1;
     }
 }
 
@@ -403,6 +468,7 @@ void make_file_tree() {
                 if (init.trees[i] < 0) init.trees[i] = open_bind(step);
                 place_bind(step, init.trees[i]);
                 break;
+            case StepKind::device: place_bind(step, init.trees[i]); break;
             case StepKind::file_system: mount_file_system(step); break;
             case StepKind::symlink:
                 make_link(init.text(step.source), init.text(step.target));

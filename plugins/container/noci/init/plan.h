@@ -23,6 +23,7 @@ enum class StepKind : uint32_t {
     bind = 1,
     file_system = 2,
     symlink = 3,  ///< `source` is what it says, `target` where it stands
+    device = 4,   ///< of a user namespace, which can make none: `node` of Plan::nodes
 };
 
 /// One entry of the table of mounts, in the order given.
@@ -42,6 +43,8 @@ struct Step {
     uint32_t read_only_late;   ///< made read-only when the devices are made
     uint32_t copy_up;          ///< a tmpfs begins with what the rootfs has there
     uint32_t inherits_mode;    ///< and with the mode of the folder there
+    uint32_t may_cover_proc;   ///< what it stands on may be the container's procfs
+    uint32_t node;
     uint64_t flags;            ///< of a file system: MS_*
     uint64_t attributes;       ///< of a bind: MOUNT_ATTR_*
     uint64_t attributes_cleared;
@@ -55,6 +58,7 @@ struct Device {
     uint32_t mode;  ///< type and permissions
     uint32_t major, minor;
     uint32_t uid, gid;
+    uint32_t exact;  ///< of a node: owner, as the host has it, and mode have to be these
 };
 
 struct Joined {
@@ -108,6 +112,7 @@ struct Plan {
     uint32_t fills_devices;  ///< /dev is not the host's
     ListAt steps;            ///< of Step
     ListAt devices;          ///< of Device
+    ListAt nodes;            ///< of Device, for steps
     ListAt masked;           ///< of TextAt: hidden in the container, if they are there
     ListAt protected_paths;  ///< of TextAt: read-only
     uint32_t waits_for_hooks;      ///< noci has hooks to run before the root changes
