@@ -147,6 +147,7 @@ void Effects::launch(Live& live) {
     // Its start has failed and it is removed with it, as will be durable in a moment.
     if (container == nullptr) return;
     if (!has_volumes(*container)) return fill_volumes(live, *container);
+    quiet_.disturb();   // it may have waited long for its turn
     live.over = false;
     live.release_tag = 0;
     cut_files_off(live.id, false, "was started");

@@ -26,7 +26,7 @@ constexpr int64_t kUrgentNs = 100'000;
 /// Between two that are made.
 constexpr int64_t kApartNs = 10'000'000;
 /// After a burst.
-constexpr int64_t kShrinkNs = 5'000'000'000;
+constexpr int64_t kShrinkNs = 10'000'000'000;
 /// After one could not be made.
 constexpr int64_t kAgainNs = 1'000'000'000;
 /// Shims that were told to end do so at once.
@@ -191,13 +191,16 @@ void ShimPool::made(Work& work) {
         host_.warn(link.error().message);
         return fill_in(kAgainNs);
     }
-    idle_.push_back({std::move(*link), std::move(work.folders), std::move(work.stamp)});
+    ReadyShim ready{std::move(*link), std::move(work.folders), std::move(work.stamp)};
+    if (idle_.size() < wanted_) idle_.push_back(std::move(ready));
+    else let_go(std::move(ready));   // the pool was made smaller meanwhile
     refill();
 }
 
-/// What is left alone is no reason: the next start comes by.
+/// What is left may have to be waited for: zygotes that were told to end are still in their groups.
 void ShimPool::refill() {
     if (idle_.size() < wanted_) fill_in(idle_.empty() ? kUrgentNs : kApartNs);
+    else if (!left_.empty()) fill_in(kAgainNs);
 }
 
 /// The zygotes end before their shims, and then the groups are free.

@@ -86,7 +86,9 @@ void Effects::wait(uint64_t token, const std::string& reference, Until until) {
     if (!may_park(token)) return;
     if (!found && !park_unknown(token, reference)) return;
     Live& live = live_of(found ? (*found)->id : reference);
-    live.waiters.push_back({token, until});
+    const bool asked = (until == Until::PAUSED && live.freeze == schema::Freeze::PAUSE) ||
+                       (until == Until::UNPAUSED && live.freeze == schema::Freeze::UNPAUSE);
+    live.waiters.push_back({token, until, asked});
     call_homes_[token] = live.id;
 }
 

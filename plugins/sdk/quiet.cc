@@ -18,7 +18,7 @@ int64_t Quiet::left_ns() const {
 }
 
 void Quiet::put_off(std::function<void()> work) {
-    put_off_.push_back(std::move(work));
+    put_off_.push_back({host_.monotonic_ns() + longest_ns, std::move(work)});
     if (put_off_.size() > put_off_max_) return look_again(0);
     if (timer_ == 0) look_again(left_ns());
 }
@@ -34,15 +34,21 @@ void Quiet::stop_timer() {
 }
 
 void Quiet::do_oldest() {
-    const std::function<void()> work = std::move(put_off_.front());
+    const std::function<void()> work = std::move(put_off_.front().work);
     put_off_.pop_front();
     work();
 }
 
+bool Quiet::is_due() const {
+    return put_off_.size() > put_off_max_ || put_off_.front().due_ns <= host_.monotonic_ns();
+}
+
 void Quiet::work_off() {
-    while (put_off_.size() > put_off_max_) do_oldest();
+    while (!put_off_.empty() && is_due()) do_oldest();
     if (!put_off_.empty() && left_ns() == 0) do_oldest();
-    if (!put_off_.empty()) look_again(std::max(left_ns(), kApartNs));
+    if (put_off_.empty()) return;
+    const int64_t due_ns = put_off_.front().due_ns - host_.monotonic_ns();
+    look_again(std::min(std::max(left_ns(), kApartNs), due_ns));
 }
 
 void Quiet::fire(void*, void* argument) noexcept {

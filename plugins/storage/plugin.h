@@ -35,7 +35,7 @@ public:
     void fold(const noded_event& event);
     void save(const sdk::Sink& sink) const;
     bool load(noded_bytes bytes);
-    void stop() {}
+    void stop() { quiet_.stop(); }
     const noded_plugin_rpc* rpc();
     const sdk::Host& host() const { return host_; }
 

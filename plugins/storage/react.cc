@@ -28,6 +28,7 @@ void StoragePlugin::react(const noded_event& event) {
             if (found != state_.containers.end()) prepare(found->first, found->second);
             return;
         }
+        case capnp::typeId<schema::ContainerStartRequested>(): return quiet_.disturb();
         case capnp::typeId<schema::ContainerRemovalRequested>(): {
             sdk::Reading<schema::ContainerRemovalRequested> requested(event.payload);
             auto found = state_.containers.find(requested->getId().cStr());

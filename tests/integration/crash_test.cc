@@ -143,24 +143,6 @@ TEST(Crash, an_attached_client_sees_the_end_although_noded_died) {
     EXPECT_EQ(node.ok({"logs", "cc"}), "one\ntwo");
 }
 
-/// The children of a process that have this name.
-std::vector<std::string> children_of(pid_t parent, const std::string& name) {
-    std::vector<std::string> found;
-    const std::string task = "/proc/" + std::to_string(parent) + "/task";
-    std::error_code gone;   // it may have ended
-    for (const auto& thread : std::filesystem::directory_iterator(task, gone)) {
-        std::ifstream pids(thread.path() / "children");
-        for (pid_t pid = 0; pids >> pid;) {
-            std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-            std::string text;
-            std::getline(stat, text);
-            if (text.find("(" + name + ")") != std::string::npos)
-                found.push_back(std::to_string(pid));
-        }
-    }
-    return found;
-}
-
 /// A spare shim ends with its noded, and with it the namespaces and mounts that only it holds.
 TEST(Crash, what_waits_for_the_next_container_ends_with_noded) {
     TestNode node;
@@ -205,7 +187,7 @@ TEST(Crash, a_container_is_in_its_groups_with_a_zygote_and_without) {
     TestNode node;
     node.start();
     node.import_busybox();
-    const auto all_wait = [&] { return node.shims().size() == idle_shims; };
+    const auto all_wait = [&] { return node.shims().size() >= idle_shims; };
     ASSERT_TRUE(eventually(all_wait, 60));
     const std::string groups = groups_of(node, {});
     EXPECT_NE(groups.find("CONTAINER"), std::string::npos) << groups;

@@ -294,6 +294,28 @@ static std::vector<std::string> shims_of(const std::string& dir, pid_t noded) {
     return found;
 }
 
+std::vector<std::string> children_of(pid_t parent, const std::string& name) {
+    std::vector<std::string> found;
+    const std::string task = "/proc/" + std::to_string(parent) + "/task";
+    std::error_code gone;   // it may have ended
+    for (const auto& thread : fs::directory_iterator(task, gone)) {
+        std::ifstream pids(thread.path() / "children");
+        for (pid_t pid = 0; pids >> pid;) {
+            std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+            std::string text;
+            std::getline(stat, text);
+            if (text.find("(" + name + ")") != std::string::npos)
+                found.push_back(std::to_string(pid));
+        }
+    }
+    return found;
+}
+
+/// One that waits for a container has a zygote; one that was left behind by a container has none.
+static bool waits(const std::string& shim) {
+    return !children_of(atoi(shim.c_str()), "noded-shim").empty();
+}
+
 /// Not counting what the storage plugin makes ahead.
 static size_t entries_in(const std::string& dir) {
     std::error_code error;
@@ -331,8 +353,10 @@ void TestNode::expect_nothing_left() {
     // Groups and folders go just after the outcome was told.
     EXPECT_TRUE(eventually([&] { return cgroups_named(ids).empty(); }));
     // Some idle shims may wait for the next starts; they are noded's and end with it.
-    EXPECT_TRUE(eventually([&] { return shims_of(dir_, pid_).size() <= idle_shims_after_burst; }))
-        << shims_of(dir_, pid_).size();
+    EXPECT_TRUE(eventually([&] {
+        const std::vector<std::string> there = shims_of(dir_, pid_);
+        return there.size() <= idle_shims_after_burst && std::ranges::all_of(there, waits);
+    }, 30)) << shims_of(dir_, pid_).size();
     EXPECT_EQ(mounts_below(dir_), mounts_before_);
     EXPECT_TRUE(
         eventually([&] { return entries_in(state_dir() + "/plugins/storage/rootfs") == 0; }));

@@ -46,7 +46,10 @@ private:
     std::string out_;
 };
 
-/// That wait for containers at most, as the product has it.
+/// The children of a process that have this name.
+std::vector<std::string> children_of(pid_t parent, const std::string& name);
+
+/// Shims that wait for containers at most, as the product has it.
 constexpr size_t idle_shims = 4, idle_shims_after_burst = 16;
 
 class TestNode {

@@ -35,8 +35,9 @@ struct Start;
 constexpr unsigned spare_namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 
 /// Namespaces and mounts made before anybody has asked for a container: more than a third of a
-/// start. The mount namespace holds nothing but a tmpfs with the container's /sys and /dev, so it
-/// keeps no mount of the host busy, and a rootfs put on top of it hides it for good.
+/// start. The mount namespace holds nothing but a tmpfs with the container's /sys and /dev, on top
+/// of an empty one that all shims share, so it keeps no mount of the host busy, and a rootfs put on
+/// top of it hides it for good.
 ///
 /// The process that made it, the zygote, waits in these namespaces and in spare groups of v1 until
 /// a container is asked for, and forks its first process, which has nothing left to enter. noded
@@ -47,6 +48,7 @@ struct Spare {
     size_t group_count;
     long shim;              ///< its pid
     int no_mounts;          ///< a mount namespace with nothing in it; -1: leave the host's mounts
+    int own;                ///< /proc/self/ns of the zygote while it makes its namespaces
     bool detached_overlay;  ///< open_overlay works here
     bool shows_groups;      ///< their view stands at /sys/fs/cgroup
     int namespaces[4];  ///< mount, network, IPC, UTS

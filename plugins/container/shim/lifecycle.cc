@@ -149,6 +149,9 @@ void Shim::reap_zygote() {
 void Shim::drop_spare() {
     dismiss_zygote();
     reap_zygote();
+    // A zygote that came to its end early has left them in the table that both share.
+    close_fd(spare_.own);
+    close_fd(spare_.no_mounts);
     holds_mounts_ = container().start.spare != nullptr;
     mounts_fd_ = spare_.namespaces[0];
     for (int fd : spare_.namespaces)
@@ -325,7 +328,8 @@ bool Shim::give_rootfs(Process& process, Sentence* error) {
     if (spec.rootfs == nullptr && !is_mapped(&spec)) rootfs = open_overlay(spec);
     holds_rootfs_ = rootfs >= 0;
     rootfs_fd_ = static_cast<int>(rootfs);
-    drops_rootfs_late_ = spec.has(launch::flag_volatile_rootfs);
+    // What is the host's is given back at once.
+    drops_rootfs_late_ = spec.has(launch::flag_volatile_rootfs) && spec.mount_count == 0;
     if (process.start.of_zygote && !finish_fork(process, error)) return false;
     if (!process.start.of_zygote) reap_zygote();  // before the container's limits count
     if (spec.rootfs != nullptr) return true;
@@ -530,7 +534,7 @@ void Shim::container_ended() {
     pump_clients(0);
     if (holds_pidfd_) close_fd(container_pidfd_);
     holds_pidfd_ = false;
-    // With --rm they go at the release, which follows at once; without a noded it may never come.
+    // With --rm they go at the release, which follows soon; without a noded it may never come.
     if (!drops_rootfs_late_ || !heard) drop_mounts();
 }
 

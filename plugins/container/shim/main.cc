@@ -4,6 +4,7 @@
 // (PROTOCOL.md).
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -27,17 +28,24 @@ bool protected_from_writing() {
     return sys(SYS_statfs, "/proc/self/exe", &info) == 0 && (info.f_flags & ST_RDONLY) != 0;
 }
 
+/// A noded that could not make the namespace gives none.
+int given_namespace() {
+    const bool is_one = sys(SYS_ioctl, no_mounts_fd, NS_GET_NSTYPE) == CLONE_NEWNS;
+    return is_one ? no_mounts_fd : -1;
+}
+
 /// A shim belongs to no terminal and no service's output, holds nothing of noded's, and ignores
 /// noded's dispositions of signals.
-void detach_from_parent() {
+void detach_from_parent(int no_mounts) {
     sys(SYS_prctl, PR_SET_NAME, "noded-shim");
     // Children share this memory until their exec; a container's processes must not trace them
     // there.
     sys(SYS_prctl, PR_SET_DUMPABLE, 0);
     sys(SYS_setsid);
     sys(SYS_umask, 077);
-    sys(SYS_close_range, no_mounts_fd + 1, ~0u, 0);
-    for (int fd : {control_fd, no_mounts_fd}) sys(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
+    sys(SYS_close_range, (no_mounts >= 0 ? no_mounts : control_fd) + 1, ~0u, 0);
+    sys(SYS_fcntl, control_fd, F_SETFD, FD_CLOEXEC);
+    if (no_mounts >= 0) sys(SYS_fcntl, no_mounts, F_SETFD, FD_CLOEXEC);
     const long nothing = sys(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd < 3 && nothing >= 0; ++fd) sys(SYS_dup3, nothing, fd, O_CLOEXEC);
     if (nothing > 2) sys(SYS_close, nothing);
@@ -59,8 +67,9 @@ void detach_from_parent() {
 int shim_main(int argc, const char* const* argv) {
     static Shim shim;
     if (sys(SYS_fcntl, control_fd, F_GETFD) < 0 || !protected_from_writing()) return 1;
-    detach_from_parent();
-    return shim.run(argv + 1, argc > 0 ? static_cast<size_t>(argc - 1) / 2 : 0);
+    const int no_mounts = given_namespace();
+    detach_from_parent(no_mounts);
+    return shim.run(no_mounts, argv + 1, argc > 0 ? static_cast<size_t>(argc - 1) / 2 : 0);
 }
 
 void Shim::watch(int fd, Source source, size_t index, size_t part, uint32_t events) {
@@ -93,7 +102,6 @@ void Shim::prepare() {
     container().used = true;
     container().state = ShimState::waiting;
     add_connection(control_fd);
-    spare_.no_mounts = sys(SYS_fcntl, no_mounts_fd, F_GETFD) >= 0 ? no_mounts_fd : -1;
     make_spare();
 }
 
@@ -104,7 +112,9 @@ void Shim::lower_oom_score() {
     sys(SYS_pwrite64, own_oom_fd_, text.c_str(), text.view().size(), 0);
 }
 
-int Shim::run(const char* const* groups, size_t group_count) {
+int Shim::run(int no_mounts, const char* const* groups, size_t group_count) {
+    spare_.no_mounts = no_mounts;
+    spare_.own = -1;
     spare_.group_count = group_count <= launch::cgroups_max ? group_count : 0;
     spare_.groups = groups;
     prepare();

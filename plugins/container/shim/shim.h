@@ -100,8 +100,8 @@ struct Log {
 
 class Shim {
 public:
-    /// The spare's groups as main() has them.
-    int run(const char* const* groups, size_t group_count);
+    /// The spare's groups as main() has them; `no_mounts` as in Spare.
+    int run(int no_mounts, const char* const* groups, size_t group_count);
 
 private:
     // main.cc

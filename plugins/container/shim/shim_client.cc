@@ -44,6 +44,7 @@ int spawn_child(void* parents) {
                                               arguments.no_mounts})) + 1;
     const bool own = syscall(SYS_close_range, above, ~0u, CLOSE_RANGE_UNSHARE) == 0 ||
                      unshare(CLONE_FILES) == 0;
+    if (own && arguments.no_mounts < 0) close(no_mounts_place);
     if (own && arguments.no_mounts >= 0) dup2(arguments.no_mounts, no_mounts_place);
     if (own && dup2(arguments.control, control_place) == control_place)
         syscall(SYS_execveat, arguments.program, "", arguments.argv, environment, AT_EMPTY_PATH);
@@ -58,15 +59,15 @@ pid_t fork_child(SpawnArguments& arguments) {
                  CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &arguments);
 }
 
-/// The same, not where the shim looks for something.
-Fd out_of_the_way(const Fd& fd) {
-    return Fd(fd.valid() ? fcntl(fd.get(), F_DUPFD_CLOEXEC, no_mounts_place + 1) : -1);
+/// A descriptor for /dev/null that is not where the shim looks for something.
+Fd open_nothing() {
+    const Fd nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
+    return Fd(nothing.valid() ? fcntl(nothing.get(), F_DUPFD_CLOEXEC, no_mounts_place + 1) : -1);
 }
 
-Fd open_nothing() { return out_of_the_way(Fd(open("/dev/null", O_RDWR | O_CLOEXEC))); }
-
-/// In a mount namespace of its own, which it empties: what is left is a tmpfs that nobody can write
-/// to. Runs in the parent's memory and with its descriptors. Writes the namespace, or -1.
+/// In a mount namespace of its own, which it empties: what is left is a tmpfs without files, to
+/// which nobody can write but a container with CAP_SYS_ADMIN that digs for it; of the host there is
+/// nothing. Runs in the parent's memory and with its descriptors. Writes the namespace, or -1.
 int leave_mounts(void* result) {
     int& no_mounts = *static_cast<int*>(result);
     no_mounts = -1;
@@ -89,7 +90,7 @@ int leave_mounts(void* result) {
 }
 
 /// To leave the host's mounts takes the kernel the longer the more threads the machine has: done
-/// once, and each shim begins with a copy of nothing.
+/// once, and each shim begins with a copy of nothing. Invalid where that is not possible.
 Fd make_no_mounts() {
     int no_mounts = -1;
     alignas(16) char stack[16384];
@@ -97,7 +98,7 @@ Fd make_no_mounts() {
                             CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_NEWNS | SIGCHLD,
                             &no_mounts);
     if (pid > 0) waitpid(pid, nullptr, 0);
-    return out_of_the_way(Fd(no_mounts));
+    return Fd(no_mounts);
 }
 
 /// The program on a read-only mount that is attached nowhere. A container can make its process run
@@ -127,14 +128,15 @@ std::vector<char*> argv_of(const SpareGroups& groups) {
 
 }  // namespace
 
-ShimSpawner::ShimSpawner()
+ShimSpawner::ShimSpawner(bool empties_mounts)
     : nothing_(open_nothing()),
       control_(open_nothing()),
       program_(open_nothing()),
-      no_mounts_(make_no_mounts()) {}
+      no_mounts_(open_nothing()),
+      emptied_(empties_mounts ? not_yet : never) {}
 
 Result<SpawnedShim> ShimSpawner::spawn(const std::string& shim_path, const SpareGroups& groups) {
-    if (!nothing_.valid() || !control_.valid() || !program_.valid())
+    if (!nothing_.valid() || !control_.valid() || !program_.valid() || !no_mounts_.valid())
         return fail("there were no descriptors for a shim when noded started: raise its limit of "
                     "open files");
     int ends[2];
@@ -143,13 +145,19 @@ Result<SpawnedShim> ShimSpawner::spawn(const std::string& shim_path, const Spare
     Fd ours(ends[0]);
     Fd theirs(ends[1]);
     Fd program = TRY(open_program(shim_path));
+    if (emptied_ == not_yet) {
+        const Fd made = make_no_mounts();
+        const bool placed = made.valid() && dup3(made.get(), no_mounts_.get(), O_CLOEXEC) >= 0;
+        emptied_ = placed ? is_there : never;
+    }
     if (dup3(theirs.get(), control_.get(), O_CLOEXEC) < 0 ||
         dup3(program.get(), program_.get(), O_CLOEXEC) < 0)
         return fail_errno(errno, "place the descriptors of a shim");
     theirs.reset();
     program.reset();
     const std::vector<char*> argv = argv_of(groups);
-    SpawnArguments arguments = {program_.get(), control_.get(), no_mounts_.get(), argv.data(), 0};
+    SpawnArguments arguments = {program_.get(), control_.get(),
+                                emptied_ == is_there ? no_mounts_.get() : -1, argv.data(), 0};
     const pid_t pid = fork_child(arguments);
     const int error = errno;
     // What the shim has is to be its alone: its end of the socket tells noded that it is gone.

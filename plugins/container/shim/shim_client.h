@@ -33,15 +33,17 @@ struct SpawnedShim {
 /// Not for two threads at a time.
 class ShimSpawner {
 public:
-    /// Takes four numbers for descriptors; the earlier it is made, the lower they are.
-    ShimSpawner();
+    /// Takes four numbers for descriptors; the earlier it is made, the lower they are. Without
+    /// `empties_mounts` each shim leaves the host's mounts by itself.
+    explicit ShimSpawner(bool empties_mounts = true);
     Result<SpawnedShim> spawn(const std::string& shim_path, const SpareGroups& groups = {});
 
 private:
     /// /dev/null: in these places a child finds its control socket and its program, all above them
     /// it closes without having copied it.
     Fd nothing_, control_, program_;
-    Fd no_mounts_;  ///< a mount namespace with nothing in it; invalid where none can be made
+    Fd no_mounts_;  ///< the place of a mount namespace with nothing in it
+    enum { not_yet, is_there, never } emptied_;
 };
 
 /// Connects to the shim of a runtime folder after a restart. ENOENT or ECONNREFUSED: there is none

@@ -176,7 +176,7 @@ void spare_child(void* argument) {
     if (sys(SYS_getppid) != spare.shim) exit_group(0);
     sys(SYS_umask, 0);
     // What it shows is always of now, and it is needed when /proc is gone.
-    int own = static_cast<int>(
+    spare.own = static_cast<int>(
         sys(SYS_openat, AT_FDCWD, "/proc/self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC));
     raise_loopback(start);
     open_spare_groups(start, groups);
@@ -185,11 +185,11 @@ void spare_child(void* argument) {
     empty_mount_namespace(start, &spare.names);
     attach_kernel_mounts(start, mounts);
     for (int i = 0; i < 4; ++i) {
-        const long fd = sys(SYS_openat, own, names[i], O_RDONLY | O_CLOEXEC);
+        const long fd = sys(SYS_openat, spare.own, names[i], O_RDONLY | O_CLOEXEC);
         if (fd < 0) give_up(start, 125, "open the namespace", names[i], fd);
         spare.namespaces[i] = static_cast<int>(fd);
     }
-    close_fd(own);
+    close_fd(spare.own);
     close_fd(spare.no_mounts);
     spare.detached_overlay = can_open_overlay();
     // Last: what was made until here is not on a container's account.

@@ -166,8 +166,8 @@ ShimBox::~ShimBox() {
     }
 }
 
-void ShimBox::spawn() {
-    SpawnedShim shim = must(ShimSpawner().spawn(shim_path_));
+void ShimBox::spawn(bool empties_mounts) {
+    SpawnedShim shim = must(ShimSpawner(empties_mounts).spawn(shim_path_));
     control_ = std::move(shim.control);
     pidfd_ = std::move(shim.pidfd);
     pid_ = shim.pid;

@@ -60,7 +60,7 @@ public:
     LaunchSpec spec(const std::string& script) const;
     LaunchSpec spec(const std::vector<std::string>& arguments) const;
 
-    void spawn();
+    void spawn(bool empties_mounts = true);
     void launch(const LaunchSpec& spec, AttachEnd* attach = nullptr, uint32_t flags = 0);
     /// launch, and wait for STARTED; the test fails with the shim's sentence otherwise.
     StartedReply start(const LaunchSpec& spec, AttachEnd* attach = nullptr, uint32_t flags = 0);
