@@ -43,6 +43,7 @@
 #include "agent/reactor/uring_reactor.h"
 #include "agent/rpc/node_service.h"
 #include "agent/snapshots.h"
+#include "ipc/rpc/plain_calls.h"
 #include "ipc/rpc/server.h"
 #include "ipc/rpc/unix_socket.h"
 
@@ -272,11 +273,11 @@ Status serve(const Config& config, reactor::UringReactor& reactor, rpc_service::
     Fd listening = TRY(listen(config));   // tells whether another noded is there, before all else
     TRY_STATUS(node.outbox.open("ipc://" + events, TRY(curve_of(config))));
     TRY_STATUS(share(events, config));
+    const rpc::PlainMethods plain(capnp::Schema::from<schema::Node>());
     auto server = std::make_unique<rpc::RpcServer>(
-        reactor, std::move(listening),
-        [&node](const rpc::PeerCredentials& peer) -> capnp::Capability::Client {
-            return kj::heap<rpc_service::NodeService>(
-                node, host::Caller{peer.uid, peer.gid, static_cast<uint32_t>(peer.pid)});
+        reactor, std::move(listening), [&](const rpc::PeerCredentials& peer) {
+            const host::Caller caller{peer.uid, peer.gid, static_cast<uint32_t>(peer.pid)};
+            return rpc::serve(kj::heap<rpc_service::NodeService>(node, caller), plain);
         });
     node.clients = [&server] { return server->connections(); };
     tell_ready();

@@ -24,6 +24,7 @@
 #include "agent/reactor/uring_reactor.h"
 #include "ipc/rpc/client.h"
 #include "ipc/rpc/echo.h"
+#include "ipc/rpc/plain_calls.h"
 #include "ipc/rpc/server.h"
 
 namespace noded::rpc {
@@ -71,8 +72,10 @@ void come_first() {
 void serve_ours(Fd listening) {
     auto reactor = reactor::UringReactor::create();
     CHECK(reactor.has_value());
-    RpcServer server(**reactor, std::move(listening),
-                     [](const PeerCredentials& peer) { return kj::heap<test::EchoServer>(peer); });
+    const PlainMethods plain(capnp::Schema::from<Echo>());
+    RpcServer server(**reactor, std::move(listening), [&plain](const PeerCredentials& peer) {
+        return rpc::serve(kj::heap<test::EchoServer>(peer), plain);
+    });
     kj::Promise<void>(kj::NEVER_DONE).wait((*reactor)->wait_scope());
 }
 

@@ -1,46 +1,31 @@
 // The client; see the header.
 #include "ipc/rpc/client.h"
 
-#include <capnp/rpc-twoparty.h>
-#include <capnp/serialize-async.h>
-#include <fcntl.h>
 #include <kj/async-unix.h>
 
-#include "agent/limits.h"
 #include "ipc/rpc/frames.h"
+#include "ipc/rpc/network.h"
 #include "ipc/rpc/unix_socket.h"
 
 namespace noded::rpc {
 
 namespace {
 
-using capnp::MessageReaderAndFds;
-using capnp::word;
-
-constexpr size_t write_ahead_bytes = 256 << 10;
-
 // The frames of a connection on KJ's epoll port: read as much as is there, write once per idle
 // loop.
-class PolledStream final : public capnp::MessageStream {
+class PolledStream final : public MessageStream {
 public:
     PolledStream(kj::UnixEventPort& port, Fd fd)
         : fd_(std::move(fd)),
           observer_(port, fd_.get(), kj::UnixEventPort::FdObserver::OBSERVE_READ_WRITE) {}
 
-    kj::Promise<kj::Maybe<MessageReaderAndFds>> tryReadMessage(
-        kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options,
-        kj::ArrayPtr<word>) override;
-    kj::Promise<void> writeMessage(kj::ArrayPtr<const int> fds,
-                                   kj::ArrayPtr<const kj::ArrayPtr<const word>> segments) override;
-    kj::Promise<void> writeMessages(
-        kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const word>>> messages) override;
-    kj::Maybe<int> getSendBufferSize() override { return nullptr; }
+    kj::Promise<Received> receive() override;
+    Status send(kj::ArrayPtr<const int> fds, Segments segments) override;
     kj::Promise<void> end() override;
 
 private:
-    Result<bool> receive();
+    Result<bool> receive_some();
     kj::Promise<void> flush();
-    kj::Promise<void> flushed();
 
     Fd fd_;
     kj::UnixEventPort::FdObserver observer_;
@@ -49,14 +34,14 @@ private:
     // The wait for more, where it began before someone asked for more.
     kj::Maybe<kj::Promise<void>> readable_;
     FrameWriter writer_{true};
-    std::vector<kj::Own<kj::PromiseFulfiller<void>>> writers_;
+    kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> ending_;
     bool broken_ = false;
     bool flush_due_ = false;
     kj::Promise<void> flushing_ = kj::READY_NOW;
 };
 
 // Takes what the socket has; false if that is nothing.
-Result<bool> PolledStream::receive() {
+Result<bool> PolledStream::receive_some() {
     msghdr message;
     frames_.prepare(message);
     ssize_t count = 0;
@@ -80,33 +65,25 @@ Result<bool> PolledStream::receive() {
     return true;
 }
 
-kj::Promise<kj::Maybe<MessageReaderAndFds>> PolledStream::tryReadMessage(
-    kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options,
-    kj::ArrayPtr<word> scratch) {
+kj::Promise<MessageStream::Received> PolledStream::receive() {
     for (;;) {
-        auto message = frames_.next(options);
+        auto message = frames_.next();
         if (!message) return to_exception(message.error());
-        if (*message) {
-            const size_t count = std::min((*message)->fds.size(), fd_space.size());
-            for (size_t i = 0; i < count; ++i)
-                fd_space[i] = kj::AutoCloseFd((*message)->fds[i].release());
-            return kj::Maybe<MessageReaderAndFds>(
-                MessageReaderAndFds{kj::mv((*message)->reader), fd_space.slice(0, count)});
-        }
+        if (message->get() != nullptr)
+            return Received(kj::Own<capnp::IncomingRpcMessage>(kj::mv(*message)));
         if (end_of_input_) {
-            if (!frames_.within_message()) return kj::Maybe<MessageReaderAndFds>(nullptr);
+            if (!frames_.within_message()) return Received(nullptr);
             return to_exception(
                 Error{ECONNRESET, "noded closed the connection in the middle of a message"});
         }
         if (readable_ != nullptr) break;
-        const auto received = receive();
+        const auto received = receive_some();
         if (!received) return to_exception(received.error());
         if (!*received) readable_ = observer_.whenBecomesReadable();
     }
     auto readable = kj::mv(KJ_ASSERT_NONNULL(readable_));
     readable_ = nullptr;
-    return readable.then(
-        [this, fd_space, options, scratch] { return tryReadMessage(fd_space, options, scratch); });
+    return readable.then([this] { return receive(); });
 }
 
 kj::Promise<void> PolledStream::flush() {
@@ -118,45 +95,32 @@ kj::Promise<void> PolledStream::flush() {
     // reader finds either that or the end of the stream.
     flush_due_ = false;
     broken_ = !flushed;
-    for (auto& writer : writers_) writer->fulfill();
-    writers_.clear();
+    KJ_IF_MAYBE (ending, ending_) {
+        shutdown(fd_.get(), SHUT_WR);
+        (*ending)->fulfill();
+        ending_ = nullptr;
+    }
     return kj::READY_NOW;
 }
 
-kj::Promise<void> PolledStream::flushed() {
-    if (!flush_due_) return kj::READY_NOW;
-    auto pair = kj::newPromiseAndFulfiller<void>();
-    writers_.push_back(kj::mv(pair.fulfiller));
-    return kj::mv(pair.promise);
-}
-
-kj::Promise<void> PolledStream::writeMessage(
-    kj::ArrayPtr<const int> fds, kj::ArrayPtr<const kj::ArrayPtr<const word>> segments) {
-    if (broken_) return kj::READY_NOW;
-    if (auto added = writer_.add(fds, segments); !added) return to_exception(added.error());
+Status PolledStream::send(kj::ArrayPtr<const int> fds, Segments segments) {
+    if (broken_) return {};
+    TRY_STATUS(writer_.add(fds, segments));
     if (!flush_due_) {
         flush_due_ = true;
         flushing_ = kj::evalLast([this] { return flush(); }).eagerlyEvaluate(nullptr);
     }
-    if (writer_.pending() <= write_ahead_bytes) return kj::READY_NOW;
-    return flushed();
-}
-
-kj::Promise<void> PolledStream::writeMessages(
-    kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const word>>> messages) {
-    kj::Promise<void> last = kj::READY_NOW;
-    for (const auto& message : messages) last = writeMessage(nullptr, message);
-    return last;
+    return {};
 }
 
 kj::Promise<void> PolledStream::end() {
-    return flushed().then([this] { shutdown(fd_.get(), SHUT_WR); });
-}
-
-capnp::ReaderOptions reader_options() {
-    capnp::ReaderOptions options;
-    options.traversalLimitInWords = 8 * limits::rpc_message_bytes_max / sizeof(word);
-    return options;
+    if (!flush_due_) {
+        shutdown(fd_.get(), SHUT_WR);
+        return kj::READY_NOW;
+    }
+    auto pair = kj::newPromiseAndFulfiller<void>();
+    ending_ = kj::mv(pair.fulfiller);
+    return kj::mv(pair.promise);
 }
 
 }  // namespace
@@ -165,14 +129,13 @@ struct Client::Impl {
     explicit Impl(Fd fd)
         : io(kj::setupAsyncIo()),
           stream(io.unixEventPort, std::move(fd)),
-          network(stream, limits::rpc_fds_per_message_max, capnp::rpc::twoparty::Side::CLIENT,
-                  reader_options()),
+          network(stream, Network::Side::CLIENT),
           system(capnp::makeRpcClient(network)) {}
 
     kj::AsyncIoContext io;
     PolledStream stream;
-    capnp::TwoPartyVatNetwork network;
-    capnp::RpcSystem<capnp::rpc::twoparty::VatId> system;
+    Network network;
+    capnp::RpcSystem<Network::VatId> system;
 };
 
 Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -209,6 +172,6 @@ capnp::Capability::Client Client::bootstrap() {
 kj::WaitScope& Client::wait_scope() { return impl_->io.waitScope; }
 kj::LowLevelAsyncIoProvider& Client::low_level() { return *impl_->io.lowLevelProvider; }
 kj::UnixEventPort& Client::event_port() { return impl_->io.unixEventPort; }
-kj::Promise<void> Client::on_disconnect() { return impl_->network.onDisconnect(); }
+kj::Promise<void> Client::on_disconnect() { return impl_->network.on_disconnect(); }
 
 }  // namespace noded::rpc

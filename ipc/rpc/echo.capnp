@@ -19,4 +19,7 @@ interface Echo {
 
   # Returns a descriptor with `text` in it.
   open @4 (text :Text) -> (source :Capability);
+
+  # Returns more than a message may hold.
+  flood @5 () -> (data :Data);
 }

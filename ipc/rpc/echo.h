@@ -8,6 +8,7 @@
 
 #include <string>
 
+#include "agent/limits.h"
 #include "ipc/rpc/echo.capnp.h"
 #include "ipc/rpc/unix_socket.h"
 
@@ -69,6 +70,10 @@ protected:
         const auto text = context.getParams().getText();
         context.getResults().setSource(
             kj::heap<Descriptor>(file_with({text.begin(), text.size()})));
+        return kj::READY_NOW;
+    }
+    kj::Promise<void> flood(FloodContext context) override {
+        context.getResults().initData(limits::rpc_message_bytes_max);
         return kj::READY_NOW;
     }
 

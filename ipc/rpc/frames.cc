@@ -15,37 +15,28 @@ namespace {
 
 using capnp::word;
 
-// Sixty small calls; a larger message gets memory of its own.
-constexpr size_t buffer_bytes = 16 << 10;
+// A hundred small calls; a larger message gets memory of its own.
+constexpr size_t buffer_bytes = 32 << 10;
 // An output buffer that grew beyond this is given back.
 constexpr size_t kept_bytes_max = 256 << 10;
 constexpr size_t segments_max = 512;  // As in Cap'n Proto itself.
 constexpr size_t first_piece_bytes_max = buffer_bytes / 4;
 constexpr size_t fd_batches_max = 8;  // More are descriptors without messages.
 
-// The bytes of a message, before the reader that refers to them.
-struct OwnedWords {
-    kj::Array<word> words;
-};
+// A message is read more than once (by the RPC system, the permission check, the method), but not
+// much more.
+capnp::ReaderOptions reader_options() {
+    capnp::ReaderOptions options;
+    options.traversalLimitInWords = 8 * limits::rpc_message_bytes_max / sizeof(word);
+    return options;
+}
 
-class OwnedMessage final : private OwnedWords, public capnp::FlatArrayMessageReader {
-public:
-    OwnedMessage(kj::Array<word> taken, const capnp::ReaderOptions& options,
-                 std::shared_ptr<Load> load)
-        : OwnedWords{kj::mv(taken)},
-          capnp::FlatArrayMessageReader(words.asPtr(), options),
-          load_(std::move(load)) {
-        ++load_->messages;
-        load_->bytes += words.asBytes().size();
-    }
-    ~OwnedMessage() noexcept(false) {
-        --load_->messages;
-        load_->bytes -= words.asBytes().size();
-    }
-
-private:
-    std::shared_ptr<Load> load_;
-};
+kj::Array<kj::AutoCloseFd> owned(std::vector<Fd> fds) {
+    if (fds.empty()) return nullptr;
+    auto array = kj::heapArray<kj::AutoCloseFd>(fds.size());
+    for (size_t i = 0; i < fds.size(); ++i) array[i] = kj::AutoCloseFd(fds[i].release());
+    return array;
+}
 
 std::vector<Fd> descriptors_of(const msghdr& message) {
     std::vector<Fd> fds;
@@ -70,6 +61,21 @@ uint32_t number_at(const uint8_t* bytes) {
 }
 
 }  // namespace
+
+ReceivedMessage::ReceivedMessage(kj::Array<word> words, std::vector<Fd> fds,
+                                 std::shared_ptr<Load> load)
+    : words_(kj::mv(words)),
+      reader_(words_.asPtr(), reader_options()),
+      fds_(owned(std::move(fds))),
+      load_(std::move(load)) {
+    ++load_->messages;
+    load_->bytes += words_.asBytes().size();
+}
+
+ReceivedMessage::~ReceivedMessage() noexcept(false) {
+    --load_->messages;
+    load_->bytes -= words_.asBytes().size();
+}
 
 FrameReader::FrameReader() : buffer_(kj::heapArray<word>(buffer_bytes / kWordSize)) {}
 
@@ -135,27 +141,28 @@ Result<std::optional<FrameReader::Frame>> FrameReader::measure() const {
     return Frame{total, available >= total};
 }
 
-Result<std::optional<FrameReader::Message>> FrameReader::next(const capnp::ReaderOptions& options) {
+Result<kj::Own<ReceivedMessage>> FrameReader::next() {
     if (large_ != nullptr) {
-        if (large_filled_ < large_.asBytes().size()) return std::nullopt;
-        auto reader = kj::heap<OwnedMessage>(kj::mv(large_), options, load_);
+        if (large_filled_ < large_.asBytes().size()) return kj::Own<ReceivedMessage>();
+        auto message =
+            kj::heap<ReceivedMessage>(kj::mv(large_), std::exchange(large_fds_, {}), load_);
         large_ = nullptr;
-        return Message{kj::mv(reader), std::exchange(large_fds_, {})};
+        return kj::mv(message);
     }
     const std::optional<Frame> frame = TRY(measure());
-    if (!frame) return std::nullopt;
-    if (frame->whole) return take(*frame, options);
+    if (!frame) return kj::Own<ReceivedMessage>();
+    if (frame->whole) return take(*frame);
     if (frame->bytes > buffer_bytes) begin_large(*frame);
-    return std::nullopt;
+    return kj::Own<ReceivedMessage>();
 }
 
-FrameReader::Message FrameReader::take(const Frame& frame, const capnp::ReaderOptions& options) {
+kj::Own<ReceivedMessage> FrameReader::take(const Frame& frame) {
     auto words = kj::heapArray<word>(frame.bytes / kWordSize);
     memcpy(words.begin(), buffer_.asBytes().begin() + begin_, frame.bytes);
     std::vector<Fd> fds;
     if (!batches_.empty()) fds = take_fds(position(), position() + frame.bytes);
     begin_ += frame.bytes;
-    return {kj::heap<OwnedMessage>(kj::mv(words), options, load_), std::move(fds)};
+    return kj::heap<ReceivedMessage>(kj::mv(words), std::move(fds), load_);
 }
 
 void FrameReader::begin_large(const Frame& frame) {
@@ -186,6 +193,13 @@ std::vector<Fd> FrameReader::take_fds(uint64_t begin, uint64_t end) {
 Status FrameWriter::add(kj::ArrayPtr<const int> fds,
                         kj::ArrayPtr<const kj::ArrayPtr<const word>> segments) {
     CHECK(segments.size() > 0);
+    const size_t table = round_up((segments.size() + 1) * sizeof(uint32_t), kWordSize);
+    size_t total = table;
+    for (const auto& segment : segments) total += segment.asBytes().size();
+    if (total > limits::rpc_message_bytes_max) {
+        return fail("send a message of " + std::to_string(total) + " bytes: the limit is " +
+                    std::to_string(limits::rpc_message_bytes_max));
+    }
     std::vector<Fd> owned;
     for (const int fd : fds) {
         owned.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, 0));
@@ -193,7 +207,6 @@ Status FrameWriter::add(kj::ArrayPtr<const int> fds,
             return fail_errno(errno, "duplicate a descriptor that is to be sent");
     }
     const size_t begin = bytes_.size();
-    const size_t table = round_up((segments.size() + 1) * sizeof(uint32_t), kWordSize);
     bytes_.resize(begin + table);
     uint8_t* numbers = bytes_.data() + begin;
     auto put = [&numbers](size_t number) {
@@ -250,7 +263,8 @@ Result<size_t> FrameWriter::send_some(int socket) {
     return static_cast<size_t>(count);
 }
 
-// A peer that is always a little behind must not make the buffer grow without end.
+// A peer that is always a little behind must not make the buffer grow without end, and what is
+// moved is never more than what was sent.
 void FrameWriter::forget_sent() {
     bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<ptrdiff_t>(sent_));
     for (Mark& mark : marks_) {
@@ -264,7 +278,7 @@ Result<bool> FrameWriter::flush(int socket) {
     while (pending() > 0) {
         const size_t count = TRY(send_some(socket));
         if (count == 0) {
-            if (sent_ > kept_bytes_max) forget_sent();
+            if (sent_ > kept_bytes_max && sent_ > pending()) forget_sent();
             return false;
         }
         sent_ += count;

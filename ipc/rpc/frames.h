@@ -11,8 +11,10 @@
 #pragma once
 
 #include <capnp/message.h>
+#include <capnp/rpc.h>
 #include <capnp/serialize.h>
 #include <kj/array.h>
+#include <kj/io.h>
 #include <sys/socket.h>
 
 #include <deque>
@@ -33,13 +35,29 @@ struct Load {
     size_t bytes = 0;
 };
 
+/// A message as it came, which owns its bytes and its descriptors.
+class ReceivedMessage final : public capnp::IncomingRpcMessage {
+public:
+    /// `load` counts it while it lives.
+    ReceivedMessage(kj::Array<capnp::word> words, std::vector<Fd> fds, std::shared_ptr<Load> load);
+    ~ReceivedMessage() noexcept(false);
+
+    capnp::MessageReader& reader() { return reader_; }
+
+    // capnp::IncomingRpcMessage
+    capnp::AnyPointer::Reader getBody() override { return reader_.getRoot<capnp::AnyPointer>(); }
+    kj::ArrayPtr<kj::AutoCloseFd> getAttachedFds() override { return fds_; }
+    size_t sizeInWords() override { return words_.size(); }
+
+private:
+    const kj::Array<capnp::word> words_;
+    capnp::FlatArrayMessageReader reader_;
+    kj::Array<kj::AutoCloseFd> fds_;
+    const std::shared_ptr<Load> load_;
+};
+
 class FrameReader {
 public:
-    struct Message {
-        kj::Own<capnp::MessageReader> reader;  ///< owns its bytes
-        std::vector<Fd> fds;
-    };
-
     FrameReader();
 
     /// Fills `message` so that recvmsg(2) receives into this reader; valid until received().
@@ -48,9 +66,9 @@ public:
     /// `count` bytes arrived by the msghdr prepared last.
     Status received(const msghdr& message, size_t count);
 
-    /// The next whole message; nothing if it takes more bytes. An error if the peer broke a limit:
-    /// the stream cannot be used any more.
-    Result<std::optional<Message>> next(const capnp::ReaderOptions& options);
+    /// The next whole message; null if it takes more bytes. An error if the peer broke a limit: the
+    /// stream cannot be used any more.
+    Result<kj::Own<ReceivedMessage>> next();
 
     /// Part of a message is here, and the stream must not end now.
     bool within_message() const { return large_ != nullptr || begin_ != end_; }
@@ -70,7 +88,7 @@ private:
     };
 
     Result<std::optional<Frame>> measure() const;
-    Message take(const Frame& frame, const capnp::ReaderOptions& options);
+    kj::Own<ReceivedMessage> take(const Frame& frame);
     void begin_large(const Frame& frame);
     std::vector<Fd> take_fds(uint64_t begin, uint64_t end);
     uint64_t position() const { return received_ - (end_ - begin_); }
@@ -95,7 +113,8 @@ public:
     /// receives message by message, and takes descriptors as those of the first in a piece.
     explicit FrameWriter(bool peer_reads_ahead = false) : begun_(!peer_reads_ahead) {}
 
-    /// Copies the message and duplicates the descriptors, so the caller's may go.
+    /// Copies the message and duplicates the descriptors, so the caller's may go. An error if it is
+    /// larger than a peer takes, or there is no descriptor left; the stream goes on without it.
     Status add(kj::ArrayPtr<const int> fds,
                kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments);
 

@@ -21,6 +21,7 @@
 #include "agent/reactor/uring_reactor.h"
 #include "ipc/rpc/client.h"
 #include "ipc/rpc/echo.h"
+#include "ipc/rpc/plain_calls.h"
 #include "ipc/rpc/server.h"
 
 namespace noded::rpc {
@@ -58,8 +59,9 @@ private:
         reactor_ = reactor->get();
         auto socket = listen_unix(path, 0600, 512);
         CHECK(socket.has_value());
-        RpcServer server(*reactor_, std::move(*socket), [](const PeerCredentials& peer) {
-            return kj::heap<test::EchoServer>(peer);
+        const PlainMethods plain(capnp::Schema::from<Echo>());
+        RpcServer server(*reactor_, std::move(*socket), [&plain](const PeerCredentials& peer) {
+            return serve(kj::heap<test::EchoServer>(peer), plain);
         });
         Counter counter;
         counter.server = &server;
@@ -189,6 +191,25 @@ TEST_F(RpcTest, answers_with_descriptors_that_wait_together_are_all_seen) {
     }
 }
 
+TEST_F(RpcTest, answer_with_a_capability_is_called_before_it_is_there_a_plain_one_never) {
+    auto client = connect();
+    auto server = client->bootstrap().castAs<Echo>();
+    auto opening = server.openRequest();
+    opening.setText("on its way");
+    // The descriptor is no Echo, and says so itself.
+    auto called = client->wait(opening.send().getSource().castAs<Echo>().hangRequest().send());
+    ASSERT_FALSE(called);
+    EXPECT_NE(called.error().message.find("a descriptor has no methods"), std::string::npos)
+        << called.error().message;
+    auto plain = server.typelessRequest(capnp::typeId<Echo>(), 0, nullptr).send();
+    called = client->wait(capnp::Capability::Client(plain.getPointerField(0).asCap())
+                              .castAs<Echo>().hangRequest().send());
+    ASSERT_FALSE(called);
+    EXPECT_NE(called.error().message.find("no capabilit"), std::string::npos)
+        << called.error().message;
+    EXPECT_EQ(client->wait(echo(server, "hello")).value_or("failed"), "hello");
+}
+
 TEST_F(RpcTest, server_knows_who_calls) {
     auto client = connect();
     auto me = client->wait(client->bootstrap().castAs<Echo>().whoAmIRequest().send());
@@ -282,17 +303,30 @@ TEST_F(RpcTest, client_that_leaves_while_its_calls_hang_is_forgotten) {
 TEST_F(RpcTest, message_over_the_limit_ends_its_connection_with_the_reason) {
     // KJ has one loop per thread, so the neighbour is a connection without one.
     const auto neighbour = connect_unix(path);
-    {
-        auto client = connect();
-        auto server = client->bootstrap().castAs<Echo>();
-        const auto answer = client->wait(echo(server, bytes_of(limits::rpc_message_bytes_max)));
-        ASSERT_FALSE(answer);
-        EXPECT_NE(answer.error().message.find("the limit is 8388608"), std::string::npos)
-            << answer.error().message;
-    }
+    const auto peer = connect_unix(path);
+    ASSERT_TRUE(neighbour && peer);
+    expect_connections(2);
+    const uint32_t header[] = {0, limits::rpc_message_bytes_max / 8};
+    ASSERT_EQ(send(peer->get(), header, sizeof header, MSG_NOSIGNAL), 8);
+    std::string said;
+    char part[4096];
+    for (ssize_t size; (size = recv(peer->get(), part, sizeof part, 0)) > 0;)
+        said.append(part, static_cast<size_t>(size));
+    EXPECT_NE(said.find("the limit is 8388608"), std::string::npos) << said;
     expect_connections(1);
+}
+
+TEST_F(RpcTest, call_or_answer_over_the_limit_is_an_error_of_that_call_alone) {
     auto client = connect();
     auto server = client->bootstrap().castAs<Echo>();
+    const auto call = client->wait(echo(server, bytes_of(limits::rpc_message_bytes_max)));
+    ASSERT_FALSE(call);
+    EXPECT_NE(call.error().message.find("the limit is 8388608"), std::string::npos)
+        << call.error().message;
+    const auto answer = client->wait(server.floodRequest().send());
+    ASSERT_FALSE(answer);
+    EXPECT_NE(answer.error().message.find("the limit is 8388608"), std::string::npos)
+        << answer.error().message;
     EXPECT_EQ(client->wait(echo(server, "still here")).value_or("failed"), "still here");
 }
 
@@ -358,11 +392,12 @@ TEST(RpcStream, destroyed_while_reading_and_writing_it_closes_its_socket) {
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
     const Fd peer(ends[1]);
     auto stream = kj::heap<Stream>(**reactor, sender, Fd(ends[0]));
-    auto reading = stream->tryReadMessage(nullptr, {}, nullptr);
+    auto reading = stream->receive();
     // More than the socket takes, so that a part is left when the stream goes.
     capnp::MallocMessageBuilder message;
     message.initRoot<capnp::AnyPointer>().initAs<capnp::Data>(4 << 20);
-    auto writing = stream->writeMessage(nullptr, message.getSegmentsForOutput());
+    ASSERT_TRUE(stream->send(nullptr, message.getSegmentsForOutput()));
+    auto writing = stream->end();
     EXPECT_FALSE(reading.poll((*reactor)->wait_scope()));
     EXPECT_FALSE(writing.poll((*reactor)->wait_scope()));
     reading = nullptr;
@@ -393,7 +428,7 @@ TEST(RpcStream, what_was_written_last_arrives_although_the_stream_goes_at_once) 
         Stream stream(**reactor, sender, Fd(ends[0]));
         capnp::MallocMessageBuilder message;
         message.initRoot<capnp::AnyPointer>().setAs<capnp::Text>("farewell");
-        stream.writeMessage(nullptr, message.getSegmentsForOutput()).wait((*reactor)->wait_scope());
+        ASSERT_TRUE(stream.send(nullptr, message.getSegmentsForOutput()));
     }
     char bytes[256];
     EXPECT_GT(recv(peer.get(), bytes, sizeof bytes, MSG_DONTWAIT), 16);

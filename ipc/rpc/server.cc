@@ -1,26 +1,18 @@
 // The RPC server; see the header.
 #include "ipc/rpc/server.h"
 
-#include <capnp/rpc-twoparty.h>
 #include <capnp/rpc.capnp.h>
 
 #include "agent/base/check.h"
 #include "agent/limits.h"
 #include "ipc/rpc/errors.h"
+#include "ipc/rpc/network.h"
 
 namespace noded::rpc {
 
 namespace {
 
 constexpr int64_t retry_ns = 100'000'000;
-
-capnp::ReaderOptions reader_options() {
-    capnp::ReaderOptions options;
-    // A message is read more than once (by the RPC system, the permission check, the method), but
-    // not much more.
-    options.traversalLimitInWords = 8 * limits::rpc_message_bytes_max / sizeof(capnp::word);
-    return options;
-}
 
 // Tells the peer why, in the words of the protocol, and hangs up. The peer's socket is empty, so it
 // takes this.
@@ -41,8 +33,7 @@ struct RpcServer::Connection {
     Connection(RpcServer& server, Fd fd, capnp::Capability::Client bootstrap)
         : server(server),
           stream(server.reactor_, server.sender_, std::move(fd)),
-          network(stream, limits::rpc_fds_per_message_max, capnp::rpc::twoparty::Side::SERVER,
-                  reader_options()),
+          network(stream, Network::Side::SERVER),
           system(capnp::makeRpcServer(network, kj::mv(bootstrap))) {
         ++server.connections_;
     }
@@ -50,8 +41,8 @@ struct RpcServer::Connection {
 
     RpcServer& server;
     Stream stream;
-    capnp::TwoPartyVatNetwork network;
-    capnp::RpcSystem<capnp::rpc::twoparty::VatId> system;
+    Network network;
+    capnp::RpcSystem<Network::VatId> system;
 };
 
 // Accepts again after a pause: while the process is out of descriptors, accepting at once would
@@ -115,7 +106,7 @@ void RpcServer::serve(Fd fd) {
     }
     auto connection =
         kj::heap<Connection>(*this, std::move(fd), kj::mv(KJ_ASSERT_NONNULL(bootstrap)));
-    auto gone = connection->network.onDisconnect();
+    auto gone = connection->network.on_disconnect();
     tasks_.add(gone.attach(kj::mv(connection)));
 }
 

@@ -13,10 +13,7 @@ namespace noded::rpc {
 
 namespace {
 
-using capnp::MessageReaderAndFds;
-using capnp::word;
-
-// Beyond this a write waits until the peer has read.
+// Beyond this the peer is not read from until it has read.
 constexpr size_t write_ahead_bytes = 256 << 10;
 constexpr size_t held_bytes_max = 8 * limits::rpc_message_bytes_max;
 
@@ -25,7 +22,7 @@ constexpr size_t held_bytes_max = 8 * limits::rpc_message_bytes_max;
 // What outlives a Stream: the descriptor, and the buffers that the kernel may be using.
 class Socket {
 public:
-    using Read = kj::Promise<kj::Maybe<MessageReaderAndFds>>;
+    using Received = MessageStream::Received;
 
     Socket(reactor::Reactor& reactor, TurnSender& sender, Fd fd)
         : reactor_(reactor),
@@ -34,13 +31,11 @@ public:
           receive_(*this),
           writable_(*this) {}
 
-    Read read(kj::ArrayPtr<kj::AutoCloseFd> fd_space, const capnp::ReaderOptions& options);
-    kj::Promise<void> write(kj::ArrayPtr<const int> fds,
-                            kj::ArrayPtr<const kj::ArrayPtr<const word>> segments);
+    kj::Promise<Received> read();
+    Status write(kj::ArrayPtr<const int> fds, MessageStream::Segments segments);
     kj::Promise<void> end_output();
     void turn_end();
     void abandon();
-    int fd() const { return fd_.get(); }
 
 private:
     // A member that hands the completion of one kind of operation to its socket.
@@ -56,11 +51,7 @@ private:
         bool under_way = false;
     };
 
-    struct Reader {
-        kj::Own<kj::PromiseFulfiller<kj::Maybe<MessageReaderAndFds>>> fulfiller;
-        kj::ArrayPtr<kj::AutoCloseFd> fd_space;
-        capnp::ReaderOptions options;
-    };
+    using Reader = kj::Own<kj::PromiseFulfiller<Received>>;
 
     ~Socket() noexcept {}
     void flush();
@@ -68,11 +59,10 @@ private:
     void on_writable(int32_t result);
     void receive();
     void serve_reader();
-    void wake_writer();
+    void tell_end();
     bool blocked() const { return writable_.under_way && writer_.pending() > write_ahead_bytes; }
-    Result<std::optional<FrameReader::Message>> next(const capnp::ReaderOptions& options);
-    MessageReaderAndFds hand_over(FrameReader::Message message,
-                                  kj::ArrayPtr<kj::AutoCloseFd> fd_space);
+    kj::Own<ReceivedMessage> next();
+    Result<kj::Own<ReceivedMessage>> next_within_limits();
     void delete_if_idle();
 
     reactor::Reactor& reactor_;
@@ -90,17 +80,16 @@ private:
     FrameWriter writer_;
     Operation<&Socket::on_writable> writable_;
     bool dirty_ = false;
-    bool end_after_flush_ = false;
+    kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> ending_;
     std::optional<Error> output_error_;
-    std::vector<kj::Own<kj::PromiseFulfiller<void>>> writers_;
 };
 
 // ------------------------------------------------------------------------------------------
 // Input.
 
-Result<std::optional<FrameReader::Message>> Socket::next(const capnp::ReaderOptions& options) {
-    auto message = TRY(frames_.next(options));
-    if (!message) return message;
+Result<kj::Own<ReceivedMessage>> Socket::next_within_limits() {
+    auto message = TRY(frames_.next());
+    if (message.get() == nullptr) return kj::mv(message);
     if (frames_.load().messages > limits::rpc_calls_per_connection_max) {
         return fail("take a call: " + std::to_string(limits::rpc_calls_per_connection_max) +
                     " are under way on this connection");
@@ -109,29 +98,26 @@ Result<std::optional<FrameReader::Message>> Socket::next(const capnp::ReaderOpti
         return fail("take a call: the calls under way on this connection hold more than " +
                     std::to_string(held_bytes_max) + " bytes");
     }
-    return message;
-}
-
-MessageReaderAndFds Socket::hand_over(FrameReader::Message message,
-                                      kj::ArrayPtr<kj::AutoCloseFd> fd_space) {
     ++sender_.received_;
-    const size_t count = std::min(message.fds.size(), fd_space.size());
-    for (size_t i = 0; i < count; ++i) fd_space[i] = kj::AutoCloseFd(message.fds[i].release());
-    return {kj::mv(message.reader), fd_space.slice(0, count)};
+    return kj::mv(message);
 }
 
-Socket::Read Socket::read(kj::ArrayPtr<kj::AutoCloseFd> fd_space,
-                          const capnp::ReaderOptions& options) {
-    if (!blocked() && !input_error_) {
-        auto message = next(options);
-        if (!message) {
-            input_error_ = std::move(message.error());
-        } else if (*message) {
-            return kj::Maybe<MessageReaderAndFds>(hand_over(std::move(**message), fd_space));
-        }
+// Null if none is here, or none will come any more.
+kj::Own<ReceivedMessage> Socket::next() {
+    if (input_error_) return {};
+    auto message = next_within_limits();
+    if (message) return kj::mv(*message);
+    input_error_ = std::move(message.error());
+    return {};
+}
+
+kj::Promise<Socket::Received> Socket::read() {
+    if (!blocked()) {
+        if (auto message = next(); message.get() != nullptr)
+            return Received(kj::Own<capnp::IncomingRpcMessage>(kj::mv(message)));
     }
-    auto pair = kj::newPromiseAndFulfiller<kj::Maybe<MessageReaderAndFds>>();
-    reader_ = Reader{kj::mv(pair.fulfiller), fd_space, options};
+    auto pair = kj::newPromiseAndFulfiller<Received>();
+    reader_ = kj::mv(pair.fulfiller);
     serve_reader();
     return kj::mv(pair.promise);
 }
@@ -140,33 +126,27 @@ Socket::Read Socket::read(kj::ArrayPtr<kj::AutoCloseFd> fd_space,
 void Socket::serve_reader() {
     KJ_IF_MAYBE (reader, reader_) {
         if (blocked()) return;  // on_writable comes back to this.
-        if (!reader->fulfiller->isWaiting()) {
+        auto& fulfiller = **reader;
+        if (!fulfiller.isWaiting()) {
             reader_ = nullptr;
             return;
         }
-        if (!input_error_) {
-            auto message = next(reader->options);
-            if (!message) {
-                input_error_ = std::move(message.error());
-            } else if (*message) {
-                reader->fulfiller->fulfill(hand_over(std::move(**message), reader->fd_space));
-                reader_ = nullptr;
-                return;
-            }
+        if (auto message = next(); message.get() != nullptr) {
+            fulfiller.fulfill(kj::Own<capnp::IncomingRpcMessage>(kj::mv(message)));
+            reader_ = nullptr;
+            return;
         }
         if (!input_error_ && end_of_input_ && frames_.within_message()) {
             input_error_ =
                 Error{ECONNRESET, "the peer closed the connection in the middle of a message"};
         }
+        if (!input_error_ && !end_of_input_) return receive();
         if (input_error_) {
-            reader->fulfiller->reject(to_exception(*input_error_));
-            reader_ = nullptr;
-        } else if (end_of_input_) {
-            reader->fulfiller->fulfill(nullptr);
-            reader_ = nullptr;
+            fulfiller.reject(to_exception(*input_error_));
         } else {
-            receive();
+            fulfiller.fulfill(nullptr);
         }
+        reader_ = nullptr;
     }
 }
 
@@ -193,22 +173,23 @@ void Socket::on_receive(int32_t result) {
 // ------------------------------------------------------------------------------------------
 // Output.
 
-kj::Promise<void> Socket::write(kj::ArrayPtr<const int> fds,
-                                kj::ArrayPtr<const kj::ArrayPtr<const word>> segments) {
-    if (output_error_) return to_exception(*output_error_);
-    if (auto added = writer_.add(fds, segments); !added) return to_exception(added.error());
+Status Socket::write(kj::ArrayPtr<const int> fds, MessageStream::Segments segments) {
+    if (output_error_) {
+        // Whoever cannot be answered any more is not listened to either.
+        if (!input_error_) input_error_ = output_error_;
+        serve_reader();
+        return {};
+    }
+    TRY_STATUS(writer_.add(fds, segments));
     if (!dirty_) {
         dirty_ = true;
         sender_.dirty_.push_back(this);
     }
-    if (writer_.pending() <= write_ahead_bytes) return kj::READY_NOW;
-    auto pair = kj::newPromiseAndFulfiller<void>();
-    writers_.push_back(kj::mv(pair.fulfiller));
-    return kj::mv(pair.promise);
+    return {};
 }
 
 void TurnSender::turn_end() {
-    // A flush may wake writers, but those run later, so the list does not grow meanwhile.
+    // A flush may end a wait, but what comes of that runs later: the list does not grow meanwhile.
     for (Socket* socket : dirty_) socket->turn_end();
     dirty_.clear();
 }
@@ -227,23 +208,24 @@ void Socket::flush() {
         } else if (!*flushed) {
             writable_.under_way = true;
             reactor_.poll(fd_.get(), POLLOUT, false, writable_);
-        } else if (end_after_flush_) {
-            shutdown(fd_.get(), SHUT_WR);
         }
     }
-    wake_writer();
+    tell_end();
 }
 
-void Socket::wake_writer() {
-    if (!output_error_ && writer_.pending() > (end_after_flush_ ? 0 : write_ahead_bytes)) return;
-    for (auto& writer : writers_) {
+// Whoever waits for the end of the output: it is all sent, or never will be.
+void Socket::tell_end() {
+    KJ_IF_MAYBE (ending, ending_) {
         if (output_error_) {
-            writer->reject(to_exception(*output_error_));
+            (*ending)->reject(to_exception(*output_error_));
+        } else if (writer_.pending() > 0) {
+            return;
         } else {
-            writer->fulfill();
+            shutdown(fd_.get(), SHUT_WR);
+            (*ending)->fulfill();
         }
+        ending_ = nullptr;
     }
-    writers_.clear();
 }
 
 void Socket::on_writable(int32_t result) {
@@ -255,11 +237,9 @@ void Socket::on_writable(int32_t result) {
 }
 
 kj::Promise<void> Socket::end_output() {
-    end_after_flush_ = true;
-    flush();
-    if (output_error_ || writer_.pending() == 0) return kj::READY_NOW;
     auto pair = kj::newPromiseAndFulfiller<void>();
-    writers_.push_back(kj::mv(pair.fulfiller));
+    ending_ = kj::mv(pair.fulfiller);
+    flush();
     return kj::mv(pair.promise);
 }
 
@@ -273,7 +253,7 @@ void Socket::abandon() {
     }
     abandoned_ = true;
     reader_ = nullptr;
-    writers_.clear();
+    ending_ = nullptr;
     if (dirty_) std::erase(sender_.dirty_, this);
     // close(2) alone would send no end of file while a receive holds the socket.
     shutdown(fd_.get(), SHUT_RDWR);
@@ -291,28 +271,10 @@ Stream::Stream(reactor::Reactor& reactor, TurnSender& sender, Fd fd)
 
 Stream::~Stream() noexcept(false) { socket_->abandon(); }
 
-Socket::Read Stream::tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd> fd_space,
-                                    capnp::ReaderOptions options, kj::ArrayPtr<word>) {
-    return socket_->read(fd_space, options);
-}
+kj::Promise<Stream::Received> Stream::receive() { return socket_->read(); }
 
-kj::Promise<void> Stream::writeMessage(kj::ArrayPtr<const int> fds,
-                                       kj::ArrayPtr<const kj::ArrayPtr<const word>> segments) {
+Status Stream::send(kj::ArrayPtr<const int> fds, Segments segments) {
     return socket_->write(fds, segments);
-}
-
-kj::Promise<void> Stream::writeMessages(
-    kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const word>>> messages) {
-    kj::Promise<void> last = kj::READY_NOW;
-    for (const auto& message : messages) last = socket_->write(nullptr, message);
-    return last;
-}
-
-kj::Maybe<int> Stream::getSendBufferSize() {
-    int bytes = 0;
-    socklen_t size = sizeof bytes;
-    if (getsockopt(socket_->fd(), SOL_SOCKET, SO_SNDBUF, &bytes, &size) < 0) return nullptr;
-    return bytes;
 }
 
 kj::Promise<void> Stream::end() { return socket_->end_output(); }

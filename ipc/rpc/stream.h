@@ -1,19 +1,18 @@
-// Stream: one connected unix socket as the stream of messages that Cap'n Proto's two-party network
-// wants, on the reactor. Input is received into a buffer of its own, output is collected and sent
-// once per turn of the loop.
+// Stream: one connected unix socket as the stream of messages that a Network wants, on the reactor.
+// Input is received into a buffer of its own, output is collected and sent once per turn of the
+// loop.
 //
 // Invariants: the kernel never writes into memory that a dropped promise could free; a stream may
 // be destroyed at any time, what is under way ends by itself. A peer that does not read its replies
 // is not read from either. Built by RpcServer; runs on the reactor's thread alone.
 #pragma once
 
-#include <capnp/serialize-async.h>
-
 #include <vector>
 
 #include "agent/base/fd.h"
 #include "agent/reactor/reactor.h"
 #include "ipc/rpc/frames.h"
+#include "ipc/rpc/network.h"
 
 namespace noded::rpc {
 
@@ -35,26 +34,14 @@ private:
     uint64_t received_ = 0;
 };
 
-class Stream final : public capnp::MessageStream {
+class Stream final : public MessageStream {
 public:
     Stream(reactor::Reactor& reactor, TurnSender& sender, Fd fd);
-    ~Stream() noexcept(false);
+    ~Stream() noexcept(false) override;
     KJ_DISALLOW_COPY(Stream);
 
-    using capnp::MessageStream::tryReadMessage;
-    using capnp::MessageStream::writeMessage;
-    using capnp::MessageStream::writeMessages;
-
-    // capnp::MessageStream; at most one read is under way.
-    kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> tryReadMessage(
-        kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options,
-        kj::ArrayPtr<capnp::word> scratch_space) override;
-    kj::Promise<void> writeMessage(
-        kj::ArrayPtr<const int> fds,
-        kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) override;
-    kj::Promise<void> writeMessages(
-        kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) override;
-    kj::Maybe<int> getSendBufferSize() override;
+    kj::Promise<Received> receive() override;
+    Status send(kj::ArrayPtr<const int> fds, Segments segments) override;
     kj::Promise<void> end() override;
 
 private:

@@ -32,21 +32,21 @@ void look_at(capnp::MessageReader& message) {
 
 bool take_all(FrameReader& reader, Outcome& outcome) {
     for (;;) {
-        auto message = reader.next({});
+        auto message = reader.next();
         if (!message) {
             outcome.error = message.error().message;
             CHECK(!outcome.error.empty());
             return false;
         }
-        if (!*message) return true;
+        if (message->get() == nullptr) return true;
         size_t words = 0;
         for (unsigned id = 0; id < 512; ++id) {
-            const auto segment = (*message)->reader->getSegment(id);
+            const auto segment = (*message)->reader().getSegment(id);
             if (segment == nullptr) break;
             words += segment.size();
         }
         outcome.words.push_back(words);
-        look_at(*(*message)->reader);
+        look_at((*message)->reader());
     }
 }
 
