@@ -92,6 +92,7 @@ void Keeper::verified(uint64_t snapshot_seq) {
 }
 
 void Keeper::turn_end() {
+    if (names_.syncing && !log_.lacks_space()) return;
     const int64_t now = clock_.monotonic_ns();
     const bool news = changed_ || log_.newest_segment() != seen_segment_ ||
                       (log_.lacks_space() && !seen_lack_);
@@ -145,10 +146,30 @@ Status Keeper::look() {
     snapshot_wanted_ = plan.snapshot_wanted;
     size_t steps = 0;
     for (const Release& step : plan.steps) {
+        // By age a segment may go while it is being archived: afterwards.
+        if (step.what == Release::What::segment && step.number == archiving_) break;
         if (changed_ = ++steps > limits::retention_steps_max; changed_) break;  // next turn
         TRY_STATUS(take(step, kept.segments));
+        if (step.what == Release::What::archive) continue;
+        TRY_STATUS(sync_names());
+        // The next step then, after another look.
+        if (changed_ = names_.syncing; changed_) break;
     }
     return {};
+}
+
+/// Aside, unless a command waits for the room that this makes.
+Status Keeper::sync_names() {
+    names_.syncing =
+        !log_.lacks_space() &&
+        storage_.aside([](Storage& storage) { return storage.sync_names(); }, names_);
+    return names_.syncing ? Status() : storage_.sync_names();
+}
+
+void Keeper::Names::written(Status status) {
+    syncing = false;
+    if (!status && status.error().code != ECANCELED)   // noded ends
+        log_line(Severity::error, "retention", status.error().message);
 }
 
 Status Keeper::take(const Release& step, const std::vector<KeptSegment>& segments) {
@@ -156,11 +177,8 @@ Status Keeper::take(const Release& step, const std::vector<KeptSegment>& segment
     switch (step.what) {
         case Release::What::snapshot:
             verified_.erase(step.number);
-            return storage_.remove(numbered_name(kSnapshotPrefix, step.number));
-        case Release::What::segment:
-            // By age it may go while it is being archived: afterwards.
-            if (step.number == archiving_) return {};
-            return log_.release_before(segment->last_seq + 1);
+            return storage_.release(numbered_name(kSnapshotPrefix, step.number), "");
+        case Release::What::segment: return log_.release_before(segment->last_seq + 1);
         case Release::What::old_archive: return log_.remove_archive(step.number);
         case Release::What::archive: return archive(*segment);
     }

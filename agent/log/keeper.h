@@ -3,8 +3,9 @@
 //
 // A crash between or within steps loses nothing: a file goes only after what stands in for it is
 // durable, the oldest first, and whatever a step left unfinished is found again by the next one or
-// by recovery. Archives are made aside, one after another. Owned by Snapshots; on the reactor's
-// thread.
+// by recovery. So a step waits until the one before it is on the disk, which is done aside unless
+// the log waits for the room. Archives are made aside, too, one after another. Owned by Snapshots;
+// on the reactor's thread.
 #pragma once
 
 #include <memory>
@@ -67,10 +68,18 @@ public:
     struct Files;   ///< what the directory holds; for space_at_start, too
 
 private:
+    /// The other thing that completes: a step is on the disk.
+    class Names final : public WriteDone {
+    public:
+        void written(Status status) override;
+        bool syncing = false;
+    };
+
     void warn_of_narrow_limit() const;
     Status look();
     Result<Files> list_files();
     Status take(const Release& step, const std::vector<KeptSegment>& segments);
+    Status sync_names();
     Status archive(const KeptSegment& segment);
     void written(Status status) override;
     Status make_room_for_archives();
@@ -92,6 +101,7 @@ private:
     bool archive_lacks_space_ = false;
     std::shared_ptr<ArchiveMade> made_;   ///< by the attempt under way
     std::string complaint_;        ///< about the last one, said once
+    Names names_;
 };
 
 }  // namespace noded::log

@@ -170,6 +170,30 @@ TEST(Keeper, releases_nothing_while_its_archive_is_under_way) {
     EXPECT_EQ(kept.log.read(1).size(), kept.log->durable_seq());
 }
 
+TEST(Keeper, takes_a_step_when_the_one_before_is_on_the_disk) {
+    KeeperOptions options = small();
+    options.age_max_ns = 2'000'000'000'000;
+    KeptLog kept(options);
+    ASSERT_TRUE(kept.open());
+    ASSERT_EQ(kept.load(200), 0);
+    ASSERT_EQ(kept.log->oldest_seq(), 1u);
+    kept.clock.now += 2 * options.age_max_ns;
+    kept.turn();   // a snapshot of now, which is the only one
+    kept.storage.hold_preparations(true);
+    ASSERT_TRUE(kept.command());   // and another one
+    kept.turn();
+    const auto after_first = kept.log->oldest_seq();
+    EXPECT_GT(after_first, 1u);
+    EXPECT_FALSE(kept.storage.exists(segment_name(1)));
+    EXPECT_TRUE(kept.storage.exists(segment_name(2)));
+    for (int i = 0; i < 3; ++i) kept.turn();
+    EXPECT_EQ(kept.log->oldest_seq(), after_first);
+    kept.storage.hold_preparations(false);
+    for (int i = 0; i < 10; ++i) kept.turn();
+    EXPECT_FALSE(kept.storage.exists(segment_name(5)));
+    EXPECT_EQ(kept.load(10), 0);
+}
+
 TEST(Keeper, goes_on_without_archives_where_they_have_no_room) {
     KeptLog kept(with_archive(kBlock));
     ASSERT_TRUE(kept.open());

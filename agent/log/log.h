@@ -140,7 +140,8 @@ public:
     virtual bool disk_is_full() const { return false; }
     /// Removes whole sealed segments that hold only records with seq < `first` (a snapshot covers
     /// them); those that have an archive are read from it from now on. One without an archive goes
-    /// only after all archives did, because history has no gaps. Blocking.
+    /// only after all archives did, because history has no gaps. On the disk they go with the next
+    /// Storage::sync_names, and what follows them must not go before.
     virtual Status release_before(uint64_t first) {
         (void)first;
         return fail("this log is only read");
@@ -150,7 +151,7 @@ public:
         (void)segment_id;
         (void)bytes;
     }
-    /// Removes the archive of that segment, the oldest there is. Blocking.
+    /// Removes the archive of that segment, the oldest there is; on the disk likewise.
     virtual Status remove_archive(uint64_t segment_id) {
         (void)segment_id;
         return fail("this log is only read");

@@ -134,6 +134,10 @@ public:
         return below_.rename(from, to);
     }
     Status remove(const std::string& name) override { return below_.remove(name); }
+    Status release(const std::string& name, const std::string& keep_as) override {
+        return below_.release(name, keep_as);
+    }
+    Status sync_names() override { return below_.sync_names(); }
     bool prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
                         WriteDone& done) override {
         return below_.prepare_zeroed(name, bytes, reuse, done);

@@ -87,6 +87,11 @@ public:
     virtual Status rename(const std::string& from,
                           const std::string& to) = 0;    ///< durable, replaces
     virtual Status remove(const std::string& name) = 0;  ///< durable
+    /// Removes the file, or gives it the name `keep_as`, for `reuse` below, without waiting for the
+    /// disk: a power failure before `sync_names` may bring it back under its name.
+    virtual Status release(const std::string& name, const std::string& keep_as) = 0;
+    /// What was released is so for good, and its space free. Blocking.
+    virtual Status sync_names() = 0;
     /// create_zeroed off the reactor's thread; at most one at a time. `reuse` names a file that is
     /// overwritten with zeros and becomes the new one, "" for none. False if there is no lane free
     /// for it; then nothing happens.

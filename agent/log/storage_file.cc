@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <functional>
+#include <mutex>
 
 #include "agent/base/check.h"
 #include "agent/base/fd.h"
@@ -48,8 +49,19 @@ int write_fully(int fd, Bytes data, uint64_t offset) {
 struct Directory {
     explicit Directory(Fd opened) : fd(std::move(opened)) {}
     int get() const { return fd.get(); }
+    void hold(Fd file) {
+        const std::lock_guard lock(mutex);
+        released.push_back(std::move(file));
+    }
+    std::vector<Fd> take_released() {
+        const std::lock_guard lock(mutex);
+        return std::exchange(released, {});
+    }
 
     const Fd fd;
+    std::mutex mutex;
+    /// Files without a name: their blocks and pages go with the descriptor, which takes its time.
+    std::vector<Fd> released;
     std::atomic<uint64_t> bytes_max = UINT64_MAX;
     std::atomic<uint64_t> reserve = 0;
     std::atomic<uint64_t> archive_bytes_max = UINT64_MAX;
@@ -272,6 +284,8 @@ public:
     Result<std::unique_ptr<File>> create_zeroed(const std::string& name, uint64_t bytes) override;
     Status rename(const std::string& from, const std::string& to) override;
     Status remove(const std::string& name) override;
+    Status release(const std::string& name, const std::string& keep_as) override;
+    Status sync_names() override;
     bool prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
                         WriteDone& done) override;
     bool aside(std::function<Status(Storage&)> work, WriteDone& done) override;
@@ -288,8 +302,9 @@ private:
         WriteDone* done = nullptr;   ///< null: it is free
         std::shared_ptr<Status> status;
     };
-    /// The log looks behind its end and reads a stretch, and an archive is being made.
-    static constexpr size_t kAsideMax = 3;
+    /// The log looks behind its end and reads a stretch, an archive is being made, and names are
+    /// synced.
+    static constexpr size_t kAsideMax = 4;
 
     void complete(int32_t result, bool more) override;
     std::string path_of(const std::string& name) const { return path_ + "/" + name; }
@@ -379,12 +394,37 @@ Status FileStorage::remove(const std::string& name) {
     return {};
 }
 
+Status FileStorage::release(const std::string& name, const std::string& keep_as) {
+    const std::string doing = "release " + path_of(name);
+    if (reactor_ == nullptr) return fail_errno(EROFS, doing);
+    const int at = directory_->get();
+    if (!keep_as.empty()) {
+        if (renameat(at, name.c_str(), at, keep_as.c_str()) != 0) return fail_errno(errno, doing);
+        return {};
+    }
+    Fd file(openat(at, name.c_str(), O_PATH | O_CLOEXEC));
+    if (unlinkat(at, name.c_str(), 0) != 0) return fail_errno(errno, doing);
+    if (file.valid()) directory_->hold(std::move(file));
+    return {};
+}
+
+Status FileStorage::sync_names() {
+    directory_->take_released();
+    int error = fsync(directory_->get()) == 0 ? 0 : errno;
+    const Fd archive(openat(directory_->get(), kArchiveFolder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (error == 0 && archive.valid() && fsync(archive.get()) != 0) error = errno;
+    if (error != 0) return fail_errno(error, "sync " + path_);
+    return {};
+}
+
 bool FileStorage::prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
                                  WriteDone& done) {
     CHECK_MSG(reactor_ != nullptr, "a read-only storage never writes");
     CHECK_MSG(prepared_ == nullptr, "one preparation at a time");
     const std::string draft = reuse.empty() ? name + kUnfinishedSuffix : reuse;
-    auto work = [directory = directory_, name, bytes, draft]() -> int32_t {
+    auto work = [directory = directory_, name, bytes, draft, reused = !reuse.empty()]() -> int32_t {
+        // Nothing is written into what a power failure could still give its old name back.
+        if (reused && fsync(directory->get()) != 0) return -errno;
         return -make_zeroed(*directory, name, bytes, draft);
     };
     if (!reactor_->offload(std::move(work), *this)) return false;

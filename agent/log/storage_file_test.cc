@@ -111,6 +111,7 @@ TEST_P(StorageFile, released_segments_make_room_for_ever) {
         disk.sync();
         if (seq % 50 != 0) continue;
         ASSERT_TRUE(disk.log->release_before(seq - 20));
+        ASSERT_TRUE(disk.storage->sync_names());
     }
     uint64_t bytes = 0;
     for (const auto& entry : std::filesystem::directory_iterator(directory))
@@ -163,6 +164,7 @@ TEST_P(StorageFile, read_only_reads_and_changes_nothing) {
     EXPECT_EQ(records, 40u);
     EXPECT_EQ((*storage)->remove(segment_name(1)).error().code, EROFS);
     EXPECT_EQ((*storage)->rename(segment_name(1), "x").error().code, EROFS);
+    EXPECT_EQ((*storage)->release(segment_name(1), "").error().code, EROFS);
     EXPECT_EQ((*storage)->create_zeroed("x", 0).error().code, EROFS);
 }
 

@@ -25,6 +25,10 @@ public:
     Result<std::unique_ptr<File>> create_zeroed(const std::string& name, uint64_t bytes) override;
     Status rename(const std::string& from, const std::string& to) override;
     Status remove(const std::string& name) override;
+    Status release(const std::string& name, const std::string& keep_as) override {
+        return keep_as.empty() ? remove(name) : rename(name, keep_as);
+    }
+    Status sync_names() override { return {}; }
     bool prepare_zeroed(const std::string& name, uint64_t bytes, const std::string& reuse,
                         WriteDone& done) override;
     bool aside(std::function<Status(Storage&)> work, WriteDone& done) override;

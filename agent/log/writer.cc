@@ -284,8 +284,8 @@ Status LogWriter::release_before(uint64_t first) {
 
 /// One is kept for reuse: its space is certain.
 Status LogWriter::release_file(uint64_t id) {
-    if (recycled_ || preparing_ != 0) return storage_.remove(segment_name(id));
-    TRY_STATUS(storage_.rename(segment_name(id), kRecycledName));
+    if (recycled_ || preparing_ != 0) return storage_.release(segment_name(id), "");
+    TRY_STATUS(storage_.release(segment_name(id), kRecycledName));
     recycled_ = true;
     return {};
 }
@@ -303,8 +303,8 @@ Status LogWriter::remove_archive(uint64_t segment_id) {
             return older.archive_bytes != 0;
         }) != segment)
         return fail(segment_name(segment_id) + " has not the oldest archive");
-    TRY_STATUS(storage_.remove(
-        archive_file({segment_id, segment->first_seq, (segment + 1)->first_seq - 1})));
+    TRY_STATUS(storage_.release(
+        archive_file({segment_id, segment->first_seq, (segment + 1)->first_seq - 1}), ""));
     segment->archive_bytes = 0;
     if (!segment->in_log()) segments_.erase(segment);
     return {};
