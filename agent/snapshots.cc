@@ -35,7 +35,7 @@ bool Snapshots::due() const {
                                       options_.every_events * limits::snapshot_stretch_max);
     const bool asked_for = keeper_.snapshot_wanted() && durable > newest_.seq &&
                            reactor_.clock().monotonic_ns() >= retry_ns_;
-    return since >= every || asked_for;
+    return (since >= every && durable != disowned_seq_) || asked_for;
 }
 
 void Snapshots::loaded() {
@@ -45,7 +45,13 @@ void Snapshots::loaded() {
     };
     if (newest_.seq == 0) return;
     if (std::ranges::all_of(host_.instances(), started_from_it)) keeper_.verified(newest_.seq);
-    else newest_.seq = 0;
+    else disown(std::exchange(newest_.seq, 0));
+}
+
+/// Another one is due, but no replica writes one of the same seq: after the next event.
+void Snapshots::disown(uint64_t seq) {
+    if (seq != 0) disowned_seq_ = seq;
+    tried_seq_ = 0;
 }
 
 /// What a plugin knew when it was stopped is in this process alone.
@@ -61,7 +67,7 @@ bool Snapshots::replica_can_know() const {
 void Snapshots::look_for_late_plugins() {
     if (std::exchange(late_seen_, host_.loaded_late()) == host_.loaded_late()) return;
     keeper_.forget_verified();
-    newest_.seq = tried_seq_ = 0;
+    disown(std::exchange(newest_.seq, 0));
 }
 
 void Snapshots::turn_end() {
@@ -76,7 +82,9 @@ void Snapshots::turn_end() {
     if (std::exchange(write_soon_, false)) return write();
     if (!due()) return;
     retry_ns_ = reactor_.clock().monotonic_ns() + limits::snapshot_retry_ns;
-    if (!replica_ || replica_failed_ || !replica_can_know()) return write();
+    const bool by_replica = replica_ && !replica_failed_ && replica_can_know() &&
+                            log_.durable_seq() != disowned_seq_;
+    if (!by_replica) return write();
     start_replica();
 }
 
@@ -101,7 +109,7 @@ void Snapshots::replica_ended(Result<uint64_t> bytes) {
     // A plugin that came meanwhile still needs the events that this snapshot covers: the next
     // replica knows it.
     if (plugins_ == past::loaded_plugins(host_)) taken({tried_seq_, *bytes});
-    else tried_seq_ = 0;
+    else disown(tried_seq_);
 }
 
 void Snapshots::write() {

@@ -2,8 +2,9 @@
 // keeper's affair (log/keeper.h).
 //
 // While noded runs a replica writes them (agent/past), one at a time, and the reactor does not
-// wait. In line they are written at a clean stop, and where a replica could not know the state: a
-// plugin was stopped, or the last replica failed.
+// wait. In line they are written at a clean stop, and where a replica could not: a plugin was
+// stopped whose state is here alone, the last replica failed, or room is asked for and there is one
+// of the same seq, which lacks a plugin.
 #pragma once
 
 #include <optional>
@@ -56,6 +57,7 @@ private:
     bool due() const;
     bool replica_can_know() const;
     void look_for_late_plugins();
+    void disown(uint64_t seq);
     void start_replica();
     void replica_ended(Result<uint64_t> bytes);
     void taken(SnapshotTaken snapshot);
@@ -69,6 +71,7 @@ private:
     SnapshotTaken newest_;
     log::Keeper keeper_;
     uint64_t tried_seq_ = 0;
+    uint64_t disowned_seq_ = 0;     ///< a snapshot on the disk, which lacks a plugin of today
     int64_t retry_ns_ = 0;          ///< not before this, if retention asks
     std::string plugins_;           ///< loaded when the replica was started
     bool replica_failed_ = false;   ///< the last one: the next snapshot is written in line

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <utility>
 
 #include "tests/integration/test_node.h"
@@ -40,6 +41,40 @@ TEST(Plugins, one_that_is_dropped_in_counts_what_happened_before_and_after) {
     const std::string counts = node.ok({"call", "counter", "count", "{}"});
     EXPECT_NE(counts.find("\"started\":2"), std::string::npos) << counts;
     EXPECT_NE(counts.find("\"exited\":2"), std::string::npos) << counts;
+}
+
+/// The snapshot of then does not know it, and no replica writes another one of the same seq.
+void come_right_after_a_snapshot(bool while_it_runs) {
+    TestNode node;
+    const std::string config = node.dir() + "/config";
+    std::ofstream(config) << "{\"snapshotEveryEvents\": 3}\n";
+    node.start({"--config", config});
+    node.import_busybox();
+    EXPECT_EQ(node.nodectl({"run", "--rm", "busybox", "true"}).exit_code, 0);
+    node.stop();   // writes a snapshot
+    if (!while_it_runs) drop_in(node, "plugins/example/counter.so");
+    node.start({"--config", config});
+    if (while_it_runs) drop_in(node, "plugins/example/counter.so");
+    ASSERT_TRUE(eventually([&] { return status_of(node, "counter", "Status") == "loaded"; }));
+    const auto seq_of = [&](const char* field) {
+        return std::stoull(node.ok({"info", "-f", std::string("{{.") + field + "}}"}));
+    };
+    const auto before = seq_of("DurableSeq");
+    for (int i = 0; i < 4; ++i) node.ok({"tag", "busybox", "name" + std::to_string(i)});
+    EXPECT_TRUE(eventually([&] { return seq_of("SnapshotSeq") > before; }, 60));
+    EXPECT_EQ(node.diagnostics().find("the replica that"), std::string::npos)
+        << node.diagnostics();
+    node.stop();
+    node.start({"--config", config});
+    EXPECT_NE(status_of(node, "counter", "SnapshotSeq"), "0");
+}
+
+TEST(Plugins, one_that_comes_right_after_a_snapshot_is_in_the_next_one) {
+    come_right_after_a_snapshot(true);
+}
+
+TEST(Plugins, one_that_came_while_noded_was_stopped_is_in_the_next_snapshot) {
+    come_right_after_a_snapshot(false);
 }
 
 TEST(Plugins, state_survives_a_clean_stop_by_snapshot_and_a_kill_by_replay) {
