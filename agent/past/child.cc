@@ -13,12 +13,15 @@
 #include <cerrno>
 
 #include "agent/base/logger.h"
+#include "agent/base/time_slice.h"
 
 namespace noded::past {
 
 namespace {
 
 constexpr int kNice = 10;
+/// noded and its clients wake each other up for every call, and would wait that long each time.
+constexpr int64_t kTimeSliceNs = 100'000;
 
 /// 0 or an errno.
 int spawn(std::vector<std::string>& arguments, int output, int socket, pid_t& pid) {
@@ -72,6 +75,7 @@ bool become_child(pid_t parent) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) return false;   // it ended before that took hold
     setpriority(PRIO_PROCESS, 0, kNice);
+    set_time_slice(kTimeSliceNs);
     set_log_threshold(Severity::error);
     return true;
 }
