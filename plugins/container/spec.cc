@@ -239,13 +239,15 @@ std::string volume_name(std::string_view id, size_t number) {
 }
 
 /// The image's volumes that nothing else was mounted on, and a name for each. What lies deeper is
-/// mounted later.
+/// mounted later, in whatever order it was asked for.
 Status resolve_volumes(const Image& image, std::string_view id, std::vector<Mount>& mounts) {
     for (const Mount& mount : mounts)
         if (mount.type == "volume" && !mount.source.empty())
             return fail("this node has no named volumes: bind a folder of the host, or leave out "
                         "the name " + mount.source);
-    const auto depth = [](const Mount& mount) { return std::ranges::count(mount.target, '/'); };
+    const auto depth = [](const Mount& mount) {
+        return std::ranges::count(clean(mount.target), '/');
+    };
     for (const std::string& path : image.config.volumes) {
         const std::string target = clean(path);
         if (target.size() > limits::path_bytes_max || mounts.size() >= limits::mounts_max)
@@ -255,7 +257,7 @@ Status resolve_volumes(const Image& image, std::string_view id, std::vector<Moun
         if (std::ranges::none_of(mounts, there))
             mounts.push_back({"volume", "", target, "rbind", true});
     }
-    if (!image.config.volumes.empty()) std::ranges::stable_sort(mounts, {}, depth);
+    std::ranges::stable_sort(mounts, {}, depth);
     size_t number = 0;
     for (Mount& mount : mounts)
         if (mount.type == "volume") mount.source = volume_name(id, ++number);

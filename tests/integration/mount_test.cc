@@ -113,6 +113,22 @@ TEST_F(MountTest, what_is_mounted_below_comes_along_as_asked) {
     EXPECT_EQ(bind(",readonly,bind-recursive=readonly,bind-propagation=rprivate").out, "2\nr\nr\n");
 }
 
+TEST_F(MountTest, what_lies_deeper_is_mounted_later_in_whatever_order_it_was_asked_for) {
+    const std::string late = folder + "/late";
+    EXPECT_EQ(run({"-v", late + ":/m/sub", "-v", folder + ":/m"}, "touch /m/sub/inner; ls /m").out,
+              "below\nlate\nsub\n");
+    EXPECT_TRUE(fs::exists(late + "/inner"));
+    EXPECT_EQ(run({"-v", late + ":/t/in", "--tmpfs", "/t/"}, "ls /t /t/in").out,
+              "/t:\nin\n\n/t/in:\ninner\n");
+    // As node_modules is kept apart from the folder of a project.
+    EXPECT_EQ(run({"-v", "/m/sub", "-v", folder + ":/m"}, "ls /m/sub; ls /m").out,
+              "below\nlate\nsub\n");
+    // Before the first start, too.
+    node->ok({"create", "--name", "deep", "-v", late + ":/m/sub", "-v", folder + ":/m", "busybox"});
+    EXPECT_EQ(node->nodectl({"cp", "deep:/m/sub/inner", "-"}).exit_code, 0);
+    node->ok({"rm", "deep"});
+}
+
 TEST_F(MountTest, options_that_contradict_or_do_not_exist_are_refused) {
     const std::string bind = "type=bind,source=" + folder + ",target=/m,";
     for (const std::string& mount :

@@ -126,11 +126,49 @@ TEST_F(UsernsTest, a_bind_keeps_its_owners) {
     EXPECT_EQ(run({"-v", folder + ":/bound"}, "touch /bound/new && stat -c %u /bound/new").out,
               "0\n");
     EXPECT_EQ(look(folder + "/new").st_uid, 0u);
+    // What is missing there is made as its root would.
+    EXPECT_EQ(run({"-v", folder + ":/bound", "-w", "/bound/made/deep"}, "pwd; stat -c %u .").out,
+              "/bound/made/deep\n0\n");
+    EXPECT_EQ(look(folder + "/made/deep").st_uid, 0u);
+    EXPECT_EQ(run({"-v", folder + ":/bound", "-v", folder + "/mine:/bound/file", "-v",
+                   folder + "/made:/bound/sub"},
+                  "cat /bound/file; ls /bound/sub")
+                  .out,
+              "hostmore\ndeep\n");
+    EXPECT_EQ(look(folder + "/file").st_uid, 0u);
     // One whose file system cannot do that is refused with a sentence.
     const Ran proc = run({"-v", "/proc:/host-proc"}, "true");
     EXPECT_EQ(proc.exit_code, 125);
     EXPECT_NE(proc.err.find("map the ids of /proc"), std::string::npos) << proc.err;
     fs::remove_all(folder);
+}
+
+TEST_F(UsernsTest, a_copy_into_a_bind_has_the_owners_that_it_would_have_without_ids) {
+    const std::string folder = node->dir() + "/bound";
+    fs::create_directories(folder);
+    const std::string source = node->dir() + "/given";
+    fs::create_directories(source + "/deep");
+    std::ofstream(source + "/deep/file") << "given";
+    fs::create_symlink("file", source + "/deep/link");
+    ASSERT_EQ(chown((source + "/deep/file").c_str(), 33, 34), 0);
+    node->ok({"create", "--name", "bound", "--userns", "remap", "-v", folder + ":/b", "busybox",
+              "sleep", "1000"});
+    node->ok({"cp", "-a", source + "/.", "bound:/b/stopped"});
+    node->ok({"start", "bound"});
+    node->ok({"cp", "-a", source + "/.", "bound:/b/running"});
+    node->ok({"cp", source + "/deep/file", "bound:/b/plain"});
+    for (const char* state : {"/stopped", "/running"}) {
+        const std::string deep = folder + state + "/deep";
+        EXPECT_EQ(look(deep).st_uid, 0u) << state;
+        EXPECT_EQ(look(deep + "/file").st_uid, 33u) << state;
+        EXPECT_EQ(look(deep + "/file").st_gid, 34u) << state;
+        EXPECT_EQ(look(deep + "/link").st_uid, 0u) << state;
+    }
+    EXPECT_EQ(look(folder + "/plain").st_uid, 0u);
+    EXPECT_EQ(node->ok({"exec", "bound", "stat", "-c", "%u:%g", "/b/running/deep/file"}), "33:34");
+    node->ok({"rm", "-f", "bound"});
+    fs::remove_all(folder);
+    fs::remove_all(source);
 }
 
 TEST_F(UsernsTest, verbs_on_files_speak_its_ids) {

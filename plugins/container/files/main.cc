@@ -6,7 +6,9 @@
 // root and everything below by name without following links. The program is static: what it needs
 // was there before it looked at any container.
 #include <fcntl.h>
+#include <linux/securebits.h>
 #include <signal.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -148,10 +150,35 @@ Status check_writable(int root, int dir) {
                                             : "mounted volume is marked read-only"});
 }
 
+/// With noded. An error: it ended before it could take us along.
+Status end_with(const Job& job) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != pid_t(job.parent)) return fail("noded ended");
+    return {};
+}
+
+/// Files are made as the container's root makes them: in a bind whose ids are mapped nobody else
+/// can (EOVERFLOW). The rights of this process stay.
+Status make_files_as_root_of(const Job& job) {
+    const uint32_t user = tree::to_host(job.ids, false, 0);
+    const uint32_t group = tree::to_host(job.ids, true, 0);
+    if (job.ids.empty() || user == UINT32_MAX || group == UINT32_MAX) return {};
+    if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) != 0)
+        return fail_errno(errno, "keep the rights of this process");
+    setfsgid(group);
+    setfsuid(user);
+    // They return what was there before: that it is set is seen by setting it again.
+    if (setfsgid(group) != int(group) || setfsuid(user) != int(user))
+        return fail("make files as " + std::to_string(user) + ":" + std::to_string(group) +
+                    ": this process may not");
+    return end_with(job);  // a change of ids has taken that away
+}
+
 Status write_path(const Job& job) {
     umask(0);
     const Fd root = TRY(open_view(job));
     stop_softly();
+    TRY_STATUS(make_files_as_root_of(job));
     const std::string path = clean_path(job.path);
     const Fd dir(tree::open_in_root(root.get(), path, kOpenPath));
     if (!dir.valid() && errno == ENOTDIR)
@@ -233,12 +260,10 @@ int run() {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
     prctl(PR_SET_NAME, "noded-files");
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
     tree::raise_descriptor_limit();
     Outcome outcome;
     const auto job = read_job();
-    // noded ended before it could take us along.
-    if (job && getppid() != pid_t(job->parent)) return 1;
+    if (job && !end_with(*job)) return 1;
     const Status done = job ? do_job(*job, outcome) : std::unexpected(job.error());
     if (!done) {
         outcome.error = done.error().message;

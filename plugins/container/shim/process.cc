@@ -273,6 +273,14 @@ void set_final_capabilities(Start& start, const User& user, uint64_t rights) {
             sys(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
 }
 
+/// "nofile", by the kernel's number.
+std::string_view name_of_rlimit(uint32_t resource) {
+    static constexpr std::string_view names[] = {
+        "cpu",     "fsize", "data",  "stack",      "core",     "rss",  "nproc",  "nofile",
+        "memlock", "as",    "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime"};
+    return resource < sizeof names / sizeof *names ? names[resource] : "unknown";
+}
+
 }  // namespace
 
 void set_rlimits(Start& start) {
@@ -280,11 +288,18 @@ void set_rlimits(Start& start) {
         const launch::Rlimit& wanted = start.container->rlimits[i];
         uint64_t limit[2] = {wanted.soft, wanted.hard};
         long result = sys(SYS_prlimit64, 0, wanted.resource, limit, nullptr);
+        uint64_t now[2] = {};
+        if (result == -EPERM) sys(SYS_prlimit64, 0, wanted.resource, nullptr, now);
+        if (result == -EPERM && start.exact == nullptr) {
+            Text<256> sentence("set the limit ", name_of_rlimit(wanted.resource), " to ");
+            if (wanted.hard == ~0ul) sentence.add("unlimited");
+            else sentence.add(wanted.hard);
+            sentence.add(": EPERM: noded has ").add(now[1]).add(" and may not raise it so far");
+            give_up(start, 125, sentence.view());
+        }
         if (result == -EPERM) {
-            // Without CAP_SYS_RESOURCE a hard limit cannot be raised: come as near as the machine
-            // allows.
-            uint64_t now[2];
-            sys(SYS_prlimit64, 0, wanted.resource, nullptr, now);
+            // Engines ask for what they were built with. Without CAP_SYS_RESOURCE a hard limit
+            // cannot be raised: come as near as the machine allows.
             for (uint64_t& value : limit) value = value < now[1] ? value : now[1];
             result = sys(SYS_prlimit64, 0, wanted.resource, limit, nullptr);
             start.warnings.add("resource limit ")

@@ -273,6 +273,16 @@ void place_mounts(Start& start, int* trees) {
         int target = open_target(start, mount.target, S_ISDIR(info.st_mode));
         const long result = sys(SYS_move_mount, trees[i], "", target, "",
                                 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+        struct stat place;
+        if (result < 0 && sys(SYS_fstat, target, &place) == 0 &&
+            S_ISDIR(info.st_mode) != S_ISDIR(place.st_mode))
+            give_up(start, 125,
+                    Text<shim_message_bytes_max>(
+                        "mount ", mount.source, " on ", mount.target,
+                        ": not a directory: Are you trying to mount a directory onto a file (or "
+                        "vice-versa)? Check if the specified host path exists and is the expected "
+                        "type")
+                        .view());
         if (result < 0)
             give_up(start, 125, Text<512>("mount ", mount.source, " on").view(), mount.target,
                     result);
@@ -297,6 +307,8 @@ void make_entry(Start& start, int parent, const char* path, const Text<256>& nam
         int fd = static_cast<int>(made);
         if (fd >= 0) close_fd(fd);
     }
+    if (made == -EOVERFLOW && is_mapped(start.container) && !start.entered)
+        made = make_as_root(*start.container, parent, name.c_str(), folder);
     if (made < 0 && made != -EEXIST) give_up(start, 125, "make", path, made);
     if (made >= 0) give_to_root(start, parent, name.c_str());
 }

@@ -391,7 +391,7 @@ TEST(ShimConfinement, working_folder_is_made_and_entered) {
     EXPECT_EQ(output_of(box, spec), "/made/for/it\n");
 }
 
-TEST(ShimConfinement, resource_limits_apply_and_what_cannot_be_raised_is_a_warning) {
+TEST(ShimConfinement, resource_limits_apply) {
     ShimBox box;
     LaunchSpec spec = box.spec("ulimit -n");
     spec.rlimits = {{7, 0, 77, 88}};

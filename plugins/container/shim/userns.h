@@ -24,6 +24,9 @@ inline uint32_t root_id(const launch::Launch* container, bool group) {
 /// Gives what was made at `name` in `folder` to the container's root, for which it was made; an
 /// empty name is `folder` itself. Nothing to do without maps.
 void give_to_root(Start& start, int folder, const char* name);
+/// A folder, or an empty file, as the container's root makes it: in a bind whose ids are mapped
+/// nobody else can (EOVERFLOW). 0 or a negative errno.
+long make_as_root(const launch::Launch& container, int folder, const char* name, bool is_folder);
 /// A standard stream that the shim made.
 void give_stream(const launch::Launch& container, int fd);
 
