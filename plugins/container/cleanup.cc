@@ -72,11 +72,22 @@ void Effects::release_later(Live& live) {
     });
 }
 
+/// One that does not end, because somebody stopped it, is killed: a start that waits for its end
+/// would wait for ever.
 void Effects::release(const std::string& id, uint64_t tag) {
     Live* over = find_live(id);
     if (over == nullptr || !over->link || over->release_tag != tag) return;
     const auto sent = over->link->send(ControlType::release, 0, tag, {});
     if (!sent) host_.warn("release the shim of container " + id + ": " + sent.error().message);
+    over->release_timer = after(limits::release_deadline_ns, [this, id, tag] {
+        Live* late = find_live(id);
+        if (late == nullptr) return;
+        late->release_timer = 0;
+        if (!late->link || late->release_tag != tag || late->link->pid() == 0) return;
+        host_.warn("the shim of container " + id +
+                   " does not end when it is released and is killed");
+        (void)sys_->kill_process(late->link->pid(), 9);
+    });
 }
 
 /// A few small folders: a new start of the same container may wait for them, the offload lane would

@@ -82,7 +82,7 @@ void Effects::drop_live(const std::string& id) {
     if (live == nullptr) return;
     for (uint64_t* timer :
          {&live->start_timer, &live->stop_timer, &live->park_timer, &live->adopt_timer,
-          &live->restart_timer, &live->freeze_timer, &live->kill_timer})
+          &live->restart_timer, &live->freeze_timer, &live->release_timer, &live->kill_timer})
         cancel(*timer);
     forget_health(*live);
     for (const Waiter& waiter : live->waiters) call_homes_.erase(waiter.token);
@@ -340,6 +340,7 @@ void Effects::shim_closed(ShimLink& link) {
     fail_answers(*live);
     const std::string link_id = live->id;
     live->link.reset();
+    cancel(live->release_timer);
     if (live->over) return advance_later(link_id);
     // The shim drops a connection whose packets nobody takes: that is no end of the container.
     if (!adopt(*live)) shim_lost(*live);

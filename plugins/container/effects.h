@@ -68,7 +68,7 @@ struct Live {
     uint32_t cleanup_failures = 0;
 
     uint64_t start_timer = 0, stop_timer = 0, park_timer = 0, adopt_timer = 0;
-    uint64_t restart_timer = 0, freeze_timer = 0;
+    uint64_t restart_timer = 0, freeze_timer = 0, release_timer = 0;
     uint64_t kill_timer = 0, kill_tag = 0;  ///< until the shim answers a SIGKILL, and of that
     bool shim_killed = false;               ///< because it did not, in this run
     std::unique_ptr<Probes> probes;  ///< of its health; none without a check, or without a run

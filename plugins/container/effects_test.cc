@@ -341,6 +341,27 @@ TEST_F(ContainerEffects, a_second_run_waits_until_the_first_is_gone) {
     EXPECT_FALSE(sys().exists(run_folder(1)));
 }
 
+TEST_F(ContainerEffects, a_shim_that_does_not_go_when_it_is_released_is_killed) {
+    start();
+    FakeShim& stopped = shim();
+    exit_with(0);
+    ASSERT_EQ(stopped.take()->header.type, ControlType::release);
+    ASSERT_TRUE(command<schema::StartContainer>().accepted);
+    host.advance(limits::release_deadline_ns - 1);
+    EXPECT_TRUE(sys().killed.empty());
+    host.advance(1);
+    ASSERT_EQ(sys().killed.size(), 1u);
+    EXPECT_EQ(sys().killed[0], std::pair(stopped.pid(), 9));
+    stopped.die();
+    settle();
+    const bool launched = std::ranges::any_of(sys().shims, [](auto& shim) {
+        const auto packet = shim->take();
+        return packet && packet->header.type == ControlType::launch;
+    });
+    EXPECT_TRUE(launched);
+    EXPECT_EQ(sys().killed.size(), 1u);
+}
+
 TEST_F(ContainerEffects, a_removal_waits_for_no_folder_and_the_folders_go_all_the_same) {
     host.command<schema::CreateContainer>(
         [&](auto in) {

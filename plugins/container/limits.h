@@ -90,6 +90,8 @@ constexpr int64_t start_deadline_ns = 60'000'000'000;
 constexpr int64_t reconcile_deadline_ns = 5'000'000'000;
 /// a shim that does not answer a SIGKILL for so long is killed with its container
 constexpr int64_t kill_answer_deadline_ns = 5'000'000'000;
+/// a shim that does not end after its release for so long is killed
+constexpr int64_t release_deadline_ns = 5'000'000'000;
 constexpr int32_t stop_timeout_seconds_default = 10;
 constexpr int32_t stop_timeout_never = -2;  ///< no SIGKILL follows; -1 is "as usual"
 /// processes that do not freeze in that time are let go on

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 
@@ -267,6 +268,27 @@ TEST_F(LifecycleTest, a_container_whose_shim_was_stopped_is_still_killed_stopped
         return node->ok({"ps", "-a", "--format", "{{.Names}}", "--filter", "name=^(r1|auto)$"})
             .empty();
     }, 60));
+}
+
+TEST_F(LifecycleTest, a_shim_that_was_stopped_before_its_release_does_not_hold_the_next_start) {
+    node->ok({"run", "-d", "--name", "held", "busybox", "sleep", "1000"});
+    const std::string pid = inspected("{{.State.Pid}}", "held");
+    const std::string shim = status_of(pid, "PPid:");
+    const std::string record = node->runtime_dir() + "/plugins/container/" +
+                               inspected("{{.Id}}", "held") + "/1/exit";
+    // It has told the exit, and is stopped before noded has read that.
+    ASSERT_EQ(::kill(node->pid(), SIGSTOP), 0);
+    EXPECT_EQ(::kill(std::stoi(pid), SIGKILL), 0);
+    EXPECT_TRUE(eventually([&] {
+        return std::filesystem::exists(record) && status_of(shim, "State:") == "S";
+    }, 60));
+    EXPECT_EQ(::kill(std::stoi(shim), SIGSTOP), 0);
+    EXPECT_TRUE(eventually([&] { return status_of(shim, "State:") == "T"; }, 60));
+    ASSERT_EQ(::kill(node->pid(), SIGCONT), 0);
+    EXPECT_EQ(node->ok({"wait", "held"}), "137");
+    node->ok({"start", "held"});
+    EXPECT_EQ(node->ok({"exec", "held", "echo", "again"}), "again");
+    node->ok({"rm", "-f", "held"});
 }
 
 TEST_F(LifecycleTest, docker_messages_tell_when_a_stop_and_a_restart_are_done) {
