@@ -275,7 +275,7 @@ void kill_container(const State& state, const noded_command& command, Decision& 
         return emit_stop(*container, {uint32_t(*signal), 0, 0}, false, decision);
     if (container->phase != Phase::RUNNING)
         return decision.reject(NODED_REJECT_CONFLICT,
-                               "Container " + to_string(in->getContainer()) + " is not running");
+                               "Container " + container->id + " is not running");
     emit_kill(*container, *signal, false, decision);
     if (ends) emit_unpause(*container, decision);
 }
@@ -451,7 +451,7 @@ void exec_container(const State& state, const noded_command& command, Decision& 
         return reject(decision, check_running(*container).error(), NODED_REJECT_CONFLICT);
     if (container->phase != Phase::RUNNING)
         return decision.reject(NODED_REJECT_CONFLICT,
-                               "container " + container->name + " is not running");
+                               "Container " + container->id + " is not running");
     if (container->freezes())
         return decision.reject(NODED_REJECT_CONFLICT,
                                "Container " + to_string(in->getContainer()) +
@@ -476,6 +476,24 @@ Status check_commit(schema::CommitContainer::Reader in) {
                       "the name of an image");
 }
 
+/// What -v PATH gave the container is declared by its image, as in docker; before what the user
+/// wants changed. As a word of a Dockerfile: a path may have blanks and quotes in it.
+std::vector<std::string> changes_of_commit(const Container& container,
+                                           schema::CommitContainer::Reader in) {
+    std::vector<std::string> changes;
+    for (const Mount& mount : container.spec.options.mounts) {
+        if (mount.type != "volume" || !mount.make_source) continue;
+        std::string change = "VOLUME ";
+        for (const char c : mount.target) {
+            if (std::string_view(" \t\"'\\").contains(c)) change += '\\';
+            change += c;
+        }
+        changes.push_back(std::move(change));
+    }
+    for (const auto change : in.getChanges()) changes.push_back(to_string(change));
+    return changes;
+}
+
 void emit_commit(const Container& container, schema::CommitContainer::Reader in, bool pauses,
                  Decision& decision) {
     Message<schema::ContainerCommitRequested> event;
@@ -483,7 +501,8 @@ void emit_commit(const Container& container, schema::CommitContainer::Reader in,
     event->setReference(in.getReference());
     event->setAuthor(in.getAuthor());
     event->setMessage(in.getMessage());
-    event->setChanges(in.getChanges());
+    write_strings(changes_of_commit(container, in),
+                  [&](unsigned n) { return event->initChanges(n); });
     event->setPauses(pauses);
     const Spec& spec = container.spec;
     std::vector<std::string> env = spec.env;

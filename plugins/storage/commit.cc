@@ -40,7 +40,7 @@ std::string health_json(schema::HealthCheck::Reader health) {
     add_time("StartPeriod", health.getStartPeriodMs());
     add_time("StartInterval", health.getStartIntervalMs());
     if (health.getRetries() != 0) out["Retries"] = health.getRetries();
-    return image::json_text(out);
+    return out.dump(-1, ' ', false, image::Json::error_handler_t::replace);
 }
 
 /// What the container says stands for what its image says; ports and volumes are the image's.

@@ -420,6 +420,26 @@ TEST_F(CommitTest, the_image_has_the_changes_and_the_settings_of_the_container) 
     EXPECT_EQ(config("mine:2", "{{len .RootFS.Layers}}"), "3");
 }
 
+TEST_F(CommitTest, the_image_has_the_health_check_and_the_volumes_of_the_container) {
+    node->ok({"create", "--name", "cc", "--health-cmd", "test -e /up", "--health-interval", "7s",
+              "-v", "/own", "-v", "/with blank", "--mount", "type=volume,dst=/not-declared",
+              "busybox", "sleep", "1000"});
+    node->ok({"commit", "-c", "VOLUME /more", "cc", "mine:1"});
+    EXPECT_EQ(config("mine:1", "{{json .Config.Volumes}}"),
+              R"({"/more":{},"/own":{},"/with blank":{}})");
+    EXPECT_EQ(config("mine:1", "{{json .Config.Healthcheck}}"),
+              R"({"Interval":7000000000,"Test":["CMD-SHELL","test -e /up"]})");
+    EXPECT_EQ(node->ok({"run", "--rm", "mine:1", "stat", "-c", "%n", "/own", "/with blank"}),
+              "/own\n/with blank");
+    // What the container did not say is its image's.
+    node->ok({"create", "--name", "again", "mine:1"});
+    node->ok({"commit", "-c", "HEALTHCHECK NONE", "again", "mine:2"});
+    EXPECT_EQ(config("mine:2", "{{json .Config.Healthcheck}}"), R"({"Test":["NONE"]})");
+    node->ok({"commit", "again", "mine:3"});
+    EXPECT_EQ(config("mine:3", "{{json .Config.Healthcheck}}"),
+              R"({"Interval":7000000000,"Test":["CMD-SHELL","test -e /up"]})");
+}
+
 TEST_F(CommitTest, a_running_container_is_paused_meanwhile_unless_it_shall_not) {
     box("cc");
     const auto pauses = [] { return in_history("\"ContainerPaused\""); };

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "plugins/storage/image/digest.h"
+#include "plugins/storage/image/healthcheck.h"
 #include "plugins/storage/image/json.h"
 #include "plugins/storage/image/limits.h"
 
@@ -192,12 +193,9 @@ Result<std::vector<std::string>> split_words(std::string_view text) {
 
 /// A JSON array of strings as it stands, anything else run by a shell, as in a Dockerfile.
 std::vector<std::string> command_form(std::string_view text) {
-    Json list = parse_json(text, "list").value_or(Json());
-    bool strings = list.is_array();
-    if (strings)
-        for (const Json& element : list) strings = strings && element.is_string();
-    if (strings) return list.get<std::vector<std::string>>();
-    return {"/bin/sh", "-c", std::string(text)};
+    std::vector<std::string> words = exec_form(text);
+    if (words.empty()) words = {"/bin/sh", "-c", std::string(text)};
+    return words;
 }
 
 /// "A=1 B=2", or the old form "A 1".
@@ -234,8 +232,10 @@ void add_once(std::vector<std::string>& list, const std::string& text) {
 Status apply(RuntimeConfig& config, const std::string& verb, std::string_view rest) {
     if (verb == "CMD") {
         config.cmd = command_form(rest);
+        config.cmd_changed = true;
     } else if (verb == "ENTRYPOINT") {
         config.entrypoint = command_form(rest);
+        if (!config.cmd_changed) config.cmd.clear();
     } else if (verb == "ENV") {
         for (auto& [name, value] : TRY(read_pairs(rest))) set_env(config.env, name, value);
     } else if (verb == "LABEL") {
@@ -257,6 +257,8 @@ Status apply(RuntimeConfig& config, const std::string& verb, std::string_view re
         config.working_dir += rest;
     } else if (verb == "STOPSIGNAL") {
         config.stop_signal = rest;
+    } else if (verb == "HEALTHCHECK") {
+        config.healthcheck = TRY(healthcheck_json(rest));
     } else if (verb == "ONBUILD") {
         config.on_build.emplace_back(rest);
     } else {

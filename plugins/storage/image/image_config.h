@@ -28,6 +28,7 @@ struct RuntimeConfig {
     std::string healthcheck;  ///< its JSON object as text, or empty
     std::vector<std::string> shell;
     std::vector<std::string> on_build;  ///< for the builds that begin with this image
+    bool cmd_changed = false;           ///< by a change; no part of the JSON
 };
 
 struct HistoryLine {
@@ -52,8 +53,9 @@ Result<ImageConfig> parse_image_config(std::string_view json);
 /// The JSON of `config`. The same value always gives the same bytes, hence the same image id.
 std::string image_config_json(const ImageConfig& config);
 
-/// Applies one instruction of `import --change`: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD,
-/// STOPSIGNAL, USER, VOLUME or WORKDIR, written as in a Dockerfile.
+/// Applies one instruction of `import --change`: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL,
+/// ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR, written as in a Dockerfile. An entrypoint
+/// takes a command away that was not changed before it, as there.
 Status apply_change(RuntimeConfig& config, std::string_view instruction);
 
 }  // namespace noded::image

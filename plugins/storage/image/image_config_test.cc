@@ -113,5 +113,46 @@ TEST(ImageConfig, changes_are_read_as_dockerfile_instructions) {
     EXPECT_FALSE(apply_change(config, "LABEL =x"));
 }
 
+TEST(ImageConfig, an_entrypoint_takes_a_command_away_that_was_there_before) {
+    RuntimeConfig config;
+    config.cmd = {"sh"};
+    ASSERT_TRUE(apply_change(config, "ENTRYPOINT [\"run\"]"));
+    EXPECT_EQ(config.cmd, Strings{});
+    ASSERT_TRUE(apply_change(config, "CMD [\"it\"]"));
+    ASSERT_TRUE(apply_change(config, "ENTRYPOINT [\"again\"]"));
+    EXPECT_EQ(config.cmd, Strings{"it"});
+}
+
+TEST(ImageConfig, a_health_check_is_read_as_in_a_dockerfile) {
+    const auto health = [](const std::string& rest) {
+        RuntimeConfig config;
+        const auto applied = apply_change(config, "HEALTHCHECK " + rest);
+        return applied ? config.healthcheck : "refused: " + applied.error().message;
+    };
+    EXPECT_EQ(health("NONE"), R"({"Test":["NONE"]})");
+    EXPECT_EQ(health("CMD curl -f http://x || exit 1"),
+              R"({"Test":["CMD-SHELL","curl -f http://x || exit 1"]})");
+    EXPECT_EQ(health("--interval=1m30s --timeout=500ms --start-period=1.5h --retries=4 cmd "
+                     "[\"a\", \"b c\"]"),
+              R"({"Interval":90000000000,"Retries":4,"StartPeriod":5400000000000,)"
+              R"("Test":["CMD","a","b c"],"Timeout":500000000})");
+    EXPECT_EQ(health("--interval=0s CMD true"), R"({"Test":["CMD-SHELL","true"]})");
+    const std::pair<const char*, const char*> refused[] = {
+        {"NONE x", "HEALTHCHECK NONE takes no arguments"},
+        {"RUN x", "Unknown type \"RUN\" in HEALTHCHECK (try CMD)"},
+        {"CMD", "Missing command after HEALTHCHECK CMD"},
+        {"--interval=5 CMD x", "--interval is a duration like 30s, not \"5\""},
+        {"--interval=-5s CMD x", "--interval is a duration like 30s, not \"-5s\""},
+        {"--interval=99999999999h CMD x", "--interval is a duration like 30s"},
+        {"--timeout=1us CMD x", "--timeout cannot be less than 1ms"},
+        {"--retries=x CMD x", "--retries must be a number of at least 0, not \"x\""},
+        {"--retries=-1 CMD x", "--retries must be a number"},
+        {"--often=3 CMD x", "Unknown flag: often"},
+        {"--interval=1s", "Unknown type \"\" in HEALTHCHECK"},
+    };
+    for (const auto& [rest, why] : refused)
+        EXPECT_NE(health(rest).find(why), std::string::npos) << rest << ": " << health(rest);
+}
+
 }  // namespace
 }  // namespace noded::image
