@@ -191,6 +191,53 @@ TEST_F(ImageTest, the_list_has_dockers_columns_and_formats) {
     EXPECT_TRUE(own[0].starts_with("TAG") && own[1].starts_with("1.2")) << own[0] << own[1];
 }
 
+TEST_F(ImageTest, inspect_knows_what_an_image_does_not_set) {
+    import_as("web:1", {"ENV A=1"});
+    EXPECT_EQ(node->ok({"inspect", "-f",
+                        "{{json .Config.Env}} {{json .Config.Cmd}} {{json .Config.Entrypoint}} "
+                        "{{json .Config.Volumes}} {{json .Config.Labels}} {{.Config.User}}|"
+                        "{{.Config.Tty}} {{.GraphDriver.Name}} {{.Parent}}|",
+                        "web:1"}),
+              "[\"A=1\"] null null null null |false overlay2 |");
+}
+
+TEST_F(ImageTest, a_list_with_digests_has_their_column) {
+    import_as("web:1.2");
+    const std::vector<std::string> table = lines_of(node->ok({"images", "--digests"}));
+    ASSERT_EQ(table.size(), 2u);
+    EXPECT_LT(table[0].find("TAG"), table[0].find("DIGEST"));
+    EXPECT_LT(table[0].find("DIGEST"), table[0].find("IMAGE ID"));
+    EXPECT_EQ(table[1].substr(table[0].find("DIGEST"), 6), "<none>");
+}
+
+TEST_F(ImageTest, a_history_tells_each_step_the_last_one_first) {
+    import_as("web:1");
+    node->ok({"create", "--name", "maker", "web:1", "sh", "-c", "true"});
+    const std::string id = node->ok({"commit", "-m", "why", "maker", "web:2"});
+    node->ok({"rm", "maker"});
+    const auto told = [](std::vector<std::string> more) {
+        std::vector<std::string> words = {"history", "web:2"};
+        words.insert(words.end(), more.begin(), more.end());
+        return node->ok(words);
+    };
+    EXPECT_EQ(told({"--format", "{{.ID}}|{{.CreatedBy}}|{{.Comment}}"}),
+              id.substr(7, 12) + "|sh -c true|why\n<missing>||");
+    EXPECT_EQ(told({"-q", "--no-trunc"}), id + "\n<missing>");
+    const std::vector<std::string> sizes =
+        lines_of(told({"--human=false", "--format", "{{.Size}} {{.CreatedSince}}"}));
+    ASSERT_EQ(sizes.size(), 2u);
+    EXPECT_TRUE(sizes[0].starts_with("0 20")) << sizes[0];
+    EXPECT_GT(std::stoll(sizes[1]), 100'000) << sizes[1];
+    const std::vector<std::string> table = lines_of(told({}));
+    ASSERT_EQ(table.size(), 3u);
+    EXPECT_TRUE(table[0].starts_with("IMAGE          CREATED")) << table[0];
+    EXPECT_TRUE(table[0].ends_with("CREATED BY   SIZE      COMMENT")) << table[0];
+    EXPECT_EQ(node->ok({"image", "history", "-q", "web:2"}), told({"-q"}));
+    const Ran missing = node->nodectl({"history", "nobody"});
+    EXPECT_EQ(missing.exit_code, 1);
+    EXPECT_EQ(missing.err, "Error: No such image: nobody:latest\n");
+}
+
 TEST_F(ImageTest, filters_and_references_select) {
     import_as("web:1", {"LABEL tier=front"});
     import_as("web:2");

@@ -80,7 +80,7 @@ TEST_F(VerbsTest, an_image_prune_takes_dangling_ones_and_with_all_the_unused) {
               "WARNING! This will remove:\n  - all stopped containers\n  - all dangling images\n\n"
               "  Items to be pruned will be filtered with:\n  - label=x\n\n"
               "Are you sure you want to continue? [y/N] ");
-    EXPECT_TRUE(says(node->ok({"system", "prune", "-f"}), "Deleted Containers:\n"));
+    EXPECT_TRUE(says(node->ok({"system", "prune", "-f", "--volumes"}), "Deleted Containers:\n"));
     EXPECT_EQ(node->ok({"ps", "-aq"}), "");
 }
 
@@ -162,7 +162,12 @@ TEST_F(VerbsTest, what_goes_wrong_is_said_in_dockers_words_and_codes) {
     EXPECT_EQ(missing.exit_code, 0);
     EXPECT_EQ(missing.err, "Error: No such container: nobody\nError: No such container: none\n");
     EXPECT_EQ(node->nodectl({"rm", "nobody"}).exit_code, 1);
+    EXPECT_TRUE(says(node->nodectl({"rm", "--link", "aa"}).err, "this node has no links"));
+    const std::string id = node->ok({"inspect", "-f", "{{.Id}}", "aa"});
+    for (const auto& words : {std::vector<std::string>{"kill", "aa"}, {"exec", "aa", "true"}})
+        EXPECT_TRUE(says(node->nodectl(words).err, "Container " + id + " is not running"));
     EXPECT_TRUE(says(node->nodectl({"kill", "aa"}).err, "Error: Cannot kill container: aa: "));
+    EXPECT_EQ(node->ok({"wait", "aa"}), "0");
     const Ran renamed = node->nodectl({"rename", "aa", "bb"});
     EXPECT_TRUE(says(renamed.err, "Conflict. The container name \"/bb\" is already in use by"))
         << renamed.err;
@@ -213,6 +218,11 @@ TEST_F(VerbsTest, events_have_dockers_filters_and_shape) {
                   .out,
               node->ok({"inspect", "-f", "{{.Id}}", "shown"}) + "\n");
     EXPECT_EQ(events({"--format", "{{.Nope}}"}).exit_code, 1);
+    // As docker is told it, whose events always follow.
+    EXPECT_EQ(node->ok({"events", "-f", "event=die", "-f", "container=shown", "--until", "0s",
+                        "--format", "{{.Action}}"}),
+              "die");
+    EXPECT_EQ(node->nodectl({"events", "event=die"}).exit_code, 1);
 }
 
 TEST_F(VerbsTest, exec_can_be_privileged_and_groups_are_dockers) {

@@ -202,7 +202,8 @@ int events(Invocation& call) {
     EventsOptions options;
     const Option table[] = {
         {'f', "follow", &options.follow, "",
-         "Go on with events as they happen (without it: the history, then stop)"},
+         "Go on with events as they happen (without it: the history, then stop); filters may "
+         "follow"},
         {0, "filter", &options.filters, "filter",
          "Only events with type=, plugin=, container=, image=, label= or docker's event="},
         {0, "format", &options.format, "string",
@@ -213,7 +214,14 @@ int events(Invocation& call) {
          "From this seq (42), time (RFC 3339, @1700000000) or duration ago (10m)"},
         {0, "until", &options.until, "string", "Up to and with this seq, time or duration ago"},
     };
-    if (const auto status = call.parse(table, {.max = 0})) return *status;
+    if (const auto status = call.parse(table, {})) return *status;
+    // docker's -f is a filter, and its events always go on: "-f event=start" is both here.
+    for (const std::string& filter : call.arguments) {
+        if (!options.follow || filter.find('=') == std::string::npos)
+            return call.failed(Error{0, "\"nodectl events\" accepts no arguments, but filters "
+                                        "after -f: " + filter});
+        options.filters.push_back(filter);
+    }
     if (!options.output.empty() && options.output != "json" && options.output != "text") {
         return call.failed(
             Error{0, "invalid output \"" + options.output + "\": it is text or json"});

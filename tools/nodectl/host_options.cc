@@ -297,6 +297,48 @@ Status check_mount(const std::string& text, const MountText& mount) {
     return {};
 }
 
+struct MountField {
+    std::string whole;
+    std::string key;  ///< in lower case
+    std::string value;
+    bool has_value = false;
+};
+
+std::string lowered(std::string text) {
+    for (char& c : text) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
+    return text;
+}
+
+/// Fields of a line of CSV, as docker reads it: one in quotes may have commas, and doubled quotes,
+/// in it.
+Result<std::vector<MountField>> mount_fields(const std::string& text) {
+    std::vector<MountField> fields;
+    for (size_t at = 0; at <= text.size(); ++at) {
+        MountField field;
+        if (at < text.size() && text[at] == '"') {
+            for (++at; at < text.size(); ++at) {
+                if (text[at] == '"' && (at + 1 == text.size() || text[at + 1] != '"')) break;
+                if (text[at] == '"') ++at;
+                field.whole += text[at];
+            }
+            if (at++ == text.size() || (at < text.size() && text[at] != ','))
+                return fail("extraneous or missing \" in quoted-field");
+        } else {
+            const size_t end = std::min(text.find(',', at), text.size());
+            field.whole = text.substr(at, end - at);
+            if (field.whole.find('"') != std::string::npos)
+                return fail("bare \" in non-quoted field");
+            at = end;
+        }
+        const size_t equals = std::min(field.whole.find('='), field.whole.size());
+        field.key = lowered(field.whole.substr(0, equals));
+        field.has_value = equals < field.whole.size();
+        if (field.has_value) field.value = field.whole.substr(equals + 1);
+        fields.push_back(std::move(field));
+    }
+    return fields;
+}
+
 }  // namespace
 
 Result<MountText> parse_mount(const std::string& text) {
@@ -308,11 +350,10 @@ Result<MountText> parse_mount(const std::string& text) {
     bool is_volume = false;
     bool copies = true;
     bool read_only = false;
-    for (const std::string& field : split(text, ',')) {
-        const size_t equals = std::min(field.find('='), field.size());
-        const std::string key = field.substr(0, equals);
-        const std::string value = equals < field.size() ? field.substr(equals + 1) : "";
-        if (key == "type") mount.type = value;
+    const auto fields = mount_fields(text);
+    if (!fields) return bad_mount(text, fields.error().message);
+    for (const auto& [field, key, value, has_value] : *fields) {
+        if (key == "type") mount.type = lowered(value);
         else if (key == "source" || key == "src") mount.source = value;
         else if (key == "target" || key == "dst" || key == "destination") mount.target = value;
         else if (key == "readonly" || key == "ro") {
@@ -330,12 +371,12 @@ Result<MountText> parse_mount(const std::string& text) {
                 return bad_mount(text, "invalid value for tmpfs-mode: " + value);
             tmpfs_options += ",mode=" + value;
             is_tmpfs = true;
-        } else if (equals == field.size() && key != "bind-nonrecursive") {
+        } else if (!has_value && key != "bind-nonrecursive" && key != "volume-nocopy") {
             return bad_mount(text, "invalid field '" + field + "' must be a key=value pair");
         } else if (take_bind_key(key, value, bind)) {
             is_bound = true;
         } else if (key == "volume-nocopy") {
-            if (!is_one_of(value, kTruths) && !is_one_of(value, kLies))
+            if (has_value && !is_one_of(value, kTruths) && !is_one_of(value, kLies))
                 return bad_mount(text, "invalid value for volume-nocopy: " + value);
             is_volume = true;
             copies = is_one_of(value, kLies);

@@ -1,6 +1,9 @@
 // See image_json.h.
 #include "tools/nodectl/image_json.h"
 
+#include <algorithm>
+
+#include "tools/nodectl/table.h"
 #include "tools/nodectl/units.h"
 
 namespace noded::nodectl {
@@ -48,6 +51,20 @@ Json member(const Json& config, const char* name, Json otherwise) {
     return config.is_object() && config.contains(name) ? config.at(name) : otherwise;
 }
 
+/// The image's own, with all that docker shows of one: templates ask for what is not set, too.
+Json whole_config(const Json& config) {
+    Json whole = {
+        {"Hostname", ""},       {"Domainname", ""},  {"User", ""},
+        {"AttachStdin", false}, {"AttachStdout", false}, {"AttachStderr", false},
+        {"Tty", false},         {"OpenStdin", false},    {"StdinOnce", false},
+        {"Env", nullptr},       {"Cmd", nullptr},        {"Image", ""},
+        {"Volumes", nullptr},   {"WorkingDir", ""},      {"Entrypoint", nullptr},
+        {"OnBuild", nullptr},   {"Labels", nullptr},
+    };
+    if (config.is_object()) whole.update(config);
+    return whole;
+}
+
 }  // namespace
 
 Json image_json(const schema::Image::Reader& image) {
@@ -68,17 +85,67 @@ Json image_json(const schema::Image::Reader& image) {
         {"Id", image.getId().cStr()},
         {"RepoTags", std::move(names)},
         {"RepoDigests", Json::array()},
+        {"Parent", ""},
         {"Comment", std::move(comment)},
         {"Created", member(config, "created", rfc3339_short(image.getCreatedNs()))},
+        {"DockerVersion", ""},
         {"Author", member(config, "author", "")},
-        {"Config", member(config, "config", Json::object())},
+        {"Config", whole_config(member(config, "config", Json::object()))},
         {"Architecture", member(config, "architecture", "")},
         {"Os", member(config, "os", "")},
         {"Size", image.getSizeBytes()},
+        {"VirtualSize", image.getSizeBytes()},
+        {"GraphDriver", {{"Data", nullptr}, {"Name", "overlay2"}}},
         {"RootFS", {{"Type", "layers"}, {"Layers", std::move(layers)}}},
     };
     if (const Json variant = member(config, "variant", ""); variant != "") out["Variant"] = variant;
     return out;
+}
+
+namespace {
+
+std::string text_member(const Json& object, const char* name) {
+    const Json value = member(object, name, "");
+    return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+Row history_row(const Json& step, const std::string& id, uint64_t bytes, const HistoryForm& form) {
+    constexpr size_t created_by_width = 45;
+    const std::string created = text_member(step, "created");
+    const auto time_ns = parse_time(created, form.now_ns);
+    const std::string since =
+        !time_ns ? "N/A" : human_duration((form.now_ns - *time_ns) / kSecondNs) + " ago";
+    std::string by = text_member(step, "created_by");
+    std::ranges::replace(by, '\t', ' ');
+    Row row;
+    row.fields = {
+        {"Comment", text_member(step, "comment")},
+        {"CreatedAt", time_ns ? rfc3339_short(*time_ns) : ""},
+        {"CreatedBy", form.truncate ? ellipsis(by, created_by_width) : by},
+        {"CreatedSince", form.human || !time_ns ? since : rfc3339_short(*time_ns)},
+        {"ID", id.empty() ? "<missing>" : form.truncate ? short_id(id) : id},
+        {"Size", form.human ? human_size(bytes) : std::to_string(bytes)},
+    };
+    return row;
+}
+
+}  // namespace
+
+std::vector<Row> history_rows(const schema::Image::Reader& image, const HistoryForm& form) {
+    const Json config = Json::parse(image.getConfig().cStr(), nullptr, /*allow_exceptions=*/false);
+    const Json history = member(config, "history", Json::array());
+    if (!history.is_array()) return {};
+    const auto layers = image.getLayerBytes();
+    std::vector<Row> rows;
+    unsigned layer = 0;
+    for (size_t i = 0; i < history.size(); ++i) {
+        const bool empty = member(history[i], "empty_layer", false) == true;
+        const uint64_t bytes = empty || layer >= layers.size() ? 0 : layers[layer++];
+        const bool last = i + 1 == history.size();
+        rows.push_back(history_row(history[i], last ? image.getId().cStr() : "", bytes, form));
+    }
+    std::ranges::reverse(rows);
+    return rows;
 }
 
 }  // namespace noded::nodectl

@@ -19,4 +19,13 @@ std::vector<Row> image_rows(const schema::Image::Reader& image, bool truncate, i
 
 Json image_json(const schema::Image::Reader& image);
 
+struct HistoryForm {
+    bool truncate = true;
+    bool human = true;  ///< sizes and times for the eye
+    int64_t now_ns = 0;
+};
+
+/// What the image says of how it was made, the last step first; the image as inspectImage has it.
+std::vector<Row> history_rows(const schema::Image::Reader& image, const HistoryForm& form);
+
 }  // namespace noded::nodectl

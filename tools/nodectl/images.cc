@@ -16,6 +16,8 @@ using Image = schema::Image::Reader;
 
 constexpr std::string_view kKeys[] = {"before", "dangling", "label", "reference", "since"};
 constexpr const char* kTable = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+constexpr const char* kTableOfDigests =
+    "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 
 const Json& headers() {
     static const Json names = {
@@ -67,7 +69,7 @@ Result<int64_t> created_ns(const std::vector<Image>& images, const std::string& 
 Result<std::vector<Row>> select(Session& session, const std::vector<Image>& images,
                                 const Filters& filters, bool truncate) {
     for (const std::string& wanted : filters.of("dangling")) {
-        if (wanted != "true" && wanted != "false")
+        if (wanted != "true" && wanted != "false" && wanted != "1" && wanted != "0")
             return fail("invalid filter 'dangling=" + wanted + "'");
     }
     int64_t before = INT64_MAX;
@@ -80,9 +82,10 @@ Result<std::vector<Row>> select(Session& session, const std::vector<Image>& imag
     for (const Image& image : images) {
         const bool dangling = image.getNames().size() == 0;
         if (image.getCreatedNs() >= before || image.getCreatedNs() <= since) continue;
-        if (!filters.any("dangling",
-                         [&](const std::string& wanted) { return (wanted == "true") == dangling; }))
-            continue;
+        const auto as_wanted = [&](const std::string& wanted) {
+            return (wanted == "true" || wanted == "1") == dangling;
+        };
+        if (!filters.any("dangling", as_wanted)) continue;
         bool labelled = true;
         for (const std::string& label : filters.of("label"))
             labelled = labelled && TRY(has_label(session, image, label));
@@ -103,12 +106,14 @@ Result<std::vector<Row>> select(Session& session, const std::vector<Image>& imag
 
 int images(Invocation& call) {
     bool all = false;
+    bool digests = false;
     bool quiet = false;
     bool no_trunc = false;
     std::vector<std::string> wanted;
     std::string format;
     const Option options[] = {
         {'a', "all", &all, "", nullptr},  // docker's intermediate images do not exist here
+        {0, "digests", &digests, "", "Show digests (of a registry: images here have none)"},
         {'f', "filter", &wanted, "filter", "Filter output based on conditions provided"},
         {0, "format", &format, "string", "table, 'table TEMPLATE', json, or a Go template"},
         {0, "no-trunc", &no_trunc, "", "Don't truncate output"},
@@ -126,7 +131,8 @@ int images(Invocation& call) {
     });
     const std::vector<Row> rows = OR_FAIL(call, select(call.session, list, filters, !no_trunc));
     if (quiet && format.empty()) format = "{{.ID}}";
-    print(OR_FAIL(call, render_rows(rows, format, kTable, headers())));
+    const char* table = digests ? kTableOfDigests : kTable;
+    print(OR_FAIL(call, render_rows(rows, format, table, headers())));
     return 0;
 }
 

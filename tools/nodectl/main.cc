@@ -99,10 +99,14 @@ int run_main(std::vector<std::string> words) {
         host_variable != nullptr && *host_variable != 0 ? host_variable : kHostDefault;
     std::string at;
     bool version_wanted = false;
+    bool debug = false;     // these two are taken for docker's sake
+    std::string log_level;
     const Option globals[] = {
         {0, "at", &at, "string",
          "Ask the node as it was after this event (42) or at this time (RFC 3339, @1700000000, or "
          "10m for ten minutes ago); for verbs that only read"},
+        {'D', "debug", &debug, "", nullptr},
+        {'l', "log-level", &log_level, "string", nullptr},
         {'H', "host", &host, "string",
          "Socket of the noded to talk to (default \"unix:/run/noded/noded.sock\")"},
         {'v', "version", &version_wanted, "", "Print the version and quit"},

@@ -25,6 +25,7 @@ constexpr const char* kUnusedImages =
 struct PruneOptions {
     bool all = false;
     bool force = false;
+    bool volumes = false;  ///< anonymous ones go with their containers, and there are no others
     std::vector<std::string> filters;
 };
 
@@ -215,13 +216,16 @@ std::string system_warning(const PruneOptions& options) {
 }
 
 /// Of the prunes that take images.
-std::optional<int> parse(Invocation& call, PruneOptions& options) {
-    const Option table[] = {
+std::optional<int> parse(Invocation& call, PruneOptions& options, bool of_system) {
+    std::vector<Option> table = {
         {'a', "all", &options.all, "", "Remove all unused images, not just dangling ones"},
         {0, "filter", &options.filters, "filter",
          "Provide filter values (until=TIMESTAMP, label=KEY[=VALUE], label!=KEY[=VALUE])"},
         {'f', "force", &options.force, "", "Do not prompt for confirmation"},
     };
+    if (of_system)
+        table.push_back({0, "volumes", &options.volumes, "",
+                         "Prune anonymous volumes too (they always go with their containers)"});
     return call.parse(table, {.max = 0});
 }
 
@@ -245,7 +249,7 @@ int container_prune(Invocation& call) {
 
 int image_prune(Invocation& call) {
     PruneOptions options;
-    if (const auto status = parse(call, options)) return *status;
+    if (const auto status = parse(call, options, false)) return *status;
     const Choice choice = OR_FAIL(call, choice_of(options, kImageKeys));
     for (const std::string& dangling : choice.filters.of("dangling"))
         options.all = options.all || dangling == "false" || dangling == "0";
@@ -258,7 +262,7 @@ int image_prune(Invocation& call) {
 
 int system_prune(Invocation& call) {
     PruneOptions options;
-    if (const auto status = parse(call, options)) return *status;
+    if (const auto status = parse(call, options, true)) return *status;
     const Choice choice = OR_FAIL(call, choice_of(options, kKeys));
     if (!options.force && !confirmed(system_warning(options))) return 0;
     const Pruned containers = OR_FAIL(call, prune_containers(call.session, choice));

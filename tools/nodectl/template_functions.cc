@@ -255,6 +255,32 @@ Result<Json> title(Arguments arguments) {
     return Json(std::move(text));
 }
 
+/// Of a text by bytes, or of a list.
+Result<Json> sliced(Arguments arguments) {
+    const Json& whole = arguments[0];
+    if (!whole.is_string() && !whole.is_array())
+        return fail("error calling slice: can't slice item of type " +
+                    std::string(type_name(whole)));
+    const auto size = static_cast<int64_t>(
+        whole.is_string() ? whole.get_ref<const std::string&>().size() : whole.size());
+    int64_t bounds[2] = {0, size};
+    for (size_t i = 1; i < arguments.size(); ++i) {
+        const int64_t bound = arguments[i].is_number_integer() ? arguments[i].get<int64_t>() : -1;
+        if (bound < 0 || bound > size)
+            return fail("error calling slice: index out of range: " + to_text(arguments[i]));
+        bounds[i - 1] = bound;
+    }
+    const auto [from, to] = bounds;
+    if (from > to)
+        return fail("error calling slice: invalid slice index: " + std::to_string(from) + " > " +
+                    std::to_string(to));
+    if (whole.is_string())
+        return Json(whole.get_ref<const std::string&>().substr(size_t(from), size_t(to - from)));
+    Json part = Json::array();
+    for (int64_t i = from; i < to; ++i) part.push_back(whole[size_t(i)]);
+    return part;
+}
+
 Result<Json> as_json(Arguments arguments) { return Json(to_line(arguments[0])); }
 Result<Json> upper(Arguments arguments) { return Json(map_bytes(to_text(arguments[0]), toupper)); }
 Result<Json> lower(Arguments arguments) { return Json(map_bytes(to_text(arguments[0]), tolower)); }
@@ -276,6 +302,7 @@ constexpr Function kFunctions[] = {
     {"join", 2, 2, join}, {"split", 2, 2, split}, {"index", 1, kAny, index}, {"len", 1, 1, length},
     {"not", 1, 1, negated}, {"print", 0, kAny, printed}, {"println", 0, kAny, printed_line},
     {"printf", 1, kAny, formatted}, {"pad", 3, 3, padded}, {"truncate", 2, 2, truncated},
+    {"slice", 1, 3, sliced},
 };
 
 }  // namespace

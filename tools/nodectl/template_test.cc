@@ -94,6 +94,16 @@ TEST(Template, functions_do_what_dockers_do) {
     EXPECT_EQ(render("{{or .Empty .ID}} {{and .ID .Size}}"), "3f2a 42");
 }
 
+TEST(Template, a_slice_is_a_part_of_a_text_or_a_list) {
+    EXPECT_EQ(render("{{slice .ID 1 3}} {{slice .ID 2}} {{slice .Names}}"), "f2 2a web");
+    EXPECT_EQ(render("{{json (slice .Env 1)}} {{slice .Env 0 0}}"), "[\"B=2\"] []");
+    EXPECT_NE(render("{{slice .ID 5}}").find("error calling slice: index out of range: 5"),
+              std::string::npos);
+    EXPECT_NE(render("{{slice .ID -1}}").find("index out of range: -1"), std::string::npos);
+    EXPECT_NE(render("{{slice .ID 3 1}}").find("invalid slice index: 3 > 1"), std::string::npos);
+    EXPECT_NE(render("{{slice .Size}}").find("can't slice item of type"), std::string::npos);
+}
+
 TEST(Template, dashes_trim_and_comments_vanish) {
     EXPECT_EQ(render("a  {{- .ID -}}  b"), "a3f2ab");
     EXPECT_EQ(render("a{{/* }} is fine here */}}b"), "ab");

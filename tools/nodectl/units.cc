@@ -127,6 +127,7 @@ std::optional<int64_t> parse_duration(std::string_view text) {
     static constexpr Unit units[] = {{"ns", 1},   {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6},
                                      {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
     if (text.empty()) return std::nullopt;
+    if (text == "0") return 0;  // the one that needs no unit
     double total = 0;
     while (!text.empty()) {
         const size_t digits = text.find_first_not_of("0123456789.");

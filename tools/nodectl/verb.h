@@ -133,6 +133,7 @@ int events(Invocation&);
 int events_diff(Invocation&);
 int exec(Invocation&);
 int export_container(Invocation&);
+int history(Invocation&);
 int image_import(Invocation&);
 int image_load(Invocation&);
 int image_prune(Invocation&);

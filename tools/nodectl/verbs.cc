@@ -61,6 +61,7 @@ constexpr Verb kVerbs[] = {
     {"image inspect", "[OPTIONS] IMAGE [IMAGE...]", "Show everything about images, as JSON",
      inspect_image},
     {"images,image ls,image list", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", images},
+    {"history,image history", "[OPTIONS] IMAGE", "Show the history of an image", history},
     {"image import,import", "[OPTIONS] FILE|- [REPOSITORY[:TAG]]",
      "Make an image of a root file system archive", image_import},
     {"image load,load", "[OPTIONS]",
@@ -95,8 +96,8 @@ constexpr Verb kVerbs[] = {
 /// Answered from the log, so also as of then.
 constexpr std::string_view kReads[] = {
     "ps",     "port",   "inspect",   "container inspect", "image inspect",
-    "images", "events", "events diff", "plugin ls",        "plugin inspect",
-    "info",
+    "images", "history", "events",   "events diff",       "plugin ls",
+    "plugin inspect",    "info",
 };
 /// What they show is in no log.
 constexpr std::string_view kLive[] = {

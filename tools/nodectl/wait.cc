@@ -30,6 +30,9 @@ Result<uint32_t> answer(Session& session, One& one) {
         const auto known = TRY(session.wait(kj::mv(*one.known)));
         one.name = known.getState().getId().cStr();
         one.created_seq = known.getState().getCreatedSeq();
+        // As in docker what does not run is not waited for, though it never did.
+        const auto state = known.getState();
+        if (state.getPhase() == schema::Phase::CREATED) return state.getExitCode();
     }
     const auto result = TRY(session.wait(kj::mv(*one.waited)));
     return result.getResult().getExitCode();
