@@ -1,6 +1,8 @@
 // See sections.h.
 #include "agent/past/sections.h"
 
+#include <set>
+
 #include "agent/core/replay.h"
 
 namespace noded::past {
@@ -42,10 +44,11 @@ uint64_t state_bytes(const std::vector<log::Snapshot::Section>& sections) {
 }
 
 std::string loaded_plugins(const host::Host& host) {
+    std::set<std::string> sorted;   // one that came late is the last in the node, not in a replica
+    for (const auto& instance : host.instances())
+        if (instance->loaded()) sorted.insert(instance->description.id);
     std::string ids;
-    for (const auto& instance : host.instances()) {
-        if (instance->loaded()) ids += (ids.empty() ? "" : ",") + instance->description.id;
-    }
+    for (const std::string& id : sorted) ids += (ids.empty() ? "" : ",") + id;
     return ids;
 }
 

@@ -25,7 +25,7 @@ Result<std::vector<log::Snapshot::Section>> state_sections(core::Pipeline& pipel
 std::vector<log::SnapshotSection> borrow(const std::vector<log::Snapshot::Section>& sections);
 uint64_t state_bytes(const std::vector<log::Snapshot::Section>& sections);
 
-/// Ids of the plugins whose state is folded, in their order: "storage,container".
+/// Ids of the plugins whose state is folded, sorted: "container,storage".
 std::string loaded_plugins(const host::Host& host);
 
 }  // namespace noded::past
