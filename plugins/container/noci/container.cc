@@ -28,7 +28,6 @@ namespace {
 constexpr const char* kState = "/state.json";
 constexpr const char* kConfig = "/config.json";
 constexpr const char* kSocket = "start.sock";
-constexpr const char* kMaking = "making";  // it becomes the socket
 
 /// Complete or absent, never torn.
 Status write_new(const std::string& path, const std::string& text) {
@@ -45,10 +44,11 @@ Status write_new(const std::string& path, const std::string& text) {
 }
 
 /// Names of sockets are short, paths of folders are not: through a descriptor of the folder.
-sockaddr_un socket_address(const Fd& folder, const char* name) {
+sockaddr_un socket_address(const Fd& folder) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(), name);
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(),
+             kSocket);
     return address;
 }
 
@@ -173,7 +173,9 @@ Result<Container> Container::create(const std::string& root, const std::string& 
 
 Result<Container> Container::load(const std::string& root, const std::string& id) {
     TRY_STATUS(check_id(id));
-    return read(root + "/" + id, id);
+    auto found = read(root + "/" + id, id);
+    if (found && found->pid == 0) return fail("container does not exist");
+    return found;
 }
 
 Result<Container> Container::read(const std::string& folder, const std::string& id) {
@@ -205,6 +207,7 @@ Result<Container> Container::read(const std::string& folder, const std::string& 
 
 Result<Container> Container::salvage(const std::string& root, const std::string& id) {
     TRY_STATUS(check_id(id));
+    if (auto found = read(root + "/" + id, id)) return found;
     Container out;
     out.folder_ = root + "/" + id;
     out.id = id;
@@ -279,15 +282,11 @@ bool Container::is_locked() const {
 }
 
 ContainerStatus Container::status() const {
-    const auto has = [&](const char* name) {
-        return access((folder_ + "/" + name).c_str(), F_OK) == 0;
-    };
     if (pid == 0 && is_locked()) return ContainerStatus::creating;
     if (!alive()) return ContainerStatus::stopped;
     if (cgroups.frozen()) return ContainerStatus::paused;
-    if (has(kSocket)) return ContainerStatus::created;
-    // Without the lock the mark is one of a noci that was killed a moment too early.
-    return has(kMaking) && is_locked() ? ContainerStatus::creating : ContainerStatus::running;
+    return access((folder_ + "/" + kSocket).c_str(), F_OK) == 0 ? ContainerStatus::created
+                                                                : ContainerStatus::running;
 }
 
 Status Container::lock(int milliseconds) {
@@ -340,37 +339,22 @@ Result<Fd> Container::state_file(const std::string& status) const {
     return file;
 }
 
-Result<Fd> Container::begin_making(bool waits_for_start) const {
-    const std::string mark = folder_ + "/" + kMaking;
-    if (!waits_for_start) {
-        const Fd file(open(mark.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-        if (!file.valid()) return fail_errno(errno, "make " + mark);
-        return Fd();
-    }
+Result<Fd> Container::listen() const {
     const Fd folder(open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    const sockaddr_un address = socket_address(folder, kMaking);
+    const sockaddr_un address = socket_address(folder);
     Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     if (!socket.valid() ||
         bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
         ::listen(socket.get(), 4) != 0)
-        return fail_errno(errno, "listen on " + mark);
+        return fail_errno(errno, "listen on " + folder_ + "/" + kSocket);
     // Who may start the container is who may look into the folder.
-    (void)chmod(mark.c_str(), 0600);
+    (void)chmod((folder_ + "/" + kSocket).c_str(), 0600);
     return socket;
-}
-
-void Container::end_making() const {
-    const std::string mark = folder_ + "/" + kMaking;
-    struct stat info;
-    if (stat(mark.c_str(), &info) == 0 && S_ISSOCK(info.st_mode))
-        (void)rename(mark.c_str(), (folder_ + "/" + kSocket).c_str());
-    else
-        (void)unlink(mark.c_str());
 }
 
 Result<Fd> Container::connect() const {
     const Fd folder(open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    const sockaddr_un address = socket_address(folder, kSocket);
+    const sockaddr_un address = socket_address(folder);
     Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     if (!socket.valid() ||
         ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)

@@ -25,7 +25,7 @@ class Container {
 public:
     /// Its folder, new and locked. "container with given ID already exists" if there is one.
     static Result<Container> create(const std::string& root, const std::string& id);
-    /// "container does not exist" if there is none.
+    /// "container does not exist" if there is none, or none with a process yet.
     static Result<Container> load(const std::string& root, const std::string& id);
     /// One whose state cannot be read: where its cgroups are is in its configuration, too. What was
     /// given up before it had a state has none. "container does not exist" if there is no folder.
@@ -52,11 +52,8 @@ public:
     void unlock() { lock_.reset(); }
     bool holds_lock() const { return lock_.valid(); }
 
-    /// While it is being made there is a mark of that in the folder; with `waits_for_start` it is
-    /// the socket of the first process that waits for its start, else -1 is returned.
-    Result<Fd> begin_making(bool waits_for_start) const;
-    void end_making() const;
-    /// To the first process that waits.
+    /// The socket of the first process that waits for its start: made, connected to, taken away.
+    Result<Fd> listen() const;
     Result<Fd> connect() const;
     void forget_socket() const;
 

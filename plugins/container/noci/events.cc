@@ -147,7 +147,7 @@ Result<int> events_command(Call& call) {
     const int64_t interval_ms = TRY(parse_duration_ms(interval));
     const Container container = TRY(Container::load(call.globals.root, call.words[0]));
     const ContainerStatus status = container.status();
-    if (status == ContainerStatus::stopped || container.pid == 0)
+    if (status == ContainerStatus::stopped)
         return fail("container with id " + container.id + " is not running");
     if (stats) {
         print(event_of(container, "stats", container.cgroups.stats()));

@@ -509,9 +509,8 @@ Result<Launched> launch_container(Container& container, const Config& config,
     Json later;
     TRY_STATUS(container.cgroups.limit(without_few_processes(config.resources, &later)));
     draft.builder.plan.listen_fd = -1;
-    Fd listening = TRY(container.begin_making(options.waits_for_start));
     if (options.waits_for_start) {
-        draft.listen = TRY(lift(std::move(listening), draft.lowest_fd));
+        draft.listen = TRY(lift(TRY(container.listen()), draft.lowest_fd));
         draft.builder.plan.listen_fd = draft.listen.get();
         draft.passed.push_back(draft.listen.get());
     }
@@ -521,10 +520,8 @@ Result<Launched> launch_container(Container& container, const Config& config,
     TRY_STATUS(container.cgroups.limit(later));
     if (!options.pidfd_socket.empty())
         TRY_STATUS(send_pidfd(options.pidfd_socket, launched.pid));
-    if (!options.waits_for_start) return launched;
     // The process waits for that first: with a noci that is killed before, it ends.
-    container.end_making();
-    TRY_STATUS(say_go(launched.sync.get()));
+    if (options.waits_for_start) TRY_STATUS(say_go(launched.sync.get()));
     return launched;
 }
 
@@ -584,12 +581,16 @@ Status release(const Container& container, const Config& config, int socket, con
     return {};
 }
 
-Status destroy(Container& container, const Log& log) {
-    if (!container.holds_lock()) TRY_STATUS(container.lock(limits::lock_wait_ms));
+void kill_processes(const Container& container) {
     // With the first process of a PID namespace all others in it end; without one, or where nobody
     // knows it, they are found in the cgroup.
     if (container.pid > 0) (void)container.signal(SIGKILL);
     if (!container.own_pids || container.pid == 0) container.cgroups.kill(SIGKILL);
+}
+
+Status destroy(Container& container, const Log& log) {
+    if (!container.holds_lock()) TRY_STATUS(container.lock(limits::lock_wait_ms));
+    kill_processes(container);
     if (container.cgroups.frozen()) (void)container.cgroups.freeze(false);
     // Whatever is left of it keeps its state, or nobody would find it again.
     if (container.pid > 0 && !container.wait_until_gone(limits::end_wait_ms))

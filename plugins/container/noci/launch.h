@@ -49,6 +49,7 @@ Result<Launched> launch_exec(const Container& container, const Config& config,
 Status release(const Container& container, const Config& config, int socket, const char* status,
                const Log& log);
 
+void kill_processes(const Container& container);
 /// Kills what is left, removes cgroups and the folder, runs the poststop hooks. ENOENT: somebody
 /// else has.
 Status destroy(Container& container, const Log& log);

@@ -207,8 +207,7 @@ Result<int> kill_command(Call& call) {
         container.cgroups.kill(*signal);
     } else {
         // What waits for its start handles no signal: the kernel would drop what ends others.
-        const bool ends = (status == ContainerStatus::created ||
-                           status == ContainerStatus::creating) && *signal != 0 &&
+        const bool ends = status == ContainerStatus::created && *signal != 0 &&
                           *signal != SIGCHLD && *signal != SIGURG && *signal != SIGWINCH &&
                           *signal != SIGCONT && *signal != SIGSTOP && *signal != SIGTSTP;
         TRY_STATUS(container.signal(ends ? SIGKILL : *signal));

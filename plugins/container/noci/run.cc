@@ -191,7 +191,6 @@ Result<int> run_command(Call& call) {
     if (going) going = release(draft->container, draft->config, launched->sync.get(), "created",
                              call.globals.log);
     if (going) {
-        draft->container.end_making();
         draft->container.unlock();
         going = run_poststart(*draft);
     }
@@ -249,8 +248,8 @@ Result<int> delete_command(Call& call) {
     if (!container && force && check_id(id)) return 0;
     if (!container) return std::unexpected(container.error());
     TRY_STATUS(check_deletable(*container, force));
-    // Who makes it gives up when its processes are gone.
-    if (container->status() == ContainerStatus::creating) container->cgroups.kill(SIGKILL);
+    // Who is about to make it gives up when its processes are gone.
+    if (force) kill_processes(*container);
     const Status locked = container->lock(limits::lock_wait_ms);
     if (!locked && force && locked.error().code == ENOENT) return 0;
     TRY_STATUS(locked);
