@@ -484,7 +484,8 @@ static long add_cpu(u64 cpu, struct summing *summing) {
         __builtin_offsetof(struct noded_container_counters, io_us_log2) / sizeof(u64));
     if (from->reads + from->writes != 0)
         add(to->io_us_log2, from->io_us_log2, NODED_IO_BUCKETS);
-    if (from->waits != 0) add(to->wait_us_log2, from->wait_us_log2, NODED_WAIT_BUCKETS);
+    if (from->waits + from->involuntary_switches != 0)
+        add(&to->involuntary_switches, &from->involuntary_switches, 3 + NODED_WAIT_BUCKETS);
     return 0;
 }
 

@@ -28,12 +28,12 @@ struct noded_container_counters {
     unsigned long long reads;
     unsigned long long writes;
     unsigned long long io_ns; /* that they took, from the queue to the end */
-    /* While somebody asks: */
+    /* From here on what need not be looked at where nothing was counted. */
+    unsigned long long io_us_log2[NODED_IO_BUCKETS];
+    /* While somebody asks; together, for the scheduler's path. */
     unsigned long long involuntary_switches;
     unsigned long long waits; /* for a CPU, after a task could have run */
     unsigned long long wait_ns;
-    /* At the end, since they need not be looked at where nothing was counted. */
-    unsigned long long io_us_log2[NODED_IO_BUCKETS];
     unsigned long long wait_us_log2[NODED_WAIT_BUCKETS];
 };
 
