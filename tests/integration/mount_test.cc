@@ -124,7 +124,8 @@ TEST_F(MountTest, what_lies_deeper_is_mounted_later_in_whatever_order_it_was_ask
     EXPECT_EQ(run({"-v", "/m/sub", "-v", folder + ":/m"}, "ls /m/sub; ls /m").out,
               "below\nlate\nsub\n");
     // Before the first start, too.
-    node->ok({"create", "--name", "deep", "-v", late + ":/m/sub", "-v", folder + ":/m", "busybox"});
+    node->ok({"create", "--name", "deep", "-v", late + ":/m/sub", "-v", folder + ":/m", "busybox",
+              "true"});
     EXPECT_EQ(node->nodectl({"cp", "deep:/m/sub/inner", "-"}).exit_code, 0);
     node->ok({"rm", "deep"});
 }
