@@ -631,6 +631,7 @@ TEST_F(Noci, mounts_are_listed_in_the_order_of_the_configuration) {
     };
     mount("/tmp/a", "tmpfs", "tmpfs");
     mount("/tmp/b", "bind", base_ + "/source");
+    config_["mounts"].back()["options"].push_back("shared");
     mount("/tmp/c", "tmpfs", "tmpfs");
     mount("/tmp/d", "bind", base_ + "/source");
     std::string order;

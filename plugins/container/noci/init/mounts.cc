@@ -158,9 +158,12 @@ int open_device(const Step& step) {
 
 /// Kernels since 6.8 list mounts by their age, which is to be the order of the configuration. Where
 /// the host's mounts are seen with the host's rights a bind can wait for its turn; but a peer of
-/// one of them can be made from that one only.
+/// one of them, which there are none of when all of them follow or are private, can be made from
+/// that one only.
 bool binds_in_order(const Step& step) {
     if ((init.plan->new_namespaces & CLONE_NEWNS) == 0 || init.userns_fd >= 0) return false;
+    const uint64_t all = init.plan->rootfs_propagation;
+    if (all == 0 || ((all & MS_REC) != 0 && (all & MS_SHARED) == 0)) return true;
     for (uint64_t change : step.propagation)
         if ((change & MS_SHARED) != 0) return false;
     return true;
