@@ -499,11 +499,11 @@ TEST_F(ImageTest, a_kill_in_the_middle_of_an_import_leaves_nothing_half_and_it_c
             << images << " images, " << layers() << " layers, " << blobs() << " blobs";
     }
     EXPECT_TRUE(hit);
-    // Every import has an outcome.
+    // Every import has an outcome, and so has every commit.
     const auto events = [&](const std::string& type) {
         return lines_of(node->ok({"events", "-o", "json", "--filter", "type=" + type})).size();
     };
-    EXPECT_EQ(events("ImageImportRequested"),
+    EXPECT_EQ(events("ImageImportRequested") + events("ContainerCommitRequested"),
               events("ImageImported") + events("ImageImportFailed"));
     node->ok({"image", "import", archive, "many"});
     EXPECT_EQ(run({"many", "sh", "-c", "ls /many | wc -l"}), std::to_string(kMany));

@@ -60,6 +60,8 @@ public:
     const std::string& rejected() const { return rejected_; }
     /// It got no answer, though its connection stood.
     bool stuck() const { return stuck_; }
+    /// How many were acknowledged.
+    size_t count() const { return count_acknowledged_; }
 
 private:
     using Answer = capnp::Response<schema::Node::SubmitResults>;
@@ -107,6 +109,7 @@ private:
         }
         pending_ = false;
         acknowledged_[to_hex(id_.bytes)] = answer->getOutcome().getAccepted().getFirstSeq();
+        ++count_acknowledged_;
         return true;
     }
 
@@ -119,6 +122,7 @@ private:
     std::string rejected_;
     std::atomic<bool> stop_ = false;
     std::atomic<bool> stuck_ = false;
+    std::atomic<size_t> count_acknowledged_ = 0;
     std::thread thread_;
 };
 
@@ -157,6 +161,11 @@ TEST(Kills, lose_no_acknowledged_command_and_decide_none_twice) {
         }
         for (; made < kills && std::chrono::steady_clock::now() < end; ++made) {
             usleep(static_cast<useconds_t>(random() % 60'000));
+            // A machine that is busy gives the clients more time.
+            const auto has_some = [&](const auto& client) {
+                return client->stuck() || client->count() > static_cast<size_t>(made / 2);
+            };
+            eventually([&] { return std::ranges::all_of(clients, has_some); }, 30);
             node.kill();
             node.start();
             if (testing::Test::HasFatalFailure()) return;
