@@ -21,8 +21,9 @@ constexpr size_t io_bytes_max = 1 << 30;  // One read or write; a longer one is 
 constexpr int64_t second_ns = 1'000'000'000;
 
 // KJ never asks the port for news while it has events to run, unless told to; so many events may
-// run in between.
-constexpr uint busy_poll_interval = 64;
+// run in between. Each turn of commands is a write to the disk, so what a client sent at once, 64
+// calls for example, should be one turn; and a turn should not keep others for long.
+constexpr uint busy_poll_interval = 256;
 
 constexpr int stop_rounds_max = 1000;  // A loop that finds no end even so is left with what it has.
 
