@@ -40,7 +40,7 @@ constexpr int64_t pressure_ns = 900'000'000;
 /// Mounted file systems are looked at at most so often.
 constexpr int64_t filesystems_ns = 900'000'000;
 /// After a start without a container that runs, so long until the eBPF programs are loaded.
-constexpr int64_t first_look_ns = 250'000'000;
+constexpr int64_t first_look_ns = 20'000'000;
 /// A full offload lane is asked again after this time.
 constexpr int64_t lane_full_ns = 50'000'000;
 /// Of the process's descriptors at most this part is kept open between samples.
