@@ -171,7 +171,7 @@ Result<bool> Effects::make_folders(Live& live, const Options& options, const std
     return moved && live.spare_groups;
 }
 
-/// Needs nothing of the rootfs: usually done while RootfsPrepared is on its way to the disk.
+/// Needs nothing of the rootfs, so a start that waits for one has it done meanwhile.
 Status Effects::make_places(Live& live) {
     const Container* container = state_.get(live.id);
     if (live.places || container == nullptr) return {};
