@@ -21,9 +21,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "agent/base/check.h"
 #include "agent/base/logger.h"
+#include "agent/base/time_slice.h"
 #include "agent/base/version.h"
 #include "agent/config.h"
 #include "agent/core/pipeline.h"
@@ -62,20 +64,36 @@ struct StopSignal final : reactor::SignalHandler {
     }
 };
 
+/// While noded's own work beside it (a replica, the history for a plugin that came late) wants the
+/// CPUs, the reactor asks for them for moments only, and so gets them first.
+struct Urgency {
+    static constexpr int64_t kSliceNs = 100'000;
+    bool urgent = false;
+
+    void set(bool wanted) {
+        if (std::exchange(urgent, wanted) == wanted) return;
+        set_time_slice(wanted ? kSliceNs : kUsualTimeSlice);
+    }
+};
+
 /// What happens at the end of each turn, in this order.
 struct Turn final : reactor::TurnEnd {
     host::PluginWatch& plugins;
     core::Pipeline& pipeline;
     Snapshots& snapshots;
     pub::Outbox& outbox;
+    const host::Host& host;
+    Urgency urgency{};
 
-    Turn(host::PluginWatch& w, core::Pipeline& p, Snapshots& s, pub::Outbox& o)
-        : plugins(w), pipeline(p), snapshots(s), outbox(o) {}
+    Turn(host::PluginWatch& w, core::Pipeline& p, Snapshots& s, pub::Outbox& o,
+         const host::Host& h)
+        : plugins(w), pipeline(p), snapshots(s), outbox(o), host(h) {}
     void turn_end() override {
         plugins.turn_end();
         pipeline.turn_end();
         snapshots.turn_end();
         outbox.turn_end();
+        urgency.set(snapshots.writing_beside() || host.is_folding_late());
     }
 };
 
@@ -338,7 +356,7 @@ Status run(const Config& config) {
     core::Pipeline pipeline(host, *log, outbox);
     Snapshots snapshots(*reactor, *storage, *log, pipeline, host, taken, snapshot_options(config));
     host::PluginWatch plugin_watch(*reactor, host, pipeline);
-    Turn turn(plugin_watch, pipeline, snapshots, outbox);
+    Turn turn(plugin_watch, pipeline, snapshots, outbox, host);
     Retry retry(*reactor, pipeline);
     Thrift thrift;
     past::Readers readers(*reactor, config, *log);

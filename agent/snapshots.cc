@@ -78,7 +78,7 @@ void Snapshots::turn_end() {
         return;
     }
     keeper_.turn_end();
-    if (!pipeline_.quiescent() || (replica_ && replica_->running())) return;
+    if (!pipeline_.quiescent() || writing_beside()) return;
     if (std::exchange(write_soon_, false)) return write();
     if (!due()) return;
     retry_ns_ = reactor_.clock().monotonic_ns() + limits::snapshot_retry_ns;

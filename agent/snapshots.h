@@ -51,6 +51,8 @@ public:
     void write();
 
     uint64_t newest_seq() const { return newest_.seq; }
+    /// A replica is at work.
+    bool writing_beside() const { return replica_ && replica_->running(); }
     log::Keeper& keeper() { return keeper_; }
 
 private:

@@ -34,6 +34,9 @@ TEST(TimeSlice, is_this_threads_and_changes_nothing_else) {
         if (before.runtime != 0) { EXPECT_EQ(after.runtime, 200'000u); }
         EXPECT_EQ(after.policy, before.policy);
         EXPECT_EQ(after.nice, 7);
+        std::thread([&] { EXPECT_EQ(attributes().runtime, before.runtime); }).join();
+        set_time_slice(kUsualTimeSlice);
+        EXPECT_EQ(attributes().runtime, before.runtime);
     }).join();
     EXPECT_NE(attributes().runtime, 200'000u);
 }

@@ -20,8 +20,9 @@ namespace noded::past {
 namespace {
 
 constexpr int kNice = 10;
-/// noded and its clients wake each other up for every call, and would wait that long each time.
-constexpr int64_t kTimeSliceNs = 100'000;
+/// The longest there is: whoever wakes up goes before who asks for longer, also where a program
+/// that is nice does not count, in another session or cgroup.
+constexpr int64_t kTimeSliceNs = 100'000'000;
 
 /// 0 or an errno.
 int spawn(std::vector<std::string>& arguments, int output, int socket, pid_t& pid) {

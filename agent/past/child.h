@@ -28,7 +28,8 @@ Result<Child> start_child(std::vector<std::string> arguments, int output, int so
 /// The arguments by which a child knows the node: for read_config.
 std::vector<std::string> settings_of(const Config& config);
 
-/// First in a child's main: it ends with `parent` and takes no time from it. False if that is gone.
+/// First in a child's main: it ends with `parent` and takes little time from it. False if that is
+/// gone.
 bool become_child(pid_t parent);
 
 }  // namespace noded::past

@@ -36,6 +36,7 @@ Status put_load(const Arguments& arguments);
 Status check_told(const Arguments& arguments);
 Status fill(const Arguments& arguments);
 Status snapshot_pause(const Arguments& arguments);
+Status quiet_pause(const Arguments& arguments);
 Status late_pause(const Arguments& arguments);
 Status first_answer(const Arguments& arguments);
 Status list_containers(const Arguments& arguments);

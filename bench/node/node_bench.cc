@@ -18,6 +18,7 @@ constexpr Benchmark kBenchmarks[] = {
     {"check", noded::bench::check_told},
     {"fill", noded::bench::fill},
     {"pause", noded::bench::snapshot_pause},
+    {"quiet", noded::bench::quiet_pause},
     {"late", noded::bench::late_pause},
     {"first-answer", noded::bench::first_answer},
     {"list", noded::bench::list_containers},
@@ -32,6 +33,7 @@ int usage() {
             "  check         --told=FILE: each command that 'put' noted is in the log, once\n"
             "  fill          --objects=N\n"
             "  pause         --objects=N: an open-loop client while a snapshot is taken\n"
+            "  quiet         --objects=N: the same while nothing happens\n"
             "  late          --objects=N -- FROM TO: the same while a plugin that is moved there "
             "folds the history\n"
             "  first-answer  -- NODED ARGUMENT...: from exec to the first answered call\n"

@@ -23,6 +23,23 @@ private:
     const uint64_t before_;
 };
 
+/// For as long as a snapshot takes, while none is written: what the machine itself takes.
+class QuietLoop final : public OpenLoop {
+public:
+    using OpenLoop::OpenLoop;
+
+private:
+    static constexpr double kForUs = 1e6;
+
+    void begin() override { begun_us_ = now_us(); }
+    kj::Promise<bool> ask() override {
+        return node().infoRequest().send().then(
+            [this](auto&&) { return now_us() > begun_us_ + kForUs; });
+    }
+
+    double begun_us_ = 0;
+};
+
 /// Seq of the newest snapshot, once no other has come for a while.
 Result<uint64_t> wait_idle(rpc::Client& client, schema::Node::Client& node) {
     uint64_t newest = 0;
@@ -47,6 +64,17 @@ Status snapshot_pause(const Arguments& arguments) {
     TRY_STATUS(client->wait(loop.run()));
     if (!loop.trouble().empty()) return fail(loop.trouble());
     if (!loop.happened()) return fail("no snapshot was taken");
+    loop.print();
+    return {};
+}
+
+Status quiet_pause(const Arguments& arguments) {
+    if (arguments.objects < OBJECTS_PER_PUT_MAX) return fail("--objects says how many there are");
+    const auto client = TRY(rpc::Client::connect(arguments.host));
+    QuietLoop loop(client->bootstrap().castAs<schema::Node>(),
+                   client->event_port().getTimer(), arguments);
+    TRY_STATUS(client->wait(loop.run()));
+    if (!loop.trouble().empty()) return fail(loop.trouble());
     loop.print();
     return {};
 }
