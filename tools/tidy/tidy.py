@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Tidy, our linter: the limits and layers of DESIGN.md, checked over the whole source tree.
+"""Tidy, our linter: the limits and layers of STYLE.md, checked over the whole source tree.
 
 Sizes, columns, opening comments, left-over notes, who may include whom, and the skeleton of a
 plugin folder. Runs as a Bazel test (//tools/tidy:tidy_test) and by hand. A function or file that is
