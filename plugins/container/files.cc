@@ -118,7 +118,9 @@ void Effects::files(uint64_t token, const std::string& reference, schema::FilesJ
     if (uint32_t(verb) >= files::verbs_of_clients)
         return host_.refuse(token, NODED_REJECT_INVALID, "this noded knows no such job on files");
     if (path.size() > limits::path_bytes_max || path.find('\0') != path.npos)
-        return host_.refuse(token, NODED_REJECT_INVALID, "a path has at most 4095 bytes");
+        return host_.refuse(token, NODED_REJECT_INVALID,
+                            "a path has at most " + std::to_string(limits::path_bytes_max) +
+                                " bytes");
     if (has_stream(verb) != stream.valid())
         return host_.refuse(token, NODED_REJECT_INVALID,
                             stream.valid() ? "this job on files takes no descriptor"
@@ -127,7 +129,8 @@ void Effects::files(uint64_t token, const std::string& reference, schema::FilesJ
         return host_.refuse(token, NODED_REJECT_CONFLICT, trouble);
     if (files_.size() >= limits::files_jobs_max)
         return host_.refuse(token, NODED_REJECT_BUSY,
-                            "64 jobs on files are under way; try again later");
+                            std::to_string(limits::files_jobs_max) +
+                                " jobs on files are under way; try again later");
     files::Job job = job_of(*container, verb);
     job.path = path;
     job.follow = asked.getFollow();

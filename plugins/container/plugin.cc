@@ -1,9 +1,6 @@
 // What the shared object exports: the descriptor, and the adapter's table around Plugin.
 #include "plugins/container/plugin.h"
 
-#include <algorithm>
-#include <array>
-
 #include "plugins/container/container_schema.h"
 #include "plugins/container/decide.h"
 #include "plugins/container/fold.h"
@@ -72,12 +69,7 @@ constexpr noded_type kFoldedToo[] = {
     type_of<schema::RootfsRemoved>("RootfsRemoved"),
 };
 
-/// All of its own, and those.
-constexpr auto kFolds = [] {
-    std::array<noded_type, std::size(kEvents) + std::size(kFoldedToo)> all{};
-    std::ranges::copy(kFoldedToo, std::ranges::copy(kEvents, all.begin()).out);
-    return all;
-}();
+constexpr auto kFolds = sdk::joined(kEvents, kFoldedToo);
 
 constexpr const char* kExtensions[] = {NODED_EXT_EVENTS,  NODED_EXT_TIMER, NODED_EXT_FD,
                                        NODED_EXT_OFFLOAD, NODED_EXT_LOG,   NODED_EXT_PATHS,
@@ -87,11 +79,6 @@ constexpr const char* kExtensions[] = {NODED_EXT_EVENTS,  NODED_EXT_TIMER, NODED
 constexpr const char* kMethods[] = {"list",     "inspect", "wait", "attach", "attachExec",
                                     "waitExec", "resize",  "top",  "logFile", "files",
                                     "readLog"};
-
-template <size_t N>
-constexpr noded_types types(const noded_type (&list)[N]) {
-    return {list, uint32_t(N)};
-}
 
 }  // namespace
 
@@ -105,9 +92,9 @@ const noded_descriptor descriptor = {
     .description = "The life of containers and of what is executed in them",
     .extensions_required = kExtensions,
     .plugins_needed = nullptr,
-    .commands = types(kCommands),
-    .events = types(kEvents),
-    .folds = {kFolds.data(), uint32_t(kFolds.size())},
+    .commands = sdk::types(kCommands),
+    .events = sdk::types(kEvents),
+    .folds = sdk::types(kFolds),
     .schema = {container_schema, sizeof container_schema},
 };
 
@@ -130,16 +117,8 @@ void Plugin::save(const sdk::Sink& sink) const {
     sink.write(snapshot.flat());
 }
 
-/// The whole state is larger than what Cap'n Proto lets a stranger's message be: this one is our
-/// own.
 bool Plugin::load(noded_bytes bytes) {
-    capnp::ReaderOptions options;
-    options.traversalLimitInWords = bytes.size / sizeof(capnp::word) * 2 + 1024;
-    capnp::FlatArrayMessageReader reader(
-        kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes.data),
-                     bytes.size / sizeof(capnp::word)),
-        options);
-    state_.load(reader.getRoot<schema::ContainerSnapshot>());
+    state_.load(*sdk::Reading<schema::ContainerSnapshot>(bytes, sdk::own_message(bytes)));
     return true;
 }
 

@@ -13,13 +13,6 @@ namespace noded::container {
 
 using sdk::text;
 
-std::vector<std::string> to_strings(capnp::List<capnp::Text>::Reader list) {
-    std::vector<std::string> strings;
-    strings.reserve(list.size());
-    for (auto item : list) strings.push_back(to_string(item));
-    return strings;
-}
-
 Spec Spec::read(schema::ResolvedSpec::Reader in) {
     Spec spec;
     spec.image_id = to_string(in.getImageId());

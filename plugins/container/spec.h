@@ -15,6 +15,7 @@
 #include "plugins/container/image_view.h"
 #include "plugins/container/options.h"
 #include "plugins/container/restart.h"
+#include "plugins/sdk/message.h"
 #include "schemas/container.capnp.h"
 
 namespace noded::container {
@@ -70,13 +71,8 @@ Status check_text(std::string_view text, size_t bytes_max, std::string_view what
 /// The working directory must be absolute, and its text as bounded as any other.
 Status check_working_dir(std::string_view path);
 
-// Between Cap'n Proto and the standard library.
-std::vector<std::string> to_strings(capnp::List<capnp::Text>::Reader list);
-inline std::string to_string(capnp::Text::Reader text) { return {text.cStr(), text.size()}; }
-template <typename Init>
-void write_strings(const std::vector<std::string>& from, Init init) {
-    auto list = init(unsigned(from.size()));
-    for (unsigned i = 0; i < from.size(); ++i) list.set(i, {from[i].c_str(), from[i].size()});
-}
+using sdk::to_string;
+using sdk::to_strings;
+using sdk::write_strings;
 
 }  // namespace noded::container

@@ -1,11 +1,16 @@
-// Cap'n Proto messages as the flat bytes that the ABI carries.
+// Cap'n Proto messages as the flat bytes that the ABI carries, and what is in them as the standard
+// library has it.
 #pragma once
 
 #include <capnp/message.h>
 #include <capnp/schema.h>
 #include <capnp/serialize.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "plugins/abi/plugin.h"
 
@@ -38,9 +43,10 @@ private:
 template <typename T>
 class Reading {
 public:
-    explicit Reading(noded_bytes bytes)
+    explicit Reading(noded_bytes bytes, capnp::ReaderOptions options = {})
         : reader_(kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes.data),
-                               bytes.size / sizeof(capnp::word))),
+                               bytes.size / sizeof(capnp::word)),
+                  options),
           root_(reader_.template getRoot<T>()) {}
 
     typename T::Reader operator*() const { return root_; }
@@ -51,12 +57,50 @@ private:
     typename T::Reader root_;
 };
 
+/// To read what the plugin wrote itself: a snapshot is as large as the state, and what Cap'n Proto
+/// lets a stranger's message be is no bound for it.
+inline capnp::ReaderOptions own_message(noded_bytes bytes) {
+    capnp::ReaderOptions options;
+    options.traversalLimitInWords = bytes.size + 1024;
+    return options;
+}
+
 /// The type of a struct as the descriptor lists it.
 template <typename T>
 constexpr noded_type type_of(const char* name) {
     return {capnp::typeId<T>(), name};
 }
 
+template <typename Types>
+constexpr noded_types types(const Types& list) {
+    return {std::data(list), uint32_t(std::size(list))};
+}
+
+/// Those of both lists: what a plugin folds is its own events and some of others.
+template <size_t N, size_t M>
+constexpr std::array<noded_type, N + M> joined(const noded_type (&first)[N],
+                                               const noded_type (&second)[M]) {
+    std::array<noded_type, N + M> all{};
+    std::copy(second, second + M, std::copy(first, first + N, all.begin()));
+    return all;
+}
+
 inline kj::StringPtr text(const std::string& value) { return {value.c_str(), value.size()}; }
+inline std::string to_string(capnp::Text::Reader text) { return {text.cStr(), text.size()}; }
+
+inline std::vector<std::string> to_strings(capnp::List<capnp::Text>::Reader list) {
+    std::vector<std::string> strings;
+    strings.reserve(list.size());
+    for (auto item : list) strings.push_back(to_string(item));
+    return strings;
+}
+
+/// `init` makes the list of that many.
+template <typename Strings, typename Init>
+void write_strings(const Strings& from, Init init) {
+    capnp::List<capnp::Text>::Builder list = init(unsigned(from.size()));
+    unsigned at = 0;
+    for (const std::string& item : from) list.set(at++, text(item));
+}
 
 }  // namespace noded::sdk

@@ -58,15 +58,8 @@ void StatsPlugin::save(const sdk::Sink& sink) const {
     sink.write(snapshot.flat());
 }
 
-/// Larger than what Cap'n Proto lets a stranger's message be, perhaps: this one is our own.
 bool StatsPlugin::load(noded_bytes bytes) {
-    capnp::ReaderOptions options;
-    options.traversalLimitInWords = bytes.size / sizeof(capnp::word) * 2 + 1024;
-    capnp::FlatArrayMessageReader reader(
-        kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes.data),
-                     bytes.size / sizeof(capnp::word)),
-        options);
-    state_.load(reader.getRoot<schema::StatsSnapshot>());
+    state_.load(*sdk::Reading<schema::StatsSnapshot>(bytes, sdk::own_message(bytes)));
     return true;
 }
 

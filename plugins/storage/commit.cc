@@ -14,14 +14,8 @@ namespace noded::storage {
 namespace {
 
 using Requested = schema::ContainerCommitRequested::Reader;
-
-std::string view(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
-
-std::vector<std::string> strings(capnp::List<capnp::Text>::Reader list) {
-    std::vector<std::string> out;
-    for (auto text : list) out.push_back(view(text));
-    return out;
-}
+using sdk::to_string;
+using sdk::to_strings;
 
 std::string joined(const std::vector<std::string>& words) {
     std::string out;
@@ -31,7 +25,7 @@ std::string joined(const std::vector<std::string>& words) {
 
 /// As an image has it; times in nanoseconds, those that were not said left out.
 std::string health_json(schema::HealthCheck::Reader health) {
-    image::Json out = {{"Test", strings(health.getTest())}};
+    image::Json out = {{"Test", to_strings(health.getTest())}};
     const auto add_time = [&](const char* key, uint32_t milliseconds) {
         if (milliseconds != 0) out[key] = int64_t{milliseconds} * 1'000'000;
     };
@@ -45,14 +39,14 @@ std::string health_json(schema::HealthCheck::Reader health) {
 
 /// What the container says stands for what its image says; ports and volumes are the image's.
 void take_over(image::RuntimeConfig& config, Requested requested) {
-    config.env = strings(requested.getEnv());
-    config.entrypoint = strings(requested.getEntrypoint());
-    config.cmd = strings(requested.getCommand());
-    config.working_dir = view(requested.getWorkingDir());
-    config.user = view(requested.getUser());
+    config.env = to_strings(requested.getEnv());
+    config.entrypoint = to_strings(requested.getEntrypoint());
+    config.cmd = to_strings(requested.getCommand());
+    config.working_dir = to_string(requested.getWorkingDir());
+    config.user = to_string(requested.getUser());
     config.labels.clear();
     for (auto label : requested.getLabels())
-        config.labels[view(label.getKey())] = view(label.getValue());
+        config.labels[to_string(label.getKey())] = to_string(label.getValue());
     constexpr int32_t kDefaultSignal = 15;
     if (requested.getStopSignal() != kDefaultSignal || !config.stop_signal.empty())
         config.stop_signal = std::to_string(requested.getStopSignal());
@@ -139,12 +133,12 @@ bool StoragePlugin::start_commit(const Origin& origin, const Import& wanted) {
     for (auto map : requested->getIdMaps())
         job->options.ids.push_back(
             {map.getGid(), map.getContainer(), map.getHost(), map.getCount()});
-    job->options.changes = strings(requested->getChanges());
-    job->options.author = view(requested->getAuthor());
-    job->options.comment = view(requested->getMessage());
-    job->options.name = view(requested->getReference());
+    job->options.changes = to_strings(requested->getChanges());
+    job->options.author = to_string(requested->getAuthor());
+    job->options.comment = to_string(requested->getMessage());
+    job->options.name = to_string(requested->getReference());
     job->options.created = rfc3339(host_.realtime_ns());
-    job->options.created_by = joined(strings(requested->getCommand()));
+    job->options.created_by = joined(to_strings(requested->getCommand()));
     auto made = std::make_shared<Result<image::ImportedImage>>();
     const bool started = host_.offload(
         [sys = sys_, job, made] { *made = sys->commit(*job); },

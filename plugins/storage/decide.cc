@@ -15,6 +15,7 @@ namespace {
 using sdk::Decision;
 using sdk::Message;
 using sdk::Reading;
+using sdk::to_string;
 
 void refuse(Decision& out, const Refusal& refusal) { out.reject(refusal.code, refusal.message); }
 void refuse_invalid(Decision& out, const std::string& why) {
@@ -32,8 +33,6 @@ std::expected<std::string, Refusal> parse_name(std::string_view text) {
     return reference->familiar();
 }
 
-std::string view(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
-
 void emit_untagged(Decision& out, const std::string& id, const std::string& name) {
     Message<schema::ImageUntagged> event;
     event->setId(sdk::text(id));
@@ -50,13 +49,16 @@ void emit_removed(Decision& out, const std::string& id) {
 
 /// Empty, or why the changes of an import cannot be applied.
 std::string trouble_with_changes(capnp::List<capnp::Text>::Reader changes) {
-    if (changes.size() > limits::changes_max) return "an import takes at most 128 changes";
+    if (changes.size() > limits::changes_max)
+        return "an import takes at most " + std::to_string(limits::changes_max) + " changes";
     size_t bytes = 0;
     image::RuntimeConfig scratch;
     for (auto change : changes) {
         bytes += change.size();
-        if (bytes > limits::changes_bytes_max) return "the changes are longer than 64 KiB";
-        if (auto applied = image::apply_change(scratch, view(change)); !applied)
+        if (bytes > limits::changes_bytes_max)
+            return "the changes are longer than " +
+                   std::to_string(limits::changes_bytes_max >> 10) + " KiB";
+        if (auto applied = image::apply_change(scratch, to_string(change)); !applied)
             return applied.error().message;
     }
     return {};
@@ -73,14 +75,15 @@ void import_image(const State& state, const noded_command& command, Decision& ou
     Reading<schema::ImportImage> wanted(command.payload);
     std::string name;
     if (wanted->getReference().size() > 0) {
-        auto parsed = parse_name(view(wanted->getReference()));
+        auto parsed = parse_name(to_string(wanted->getReference()));
         if (!parsed) return refuse(out, parsed.error());
         name = *parsed;
     }
     if (auto trouble = trouble_with_changes(wanted->getChanges()); !trouble.empty())
         return refuse_invalid(out, trouble);
     if (wanted->getMessage().size() > limits::message_bytes_max)
-        return refuse_invalid(out, "the message of an import has at most 4096 bytes");
+        return refuse_invalid(out, "the message of an import has at most " +
+                                       std::to_string(limits::message_bytes_max) + " bytes");
     if (too_many_imports(state, out)) return;
     Message<schema::ImageImportRequested> event;
     event->setKind(schema::ImageImportRequested::Kind::ROOTFS);
@@ -100,14 +103,16 @@ void load_images(const State& state, const noded_command& command, Decision& out
 
 void tag_image(const State& state, const noded_command& command, Decision& out) {
     Reading<schema::TagImage> wanted(command.payload);
-    auto source = state.find_image(view(wanted->getSource()));
+    auto source = state.find_image(to_string(wanted->getSource()));
     if (!source) return refuse(out, source.error());
-    auto name = parse_name(view(wanted->getTarget()));
+    auto name = parse_name(to_string(wanted->getTarget()));
     if (!name) return refuse(out, name.error());
     if (source->image->names.contains(*name)) return;
     if (source->image->names.size() >= limits::names_per_image_max)
-        return out.reject(NODED_REJECT_LIMIT, "image " + short_id(source->image->id) +
-                                                  " has 128 names already; remove one first");
+        return out.reject(NODED_REJECT_LIMIT,
+                          "image " + short_id(source->image->id) + " has " +
+                              std::to_string(limits::names_per_image_max) +
+                              " names already; remove one first");
     Message<schema::ImageTagged> event;
     event->setId(sdk::text(source->image->id));
     event->setName(sdk::text(*name));
@@ -180,7 +185,7 @@ void remove_by_id(const State& state, const Found& found, bool force, Decision& 
 
 void remove_image(const State& state, const noded_command& command, Decision& out) {
     Reading<schema::RemoveImage> wanted(command.payload);
-    const std::string reference = view(wanted->getReference());
+    const std::string reference = to_string(wanted->getReference());
     auto found = state.find_image(reference);
     if (!found) return refuse(out, found.error());
     if (found->name.empty()) return remove_by_id(state, *found, wanted->getForce(), out);
@@ -200,8 +205,10 @@ void import_outcome(const State& state, const noded_command& proposal, Decision&
 
 void image_added(const State& state, const noded_command& proposal, Decision& out) {
     Reading<schema::ImageAdded> added(proposal.payload);
-    if (!state.images.contains(view(added->getId())) && state.images.size() >= limits::images_max)
-        return out.reject(NODED_REJECT_LIMIT, "the node has 65536 images already");
+    const bool is_new = !state.images.contains(to_string(added->getId()));
+    if (is_new && state.images.size() >= limits::images_max)
+        return out.reject(NODED_REJECT_LIMIT, "the node has " + std::to_string(limits::images_max) +
+                                                  " images already");
     import_outcome(state, proposal, out);
 }
 
@@ -215,7 +222,7 @@ void rootfs_outcome(const State& state, const std::string& container, const node
 
 void rootfs_removed(const State& state, const noded_command& proposal, Decision& out) {
     Reading<schema::RootfsRemoved> removed(proposal.payload);
-    auto found = state.containers.find(view(removed->getContainerId()));
+    auto found = state.containers.find(to_string(removed->getContainerId()));
     if (found == state.containers.end() || !found->second.removing ||
         found->second.rootfs == Rootfs::removed)
         return stale(out, "no rootfs is being removed");
@@ -230,11 +237,11 @@ void decide_proposal(const State& state, const noded_command& proposal, Decision
             return import_outcome(state, proposal, out);
         case capnp::typeId<schema::RootfsPrepared>(): {
             Reading<schema::RootfsPrepared> event(proposal.payload);
-            return rootfs_outcome(state, view(event->getContainerId()), proposal, out);
+            return rootfs_outcome(state, to_string(event->getContainerId()), proposal, out);
         }
         case capnp::typeId<schema::RootfsPrepareFailed>(): {
             Reading<schema::RootfsPrepareFailed> event(proposal.payload);
-            return rootfs_outcome(state, view(event->getContainerId()), proposal, out);
+            return rootfs_outcome(state, to_string(event->getContainerId()), proposal, out);
         }
         case capnp::typeId<schema::RootfsRemoved>(): return rootfs_removed(state, proposal, out);
     }

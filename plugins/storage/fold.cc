@@ -14,15 +14,8 @@ namespace noded::storage {
 namespace {
 
 using sdk::Reading;
-
-std::string view(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
-
-std::vector<std::string> strings(capnp::List<capnp::Text>::Reader list) {
-    std::vector<std::string> out;
-    out.reserve(list.size());
-    for (auto text : list) out.push_back(view(text));
-    return out;
-}
+using sdk::to_string;
+using sdk::to_strings;
 
 Origin origin_of(const noded_event& event) { return {event.seq, command_id(event.command_id)}; }
 
@@ -46,22 +39,22 @@ void tag(State& state, const std::string& id, const std::string& name) {
 
 void image_added(State& state, const noded_event& event) {
     Reading<schema::ImageAdded> added(event.payload);
-    Image& image = state.images[view(added->getId())];
-    image.id = view(added->getId());
-    image.config = view(added->getConfig());
+    Image& image = state.images[to_string(added->getId())];
+    image.id = to_string(added->getId());
+    image.config = to_string(added->getConfig());
     image.created_ns = created_ns(image.config);
     if (added->getManifestDigest().size() > 0)
-        image.manifest_digest = view(added->getManifestDigest());
+        image.manifest_digest = to_string(added->getManifestDigest());
     image.layers.clear();
     for (auto layer : added->getLayers())
-        image.layers.push_back({view(layer.getDiffId()), layer.getSizeBytes()});
+        image.layers.push_back({to_string(layer.getDiffId()), layer.getSizeBytes()});
     image.size_bytes = added->getSizeBytes();
-    for (auto name : added->getNames()) tag(state, image.id, view(name));
+    for (auto name : added->getNames()) tag(state, image.id, to_string(name));
 }
 
 void image_removed(State& state, const noded_event& event) {
     Reading<schema::ImageRemoved> removed(event.payload);
-    auto image = state.images.find(view(removed->getId()));
+    auto image = state.images.find(to_string(removed->getId()));
     if (image == state.images.end()) return;
     const std::set<std::string> names = image->second.names;
     for (const std::string& name : names) untag(state, name);
@@ -75,16 +68,16 @@ void import_requested(State& state, const noded_event& event) {
     Import& import = state.imports[command_id(event.command_id)];
     import.seq = event.seq;
     import.archive = requested->getKind() == schema::ImageImportRequested::Kind::ARCHIVE;
-    import.reference = view(requested->getReference());
-    import.changes = strings(requested->getChanges());
-    import.message = view(requested->getMessage());
+    import.reference = to_string(requested->getReference());
+    import.changes = to_strings(requested->getChanges());
+    import.message = to_string(requested->getMessage());
 }
 
 void commit_requested(State& state, const noded_event& event) {
     Reading<schema::ContainerCommitRequested> requested(event.payload);
     Import& import = state.imports[command_id(event.command_id)];
     import.seq = event.seq;
-    import.container = view(requested->getId());
+    import.container = to_string(requested->getId());
     import.waits = requested->getPauses();
     import.commit.resize(event.payload.size / sizeof(uint64_t));
     memcpy(import.commit.data(), event.payload.data, import.commit.size() * sizeof(uint64_t));
@@ -107,27 +100,27 @@ void import_ended(State& state, ImportOutcome outcome) {
 
 void import_succeeded(State& state, const noded_event& event) {
     Reading<schema::ImageImported> imported(event.payload);
-    import_ended(state, {command_id(event.command_id), strings(imported->getIds()),
-                         strings(imported->getNames()), {}});
+    import_ended(state, {command_id(event.command_id), to_strings(imported->getIds()),
+                         to_strings(imported->getNames()), {}});
 }
 
 void import_failed(State& state, const noded_event& event) {
     Reading<schema::ImageImportFailed> failed(event.payload);
-    import_ended(state, {command_id(event.command_id), {}, {}, view(failed->getMessage())});
+    import_ended(state, {command_id(event.command_id), {}, {}, to_string(failed->getMessage())});
 }
 
 // --- Containers, as far as they use images and disk.
 
 void container_requested(State& state, const noded_event& event) {
     Reading<schema::ContainerRequested> requested(event.payload);
-    Container& container = state.containers[view(requested->getId())];
-    container.image_id = view(requested->getSpec().getImageId());
-    container.layers = strings(requested->getSpec().getLayers());
+    Container& container = state.containers[to_string(requested->getId())];
+    container.image_id = to_string(requested->getSpec().getImageId());
+    container.layers = to_strings(requested->getSpec().getLayers());
     container.requested = origin_of(event);
 }
 
 Container* container_in(State& state, capnp::Text::Reader id) {
-    auto found = state.containers.find(view(id));
+    auto found = state.containers.find(to_string(id));
     return found == state.containers.end() ? nullptr : &found->second;
 }
 
@@ -158,7 +151,7 @@ void container_removed(State& state, const noded_event& event) {
     Container* container = container_in(state, removed->getId());
     if (container == nullptr) return;
     container->gone = container->removing && container->rootfs != Rootfs::removed;
-    if (!container->gone) state.containers.erase(view(removed->getId()));
+    if (!container->gone) state.containers.erase(to_string(removed->getId()));
 }
 
 void rootfs_removed(State& state, const noded_event& event) {
@@ -166,13 +159,13 @@ void rootfs_removed(State& state, const noded_event& event) {
     Container* container = container_in(state, removed->getContainerId());
     if (container == nullptr) return;
     container->rootfs = Rootfs::removed;
-    if (container->gone) state.containers.erase(view(removed->getContainerId()));
+    if (container->gone) state.containers.erase(to_string(removed->getContainerId()));
 }
 
 template <typename T>
 std::string id_in(const noded_event& event) {
     Reading<T> in(event.payload);
-    return view(in->getId());
+    return to_string(in->getId());
 }
 
 bool fold_container(State& state, const noded_event& event) {
@@ -200,8 +193,8 @@ bool fold_container(State& state, const noded_event& event) {
             break;
         case capnp::typeId<schema::ContainerPauseFailed>(): {
             Reading<schema::ContainerPauseFailed> failed(event.payload);
-            commits_go_on(state, view(failed->getId()),
-                          "cannot pause the container: " + view(failed->getMessage()));
+            commits_go_on(state, to_string(failed->getId()),
+                          "cannot pause the container: " + to_string(failed->getMessage()));
             break;
         }
         case capnp::typeId<schema::ContainerRemovalRequested>():
@@ -224,11 +217,11 @@ void fold(State& state, const noded_event& event) {
         case capnp::typeId<schema::ImageImportFailed>(): return import_failed(state, event);
         case capnp::typeId<schema::ImageTagged>(): {
             Reading<schema::ImageTagged> tagged(event.payload);
-            return tag(state, view(tagged->getId()), view(tagged->getName()));
+            return tag(state, to_string(tagged->getId()), to_string(tagged->getName()));
         }
         case capnp::typeId<schema::ImageUntagged>(): {
             Reading<schema::ImageUntagged> untagged(event.payload);
-            return untag(state, view(untagged->getName()));
+            return untag(state, to_string(untagged->getName()));
         }
         case capnp::typeId<schema::ImageRemoved>(): return image_removed(state, event);
         case capnp::typeId<schema::RootfsPrepared>():

@@ -11,11 +11,9 @@
 namespace noded::storage {
 namespace {
 
-constexpr const char* kTooLarge = " does not fit into one event";
+using sdk::write_strings;
 
-void fill(capnp::List<capnp::Text>::Builder list, const std::vector<std::string>& texts) {
-    for (unsigned i = 0; i < list.size(); ++i) list.set(i, sdk::text(texts[i]));
-}
+constexpr const char* kTooLarge = " does not fit into one event";
 
 bool propose_added(const sdk::Host& host, const image::ImportedImage& image,
                    const sdk::Cause& cause) {
@@ -30,7 +28,7 @@ bool propose_added(const sdk::Host& host, const image::ImportedImage& image,
         layers[i].setDiffId(sdk::text(image.diff_ids[i]));
         layers[i].setSizeBytes(image.layer_bytes[i]);
     }
-    fill(added->initNames(unsigned(image.names.size())), image.names);
+    write_strings(image.names, [&](unsigned n) { return added->initNames(n); });
     return host.propose(added, cause);
 }
 
@@ -106,7 +104,8 @@ void StoragePlugin::finish_import(const Origin& origin,
     CHECK(importing_ == origin.command_id);
     if (!images) return fail_import(origin, images.error().message);
     if (state_.images.size() + images->size() > limits::images_max)
-        return fail_import(origin, "the node has 65536 images already; remove some first");
+        return fail_import(origin, "the node has " + std::to_string(limits::images_max) +
+                                       " images already; remove some first");
     std::vector<std::string> ids;
     std::vector<std::string> names;
     for (const image::ImportedImage& image : *images) {
@@ -118,8 +117,8 @@ void StoragePlugin::finish_import(const Origin& origin,
             return fail_import(origin, "image " + short_id(image.id) + kTooLarge);
     }
     sdk::Message<schema::ImageImported> done;
-    fill(done->initIds(unsigned(ids.size())), ids);
-    fill(done->initNames(unsigned(names.size())), names);
+    write_strings(ids, [&](unsigned n) { return done->initIds(n); });
+    write_strings(names, [&](unsigned n) { return done->initNames(n); });
     if (!host_.propose(done, cause_of(origin)))
         fail_import(origin, "the list of what was loaded" + std::string(kTooLarge));
 }

@@ -16,14 +16,14 @@ const char* const kExtensions[] = {NODED_EXT_EVENTS, NODED_EXT_TIMER, NODED_EXT_
                                    NODED_EXT_LOG,    NODED_EXT_PATHS, NODED_EXT_RPC,
                                    NODED_EXT_SETTINGS, nullptr};
 
-const noded_type kCommands[] = {
+constexpr noded_type kCommands[] = {
     type_of<schema::ImportImage>("ImportImage"),
     type_of<schema::LoadImages>("LoadImages"),
     type_of<schema::RemoveImage>("RemoveImage"),
     type_of<schema::TagImage>("TagImage"),
 };
 
-const noded_type kEvents[] = {
+constexpr noded_type kEvents[] = {
     type_of<schema::ImageImportRequested>("ImageImportRequested"),
     type_of<schema::ImageAdded>("ImageAdded"),
     type_of<schema::ImageImportFailed>("ImageImportFailed"),
@@ -36,17 +36,8 @@ const noded_type kEvents[] = {
     type_of<schema::RootfsRemoved>("RootfsRemoved"),
 };
 
-const noded_type kFolds[] = {
-    type_of<schema::ImageImportRequested>("ImageImportRequested"),
-    type_of<schema::ImageAdded>("ImageAdded"),
-    type_of<schema::ImageImportFailed>("ImageImportFailed"),
-    type_of<schema::ImageImported>("ImageImported"),
-    type_of<schema::ImageTagged>("ImageTagged"),
-    type_of<schema::ImageUntagged>("ImageUntagged"),
-    type_of<schema::ImageRemoved>("ImageRemoved"),
-    type_of<schema::RootfsPrepared>("RootfsPrepared"),
-    type_of<schema::RootfsPrepareFailed>("RootfsPrepareFailed"),
-    type_of<schema::RootfsRemoved>("RootfsRemoved"),
+/// Of the container plugin.
+constexpr noded_type kFoldedToo[] = {
     type_of<schema::ContainerRequested>("ContainerRequested"),
     type_of<schema::ContainerStartRequested>("ContainerStartRequested"),
     type_of<schema::ContainerStartFailed>("ContainerStartFailed"),
@@ -59,14 +50,11 @@ const noded_type kFolds[] = {
     type_of<schema::ContainerRemoved>("ContainerRemoved"),
 };
 
-template <size_t N>
-constexpr noded_types types(const noded_type (&list)[N]) {
-    return {list, N};
-}
+constexpr auto kFolds = sdk::joined(kEvents, kFoldedToo);
 
 const char* const kMethods[] = {"listImages", "inspectImage", "give", "waitImport"};
-const noded_plugin_rpc kRpc =
-    sdk::rpc_table<StoragePlugin>(capnp::typeId<schema::Storage>(), kMethods, 4);
+const noded_plugin_rpc kRpc = sdk::rpc_table<StoragePlugin>(capnp::typeId<schema::Storage>(),
+                                                            kMethods, std::size(kMethods));
 
 }  // namespace
 
@@ -80,9 +68,9 @@ const noded_descriptor storage_descriptor = {
     .description = "images, their layers, and the root file systems of containers",
     .extensions_required = kExtensions,
     .plugins_needed = nullptr,
-    .commands = types(kCommands),
-    .events = types(kEvents),
-    .folds = types(kFolds),
+    .commands = sdk::types(kCommands),
+    .events = sdk::types(kEvents),
+    .folds = sdk::types(kFolds),
     .schema = {storage_schema, sizeof storage_schema},
 };
 
@@ -121,6 +109,4 @@ const noded_plugin_rpc* StoragePlugin::rpc() { return &kRpc; }
 
 }  // namespace noded::storage
 
-#ifndef NODED_NO_ENTRY
 NODED_DEFINE_PLUGIN(noded::storage::StoragePlugin, noded::storage::storage_descriptor);
-#endif

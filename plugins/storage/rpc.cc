@@ -11,6 +11,7 @@ namespace noded::storage {
 namespace {
 
 using Storage = schema::Storage;
+using sdk::write_strings;
 
 const std::vector<std::string> nobody;
 
@@ -21,18 +22,13 @@ bool read_id(capnp::Data::Reader data, CommandId& id) {
     return true;
 }
 
-void fill(capnp::List<capnp::Text>::Builder list, const auto& texts) {
-    unsigned at = 0;
-    for (const std::string& text : texts) list.set(at++, sdk::text(text));
-}
-
 void fill_summary(const Image& image, const std::vector<std::string>& users,
                   schema::Image::Builder out) {
     out.setId(sdk::text(image.id));
-    fill(out.initNames(unsigned(image.names.size())), image.names);
+    write_strings(image.names, [&](unsigned n) { return out.initNames(n); });
     out.setCreatedNs(image.created_ns);
     out.setSizeBytes(image.size_bytes);
-    fill(out.initContainers(unsigned(users.size())), users);
+    write_strings(users, [&](unsigned n) { return out.initContainers(n); });
 }
 
 }  // namespace
@@ -138,8 +134,8 @@ void StoragePlugin::answer_waits(const CommandId& command) {
 
 void StoragePlugin::respond_outcome(uint64_t token, const ImportOutcome& outcome) {
     sdk::Message<Storage::WaitImportResults> results;
-    fill(results->initIds(unsigned(outcome.ids.size())), outcome.ids);
-    fill(results->initNames(unsigned(outcome.names.size())), outcome.names);
+    write_strings(outcome.ids, [&](unsigned n) { return results->initIds(n); });
+    write_strings(outcome.names, [&](unsigned n) { return results->initNames(n); });
     results->setError(sdk::text(outcome.error));
     host_.respond(token, results);
 }

@@ -11,18 +11,9 @@ namespace noded::storage {
 namespace {
 
 using Snapshot = schema::StorageSnapshot;
-
-std::string view(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
-
-void fill(capnp::List<capnp::Text>::Builder list, const auto& texts) {
-    unsigned at = 0;
-    for (const std::string& text : texts) list.set(at++, sdk::text(text));
-}
-std::vector<std::string> strings(capnp::List<capnp::Text>::Reader list) {
-    std::vector<std::string> out;
-    for (auto text : list) out.push_back(view(text));
-    return out;
-}
+using sdk::to_string;
+using sdk::to_strings;
+using sdk::write_strings;
 
 capnp::Data::Reader data(const CommandId& id) { return {id.bytes.data(), id.bytes.size()}; }
 CommandId id_of(capnp::Data::Reader data) {
@@ -37,7 +28,7 @@ void save_image(const Image& image, Snapshot::ImageRecord::Builder out) {
     out.setConfig(sdk::text(image.config));
     out.setManifestDigest(sdk::text(image.manifest_digest));
     out.setSizeBytes(image.size_bytes);
-    fill(out.initNames(unsigned(image.names.size())), image.names);
+    write_strings(image.names, [&](unsigned n) { return out.initNames(n); });
     auto layers = out.initLayers(unsigned(image.layers.size()));
     for (unsigned i = 0; i < layers.size(); ++i) {
         layers[i].setDiffId(sdk::text(image.layers[i].diff_id));
@@ -46,17 +37,17 @@ void save_image(const Image& image, Snapshot::ImageRecord::Builder out) {
 }
 
 void load_image(State& state, Snapshot::ImageRecord::Reader in) {
-    Image& image = state.images[view(in.getId())];
-    image.id = view(in.getId());
-    image.config = view(in.getConfig());
+    Image& image = state.images[to_string(in.getId())];
+    image.id = to_string(in.getId());
+    image.config = to_string(in.getConfig());
     image.created_ns = created_ns(image.config);
-    image.manifest_digest = view(in.getManifestDigest());
+    image.manifest_digest = to_string(in.getManifestDigest());
     image.size_bytes = in.getSizeBytes();
     for (auto layer : in.getLayers())
-        image.layers.push_back({view(layer.getDiffId()), layer.getSizeBytes()});
+        image.layers.push_back({to_string(layer.getDiffId()), layer.getSizeBytes()});
     for (auto name : in.getNames()) {
-        image.names.insert(view(name));
-        state.names[view(name)] = image.id;
+        image.names.insert(to_string(name));
+        state.names[to_string(name)] = image.id;
     }
 }
 
@@ -64,7 +55,7 @@ void save_container(const std::string& id, const Container& container,
                     Snapshot::ContainerRecord::Builder out) {
     out.setId(sdk::text(id));
     out.setImageId(sdk::text(container.image_id));
-    fill(out.initLayers(unsigned(container.layers.size())), container.layers);
+    write_strings(container.layers, [&](unsigned n) { return out.initLayers(n); });
     out.setRootfs(Snapshot::Rootfs(container.rootfs));
     out.setRunning(container.running);
     out.setRemoving(container.removing);
@@ -76,9 +67,9 @@ void save_container(const std::string& id, const Container& container,
 }
 
 void load_container(State& state, Snapshot::ContainerRecord::Reader in) {
-    Container& container = state.containers[view(in.getId())];
-    container.image_id = view(in.getImageId());
-    container.layers = strings(in.getLayers());
+    Container& container = state.containers[to_string(in.getId())];
+    container.image_id = to_string(in.getImageId());
+    container.layers = to_strings(in.getLayers());
     container.rootfs = Rootfs(in.getRootfs());
     container.running = in.getRunning();
     container.removing = in.getRemoving();
@@ -99,7 +90,7 @@ void save_import(const CommandId& command, const Import& import,
     using Kind = schema::ImageImportRequested::Kind;
     request.setKind(import.archive ? Kind::ARCHIVE : Kind::ROOTFS);
     request.setReference(sdk::text(import.reference));
-    fill(request.initChanges(unsigned(import.changes.size())), import.changes);
+    write_strings(import.changes, [&](unsigned n) { return request.initChanges(n); });
     request.setMessage(sdk::text(import.message));
     if (import.commit.empty()) return;
     out.setCommit({reinterpret_cast<const uint8_t*>(import.commit.data()),
@@ -113,23 +104,23 @@ void load_import(State& state, Snapshot::ImportRecord::Reader in) {
     auto request = in.getRequest();
     import.seq = in.getSeq();
     import.archive = request.getKind() == schema::ImageImportRequested::Kind::ARCHIVE;
-    import.reference = view(request.getReference());
-    import.changes = strings(request.getChanges());
-    import.message = view(request.getMessage());
+    import.reference = to_string(request.getReference());
+    import.changes = to_strings(request.getChanges());
+    import.message = to_string(request.getMessage());
     const auto commit = in.getCommit();
     if (commit.size() == 0) return;
     import.commit.resize(commit.size() / sizeof(uint64_t));
     memcpy(import.commit.data(), commit.begin(), import.commit.size() * sizeof(uint64_t));
     import.waits = in.getWaits();
-    import.pause_error = view(in.getPauseError());
+    import.pause_error = to_string(in.getPauseError());
     sdk::Reading<schema::ContainerCommitRequested> requested(flat_bytes(import.commit));
-    import.container = view(requested->getId());
+    import.container = to_string(requested->getId());
 }
 
 void save_outcome(const ImportOutcome& outcome, Snapshot::ImportOutcome::Builder out) {
     out.setCommandId(data(outcome.command_id));
-    fill(out.initIds(unsigned(outcome.ids.size())), outcome.ids);
-    fill(out.initNames(unsigned(outcome.names.size())), outcome.names);
+    write_strings(outcome.ids, [&](unsigned n) { return out.initIds(n); });
+    write_strings(outcome.names, [&](unsigned n) { return out.initNames(n); });
     out.setError(sdk::text(outcome.error));
 }
 
@@ -154,21 +145,14 @@ void save(const State& state, const sdk::Sink& sink) {
 }
 
 State load(noded_bytes bytes) {
-    // Ours, and as large as the state: the usual bound against hostile messages does not apply.
-    capnp::ReaderOptions options;
-    options.traversalLimitInWords = bytes.size;
-    capnp::FlatArrayMessageReader reader(
-        kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes.data),
-                     bytes.size / sizeof(capnp::word)),
-        options);
-    auto snapshot = reader.getRoot<Snapshot>();
+    const sdk::Reading<Snapshot> snapshot(bytes, sdk::own_message(bytes));
     State state;
-    for (auto image : snapshot.getImages()) load_image(state, image);
-    for (auto container : snapshot.getContainers()) load_container(state, container);
-    for (auto import : snapshot.getImports()) load_import(state, import);
-    for (auto outcome : snapshot.getOutcomes())
-        state.outcomes.push_back({id_of(outcome.getCommandId()), strings(outcome.getIds()),
-                                  strings(outcome.getNames()), view(outcome.getError())});
+    for (auto image : snapshot->getImages()) load_image(state, image);
+    for (auto container : snapshot->getContainers()) load_container(state, container);
+    for (auto import : snapshot->getImports()) load_import(state, import);
+    for (auto outcome : snapshot->getOutcomes())
+        state.outcomes.push_back({id_of(outcome.getCommandId()), to_strings(outcome.getIds()),
+                                  to_strings(outcome.getNames()), to_string(outcome.getError())});
     return state;
 }
 

@@ -68,7 +68,9 @@ Result<ImageConfig> new_config(const CommitOptions& options) {
     config.author = options.author;
     config.history.push_back({options.created, options.created_by, options.comment, false});
     if (config.diff_ids.size() >= limits::layers_per_image_max)
-        return fail("the image of the container has 127 layers already; export and import it");
+        return fail("the image of the container has " +
+                    std::to_string(limits::layers_per_image_max) +
+                    " layers already; export and import it");
     return config;
 }
 

@@ -35,7 +35,9 @@ inline bool nested_too_deep(std::string_view text) {
 
 /// `what` is the subject of the error sentence: "manifest.json".
 inline Result<Json> parse_json(std::string_view text, const std::string& what) {
-    if (nested_too_deep(text)) return fail(what + " is nested more than 64 levels deep");
+    if (nested_too_deep(text))
+        return fail(what + " is nested more than " + std::to_string(limits::json_depth_max) +
+                    " levels deep");
     Json value = Json::parse(text, nullptr, false);
     if (value.is_discarded()) return fail(what + " is not valid JSON");
     return value;
