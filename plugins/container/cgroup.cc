@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <set>
 #include <sstream>
 
@@ -254,7 +255,7 @@ bool Cgroups::kill(std::string_view id) const {
     for (const Hierarchy& hierarchy : hierarchies_)
         if (hierarchy.name.empty())
             (void)sys_->write_file(folder(hierarchy, id) + "/cgroup.kill", "1");
-    for (uint32_t pid : pids) (void)sys_->kill_process(pid, 9);
+    for (uint32_t pid : pids) (void)sys_->kill_process(pid, SIGKILL);
     return !pids.empty();
 }
 

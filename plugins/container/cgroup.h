@@ -8,7 +8,7 @@
 // for none: cpuset and devices of their own are groups made on demand. A container with a parent of
 // its own (--cgroup-parent) is named by "/PARENT/ID" instead of its id; the parent is made when it
 // is missing and then stays, as docker's does. Called by the launch, by
-// removals on the offload lane (everything is const after discover), and by reconcile.
+// removals on the offload lane (all is const once it is made), and by reconcile.
 #pragma once
 
 #include <memory>
@@ -51,7 +51,6 @@ public:
     Cgroups(std::shared_ptr<Sys> sys, std::string_view state_dir,
             std::vector<std::string>& warnings);
 
-    const std::vector<Hierarchy>& hierarchies() const { return hierarchies_; }
     std::string folder(const Hierarchy& hierarchy, std::string_view id) const;
 
     /// Those in which a container that wants this has a folder.
@@ -90,6 +89,7 @@ public:
     void remove_parents() const;
 
 private:
+    bool has_v1(std::string_view controller) const;
     std::string parent(const Hierarchy& hierarchy) const;
     Status prepare(const Hierarchy& hierarchy) const;
     void list_devices(std::vector<std::string>& warnings);

@@ -10,10 +10,6 @@ namespace {
 
 constexpr int64_t kPeriodUsDefault = 100'000;
 
-bool named(const std::string& names, const std::string& controller) {
-    return ("," + names + ",").find("," + controller + ",") != std::string::npos;
-}
-
 /// runc's conversion: 2..262144 to 1..10000.
 int64_t weight_of_shares(int64_t shares) { return 1 + (shares - 2) * 9999 / 262142; }
 
@@ -22,6 +18,11 @@ std::string number_of(const DeviceNumber& device) {
 }
 
 }  // namespace
+
+bool Cgroups::has_v1(std::string_view controller) const {
+    return std::ranges::any_of(hierarchies_,
+                               [&](const Hierarchy& at) { return at.has(controller); });
+}
 
 /// `optional`: a host that lacks the file is good enough, nobody asked for this by name.
 Status Cgroups::set(std::string_view id, const std::string& controller, const std::string& v1_file,
@@ -34,7 +35,7 @@ Status Cgroups::set(std::string_view id, const std::string& controller, const st
     };
     for (const Hierarchy& hierarchy : hierarchies_) {
         const bool v2 = hierarchy.name.empty();
-        if (!v2 && !named(hierarchy.name, controller)) continue;
+        if (!v2 && !hierarchy.has(controller)) continue;
         const std::string& file = v2 ? v2_file : v1_file;
         const std::string path = folder(hierarchy, id) + "/" + file;
         if (file.empty() || !sys_->exists(path)) continue;
@@ -56,8 +57,7 @@ Status Cgroups::limit_memory(std::string_view id, const Resources& asked) const 
     if (both != 0) {
         const std::string swap =
             both < 0 ? "max" : std::to_string(std::max<int64_t>(both - asked.memory_bytes, 0));
-        const bool v1 = std::ranges::any_of(
-            hierarchies_, [](const Hierarchy& at) { return named(at.name, "memory"); });
+        const bool v1 = has_v1("memory");
         TRY_STATUS(set(id, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max",
                        v1 ? std::to_string(both) : swap, asked.memory_swap_bytes == 0));
     }
@@ -74,22 +74,18 @@ Status Cgroups::limit_cpu(std::string_view id, const Resources& asked) const {
     const int64_t period = asked.cpu_period_us != 0 ? asked.cpu_period_us : kPeriodUsDefault;
     int64_t quota = asked.cpu_quota_us;
     if (asked.nano_cpus > 0) quota = asked.nano_cpus * kPeriodUsDefault / 1'000'000'000;
+    const bool v1 = has_v1("cpu");
     if (quota != 0 || asked.cpu_period_us != 0) {
         const std::string most = quota > 0 ? std::to_string(quota) : "max";
-        const bool v1 = std::ranges::any_of(
-            hierarchies_, [](const Hierarchy& at) { return named(at.name, "cpu"); });
         if (v1)
             TRY_STATUS(set(id, "cpu", "cpu.cfs_period_us", "", std::to_string(period)));
         if (!v1 || quota != 0)
             TRY_STATUS(set(id, "cpu", "cpu.cfs_quota_us", "cpu.max",
                            v1 ? std::to_string(quota) : most + " " + std::to_string(period)));
     }
-    if (asked.cpu_shares != 0) {
-        const bool v1 = std::ranges::any_of(
-            hierarchies_, [](const Hierarchy& at) { return named(at.name, "cpu"); });
+    if (asked.cpu_shares != 0)
         TRY_STATUS(set(id, "cpu", "cpu.shares", "cpu.weight",
                        std::to_string(v1 ? asked.cpu_shares : weight_of_shares(asked.cpu_shares))));
-    }
     return {};
 }
 
@@ -98,10 +94,9 @@ static int64_t weight_of_io(int64_t weight) { return 1 + (weight - 10) * 9999 / 
 
 /// The weight's file is another one with each scheduler.
 Status Cgroups::limit_io(std::string_view id, const Resources& asked) const {
+    const bool v1 = has_v1("blkio");
     if (asked.blkio_weight != 0) {
         const std::string weight = std::to_string(asked.blkio_weight);
-        const bool v1 = std::ranges::any_of(
-            hierarchies_, [](const Hierarchy& at) { return named(at.name, "blkio"); });
         if (!set(id, "blkio", "blkio.bfq.weight", "io.bfq.weight", weight))
             TRY_STATUS(set(id, "blkio", "blkio.weight", "io.weight",
                            v1 ? weight : std::to_string(weight_of_io(asked.blkio_weight))));
@@ -119,8 +114,6 @@ Status Cgroups::limit_io(std::string_view id, const Resources& asked) const {
         if (device.type != 'b') return fail(rate.device + " is not a block device");
         const Names& name = names[std::min<size_t>(size_t(rate.kind), std::size(names) - 1)];
         const std::string v2 = std::string(name.v2) + "=" + std::to_string(rate.rate);
-        const bool v1 = std::ranges::any_of(
-            hierarchies_, [](const Hierarchy& at) { return named(at.name, "blkio"); });
         TRY_STATUS(set(id, "blkio", name.v1, "io.max",
                        number_of(device) + " " + (v1 ? std::to_string(rate.rate) : v2)));
     }

@@ -9,6 +9,7 @@
 // A new start waits until nothing of the previous run is left, so that no two shims ever share a
 // cgroup.
 #include <algorithm>
+#include <csignal>
 
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
@@ -86,7 +87,7 @@ void Effects::release(const std::string& id, uint64_t tag) {
         if (!late->link || late->release_tag != tag || late->link->pid() == 0) return;
         host_.warn("the shim of container " + id +
                    " does not end when it is released and is killed");
-        (void)sys_->kill_process(late->link->pid(), 9);
+        (void)sys_->kill_process(late->link->pid(), SIGKILL);
     });
 }
 

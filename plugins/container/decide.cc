@@ -2,6 +2,7 @@
 #include "plugins/container/decide.h"
 
 #include <algorithm>
+#include <csignal>
 
 #include "agent/base/check.h"
 #include "plugins/container/limits.h"
@@ -17,8 +18,6 @@ using sdk::Decision;
 using sdk::Message;
 using sdk::Reading;
 using sdk::text;
-
-constexpr int kSigKill = 9;
 
 CommandId id_of(const noded_command& command) {
     CommandId id;
@@ -268,9 +267,9 @@ void kill_container(const State& state, const noded_command& command, Decision& 
     const Container* container = find(state, decision, in->getContainer());
     if (container == nullptr) return;
     const std::string asked = to_string(in->getSignal());
-    const auto signal = asked.empty() ? Result<int>(kSigKill) : parse_signal(asked);
+    const auto signal = asked.empty() ? Result<int>(SIGKILL) : parse_signal(asked);
     if (!signal) return reject(decision, signal.error());
-    const bool ends = *signal == kSigKill || *signal == container->spec.stop_signal;
+    const bool ends = *signal == SIGKILL || *signal == container->spec.stop_signal;
     if (container->phase == Phase::RESTARTING && ends)
         return emit_stop(*container, {uint32_t(*signal), 0, 0}, false, decision);
     if (container->phase != Phase::RUNNING)
@@ -300,7 +299,7 @@ void remove_container(const State& state, const noded_command& command, Decision
                 " container " + container->id + (paused ? ". Unpause and then stop" : ". Stop") +
                 " the container before attempting removal or force remove");
     if (waits) return emit_removal(container->id, decision);
-    emit_kill(*container, kSigKill, true, decision);
+    emit_kill(*container, SIGKILL, true, decision);
     emit_unpause(*container, decision);
 }
 
@@ -447,11 +446,8 @@ void exec_container(const State& state, const noded_command& command, Decision& 
     if (const std::string dir = to_string(in->getWorkingDir()); !dir.empty())
         if (const auto valid = check_working_dir(dir); !valid)
             return reject(decision, valid.error());
-    if (container->phase == Phase::RESTARTING)
-        return reject(decision, check_running(*container).error(), NODED_REJECT_CONFLICT);
-    if (container->phase != Phase::RUNNING)
-        return decision.reject(NODED_REJECT_CONFLICT,
-                               "Container " + container->id + " is not running");
+    if (const auto runs = check_running(*container); !runs)
+        return reject(decision, runs.error(), NODED_REJECT_CONFLICT);
     if (container->freezes())
         return decision.reject(NODED_REJECT_CONFLICT,
                                "Container " + to_string(in->getContainer()) +
@@ -686,7 +682,7 @@ void health_changed(const State& state, const noded_command& proposal, Decision&
     switch (container->spec.health.action) {
         case schema::HealthAction::NONE: return;
         case schema::HealthAction::KILL:
-            return emit_kill(*container, kSigKill, false, decision, true);
+            return emit_kill(*container, SIGKILL, false, decision, true);
         case schema::HealthAction::RESTART:
             return emit_stop(*container, stop, true, decision, true);
         case schema::HealthAction::STOP: return emit_stop(*container, stop, false, decision, true);

@@ -311,7 +311,7 @@ void Effects::shim_result(Live& live, uint64_t tag, Bytes payload) {
     if (tag == live.release_tag && result.error != 0) {
         // It will not go by itself, which only a container that still runs explains.
         cgroups_->kill(cgroup_of(live));
-        (void)sys_->kill_process(live.link->pid(), 9);
+        (void)sys_->kill_process(live.link->pid(), SIGKILL);
         return;
     }
     const auto waiting = live.answers.find(tag);

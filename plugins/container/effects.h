@@ -146,6 +146,7 @@ private:
     void rootfs_prepare_failed(const noded_event& event);
 
     // launch.cc
+    void keep_start_deadline(Live& live);
     void launch(Live& live);
     Status make_places(Live& live);
     Result<bool> make_folders(Live& live, const Options& options, const std::string& spare);

@@ -696,40 +696,24 @@ TEST_F(ContainerEffects, a_shim_that_was_not_released_is_released_after_a_restar
     EXPECT_EQ(sys().traces_of(id).size(), 1u);
 }
 
-TEST_F(ContainerEffects, the_grace_period_of_a_stop_counts_from_its_event) {
+TEST_F(ContainerEffects, the_grace_period_of_a_stop_counts_from_its_event_also_in_a_snapshot) {
     start();
     ASSERT_TRUE(command<schema::StopContainer>([](auto in) { in.setTimeoutSeconds(10); }).accepted);
-    host.advance(7'000'000'000);
+    host.advance(3'000'000'000);
     sys().listening.insert(run_folder());
-    host.restart();
-    FakeShim& its = shim();
-    const auto packet = its.take();
-    its.say_status(packet->header.tag, ShimState::running, 77, 0);
-    settle();
-    EXPECT_EQ(its.take()->header.type, ControlType::signal);
-    host.advance(2'900'000'000);
-    EXPECT_FALSE(its.take());
+    FakeShim* its = nullptr;
+    for (const bool from_snapshot : {false, true}) {
+        if (from_snapshot) host.restart_from_snapshot();
+        else host.restart();
+        its = &shim();
+        its->say_status(its->take()->header.tag, ShimState::running, 77, 0);
+        settle();
+        EXPECT_EQ(its->take()->header.type, ControlType::signal);
+        host.advance(from_snapshot ? 2'900'000'000 : 4'000'000'000);
+        EXPECT_FALSE(its->take());
+    }
     host.advance(200'000'000);
-    const auto last = its.take();
-    ASSERT_TRUE(last);
-    EXPECT_EQ(last->header.type, ControlType::signal);
-}
-
-TEST_F(ContainerEffects, a_snapshot_keeps_the_grace_period_of_a_stop) {
-    start();
-    ASSERT_TRUE(command<schema::StopContainer>([](auto in) { in.setTimeoutSeconds(10); }).accepted);
-    host.advance(7'000'000'000);
-    sys().listening.insert(run_folder());
-    host.restart_from_snapshot();
-    FakeShim& its = shim();
-    const auto packet = its.take();
-    its.say_status(packet->header.tag, ShimState::running, 77, 0);
-    settle();
-    EXPECT_EQ(its.take()->header.type, ControlType::signal);
-    host.advance(2'900'000'000);
-    EXPECT_FALSE(its.take());
-    host.advance(200'000'000);
-    const auto last = its.take();
+    const auto last = its->take();
     ASSERT_TRUE(last);
     EXPECT_EQ(last->header.type, ControlType::signal);
 }

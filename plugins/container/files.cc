@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
 #include "plugins/container/effects.h"
@@ -29,15 +28,6 @@ static_assert(int(files::Verb::write) == int(schema::FilesVerb::WRITE));
 static_assert(int(files::Verb::diff) == int(schema::FilesVerb::DIFF));
 static_assert(int(files::Verb::whole) == int(schema::FilesVerb::WHOLE));
 static_assert(int(files::Verb::size) == int(schema::FilesVerb::SIZE));
-
-bool has_option(std::string_view options, std::string_view wanted) {
-    while (!options.empty()) {
-        const size_t comma = std::min(options.find(','), options.size());
-        if (options.substr(0, comma) == wanted) return true;
-        options.remove_prefix(std::min(comma + 1, options.size()));
-    }
-    return false;
-}
 
 bool sees_mounts(files::Verb verb) {
     switch (verb) {
@@ -64,9 +54,9 @@ std::vector<files::Bind> Effects::binds_of(const Container& container) const {
         const bool volume = mount.type == "volume";
         if (mount.type != "bind" && !volume) continue;
         binds.push_back({volume ? volume_folder(container.id, mount.source) : mount.source,
-                         mount.target, has_option(mount.options, "ro"),
-                         !has_option(mount.options, "bind"), volume,
-                         volume && !has_option(mount.options, "nocopy")});
+                         mount.target, has_word(mount.options, "ro"),
+                         !has_word(mount.options, "bind"), volume,
+                         volume && !has_word(mount.options, "nocopy")});
     }
     return binds;
 }

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 
 #include "plugins/container/effects.h"
@@ -145,7 +146,7 @@ bool Effects::take_frames(Probes& probes) {
 
 void Effects::probe_timed_out(Live& live) {
     const Container* container = state_.get(live.id);
-    SignalRequest request{noded::exec_id(live.probes->exec_id), 9};
+    SignalRequest request{noded::exec_id(live.probes->exec_id), SIGKILL};
     const auto* bytes = reinterpret_cast<const uint8_t*>(&request);
     if (live.link)
         (void)live.link->send(ControlType::signal, 0, ++tags_, {bytes, sizeof request});

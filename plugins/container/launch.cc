@@ -141,6 +141,19 @@ Status Effects::make_places_layer() {
     return {};
 }
 
+/// Counted from the request, or from the start of the noded that goes on with it.
+void Effects::keep_start_deadline(Live& live) {
+    live.start_timer = after(limits::start_deadline_ns, [this, id = live.id] {
+        Live* late = find_live(id);
+        if (late == nullptr || late->start_wanted == 0) return;
+        late->start_timer = 0;
+        propose_start_failed(*late, 125,
+                             "the container did not start within " +
+                                 std::to_string(limits::start_deadline_ns / 1'000'000'000) +
+                                 " seconds");
+    });
+}
+
 void Effects::launch(Live& live) {
     CHECK(live.start_wanted != 0 && !live.link);
     const Container* container = state_.get(live.id);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -75,6 +76,9 @@ struct Mount {
     bool operator==(const Mount&) const = default;
 };
 
+/// One of the words between the commas.
+bool has_word(std::string_view options, std::string_view word);
+
 /// `count` ids of a container from `container` on are those of the host from `host` on.
 struct IdMap {
     bool gid = false;
@@ -123,13 +127,13 @@ struct Options {
     bool privileged = false;
     bool init = false;
     std::vector<std::string> device_rules;  ///< "c 13:* rwm"
+    int64_t log_file_bytes = 0;             ///< of one file of its log; 0: the default, as below
+    int32_t log_files = 0;
 
     /// A list of devices of its own instead of the one of all containers.
     bool wants_devices() const {
         return privileged || !devices.empty() || !device_rules.empty() || !cgroup_parent.empty();
     }
-    int64_t log_file_bytes = 0;
-    int32_t log_files = 0;
 
     static Options read(schema::HostOptions::Reader in);
     void write(schema::HostOptions::Builder out) const;

@@ -6,10 +6,8 @@
 namespace noded::container {
 namespace {
 
-bool has_option(const Mount& mount, std::string_view name) {
-    const std::string all = "," + mount.options + ",";
-    return all.find("," + std::string(name) + ",") != std::string::npos ||
-           all.find(",r" + std::string(name) + ",") != std::string::npos;
+bool asks_for(const Mount& mount, const std::string& propagation) {
+    return has_word(mount.options, propagation) || has_word(mount.options, "r" + propagation);
 }
 
 std::vector<std::string> words_of(std::string_view line) {
@@ -39,7 +37,7 @@ std::string unescaped(std::string_view text) {
 }  // namespace
 
 bool wants_peers(const Mount& mount) {
-    return mount.type == "bind" && (has_option(mount, "shared") || has_option(mount, "slave"));
+    return mount.type == "bind" && (asks_for(mount, "shared") || asks_for(mount, "slave"));
 }
 
 Status check_peers(const Mount& mount, std::string_view line) {
@@ -49,7 +47,7 @@ Status check_peers(const Mount& mount, std::string_view line) {
         shared |= words[i].starts_with("shared:");
         slave |= words[i].starts_with("master:");
     }
-    const bool wants_shared = has_option(mount, "shared");
+    const bool wants_shared = asks_for(mount, "shared");
     if (shared || (slave && !wants_shared)) return {};
     const std::string holder = words.size() > 4 ? unescaped(words[4]) : "a mount that is not known";
     return fail("path " + mount.source + " is mounted on " + holder + " but it is not a shared" +

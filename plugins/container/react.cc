@@ -1,6 +1,8 @@
 // react: an event is durable. Each function notes the fact in the container's Live and starts what
 // follows from it; the state may be ahead and is read only for what never changes (the spec, the
 // rootfs).
+#include <csignal>
+
 #include "agent/base/check.h"
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
@@ -49,15 +51,7 @@ void Effects::start_requested(const noded_event& event) {
     live.restart_wanted = false;
     live.end = {};
     cancel(live.restart_timer);
-    live.start_timer = after(limits::start_deadline_ns, [this, id = live.id] {
-        Live* late = find_live(id);
-        if (late == nullptr || late->start_wanted == 0) return;
-        late->start_timer = 0;
-        propose_start_failed(*late, 125,
-                             "the container did not start within " +
-                                 std::to_string(limits::start_deadline_ns / 1'000'000'000) +
-                                 " seconds");
-    });
+    keep_start_deadline(live);
     advance(live);
     if (live.launched == live.run || live.traces) return;
     after(0, [this, id = live.id] {
@@ -149,7 +143,7 @@ void Effects::kill_requested(const noded_event& event) {
     Reading<schema::ContainerKillRequested> in(event.payload);
     Live* live = find_live(to_string(in->getId()));
     if (live == nullptr || live->run != in->getRun()) return;
-    const bool kills = in->getSignal() == 9;
+    const bool kills = in->getSignal() == SIGKILL;
     if (kills) live->kill_wanted = true;
     if (live->running)
         return kills ? send_kill(*live) : send_signal(*live, in->getSignal(), event.seq);

@@ -7,6 +7,7 @@
 // known.
 #include <algorithm>
 #include <charconv>
+#include <csignal>
 #include <set>
 
 #include "agent/base/check.h"
@@ -115,13 +116,7 @@ void Effects::reconcile_container(Live& live, const Container& container) {
     live.over = !live.running && !(live.start_wanted != 0 && of_this_run);
     if (live.start_wanted != 0 && !container.rootfs.error.empty())
         return propose_start_failed(live, 125, container.rootfs.error);
-    if (live.start_wanted != 0)
-        live.start_timer = after(limits::start_deadline_ns, [this, id = live.id] {
-            Live* late = find_live(id);
-            if (late == nullptr || late->start_wanted == 0) return;
-            late->start_timer = 0;
-            propose_start_failed(*late, 125, "the container did not start in time");
-        });
+    if (live.start_wanted != 0) keep_start_deadline(live);
     if (live.launched != 0 && adopt(live)) return;
     if (live.running) return shim_lost(live);
     if (live.start_wanted != 0 && of_this_run) return adopt_starting(live.id, kStartingAttempts);
@@ -148,7 +143,7 @@ bool Effects::adopt(Live& live) {
         if (late == nullptr || !late->adopting) return;
         late->adopt_timer = 0;
         host_.warn("the shim of container " + id + " does not answer and is killed");
-        if (late->link->pid() != 0) (void)sys_->kill_process(late->link->pid(), 9);
+        if (late->link->pid() != 0) (void)sys_->kill_process(late->link->pid(), SIGKILL);
     });
     return true;
 }
@@ -178,7 +173,7 @@ void Effects::adopted(Live& live, Bytes payload) {
     switch (status.state) {
         case ShimState::waiting:
         case ShimState::starting: return;  // it will say how that ends
-        case ShimState::running: 
+        case ShimState::running:
             return adopt_running(live, status.started, status.version >= 2, execs);
         case ShimState::exited:
         case ShimState::start_failed:
@@ -196,7 +191,7 @@ void Effects::adopt_running(Live& live, const StartedReply& started,
     // stop signal of two does no harm; of the others the shim knows which it has had.
     if (live.kill_wanted) send_kill(live);
     for (const SignalRequested& asked : container->signals)
-        if (knows_signals && asked.signal != 9) send_signal(live, asked.signal, asked.seq);
+        if (knows_signals && asked.signal != SIGKILL) send_signal(live, asked.signal, asked.seq);
     if (live.stop.signal != 0) apply_stop(live);
     if (live.freeze != schema::Freeze::NONE) apply_freeze(live);
     if (container->commit_over && live.commit.seq != 0) unpause_after_commit(live);
@@ -212,7 +207,7 @@ void Effects::reconcile_execs(const Container& container, const std::vector<Exec
         if (!exec.from_before) continue;  // requested since: its own launch tells its end
         exec.from_before = false;
         const auto found = std::ranges::find_if(there, [&](const ExecReply& reply) {
-            return strncmp(reply.exec.text, known.id.c_str(), 127) == 0;
+            return strncmp(reply.exec.text, known.id.c_str(), sizeof reply.exec.text - 1) == 0;
         });
         if (found == there.end())
             propose_exec_failed(exec, 126,
@@ -243,8 +238,8 @@ void Effects::shim_lost(Live& live) {
     host_.warn("the shim of container " + live.id +
                " is gone and left no record of the container's end");
     ExitReply exit{};
-    exit.code = killed || oom ? 137 : 255;
-    exit.signal = killed || oom ? 9 : 0;
+    exit.code = killed || oom ? 128 + SIGKILL : 255;
+    exit.signal = killed || oom ? SIGKILL : 0;
     exit.oom = oom ? 1 : 0;
     propose_exited(live, exit, true);
 }
@@ -255,7 +250,7 @@ bool Effects::kill_leftovers(const Live& live) {
     if (container == nullptr || container->pid == 0) return killed;
     const bool same = container->pid_start_time != 0 &&
                       process_start_time(*sys_, container->pid) == container->pid_start_time;
-    if (same && sys_->kill_process(container->pid, 9)) killed = true;
+    if (same && sys_->kill_process(container->pid, SIGKILL)) killed = true;
     return killed;
 }
 
@@ -275,10 +270,8 @@ bool Effects::read_exit_record(Live& live) {
 /// A run that began and ended while nobody looked is both.
 void Effects::tell_end(Live& live, ShimState state, const StartedReply& started,
                        const ExitReply& exit, const std::string& message) {
-    if (state == ShimState::start_failed) {
-        std::string sentence = message.c_str();
-        return propose_start_failed(live, uint32_t(exit.code), sentence);
-    }
+    if (state == ShimState::start_failed)
+        return propose_start_failed(live, uint32_t(exit.code), message.c_str());
     if (live.start_wanted != 0)
         propose_started(live, uint32_t(started.pid), live.link ? live.link->pid() : 0);
     propose_exited(live, exit, false);

@@ -4,6 +4,7 @@
 // Signals go through the shim. One that does not take a SIGKILL, because somebody stopped it, is
 // killed itself; what it ran is then killed through its cgroup (shim_lost).
 #include <algorithm>
+#include <csignal>
 
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
@@ -23,7 +24,7 @@ void Effects::send_signal(Live& live, uint32_t signal, uint64_t seq) {
 
 /// A shim that answers did its part, even if the kernel needs a while for its own.
 void Effects::send_kill(Live& live) {
-    send_signal(live, 9);
+    send_signal(live, SIGKILL);
     if (!live.link || live.adopting) return;
     cancel(live.kill_timer);
     live.kill_tag = tags_;
@@ -34,7 +35,7 @@ void Effects::send_kill(Live& live) {
         if (!late->running || late->run != run || !late->link || late->link->pid() == 0) return;
         host_.warn("the shim of container " + id + " does not take the kill and is killed itself");
         late->shim_killed = true;
-        (void)sys_->kill_process(late->link->pid(), 9);
+        (void)sys_->kill_process(late->link->pid(), SIGKILL);
     });
 }
 
