@@ -822,6 +822,17 @@ TEST_F(ContainerEffects, a_removal_that_was_interrupted_goes_on) {
     EXPECT_TRUE(sys().traces_of(id).empty());
 }
 
+TEST_F(ContainerEffects, whoever_waits_for_what_a_removed_container_never_does_is_told) {
+    start();
+    const uint64_t update = wait(Until::UPDATED, "web");
+    exit_with(0);
+    const uint64_t late = wait(Until::UPDATED, "web");
+    ASSERT_TRUE(command<schema::RemoveContainer>().accepted);
+    settle();
+    EXPECT_EQ(waited(update), "0 ");
+    EXPECT_EQ(waited(late), "125 failed Container " + id + " was removed");
+}
+
 TEST_F(ContainerEffects, what_belongs_to_no_container_is_removed) {
     const std::string stray = numbered(99).hex();
     const std::string folder = host.runtime_dir("container") + "/" + stray;

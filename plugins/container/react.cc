@@ -174,6 +174,8 @@ void Effects::removed(const noded_event& event) {
     remember_end(live.id, end);
     log_topics_.removed(live.id);
     answer_waiters(live, {Until::STARTED, Until::EXITED, Until::REMOVED}, end);
+    answer_waiters(live, {Until::PAUSED, Until::UNPAUSED, Until::UPDATED},
+                   {125, "Container " + live.id + " was removed", true});
     advance_later(live.id);
 }
 
