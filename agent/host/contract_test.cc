@@ -99,8 +99,8 @@ struct NoTopics final : TopicSink, core::Publisher {
     void publish(const core::Event&) override {}
 };
 
-// ------------------------------------------------------------------------------------------- a
-// plugin
+// -------------------------------------------------------------------------------------------
+// a plugin
 
 /// What the plugin does wrong, and what became of it.
 struct Behaviour {
@@ -112,6 +112,8 @@ struct Behaviour {
     int folds = 0;
     int reacts = 0;
     int fired = 0;
+    int destroyed = 0;
+    bool rpc_lacks_a_name = false;
     uint64_t token = 0;
     std::string speed;   ///< a setting, read in init
     std::function<void()> when_called;
@@ -147,6 +149,8 @@ void call(void*, const noded_call* call) noexcept {
 }
 const char* const kMethods[] = {"ask"};
 const noded_plugin_rpc kRpc = {sizeof kRpc, 1, 0, kMethods, call, nullptr};
+const char* const kNameless[] = {nullptr};
+const noded_plugin_rpc kNamelessRpc = {sizeof kRpc, 1, 0, kNameless, call, nullptr};
 
 const char* const kExtensions[] = {NODED_EXT_EVENTS, NODED_EXT_TIMER, NODED_EXT_RPC,
                                    NODED_EXT_SETTINGS, NODED_EXT_TOPIC, nullptr};
@@ -179,9 +183,10 @@ const noded_plugin kPlugin = {
     [](void*, const noded_sink*) noexcept {},
     [](void*, noded_bytes) noexcept { return 1; },
     [](void*) noexcept {},
-    [](void*) noexcept {},
+    [](void*) noexcept { ++behaviour.destroyed; },
     [](void*, const char* id) noexcept -> const void* {
-        return strcmp(id, NODED_EXT_RPC) == 0 ? &kRpc : nullptr;
+        if (strcmp(id, NODED_EXT_RPC) != 0) return nullptr;
+        return behaviour.rpc_lacks_a_name ? &kNamelessRpc : &kRpc;
     }};
 
 struct Contract : testing::Test {
@@ -343,6 +348,16 @@ TEST_F(Contract, a_plugin_reads_its_own_settings_and_is_refused_with_one_it_did_
     third.load_static(kPlugin, "doer");
     EXPECT_EQ(third.instances()[0]->reason,
               "the configuration sets plugins.doer.sped, which it does not know");
+    EXPECT_EQ(behaviour.destroyed, 1);
+}
+
+TEST_F(Contract, a_plugin_that_is_refused_after_its_init_is_destroyed) {
+    behaviour.rpc_lacks_a_name = true;
+    Host other(reactor, topics, {dir, dir, dir, dir});
+    other.load_static(kPlugin, "doer");
+    EXPECT_EQ(other.instances()[0]->reason,
+              "its rpc table lacks a function or the name of a method");
+    EXPECT_EQ(behaviour.destroyed, 1);
 }
 
 /// A node that runs, with a history, to which the plugin comes.

@@ -89,13 +89,6 @@ void subscriptions(const noded_host* face,
     });
 }
 
-bool is_word(std::string_view text) {
-    return !text.empty() && text.size() <= limits::plugin_name_bytes_max &&
-           std::ranges::all_of(text, [](char c) {
-               return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-           });
-}
-
 int own(const noded_host* face, const char* word) noexcept {
     Instance& instance = require(face, "topic.own");
     if (word == nullptr || !is_word(word) || word == std::string_view("event") ||

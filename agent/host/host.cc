@@ -140,7 +140,7 @@ uint64_t Host::load_directory(log::Snapshot* snapshot, std::span<const LinkedPlu
         else refuse(list_file(file), table.error().message);
     }
     std::vector<std::pair<size_t, std::string>> left_out;
-    for (const size_t i : dependency_order(descriptions, {}, &left_out)) {
+    for (const size_t i : dependency_order(descriptions, &left_out)) {
         Instance& instance = list_file(files[i]);
         if (const Status admitted = admit(instance, *tables[i], descriptions[i]); !admitted) {
             refuse(instance, admitted.error().message);
@@ -232,21 +232,7 @@ Status Host::admit(Instance& instance, const noded_plugin& table, Description de
     return {};
 }
 
-Status Host::start(Instance& instance) {
-    instance.face = {sizeof(noded_host), NODED_ABI_MINOR, &instance, get_extension,
-                     [](const noded_host* face, const char* reason) noexcept {
-                         instance_of(face).init_failure = reason != nullptr ? reason : "";
-                     }};
-    PhaseScope scope(instance, Phase::load);
-    instance.self = instance.table->init(&instance.face);
-    if (instance.self == nullptr) {
-        return fail("its init failed: " +
-                    (instance.init_failure.empty() ? "it gave no reason" : instance.init_failure));
-    }
-    if (const Status known = check_settings(instance); !known) {
-        instance.table->destroy(instance.self);
-        return known;
-    }
+static Status take_rpc(Instance& instance) {
     const auto* rpc = static_cast<const noded_plugin_rpc*>(
         instance.table->get_extension(instance.self, NODED_EXT_RPC));
     if (rpc == nullptr) return {};
@@ -258,6 +244,23 @@ Status Host::start(Instance& instance) {
     if (!complete) return fail("its rpc table lacks a function or the name of a method");
     instance.rpc = rpc;
     return {};
+}
+
+Status Host::start(Instance& instance) {
+    instance.face = {sizeof(noded_host), NODED_ABI_MINOR, &instance, get_extension,
+                     [](const noded_host* face, const char* reason) noexcept {
+                         instance_of(face).init_failure = reason != nullptr ? reason : "";
+                     }};
+    PhaseScope scope(instance, Phase::load);
+    instance.self = instance.table->init(&instance.face);
+    if (instance.self == nullptr) {
+        return fail("its init failed: " +
+                    (instance.init_failure.empty() ? "it gave no reason" : instance.init_failure));
+    }
+    Status fits = check_settings(instance);
+    if (fits) fits = take_rpc(instance);
+    if (!fits) instance.table->destroy(instance.self);
+    return fits;
 }
 
 const char* Host::setting(const std::string& plugin, const std::string& key) const {
@@ -370,8 +373,8 @@ Result<std::vector<log::Snapshot::Section>> Host::save() const {
     return sections;
 }
 
-// ------------------------------------------------------------------------------------------- the
-// domain
+// -------------------------------------------------------------------------------------------
+// the domain
 
 void Host::decide(const core::Command& command, core::Decision& decision) {
     const auto owner = deciders_.find(command.type);
@@ -499,16 +502,6 @@ const Instance* Host::find(const std::string& id) const {
         if (instance->loaded() && instance->description.id == id) return instance.get();
     }
     return nullptr;
-}
-
-static const char* word_of(Instance::Status status) {
-    switch (status) {
-        case Instance::Status::loaded: return "loaded";
-        case Instance::Status::loading: return "loading";
-        case Instance::Status::refused: return "refused";
-        case Instance::Status::stopped: return "stopped";
-    }
-    return "?";
 }
 
 std::string Host::why_not(const std::string& id) const {

@@ -15,7 +15,7 @@ Description needing(const char* id, std::vector<std::string> needs) {
 std::vector<std::string> ordered(const std::vector<Description>& descriptions,
                                  std::vector<std::pair<size_t, std::string>>* refused) {
     std::vector<std::string> ids;
-    for (const size_t i : dependency_order(descriptions, {}, refused))
+    for (const size_t i : dependency_order(descriptions, refused))
         ids.push_back(descriptions[i].id);
     return ids;
 }

@@ -22,6 +22,16 @@ bool Instance::requires_extension(const char* id) const {
            description.extensions.end();
 }
 
+const char* word_of(Instance::Status status) {
+    switch (status) {
+        case Instance::Status::loaded: return "loaded";
+        case Instance::Status::loading: return "loading";
+        case Instance::Status::refused: return "refused";
+        case Instance::Status::stopped: return "stopped";
+    }
+    return "?";
+}
+
 static bool lists(const std::vector<NamedType>& types, uint64_t id) {
     return std::any_of(types.begin(), types.end(),
                        [id](const NamedType& type) { return type.id == id; });

@@ -83,6 +83,9 @@ struct Instance {
     bool owns_event(uint64_t type) const;
 };
 
+/// "loaded"
+const char* word_of(Instance::Status status);
+
 /// Marks that the host is inside a call to the plugin.
 class PhaseScope {
 public:

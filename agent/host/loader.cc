@@ -4,7 +4,6 @@
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstring>
 #include <set>
 
@@ -24,13 +23,16 @@ Result<const noded_plugin*> open_plugin(const std::string& path) {
     return table;
 }
 
+bool is_word(std::string_view text) {
+    return !text.empty() && text.size() <= limits::plugin_name_bytes_max &&
+           std::ranges::all_of(text, [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+           });
+}
+
 static bool is_valid_id(const char* id) {
-    if (id == nullptr || !(id[0] >= 'a' && id[0] <= 'z')) return false;
-    const size_t length = strnlen(id, limits::plugin_name_bytes_max + 1);
-    if (length > limits::plugin_name_bytes_max) return false;
-    return std::all_of(id, id + length, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-    });
+    return id != nullptr && id[0] >= 'a' && id[0] <= 'z' &&
+           is_word({id, strnlen(id, limits::plugin_name_bytes_max + 1)});
 }
 
 static Status copy_types(const char* what, const noded_types& from, std::vector<NamedType>& to) {
@@ -115,9 +117,8 @@ Result<Description> describe(const noded_plugin& table) {
 }
 
 std::vector<size_t> dependency_order(const std::vector<Description>& descriptions,
-                                     const std::vector<std::string>& present,
                                      std::vector<std::pair<size_t, std::string>>* refused) {
-    std::set<std::string> ready(present.begin(), present.end());
+    std::set<std::string> ready;
     std::set<size_t> left;
     for (size_t i = 0; i < descriptions.size(); ++i) left.insert(i);
     std::vector<size_t> order;

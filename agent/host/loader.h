@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/base/result.h"
@@ -31,6 +33,9 @@ struct Description {
     std::string schema;
 };
 
+/// [a-z0-9-]+ of at most plugin_name_bytes_max bytes: what ids and topics are made of.
+bool is_word(std::string_view text);
+
 /// Opens a shared object and finds its table. It is never closed again.
 Result<const noded_plugin*> open_plugin(const std::string& path);
 
@@ -38,10 +43,8 @@ Result<const noded_plugin*> open_plugin(const std::string& path);
 Result<Description> describe(const noded_plugin& table);
 
 /// The ids in an order in which each comes after those that it needs; those that cannot be ordered
-/// are left out and named in `refused` with the reason. `descriptions` and `present` (already
-/// loaded) are by id.
+/// are left out and named in `refused` with the reason.
 std::vector<size_t> dependency_order(const std::vector<Description>& descriptions,
-                                     const std::vector<std::string>& present,
                                      std::vector<std::pair<size_t, std::string>>* refused);
 
 }  // namespace noded::host
