@@ -6,7 +6,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <sstream>
+
+#include "agent/base/proc_text.h"
 
 namespace noded {
 namespace {
@@ -23,29 +24,16 @@ uint64_t number_in(const std::string& path) {
     return strtoull(text.c_str(), nullptr, 10);
 }
 
-std::vector<std::string> words_of(const std::string& line) {
-    std::istringstream in(line);
-    std::vector<std::string> words;
-    for (std::string word; in >> word;) words.push_back(word);
-    return words;
-}
-
-bool has_controller(const std::string& options, const std::string& controller) {
-    return ("," + options + ",").find("," + controller + ",") != std::string::npos;
-}
-
 /// Where the hierarchy of a v1 controller, or for "" the v2 tree, is mounted; empty: nowhere.
 std::string mount_of(const std::string& root, const std::string& controller) {
     std::ifstream file(root + "/proc/self/mountinfo");
     for (std::string line; std::getline(file, line);) {
-        const size_t dash = line.find(" - ");
-        if (dash == std::string::npos) continue;
-        const auto before = words_of(line.substr(0, dash));
-        const auto after = words_of(line.substr(dash + 3));
-        if (before.size() < 5 || after.size() < 3) continue;
-        if (controller.empty() ? after[0] == "cgroup2"
-                               : after[0] == "cgroup" && has_controller(after[2], controller))
-            return root + before[4];
+        const auto mount = parse_mount_line(line);
+        if (!mount) continue;
+        if (controller.empty() ? mount->type == "cgroup2"
+                               : mount->type == "cgroup" &&
+                                     has_word(mount->super_options, controller))
+            return root + unescape_mount(mount->place);
     }
     return "";
 }
@@ -54,12 +42,11 @@ std::string mount_of(const std::string& root, const std::string& controller) {
 std::string group_of(const std::string& root, const std::string& controller) {
     std::ifstream file(root + "/proc/self/cgroup");
     for (std::string line; std::getline(file, line);) {
-        const size_t first = line.find(':');
-        const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-        if (second == std::string::npos) continue;
-        const std::string names = line.substr(first + 1, second - first - 1);
-        if (controller.empty() ? names.empty() : has_controller(names, controller))
-            return line.substr(second + 1);
+        const auto group = parse_cgroup_line(line);
+        if (!group) continue;
+        if (controller.empty() ? group->controllers.empty()
+                               : has_word(group->controllers, controller))
+            return std::string(group->path);
     }
     return "";
 }

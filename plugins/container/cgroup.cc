@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "agent/base/crc32c.h"
+#include "agent/base/proc_text.h"
 
 namespace noded::container {
 namespace {
@@ -22,38 +23,22 @@ constexpr std::string_view kControllers[] = {"cpu",     "cpuacct", "memory", "pi
 /// Controllers that a v2 tree shall hand down.
 constexpr std::string_view kDelegated[] = {"+cpu", "+memory", "+pids", "+io", "+cpuset"};
 
-std::vector<std::string> split(std::string_view text, char separator) {
-    std::vector<std::string> parts;
-    for (size_t at = 0; at <= text.size();) {
-        const size_t end = std::min(text.find(separator, at), text.size());
-        parts.emplace_back(text.substr(at, end - at));
-        at = end + 1;
-    }
-    return parts;
-}
-
-bool is_ours(const std::string& controller) {
+bool is_ours(std::string_view controller) {
     return std::ranges::count(kControllers, controller) > 0;
 }
 
-/// One line: "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu".
-void parse_mount(const std::string& line, std::vector<Hierarchy>& out) {
-    const size_t dash = line.find(" - ");
-    if (dash == std::string::npos) return;
-    const auto before = split(std::string_view(line).substr(0, dash), ' ');
-    const auto after = split(std::string_view(line).substr(dash + 3), ' ');
-    if (before.size() < 5 || after.size() < 3) return;
-    if (after[0] == "cgroup2") return out.push_back({"", before[4]});
-    if (after[0] != "cgroup") return;
-    const auto options = split(after[2], ',');
+void add_hierarchy(const MountLine& mount, std::vector<Hierarchy>& out) {
+    const std::string place = unescape_mount(mount.place);
+    if (mount.type == "cgroup2") return out.push_back({"", place});
+    if (mount.type != "cgroup") return;
     // A hierarchy is shown by its first controller that is ours, co-mounted ones with it:
     // "cpu,cpuacct".
     std::string name;
-    for (const std::string& option : options)
-        if (is_ours(option)) name += (name.empty() ? "" : ",") + option;
-    if (!name.empty()) out.push_back({name, before[4]});
-    if (name.empty() && std::ranges::count(options, "cpuset") > 0)
-        out.push_back({"cpuset", before[4], "-cpuset"});
+    for (const std::string_view option : split(mount.super_options, ','))
+        if (is_ours(option)) (name += name.empty() ? "" : ",") += option;
+    if (!name.empty()) out.push_back({name, place});
+    if (name.empty() && has_word(mount.super_options, "cpuset"))
+        out.push_back({"cpuset", place, "-cpuset"});
 }
 
 /// A container may have made groups of its own below, as an init system does.
@@ -75,12 +60,13 @@ std::string node_name(std::string_view state_dir) {
 }  // namespace
 
 bool Hierarchy::has(std::string_view controller) const {
-    return std::ranges::count(split(name, ','), controller) > 0;
+    return has_word(name, controller);
 }
 
 std::vector<Hierarchy> parse_hierarchies(std::string_view mountinfo) {
     std::vector<Hierarchy> found;
-    for (const std::string& line : split(mountinfo, '\n')) parse_mount(line, found);
+    for (const std::string_view line : split(mountinfo, '\n'))
+        if (const auto mount = parse_mount_line(line)) add_hierarchy(*mount, found);
     // The same hierarchy mounted twice would be joined twice.
     std::vector<Hierarchy> once;
     for (const Hierarchy& hierarchy : found)

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 
+#include "agent/base/proc_text.h"
 #include "plugins/container/effects.h"
 #include "plugins/container/files/job.h"
 #include "plugins/container/limits.h"

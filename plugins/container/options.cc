@@ -250,15 +250,6 @@ Status check_rights(const Options& options) {
 
 }  // namespace
 
-bool has_word(std::string_view options, std::string_view word) {
-    while (!options.empty()) {
-        const size_t comma = std::min(options.find(','), options.size());
-        if (options.substr(0, comma) == word) return true;
-        options.remove_prefix(std::min(comma + 1, options.size()));
-    }
-    return false;
-}
-
 int rlimit_number(const std::string& name) {
     for (const RlimitName& known : kRlimits)
         if (name == known.name) return known.number;

@@ -76,9 +76,6 @@ struct Mount {
     bool operator==(const Mount&) const = default;
 };
 
-/// One of the words between the commas.
-bool has_word(std::string_view options, std::string_view word);
-
 /// `count` ids of a container from `container` on are those of the host from `host` on.
 struct IdMap {
     bool gid = false;

@@ -21,6 +21,7 @@
 #include <mutex>
 #include <system_error>
 
+#include "agent/base/proc_text.h"
 #include "plugins/container/files/job.h"
 
 namespace noded::container {
@@ -310,16 +311,7 @@ std::shared_ptr<Sys> linux_sys() { return std::make_shared<LinuxSys>(); }
 
 uint64_t process_start_time(Sys& sys, uint32_t pid) {
     const auto stat = sys.read_file("/proc/" + std::to_string(pid) + "/stat");
-    if (!stat) return 0;
-    // The command's name, field 2, may contain anything; the fields behind its last parenthesis are
-    // numbers.
-    size_t at = stat->rfind(')');
-    if (at == std::string::npos) return 0;
-    constexpr int kFieldsToSkip = 20;
-    for (int field = 0; field < kFieldsToSkip && at != std::string::npos; ++field)
-        at = stat->find(' ', at + 1);
-    if (at == std::string::npos) return 0;
-    return strtoull(stat->c_str() + at + 1, nullptr, 10);
+    return stat ? start_time_of(*stat) : 0;
 }
 
 }  // namespace noded::container

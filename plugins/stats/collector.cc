@@ -5,6 +5,7 @@
 #include <array>
 
 #include "agent/base/check.h"
+#include "agent/base/proc_text.h"
 #include "plugins/stats/limits.h"
 #include "plugins/stats/parse.h"
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 
+#include "agent/base/proc_text.h"
 #include "plugins/stats/limits.h"
 
 namespace noded::stats {
@@ -260,23 +261,6 @@ std::vector<MemoryItem> parse_meminfo_items(std::string_view text) {
 
 namespace {
 
-/// A path of mountinfo has blanks as three octal digits.
-std::string unescaped(std::string_view text) {
-    std::string out;
-    for (size_t i = 0; i < text.size(); ++i) {
-        const auto digit = [&](size_t at) { return text[at] >= '0' && text[at] <= '7'; };
-        const bool escape = text[i] == '\\' && i + 3 < text.size() && digit(i + 1) &&
-                            digit(i + 2) && digit(i + 3);
-        if (escape) {
-            out += char((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-            i += 3;
-        } else {
-            out += text[i];
-        }
-    }
-    return out;
-}
-
 bool is_on_disk(std::string_view type) {
     constexpr std::array kTypes = {"ext2",  "ext3",  "ext4", "xfs",    "btrfs",
                                    "f2fs",  "zfs",   "vfat", "exfat",  "ntfs3",
@@ -286,23 +270,17 @@ bool is_on_disk(std::string_view type) {
 
 }  // namespace
 
-/// "36 35 98:0 /root /mount/point rw,noatime master:1 - ext4 /dev/root rw".
 std::vector<Filesystem> parse_filesystems(std::string_view mountinfo) {
     std::vector<Filesystem> found;
     while (!mountinfo.empty() && found.size() < limits::filesystems_max) {
-        std::string_view line = next_line(mountinfo);
-        const size_t dash = line.find(" - ");
-        if (dash == std::string_view::npos) continue;
-        std::string_view after = line.substr(dash + 3);
-        line = line.substr(0, dash);
-        for (int i = 0; i < 4; ++i) next_word(line);
+        const auto mount = parse_mount_line(next_line(mountinfo));
+        if (!mount || !is_on_disk(mount->type)) continue;
         Filesystem one;
-        one.mount_point = unescaped(next_word(line));
-        const std::string_view options = next_word(line);
-        one.read_only = options == "ro" || options.starts_with("ro,");
-        one.type = next_word(after);
-        one.device = unescaped(next_word(after));
-        if (is_on_disk(one.type)) found.push_back(std::move(one));
+        one.mount_point = unescape_mount(mount->place);
+        one.read_only = has_word(mount->options, "ro");
+        one.type = mount->type;
+        one.device = unescape_mount(mount->source);
+        found.push_back(std::move(one));
     }
     return found;
 }

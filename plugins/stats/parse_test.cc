@@ -200,11 +200,5 @@ TEST(StatsPlaces, a_group_that_is_not_the_containers_gives_no_figures) {
     EXPECT_EQ(places_of(mounts, "nonsense\n0:\n", "abc").v2, "");
 }
 
-TEST(StatsPlaces, the_start_time_is_field_22_whatever_the_name_holds) {
-    EXPECT_EQ(start_time_of("7 (a) b (c) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 777 0 0\n"), 777u);
-    EXPECT_EQ(start_time_of(""), 0u);
-    EXPECT_EQ(start_time_of("7 (a)"), 0u);
-}
-
 }  // namespace
 }  // namespace noded::stats

@@ -13,7 +13,7 @@
 namespace noded::stats {
 
 struct Mount {
-    std::string controllers;  ///< ",cpu,cpuacct,": with a comma on each side; "" for v2
+    std::string controllers;  ///< "cpu,cpuacct", among other options; "" for v2
     std::string root;         ///< what of the hierarchy is mounted, "/" for all
     std::string path;
 
@@ -31,8 +31,5 @@ struct Places {
 
 Places places_of(const std::vector<Mount>& mounts, std::string_view proc_cgroup,
                  std::string_view id);
-
-/// Field 22 of /proc/PID/stat, 0 if the text is none: with the pid it names a process for ever.
-uint64_t start_time_of(std::string_view proc_stat);
 
 }  // namespace noded::stats

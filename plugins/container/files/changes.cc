@@ -17,12 +17,10 @@ namespace {
 constexpr size_t kDepthMax = 2048;
 constexpr int kOpenDir = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
-bool is_whiteout(const struct stat& info) { return S_ISCHR(info.st_mode) && info.st_rdev == 0; }
-
 /// False where there is nothing.
 bool look_up(int dir, const std::string& name, struct stat& info) {
     return dir >= 0 && fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-           !is_whiteout(info);
+           !tree::is_whiteout(info);
 }
 
 /// Mounts cover these, so what is there was made by a start and not by the container.
@@ -82,7 +80,7 @@ Status Comparison::member(int upper, int image, const std::string& name, const s
         return fail_errno(errno, "look at " + path);
     }
     const bool was_there = look_up(image, name, before);
-    if (is_whiteout(now)) {
+    if (tree::is_whiteout(now)) {
         if (was_there) changes_.push_back({'D', path});
         return {};
     }

@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "agent/base/proc_text.h"
 #include "plugins/container/files/volume.h"
 #include "plugins/sdk/tree/extract.h"
 
@@ -238,17 +239,12 @@ Status attach(int root, const Bind& bind, const Fd& user, const tree::IdRanges& 
     return {};
 }
 
-/// Field 22 of /proc/PID/stat. 0 if there is no such process.
+/// 0 if there is no such process.
 uint64_t start_time(const std::string& process) {
     const Fd file(open((process + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
     char text[2048];
-    const ssize_t size = file.valid() ? read(file.get(), text, sizeof text - 1) : -1;
-    if (size <= 0) return 0;
-    std::string_view rest(text, size_t(size));
-    // The name of the command may have anything in it.
-    size_t at = rest.rfind(')');
-    for (int field = 0; field < 20 && at != rest.npos; ++field) at = rest.find(' ', at + 1);
-    return at == rest.npos ? 0 : strtoull(text + at + 1, nullptr, 10);
+    const ssize_t size = file.valid() ? read(file.get(), text, sizeof text) : -1;
+    return size > 0 ? start_time_of({text, size_t(size)}) : 0;
 }
 
 Result<Fd> open_running(const Job& job) {

@@ -30,8 +30,6 @@ constexpr const char* kOpaqueAttribute = "trusted.overlay.opaque";
 constexpr const char* kRedirectAttribute = "trusted.overlay.redirect";
 constexpr const char* kMetacopyAttribute = "trusted.overlay.metacopy";
 
-bool is_whiteout(const struct stat& info) { return S_ISCHR(info.st_mode) && info.st_rdev == 0; }
-
 Status check_complete(int fd, const std::string& path) {
     if (fgetxattr(fd, kRedirectAttribute, nullptr, 0) < 0 &&
         fgetxattr(fd, kMetacopyAttribute, nullptr, 0) < 0)
@@ -210,6 +208,8 @@ Result<std::vector<std::string>> names_in(int dir, const std::string& shown) {
     std::ranges::sort(names);
     return names;
 }
+
+bool is_whiteout(const struct stat& info) { return S_ISCHR(info.st_mode) && info.st_rdev == 0; }
 
 bool is_opaque(int dir) {
     char value[2];

@@ -7,6 +7,8 @@
 // the storage plugin for layers and by nodectl.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <string>
 
 #include "agent/base/result.h"
@@ -34,6 +36,9 @@ Status write_tree(TarWriter& out, int dir, const std::string& name, const WriteO
 
 /// Names in a directory but "." and "..", sorted. The descriptor must be open for reading.
 Result<std::vector<std::string>> names_in(int dir, const std::string& shown);
+
+/// Whether it is how overlayfs notes that what lower layers have at this name is gone.
+bool is_whiteout(const struct stat& info);
 
 /// Whether overlayfs hides what lower layers have below this directory.
 bool is_opaque(int dir);

@@ -11,6 +11,7 @@
 
 #include "agent/base/check.h"
 #include "agent/base/open_inside.h"
+#include "plugins/sdk/tree/tar_writer.h"
 #include "plugins/storage/image/entry_path.h"
 #include "plugins/storage/image/limits.h"
 
@@ -71,11 +72,8 @@ Status Members::spool(const StorePaths& paths, uint64_t bytes_max) {
         auto bytes = stream.next();
         if (!bytes) return context(bytes.error(), "unpack " + source_.name);
         if (bytes->empty()) break;
-        for (Bytes rest = *bytes; !rest.empty();) {
-            ssize_t count = write(spool_.get(), rest.data(), rest.size());
-            if (count < 0) return fail_errno(errno, "write " + work_->path() + "/spool");
-            rest = rest.subspan(size_t(count));
-        }
+        TRY_STATUS(
+            tree::write_fully(spool_.get(), *bytes, "write " + work_->path() + "/spool"));
     }
     fd_ = spool_.get();
     return {};

@@ -15,6 +15,7 @@
 #include <memory>
 
 #include "agent/base/check.h"
+#include "plugins/sdk/tree/tar_writer.h"
 #include "plugins/storage/image/digest.h"
 #include "plugins/storage/image/limits.h"
 
@@ -195,15 +196,6 @@ Result<size_t> sweep(const StorePaths& paths, const std::string& dir,
     return dead.size();
 }
 
-Status write_all(int fd, Bytes content, const std::string& path) {
-    while (!content.empty()) {
-        ssize_t count = write(fd, content.data(), content.size());
-        if (count < 0) return fail_errno(errno, "write " + path);
-        content = content.subspan(size_t(count));
-    }
-    return {};
-}
-
 }  // namespace
 
 Status empty_directory(int fd) {
@@ -305,7 +297,7 @@ Result<std::string> write_blob(const StorePaths& paths, Bytes content) {
     Workspace work = TRY(Workspace::make(paths));
     Fd file(openat(work.fd(), "blob", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
     if (!file.valid()) return fail_errno(errno, "create " + work.path() + "/blob");
-    TRY_STATUS(write_all(file.get(), content, target));
+    TRY_STATUS(tree::write_fully(file.get(), content, "write " + target));
     if (fsync(file.get()) != 0) return fail_errno(errno, "sync " + target);
     if (renameat(work.fd(), "blob", AT_FDCWD, target.c_str()) != 0)
         return fail_errno(errno, "install blob " + target);

@@ -37,6 +37,7 @@
 #include "agent/base/check.h"
 #include "agent/base/fd.h"
 #include "agent/base/open_inside.h"
+#include "plugins/sdk/tree/write_tree.h"
 #include "plugins/storage/image/entry_path.h"
 
 namespace noded::image {
@@ -72,8 +73,6 @@ Fd open_beneath(int root, const std::string& path) {
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
     return Fd(open_inside(root, path, how));
 }
-
-bool is_whiteout(const struct stat& info) { return S_ISCHR(info.st_mode) && info.st_rdev == 0; }
 
 class Unpacker {
 public:
@@ -266,7 +265,7 @@ Result<Fd> Unpacker::step_into(int dir, const std::string& name, const EntryPath
     if (next.valid()) return next;
     struct stat info;
     bool exists = fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
-    bool whiteout = exists && is_whiteout(info);
+    bool whiteout = exists && tree::is_whiteout(info);
     if (exists && !whiteout)
         return entry_error(path,
                            "lies below " + show_name(name) + ", which is " +
@@ -327,7 +326,7 @@ Result<Unpacker::Before> Unpacker::clear(int parent, const EntryPath& path, bool
         return Before::nothing;
     }
     if (unlinkat(parent, path.name.c_str(), 0) != 0) return entry_errno(errno, path, "replace");
-    return is_whiteout(info) ? Before::whiteout : Before::nothing;
+    return tree::is_whiteout(info) ? Before::whiteout : Before::nothing;
 }
 
 // Placing.
@@ -477,7 +476,7 @@ Status Unpacker::place_hardlink(archive_entry* entry, const EntryPath& path, int
     // A second name for a symbolic link is harmless: linkat does not follow it, and nor does what
     // comes later.
     if (S_ISDIR(info.st_mode)) return entry_error(path, shown + ", which is a directory");
-    if (is_whiteout(info)) return entry_error(path, shown + ", which is a whiteout");
+    if (tree::is_whiteout(info)) return entry_error(path, shown + ", which is a whiteout");
     if (linkat(dir.get(), target.name.c_str(), parent, path.name.c_str(), 0) == 0) return {};
     if (errno != EEXIST) return entry_errno(errno, path, "create hard link");
     TRY(clear(parent, path, false));
