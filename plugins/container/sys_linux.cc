@@ -136,8 +136,11 @@ Result<SpawnedFiles> LinuxSys::spawn_files(const std::string& path, const std::s
     }
     spawned.pid = uint32_t(pid);
     spawned.pidfd.reset(int(syscall(SYS_pidfd_open, pid, 0)));
-    if (!spawned.pidfd.valid()) return fail_errno(errno, "open a pidfd of the files helper");
-    return spawned;
+    if (spawned.pidfd.valid()) return spawned;
+    error = errno;
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    return fail_errno(error, "open a pidfd of the files helper");
 }
 
 std::string LinuxSys::stamp(const std::string& path) {
