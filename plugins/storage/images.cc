@@ -48,11 +48,15 @@ bool StoragePlugin::start_sweep() {
 }
 
 void StoragePlugin::next_store_work() {
-    if (store_busy_ || retry_timer_ != 0) return;
-    if (!sweep_wanted_ && imports_waiting_.empty()) return;
-    // The sweep first: it is short, and makes room.
-    store_busy_ = sweep_wanted_ ? start_sweep() : start_import();
-    if (store_busy_) return;
+    if (retry_timer_ != 0) return;
+    bool lane_full = false;
+    while (!store_busy_ && !lane_full && (sweep_wanted_ || !imports_waiting_.empty())) {
+        const size_t waiting = imports_waiting_.size();
+        // The sweep first: it is short, and makes room.
+        store_busy_ = sweep_wanted_ ? start_sweep() : start_import();
+        lane_full = !store_busy_ && imports_waiting_.size() == waiting;
+    }
+    if (!lane_full) return;
     retry_timer_ = host_.start_timer(
         kRetryNs,
         [](void* self, void*) noexcept {

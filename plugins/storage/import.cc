@@ -67,7 +67,8 @@ void StoragePlugin::request_import(const Origin& origin) {
     next_store_work();
 }
 
-/// Starts the first import that waits. False: the lane is full, nothing has changed.
+/// Starts the first import that waits. False: the lane is full and nothing has changed, or it was a
+/// commit that cannot be, which waits no more.
 bool StoragePlugin::start_import() {
     const Origin origin = imports_waiting_.front();
     const Import& wanted = state_.imports.at(origin.command_id);

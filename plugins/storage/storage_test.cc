@@ -371,6 +371,18 @@ TEST_F(CommitTest, without_its_image_or_on_a_full_disk_it_fails_with_a_sentence)
     EXPECT_EQ(host.count<ImageImportFailed>(), 2u);
 }
 
+TEST_F(CommitTest, one_that_cannot_be_keeps_nobody_from_the_store) {
+    auto outcome = host.command<RemoveImage>([&](auto root) {
+        root.setReference("box:1");
+        root.setForce(true);
+    });
+    ASSERT_TRUE(outcome.accepted) << outcome.message;
+    commit(false);
+    EXPECT_NE(failure().find("No such image: "), std::string::npos) << failure();
+    load("2 box:2 c\n");
+    EXPECT_EQ(host.count<ImageImported>(), 2u);
+}
+
 TEST_F(CommitTest, behind_an_import_that_never_ends_it_fails_at_its_deadline) {
     constexpr int64_t kMoment = 1'000'000;
     host.hold_offload(true);
