@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "agent/base/number.h"
 #include "agent/limits.h"
 
 namespace noded {
@@ -169,9 +170,7 @@ static Result<std::optional<std::string>> value_of(const char* flag, int argc, c
 
 static Result<uint64_t> number_of(const char* flag, const std::string& text) {
     uint64_t number = 0;
-    const char* const text_end = text.data() + text.size();
-    const auto [end, error] = std::from_chars(text.data(), text_end, number);
-    if (error == std::errc() && end == text_end) return number;
+    if (to_number(text, number)) return number;
     return fail(std::string(flag) + " takes a number, not \"" + text + "\"");
 }
 

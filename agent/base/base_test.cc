@@ -5,9 +5,21 @@
 #include "agent/base/bytes.h"
 #include "agent/base/crc32c.h"
 #include "agent/base/ids.h"
+#include "agent/base/number.h"
 #include "agent/base/result.h"
 
 namespace noded {
+
+TEST(Number, is_all_of_a_text_and_fits) {
+    uint8_t number = 0;
+    EXPECT_TRUE(to_number("255", number));
+    EXPECT_EQ(number, 255);
+    for (const char* text : {"", "256", "-1", "+1", " 1", "1 ", "1x", "x"})
+        EXPECT_FALSE(to_number(text, number)) << text;
+    int with_sign = 0;
+    EXPECT_TRUE(to_number("-12", with_sign));
+    EXPECT_EQ(with_sign, -12);
+}
 
 TEST(Crc32c, agrees_with_the_test_vectors_of_rfc_3720) {
     EXPECT_EQ(crc32c(as_bytes("123456789")), 0xE3069283u);

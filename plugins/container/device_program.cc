@@ -7,9 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 
 #include "agent/base/fd.h"
+#include "agent/base/number.h"
 
 namespace noded {
 namespace {
@@ -57,13 +57,8 @@ void add_rule(std::vector<bpf_insn>& program, const DeviceRule& rule) {
             program[i].off = int16_t(program.size() - i - 1);
 }
 
-bool parse_number(std::string_view text, std::optional<uint32_t>& out) {
-    if (text == "*") return true;
-    uint32_t number = 0;
-    const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (read.ec != std::errc() || read.ptr != text.data() + text.size()) return false;
-    out = number;
-    return true;
+bool number_or_any(std::string_view text, std::optional<uint32_t>& out) {
+    return text == "*" || to_number(text, out.emplace());
 }
 
 /// v1 adds the rights of rules about the same devices; so that "r" and "w" allow what asks for
@@ -99,8 +94,8 @@ std::optional<DeviceRule> parse_device_rule(std::string_view text) {
         return std::nullopt;
     rule.type = text[0];
     if (rule.type != 'a' && rule.type != 'b' && rule.type != 'c') return std::nullopt;
-    if (!parse_number(text.substr(2, colon - 2), rule.major) ||
-        !parse_number(text.substr(colon + 1, space - colon - 1), rule.minor))
+    if (!number_or_any(text.substr(2, colon - 2), rule.major) ||
+        !number_or_any(text.substr(colon + 1, space - colon - 1), rule.minor))
         return std::nullopt;
     for (const char right : text.substr(space + 1)) {
         if (right == 'r') rule.rights |= BPF_DEVCG_ACC_READ;

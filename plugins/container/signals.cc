@@ -2,8 +2,9 @@
 // belong to libc, so that SIGRTMIN as programs know it is 34.
 #include "plugins/container/signals.h"
 
-#include <charconv>
 #include <string>
+
+#include "agent/base/number.h"
 
 namespace noded::container {
 namespace {
@@ -19,9 +20,7 @@ constexpr int kSignalMax = 64;
 /// A whole text as a number of 0..64, or -1.
 int number(std::string_view text) {
     int value = -1;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const bool whole = error == std::errc() && end == text.data() + text.size() && !text.empty();
-    return whole && value >= 0 && value <= kSignalMax ? value : -1;
+    return to_number(text, value) && value >= 0 && value <= kSignalMax ? value : -1;
 }
 
 int by_name(std::string_view name) {

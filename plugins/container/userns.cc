@@ -2,23 +2,18 @@
 #include "plugins/container/userns.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "agent/base/number.h"
 #include "plugins/container/limits.h"
 
 namespace noded::container {
 namespace {
 
-bool parse_number(std::string_view text, uint32_t& out) {
-    const auto read = std::from_chars(text.data(), text.data() + text.size(), out);
-    return read.ec == std::errc() && read.ptr == text.data() + text.size();
-}
-
 /// "FIRST:COUNT"; ids end one below 2^32 - 1, which stands for none.
 bool parse_range(std::string_view text, uint32_t& first, uint32_t& count) {
     const size_t colon = text.find(':');
-    return colon != std::string_view::npos && parse_number(text.substr(0, colon), first) &&
-           parse_number(text.substr(colon + 1), count) && count > 0 &&
+    return colon != std::string_view::npos && to_number(text.substr(0, colon), first) &&
+           to_number(text.substr(colon + 1), count) && count > 0 &&
            uint64_t{first} + count < UINT32_MAX;
 }
 

@@ -4,7 +4,6 @@
 // used: CHECKed.
 #pragma once
 
-#include <charconv>
 #include <expected>
 #include <functional>
 #include <optional>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "agent/base/check.h"
+#include "agent/base/number.h"
 #include "plugins/abi/host.h"
 #include "plugins/abi/rpc.h"
 #include "plugins/sdk/message.h"
@@ -140,10 +140,7 @@ public:
         const auto text = setting(key);
         if (!text) return otherwise;
         uint64_t number = 0;
-        const char* const text_end = text->data() + text->size();
-        const auto [end, error] = std::from_chars(text->data(), text_end, number);
-        if (error == std::errc() && end == text_end && number >= min && number <= max)
-            return number;
+        if (to_number(*text, number) && number >= min && number <= max) return number;
         return std::unexpected(std::string(key) + " in the configuration takes a number from " +
                                std::to_string(min) + " to " + std::to_string(max) + ", not \"" +
                                *text + "\"");

@@ -1,8 +1,9 @@
 // Both sides' codec, and the rules of paths. Pure.
 #include "plugins/container/files/job.h"
 
-#include <charconv>
 #include <functional>
+
+#include "agent/base/number.h"
 
 namespace noded::files {
 namespace {
@@ -37,12 +38,6 @@ Status each_field(std::string_view text, const Take& take) {
     return {};
 }
 
-template <typename T>
-bool number(std::string_view text, T& out) {
-    const auto read = std::from_chars(text.data(), text.data() + text.size(), out);
-    return read.ec == std::errc() && read.ptr == text.data() + text.size();
-}
-
 bool boolean(std::string_view text, bool& out) {
     out = text == "1";
     return text == "1" || text == "0";
@@ -50,7 +45,7 @@ bool boolean(std::string_view text, bool& out) {
 
 bool verb(std::string_view text, Verb& out) {
     uint32_t value = 0;
-    if (!number(text, value) || value >= verbs_known) return false;
+    if (!to_number(text, value) || value >= verbs_known) return false;
     out = Verb(value);
     return true;
 }
@@ -74,7 +69,7 @@ bool ids(std::string_view text, tree::IdRanges& out) {
         const size_t space = text.find(' ');
         if (space == text.npos) return false;
         text.remove_prefix(space + 1);
-        if (!number(text.substr(0, text.find(' ')), *to)) return false;
+        if (!to_number(text.substr(0, text.find(' ')), *to)) return false;
     }
     out.push_back(range);
     return true;
@@ -84,9 +79,9 @@ bool job_field(Job& job, std::string_view key, std::string_view value) {
     if (key == "verb") return verb(value, job.verb);
     if (key == "path") return string(value, job.path);
     if (key == "follow") return boolean(value, job.follow);
-    if (key == "parent") return number(value, job.parent);
-    if (key == "pid") return number(value, job.pid);
-    if (key == "pid-start") return number(value, job.pid_start_time);
+    if (key == "parent") return to_number(value, job.parent);
+    if (key == "pid") return to_number(value, job.pid);
+    if (key == "pid-start") return to_number(value, job.pid_start_time);
     if (key == "read-only") return boolean(value, job.read_only);
     if (key == "upper") return string(value, job.upper);
     if (key == "work") return string(value, job.work);
@@ -105,11 +100,11 @@ bool job_field(Job& job, std::string_view key, std::string_view value) {
 
 bool outcome_field(Outcome& outcome, std::string_view key, std::string_view value) {
     if (key == "error") return string(value, outcome.error);
-    if (key == "code") return number(value, outcome.code);
+    if (key == "code") return to_number(value, outcome.code);
     if (key == "exists") return boolean(value, outcome.exists);
-    if (key == "mode") return number(value, outcome.mode);
-    if (key == "size") return number(value, outcome.size);
-    if (key == "mtime") return number(value, outcome.mtime_ns);
+    if (key == "mode") return to_number(value, outcome.mode);
+    if (key == "size") return to_number(value, outcome.size);
+    if (key == "mtime") return to_number(value, outcome.mtime_ns);
     if (key == "link") return string(value, outcome.link);
     if (key == "path") return string(value, outcome.path);
     return key == "end";

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "agent/base/number.h"
 #include "plugins/storage/image/json.h"
 
 namespace noded::image {
@@ -68,9 +69,7 @@ Status set_flag(Json& out, std::string_view word) {
     const std::string_view value = equals == word.npos ? "" : word.substr(equals + 1);
     if (name == "--retries") {
         uint32_t retries = 0;
-        const auto [end, error] =
-            std::from_chars(value.data(), value.data() + value.size(), retries);
-        if (error != std::errc() || end != value.data() + value.size() || retries > INT32_MAX)
+        if (!to_number(value, retries) || retries > INT32_MAX)
             return fail("--retries must be a number of at least 0, not \"" + std::string(value) +
                         "\"");
         if (retries != 0) out["Retries"] = retries;
