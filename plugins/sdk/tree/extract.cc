@@ -18,6 +18,7 @@
 #include "agent/base/check.h"
 #include "agent/base/fd.h"
 #include "agent/base/open_inside.h"
+#include "plugins/sdk/tree/write_tree.h"
 
 namespace noded::tree {
 namespace {
@@ -364,7 +365,10 @@ Status Extractor::node(archive_entry* entry, const Name& name, int parent) {
         return trouble("create", name);
     }
     if (options_.owners) TRY_STATUS(set_owner(entry, name, parent, at));
-    if (type != AE_IFLNK && fchmodat(parent, at, archive_entry_perm(entry) & kModeBits, 0) != 0)
+    // Whoever is in the container may have put a link in its place, which leads to the host from
+    // here.
+    if (type != AE_IFLNK && fchmodat(parent, at, archive_entry_perm(entry) & kModeBits,
+                                     AT_SYMLINK_NOFOLLOW) != 0)
         return trouble("set the mode of", name);
     const timespec time = mtime_of(entry);
     const timespec times[2] = {time, time};
@@ -388,8 +392,11 @@ Status Extractor::hard_link(archive_entry* entry, const Name& name, int parent) 
 Status Extractor::set_owner(archive_entry* entry, const Name& name, int dir, const char* at) const {
     const int64_t uid = archive_entry_uid(entry);
     const int64_t gid = archive_entry_gid(entry);
-    const uint32_t owner = to_host(options_.ids, false, uint32_t(uid));
-    const uint32_t group = to_host(options_.ids, true, uint32_t(gid));
+    const auto on_host = [&](bool is_gid, int64_t id) {
+        return id == uint32_t(id) ? to_host(options_.ids, is_gid, uint32_t(id)) : UINT32_MAX;
+    };
+    const uint32_t owner = on_host(false, uid);
+    const uint32_t group = on_host(true, gid);
     if (owner == UINT32_MAX || group == UINT32_MAX)
         return fail("set the owner of " + shown(name.full()) + ": the container has no ids " +
                     std::to_string(uid) + ":" + std::to_string(gid));
@@ -409,11 +416,7 @@ Status Extractor::set_metadata(archive_entry* entry, const Name& name, int fd) c
     size_t size = 0;
     archive_entry_xattr_reset(entry);
     while (archive_entry_xattr_next(entry, &key, &value, &size) == ARCHIVE_OK) {
-        if (key == nullptr) continue;
-        const std::string_view text = key;
-        if (text != "security.capability" &&
-            (!text.starts_with("user.") || text.starts_with("user.overlay.")))
-            continue;
+        if (key == nullptr || !is_kept_xattr(key)) continue;
         if (fsetxattr(fd, key, value, size, 0) != 0 && errno != EOPNOTSUPP)
             return trouble("set an extended attribute of", name);
     }

@@ -179,6 +179,38 @@ TEST_F(TreeTest, archives_that_want_out_are_refused_or_stay_inside) {
     EXPECT_EQ(get(root / "to" / "inner" / "evil"), "evil");
 }
 
+TEST_F(TreeTest, a_link_that_takes_the_place_of_a_pipe_is_not_followed) {
+    const fs::path secret = root / "secret", link = root / "link", pipe = root / "to" / "pipe";
+    put(secret, "s");
+    ASSERT_EQ(chmod(secret.c_str(), 0600), 0);
+    make("pipe", S_IFIFO | 0777);
+    std::atomic<bool> done = false;
+    std::thread others([&] {
+        while (!done)
+            if (symlink(secret.c_str(), link.c_str()) == 0 || errno == EEXIST)
+                rename(link.c_str(), pipe.c_str());
+    });
+    for (int i = 0; i < 5000; ++i) (void)unpack({.owners = false});
+    done = true;
+    others.join();
+    struct stat info {};
+    ASSERT_EQ(stat(secret.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777, 0600u);
+}
+
+TEST_F(TreeTest, an_owner_that_is_no_id_is_refused) {
+    TarEntry entry;
+    entry.path = "f";
+    entry.mode = S_IFREG | 0644;
+    entry.uid = uint64_t{1} << 32;
+    TarWriter out(archive.get());
+    ASSERT_TRUE(out.entry(entry));
+    ASSERT_TRUE(out.finish());
+    const auto done = unpack({});
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().message, "set the owner of f: the container has no ids 4294967296:0");
+}
+
 TEST_F(TreeTest, a_directory_replaces_nothing_else_nor_the_other_way_round) {
     fs::create_directory(root / "to" / "d");
     put(root / "to" / "f", "old");

@@ -38,11 +38,6 @@ Status check_complete(int fd, const std::string& path) {
                        "metacopy of the kernel module overlay");
 }
 
-bool is_wanted(std::string_view xattr) {
-    if (xattr == "security.capability") return true;
-    return xattr.starts_with("user.") && !xattr.starts_with("user.overlay.");
-}
-
 /// The kernel's own file systems, whose files are no files.
 bool is_made_up(int dir) {
     struct statfs info {};
@@ -94,7 +89,7 @@ void Walk::read_xattrs(int fd, TarEntry& entry) const {
     if (bytes <= 0) return;
     std::string value(kXattrBytes, '\0');
     for (const char* name = list; name < list + bytes; name += strlen(name) + 1) {
-        if (!is_wanted(name)) continue;
+        if (!is_kept_xattr(name)) continue;
         const ssize_t size = fgetxattr(fd, name, value.data(), value.size());
         if (size >= 0) entry.xattrs.emplace_back(name, value.substr(0, size_t(size)));
     }
@@ -210,6 +205,11 @@ Result<std::vector<std::string>> names_in(int dir, const std::string& shown) {
 }
 
 bool is_whiteout(const struct stat& info) { return S_ISCHR(info.st_mode) && info.st_rdev == 0; }
+
+bool is_kept_xattr(std::string_view name) {
+    if (name == "security.capability") return true;
+    return name.starts_with("user.") && !name.starts_with("user.overlay.");
+}
 
 bool is_opaque(int dir) {
     char value[2];

@@ -2,14 +2,15 @@
 // opened by its name in its directory without following links, so whatever is changed meanwhile
 // cannot lead elsewhere.
 //
-// Sockets are left out, as in every tar. Of the extended attributes security.capability and user.*
-// are kept. Members of a directory come sorted. Called by the helper of the container plugin, by
-// the storage plugin for layers and by nodectl.
+// Sockets are left out, as in every tar. Members of a directory come sorted. Called by the helper
+// of the container plugin, by the storage plugin for layers and by nodectl.
 #pragma once
 
 #include <sys/stat.h>
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "agent/base/result.h"
 #include "plugins/sdk/tree/ids.h"
@@ -42,6 +43,10 @@ bool is_whiteout(const struct stat& info);
 
 /// Whether overlayfs hides what lower layers have below this directory.
 bool is_opaque(int dir);
+
+/// Of the extended attributes archives have security.capability and user.*, but not those that
+/// would speak to overlayfs in an archive's name.
+bool is_kept_xattr(std::string_view name);
 
 /// As many descriptors as this process may have: a deep tree takes one for each level.
 void raise_descriptor_limit();

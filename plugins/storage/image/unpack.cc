@@ -550,11 +550,6 @@ Status Unpacker::set_metadata_at(archive_entry* entry, const EntryPath& path, in
     return {};
 }
 
-bool is_restored(std::string_view xattr) {
-    if (xattr == "security.capability") return true;
-    return xattr.starts_with("user.") && !xattr.starts_with("user.overlay.");
-}
-
 Status Unpacker::set_xattrs(archive_entry* entry, const EntryPath& path, int fd) {
     const char* name;
     const void* value;
@@ -562,7 +557,7 @@ Status Unpacker::set_xattrs(archive_entry* entry, const EntryPath& path, int fd)
     if (size_t(archive_entry_xattr_reset(entry)) > limits::xattrs_per_entry_max)
         return entry_error(path, "has more than 64 extended attributes");
     while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
-        if (name == nullptr || !is_restored(name)) {
+        if (name == nullptr || !tree::is_kept_xattr(name)) {
             ++xattrs_left_out_;
             continue;
         }
