@@ -1,105 +1,15 @@
 // noci, the real program on the real kernel: a busybox bundle through each command, and what other
-// engines rely on: exit codes, sentences, JSON. Each test has a root and a bundle of its own and
-// checks that no process, cgroup, mount or folder is left.
-#include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
+// engines rely on: exit codes, sentences, JSON.
+#include <sys/socket.h>
+#include <sys/un.h>
 
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <cstring>
 #include <sstream>
 
-#include "tests/integration/test_node.h"
+#include "tests/integration/noci_fixture.h"
 
 namespace noded::test {
 namespace {
-
-namespace fs = std::filesystem;
-using Json = nlohmann::json;
-
-class Noci : public ::testing::Test {
-protected:
-    static void SetUpTestSuite() {
-        char name[] = "/tmp/noded-test-noci-rootfs-XXXXXX";
-        ASSERT_NE(mkdtemp(name), nullptr);
-        image_ = name;
-        const Ran made = run_program({"ops/busybox-rootfs", image_ + "/rootfs.tar"});
-        ASSERT_EQ(made.exit_code, 0) << made.err;
-    }
-    static void TearDownTestSuite() { fs::remove_all(image_); }
-
-    void SetUp() override {
-        char name[] = "/tmp/noded-test-noci-XXXXXX";
-        ASSERT_NE(mkdtemp(name), nullptr);
-        base_ = name;
-        root_ = base_ + "/root";
-        bundle_ = base_ + "/bundle";
-        fs::create_directories(bundle_ + "/rootfs");
-        ASSERT_EQ(run_program({"/usr/bin/tar", "-xf", image_ + "/rootfs.tar", "-C",
-                               bundle_ + "/rootfs"})
-                      .exit_code,
-                  0);
-        ASSERT_EQ(noci({"spec", "--bundle", bundle_}).exit_code, 0);
-        id_ = "noci-test-" + std::to_string(getpid()) + "-" +
-              ::testing::UnitTest::GetInstance()->current_test_info()->name();
-        config_ = read_json(bundle_ + "/config.json");
-        config_["process"]["terminal"] = false;
-        config_["linux"]["cgroupsPath"] = "/" + id_;
-    }
-
-    void TearDown() override {
-        ASSERT_FALSE(id_.empty());
-        noci({"delete", "--force", id_});
-        EXPECT_TRUE(!fs::exists(root_) || fs::is_empty(root_)) << "state is left in " << root_;
-        for (const char* tree : {"memory", "pids", "unified"})
-            EXPECT_FALSE(fs::exists(std::string("/sys/fs/cgroup/") + tree + "/" + id_));
-        std::ifstream mounts("/proc/self/mounts");
-        const std::string text(std::istreambuf_iterator<char>(mounts), {});
-        EXPECT_EQ(text.find(base_), std::string::npos) << "a mount is left";
-        fs::remove_all(base_);
-    }
-
-    static Json read_json(const std::string& path) {
-        std::ifstream in(path);
-        return Json::parse(in, nullptr, false);
-    }
-    void write_config() { std::ofstream(bundle_ + "/config.json") << config_.dump(); }
-
-    void command(const std::string& script) {
-        config_["process"]["args"] = {"/bin/sh", "-c", script};
-        write_config();
-    }
-    Ran noci(std::vector<std::string> words, const std::string& input = "") {
-        words.insert(words.begin(), {"plugins/container/noci/noci", "--root", root_});
-        return run_program(words, input);
-    }
-    /// For what leaves a process behind, which keeps the streams that it was given.
-    Ran detached(const std::vector<std::string>& words) {
-        std::string line = "exec plugins/container/noci/noci --root " + root_;
-        for (const std::string& word : words) line += " '" + word + "'";
-        Ran ran =
-            run_program({"/bin/sh", "-c", line + " </dev/null >/dev/null 2>" + base_ + "/err"});
-        std::ifstream in(base_ + "/err");
-        ran.err.assign(std::istreambuf_iterator<char>(in), {});
-        return ran;
-    }
-    Ran run(const std::string& script) {
-        command(script);
-        return noci({"run", "--bundle", bundle_, id_});
-    }
-    Json state() { return Json::parse(noci({"state", id_}).out, nullptr, false); }
-    bool wait_for(const std::string& status) {
-        for (int i = 0; i < 500; ++i, usleep(10'000))
-            if (state().value("status", "") == status) return true;
-        return false;
-    }
-
-    static inline std::string image_;
-    std::string base_, root_, bundle_, id_;
-    Json config_;
-};
 
 TEST_F(Noci, run_hands_on_output_and_exit_status) {
     const Ran ran = run("echo out; echo err >&2; exit 7");
@@ -416,7 +326,10 @@ TEST_F(Noci, what_is_wrong_is_told_before_anything_is_made) {
     with("/ociVersion", "2.0.0");
     refused("version 2.0.0 of the specification is not supported");
     with("/process/scheduler", {{"policy", "SCHED_DEADLINE"}, {"deadline", 20'000'000}});
-    refused("SCHED_DEADLINE needs a runtime");
+    refused("`SCHED_DEADLINE` requires `runtime`");
+    with("/linux/sysctl", {{"kernel.domainname", "one"}});
+    config_["domainname"] = "other";
+    refused("conflicts with the OCI");
     with("/linux/memoryPolicy", {{"mode", "MPOL_BIND"}, {"nodes", ""}});
     refused("memory policy mode requires at least one node but got 0");
     config_ = good;
@@ -439,8 +352,7 @@ TEST_F(Noci, what_a_killed_create_has_made_is_deleted) {
         const Ran ran = noci({"delete", "--force", id_});
         EXPECT_EQ(ran.exit_code, 0) << when << ": " << ran.err;
         EXPECT_FALSE(fs::exists(root_ + "/" + id_)) << when;
-        for (const char* tree : {"memory", "pids", "unified"})
-            EXPECT_FALSE(fs::exists(std::string("/sys/fs/cgroup/") + tree + "/" + id_)) << when;
+        expect_no_cgroup(when);
     };
     config_["hooks"]["createRuntime"] =
         Json{{{"path", "/bin/sh"}, {"args", {"sh", "-c", "kill -9 $PPID"}}}};
@@ -776,6 +688,167 @@ TEST_F(NociDevices, one_that_cannot_move_is_told_of) {
     EXPECT_NE(in_network(kPair).err.find(
                   "unable to move network devices without a private NET namespace"),
               std::string::npos);
+}
+
+TEST_F(Noci, without_cgroups_it_stays_in_those_of_its_caller) {
+    command("cat /proc/self/cgroup");
+    const std::vector<std::string> words = {"--cgroup-manager", "disabled", "run", "--bundle",
+                                            bundle_, id_};
+    const Ran ran = noci(words);
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    EXPECT_EQ(ran.out.find(id_), std::string::npos) << ran.out;
+    config_["linux"]["resources"]["pids"]["limit"] = 20;
+    write_config();
+    const Ran limited = noci(words);
+    EXPECT_EQ(limited.exit_code, 1);
+    EXPECT_NE(limited.err.find("cannot set pids limit"), std::string::npos) << limited.err;
+    const Ran wrong = noci({"--cgroup-manager", "nosuch", "list"});
+    EXPECT_EQ(wrong.exit_code, 1);
+    EXPECT_NE(wrong.err.find("it is one of cgroupfs, systemd and disabled"), std::string::npos);
+    // Detached, there is no group to end it by.
+    config_["linux"]["resources"].erase("pids");
+    command("sleep 100");
+    ASSERT_EQ(detached({"--cgroup-manager=disabled", "run", "-d", "--bundle", bundle_, id_})
+                  .exit_code, 0);
+    const int pid = state()["pid"].get<int>();
+    EXPECT_EQ(noci({"ps", "-f", "json", id_}).out, "[" + std::to_string(pid) + "]\n");
+    EXPECT_EQ(noci({"delete", "--force", id_}).exit_code, 0);
+    EXPECT_NE(kill(pid, 0), 0);
+}
+
+TEST_F(Noci, a_configuration_may_have_another_name_and_the_log_a_prefix) {
+    command("echo elsewhere");
+    fs::rename(bundle_ + "/config.json", base_ + "/other.json");
+    const Ran ran = noci({"--log", "file:" + base_ + "/log", "run", "--config",
+                          base_ + "/other.json", "--bundle", bundle_, id_});
+    EXPECT_EQ(ran.out, "elsewhere\n") << ran.err;
+    EXPECT_TRUE(fs::exists(base_ + "/log"));
+    const Ran missing = noci({"run", "--config", base_ + "/nosuch", "--bundle", bundle_, id_});
+    EXPECT_NE(missing.err.find(base_ + "/nosuch not found"), std::string::npos) << missing.err;
+}
+
+TEST_F(Noci, a_regular_expression_names_several) {
+    command("sleep 100");
+    Json config = config_;
+    for (const char* name : {"-a", "-b", "-other"}) {
+        config_["linux"]["cgroupsPath"] = "/" + id_ + name;
+        write_config();
+        ASSERT_EQ(detached({"run", "-d", "--bundle", bundle_, id_ + name}).exit_code, 0);
+    }
+    config_ = config;
+    ASSERT_EQ(noci({"kill", "--regex", "[-][ab]$", "KILL"}).exit_code, 0);
+    const auto is_stopped = [&](const std::string& name) {
+        return noci({"state", id_ + name}).out.find("\"stopped\"") != std::string::npos;
+    };
+    for (int i = 0; i < 500 && !(is_stopped("-a") && is_stopped("-b")); ++i) usleep(10'000);
+    EXPECT_TRUE(is_stopped("-a") && is_stopped("-b"));
+    EXPECT_FALSE(is_stopped("-other"));
+    // What fails is told, the others are deleted.
+    const Ran some = noci({"delete", "--regex", "."});
+    EXPECT_EQ(some.exit_code, 1);
+    EXPECT_NE(some.err.find("that is not stopped: running"), std::string::npos) << some.err;
+    EXPECT_EQ(noci({"list", "-q"}).out, id_ + "-other\n");
+    EXPECT_NE(noci({"delete", "--regex", "("}).err.find("invalid regular expression"),
+              std::string::npos);
+    EXPECT_EQ(noci({"delete", "--force", "--regex", "oth"}).exit_code, 0);
+    EXPECT_EQ(noci({"list", "-q"}).out, "");
+}
+
+TEST_F(Noci, ids_may_begin_with_a_dot) {
+    command("sleep 100");
+    const std::string hidden = "." + id_;
+    ASSERT_EQ(detached({"run", "-d", "--bundle", bundle_, hidden}).exit_code, 0);
+    EXPECT_EQ(noci({"list", "-q"}).out, hidden + "\n");
+    EXPECT_EQ(noci({"delete", "--force", hidden}).exit_code, 0);
+}
+
+/// A bind of what earlier mounts have put below the rootfs, with its ids mapped.
+TEST_F(Noci, a_mapped_bind_from_the_rootfs_has_the_mounts_before_it) {
+    fs::create_directories(base_ + "/source/below");
+    std::ofstream(base_ + "/source/file") << "content\n";
+    fs::create_directories(bundle_ + "/rootfs/mnt");
+    fs::create_directories(bundle_ + "/rootfs/dev/shm");
+    const Json map = Json{{{"containerID", 0}, {"hostID", 300000}, {"size", 65536}}};
+    const std::string rootfs = bundle_ + "/rootfs";
+    config_["mounts"].push_back({{"destination", "/mnt"},
+                                 {"type", "bind"},
+                                 {"source", base_ + "/source"},
+                                 {"options", {"rbind"}}});
+    config_["mounts"].push_back({{"destination", "/final"},
+                                 {"type", "bind"},
+                                 {"source", rootfs + "/mnt"},
+                                 {"options", {"rbind"}},
+                                 {"uidMappings", map},
+                                 {"gidMappings", map}});
+    config_["root"]["readonly"] = false;
+    const Ran plain = run("cat /final/file; stat -c %u /mnt/file /final/file");
+    EXPECT_EQ(plain.out, "content\n0\n300000\n") << plain.err;
+    config_["linux"]["namespaces"].push_back({{"type", "user"}});
+    config_["linux"]["uidMappings"] = config_["linux"]["gidMappings"] = map;
+    // The container's root has no way to the rootfs by its path.
+    ASSERT_EQ(chmod(base_.c_str(), 0700), 0);
+    ASSERT_EQ(run_program({"/usr/bin/chown", "-R", "300000:300000", rootfs}).exit_code, 0);
+    const Ran mapped = run("cat /final/file; stat -c %u /mnt/file /final/file");
+    EXPECT_EQ(mapped.out, "content\n65534\n0\n") << mapped.err;
+}
+
+TEST_F(Noci, a_process_frozen_elsewhere_is_deleted_by_force) {
+    const std::string tree = "/sys/fs/cgroup/freezer/";
+    if (!fs::exists(tree + "cgroup.procs")) GTEST_SKIP() << "no freezer of cgroup v1 here";
+    command("sleep 100");
+    ASSERT_EQ(detached({"run", "-d", "--bundle", bundle_, id_}).exit_code, 0);
+    const std::string elsewhere = tree + id_ + "-elsewhere";
+    ASSERT_TRUE(fs::create_directory(elsewhere));
+    std::ofstream(elsewhere + "/cgroup.procs") << state()["pid"].get<int>();
+    std::ofstream(elsewhere + "/freezer.state") << "FROZEN";
+    const Ran ran = noci({"delete", "--force", id_});
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    // The dead leave their group a moment after they are seen dead.
+    for (int i = 0; i < 500 && rmdir(elsewhere.c_str()) != 0; ++i) usleep(10'000);
+    EXPECT_FALSE(fs::exists(elsewhere));
+}
+
+TEST_F(Noci, an_annotation_names_who_gets_the_pidfd) {
+    const std::string path = base_ + "/pidfd.sock";
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ASSERT_EQ(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(listen(listener, 1), 0);
+    config_["annotations"]["run.oci.pidfd_receiver"] = path;
+    command("sleep 100");
+    ASSERT_EQ(detached({"run", "-d", "--bundle", bundle_, id_}).exit_code, 0);
+    const int connection = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    char text[16];
+    iovec part = {text, sizeof text};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    ASSERT_GT(recvmsg(connection, &message, MSG_CMSG_CLOEXEC), 0);
+    const cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    ASSERT_NE(rights, nullptr);
+    int pidfd = -1;
+    memcpy(&pidfd, CMSG_DATA(rights), sizeof pidfd);
+    std::ifstream info("/proc/self/fdinfo/" + std::to_string(pidfd));
+    const std::string known(std::istreambuf_iterator<char>(info), {});
+    EXPECT_NE(known.find("Pid:\t" + std::to_string(state()["pid"].get<int>()) + "\n"),
+              std::string::npos) << known;
+    for (const int fd : {pidfd, connection, listener}) close(fd);
+}
+
+TEST_F(Noci, an_exec_enters_no_cgroup_above_the_containers) {
+    command("sleep 100");
+    ASSERT_EQ(detached({"run", "-d", "--bundle", bundle_, id_}).exit_code, 0);
+    for (const char* path : {"..", "../x", "./a/../a"}) {
+        const Ran ran = noci({"exec", "--cgroup", path, id_, "true"});
+        EXPECT_EQ(ran.exit_code, 255) << path;
+        EXPECT_NE(ran.err.find("`..` components are not allowed"), std::string::npos) << ran.err;
+    }
+    EXPECT_EQ(noci({"exec", "--cgroup", "/", id_, "true"}).exit_code, 0);
 }
 
 TEST_F(Noci, features_are_told) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 
 #include "plugins/container/noci/cgroups.h"
 #include "plugins/container/noci/device_program.h"
@@ -13,10 +14,6 @@
 
 namespace noded::noci {
 namespace {
-
-/// The conversion that the specification's runtimes agree on: 2..262144 to 1..10000.
-uint64_t weight_of_shares(uint64_t shares) { return 1 + (shares - 2) * 9999 / 262142; }
-uint64_t weight_of_block(uint64_t weight) { return 1 + (weight - 10) * 9999 / 990; }
 
 std::string number_or_max(int64_t value) { return value < 0 ? "max" : std::to_string(value); }
 
@@ -34,6 +31,19 @@ std::string part_of(const JsonView& number) {
 }
 
 }  // namespace
+
+uint64_t weight_of_shares(uint64_t shares) {
+    if (shares <= 2) return 1;
+    if (shares >= 262144) return 10000;
+    const double bits = std::log2(double(shares));
+    const double exponent = (bits * bits + 125 * bits) / 612 - 7.0 / 34;
+    constexpr double rounding = 1e-9;  // 100 is not to become 101
+    return uint64_t(std::ceil(std::pow(10, exponent) - rounding));
+}
+
+uint64_t weight_of_block(uint64_t weight) {
+    return 1 + (std::clamp<uint64_t>(weight, 10, 1000) - 10) * 9999 / 990;
+}
 
 Status Cgroups::set(const std::string& controller, const std::string& v1_file,
                     const std::string& v2_file, const std::string& v1_value,
@@ -66,7 +76,11 @@ Status Cgroups::set_memory_limit(int64_t limit, int64_t both) const {
     if (limit != 0) first = set_limit();
     if (both != 0) {
         // v2 counts swap alone.
-        const int64_t swap = both < 0 || limit < 0 ? -1 : std::max<int64_t>(both - limit, 0);
+        if (place != nullptr && place->name.empty() && both > 0) {
+            if (limit <= 0) return fail("unable to set swap limit without memory limit");
+            if (both < limit) return fail("memory+swap limit should be >= memory limit");
+        }
+        const int64_t swap = both < 0 ? -1 : both - limit;
         TRY_STATUS(set("memory", "memory.memsw.limit_in_bytes", "memory.swap.max",
                        std::to_string(both), number_or_max(swap)));
     }
@@ -86,14 +100,17 @@ Status Cgroups::set_memory_limit(int64_t limit, int64_t both) const {
 Status Cgroups::limit_memory(const JsonView& in) const {
     if (!in) return {};
     const int64_t limit = in["limit"].integer();
-    if (limit > 0 && in["checkBeforeUpdate"].flag()) {
-        const auto usage = strtoull(
+    const int64_t both = in["swap"].integer();
+    if (in["checkBeforeUpdate"].flag()) {
+        const auto usage = strtoll(
             read_file("memory", "memory.usage_in_bytes", "memory.current").c_str(), nullptr, 10);
-        if (int64_t(usage) > limit)
-            return fail("rejecting memory limit " + std::to_string(limit) +
-                        ": current usage is " + std::to_string(usage));
+        for (const auto& [name, value] :
+             {std::pair("memory+swap", both), std::pair("memory", limit)})
+            if (value > 0 && value <= usage)
+                return fail(std::string("rejecting ") + name + " limit " + std::to_string(value) +
+                            ": current usage is " + std::to_string(usage));
     }
-    TRY_STATUS(set_memory_limit(limit, in["swap"].integer()));
+    TRY_STATUS(set_memory_limit(limit, both));
     if (const int64_t low = in["reservation"].integer(); low != 0)
         TRY_STATUS(set("memory", "memory.soft_limit_in_bytes", "memory.low", std::to_string(low),
                        number_or_max(low)));
@@ -156,7 +173,7 @@ Status Cgroups::limit_cpu(const JsonView& in) const {
         TRY_STATUS(set("cpu", "cpu.idle", "cpu.idle", std::to_string(in["idle"].integer())));
     if (const uint64_t shares = in["shares"].u64(); shares != 0)
         TRY_STATUS(set("cpu", "cpu.shares", "cpu.weight", std::to_string(shares),
-                       std::to_string(weight_of_shares(std::clamp<uint64_t>(shares, 2, 262144)))));
+                       std::to_string(weight_of_shares(shares))));
     TRY_STATUS(limit_bandwidth(in));
     TRY_STATUS(limit_realtime(in));
     if (const std::string cpus = in["cpus"].text(); !cpus.empty())
@@ -166,14 +183,25 @@ Status Cgroups::limit_cpu(const JsonView& in) const {
     return {};
 }
 
-/// The weight's file is another one with each scheduler.
+/// The weight's file is another one with each scheduler: that of BFQ takes weights as they are, and
+/// is the one that matters where it is there.
+Status Cgroups::set_weight(const std::string& device, uint64_t weight) const {
+    if (weight == 0) return {};
+    const std::string suffix = device.empty() ? "" : "_device";
+    const std::string as_is = device + std::to_string(weight);
+    const CgroupPlace* place = place_of("blkio");
+    if (place == nullptr || place->name.empty()) {
+        if (place != nullptr && exists(place->folder + "/io.bfq.weight"))
+            return set("blkio", "", "io.bfq.weight", as_is);
+        return set("blkio", "", "io.weight", device + std::to_string(weight_of_block(weight)));
+    }
+    if (set("blkio", "blkio.weight" + suffix, "", as_is)) return {};
+    return set("blkio", "blkio.bfq.weight" + suffix, "", as_is);
+}
+
 Status Cgroups::limit_block(const JsonView& in) const {
     if (!in) return {};
-    if (const uint64_t weight = in["weight"].u64(); weight != 0) {
-        if (!set("blkio", "blkio.weight", "io.weight", std::to_string(weight),
-                 std::to_string(weight_of_block(std::clamp<uint64_t>(weight, 10, 1000)))))
-            TRY_STATUS(set("blkio", "blkio.bfq.weight", "io.bfq.weight", std::to_string(weight)));
-    }
+    TRY_STATUS(set_weight("", in["weight"].u64()));
     if (const uint64_t weight = in["leafWeight"].u64(); weight != 0)
         TRY_STATUS(set("blkio", "blkio.leaf_weight", "", std::to_string(weight)));
     const auto device = [](const JsonView& item) {
@@ -181,11 +209,7 @@ Status Cgroups::limit_block(const JsonView& in) const {
                std::to_string(item["minor"].integer()) + " ";
     };
     for (const JsonView& item : in["weightDevice"].items())
-        if (const uint64_t weight = item["weight"].u64(); weight != 0)
-            if (!set("blkio", "blkio.weight_device", "io.weight",
-                     device(item) + std::to_string(weight)))
-                TRY_STATUS(set("blkio", "blkio.bfq.weight_device", "io.bfq.weight",
-                               device(item) + std::to_string(weight)));
+        TRY_STATUS(set_weight(device(item), item["weight"].u64()));
     struct Rate {
         const char* key;
         const char* v1;
@@ -235,8 +259,14 @@ Status Cgroups::limit_rest(const JsonView& in) const {
     for (const JsonView& item : in["hugepageLimits"].items()) {
         const std::string size = item["pageSize"].text();
         const std::string limit = std::to_string(item["limit"].u64());
-        TRY_STATUS(set("hugetlb", "hugetlb." + size + ".limit_in_bytes", "hugetlb." + size + ".max",
-                       limit));
+        // What is reserved counts, too, where the kernel tells it apart.
+        const CgroupPlace* place = place_of("hugetlb");
+        for (const std::string& name : {"hugetlb." + size, "hugetlb." + size + ".rsvd"}) {
+            const bool v2 = place != nullptr && place->name.empty();
+            const std::string file = name + (v2 ? ".max" : ".limit_in_bytes");
+            if (name.ends_with(".rsvd") && !exists(place->folder + "/" + file)) continue;
+            TRY_STATUS(set("hugetlb", file, file, limit));
+        }
     }
     if (const JsonView network = in["network"]; network) {
         if (const uint32_t id = network["classID"].u32(); id != 0)

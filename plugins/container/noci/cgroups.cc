@@ -19,8 +19,6 @@
 namespace noded::noci {
 namespace {
 
-constexpr const char* kDelegated[] = {"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"};
-
 std::vector<std::string> split(const std::string& text, char separator) {
     std::vector<std::string> parts;
     std::istringstream in(text);
@@ -28,10 +26,10 @@ std::vector<std::string> split(const std::string& text, char separator) {
     return parts;
 }
 
-/// The word of /proc/self/cgroup for a hierarchy: "memory", "cpu,cpuacct", "name=systemd", "".
-std::map<std::string, std::string> own_paths() {
+/// The word of /proc/PID/cgroup for a hierarchy: "memory", "cpu,cpuacct", "name=systemd", "".
+std::map<std::string, std::string> paths_of(const std::string& pid) {
     std::map<std::string, std::string> paths;
-    const auto text = read_whole("/proc/self/cgroup", 64 << 10);
+    const auto text = read_whole("/proc/" + pid + "/cgroup", 64 << 10);
     if (!text) return paths;
     for (const std::string& line : split(*text, '\n')) {
         const size_t first = line.find(':');
@@ -97,12 +95,12 @@ Status inherit_cpuset(const std::string& folder) {
     return {};
 }
 
+/// One by one, as one that is refused is missed only by who wants a limit of it.
 void delegate(const std::string& folder) {
     const auto has = read_whole(folder + "/cgroup.controllers", 4096);
     if (!has) return;
     for (const std::string& controller : split(has->substr(0, has->find('\n')), ' '))
-        if (std::ranges::count(kDelegated, controller) > 0)
-            (void)write_file(folder + "/cgroup.subtree_control", "+" + controller);
+        (void)write_file(folder + "/cgroup.subtree_control", "+" + controller);
 }
 
 Status create_place(const CgroupPlace& place) {
@@ -147,7 +145,7 @@ int remove_folder(const std::string& folder, size_t depth = 0) {
 
 Result<Cgroups> Cgroups::of(const std::string& path, const std::string& id) {
     const std::string text = TRY(read_whole("/proc/self/mountinfo", 16 << 20));
-    const auto own = own_paths();
+    const auto own = paths_of("self");
     Cgroups found;
     for (const std::string& line : split(text, '\n')) {
         CgroupPlace place;
@@ -155,18 +153,23 @@ Result<Cgroups> Cgroups::of(const std::string& path, const std::string& id) {
         if (!parse_line(line, &place, &root, &key)) continue;
         const auto same = [&](const CgroupPlace& other) { return other.name == place.name; };
         if (std::ranges::any_of(found.places_, same)) continue;
-        std::string below = path;
-        if (path.empty() || path[0] != '/') {
-            const auto at = own.find(key);
-            std::string here = at == own.end() ? "/" : at->second;
-            // A container sees its own group as the top of the hierarchy.
-            if (root != "/" && here.starts_with(root)) here = here.substr(root.size());
-            below = here + "/" + (path.empty() ? id : path);
-        }
+        const auto at = own.find(key);
+        place.folder = at == own.end() ? "/" : at->second;
+        // A container sees its own group as the top of the hierarchy.
+        if (root != "/" && place.folder.starts_with(root)) place.folder.erase(0, root.size());
+        found.places_.push_back(std::move(place));
+    }
+    const bool pure_v2 = found.pure_v2();
+    for (CgroupPlace& place : found.places_) {
+        // Where processes are no controller can be handed to groups below, so on v2 the group comes
+        // beside noci's own.
+        const std::string beside = pure_v2 && place.name.empty() ? "/../" : "/";
+        const bool is_absolute = path.starts_with('/');
+        const std::string below =
+            is_absolute ? path : place.folder + beside + (path.empty() ? id : path);
         place.folder = place.mount + clean_path(below);
         if (place.folder.size() <= place.mount.size() + 1)
             return fail("the cgroup path " + path + " is the top of the hierarchy");
-        found.places_.push_back(std::move(place));
     }
     return found;
 }
@@ -237,6 +240,21 @@ const CgroupPlace* Cgroups::place_of(const std::string& controller) const {
 
 Status Cgroups::create() const {
     for (const CgroupPlace& place : places_) TRY_STATUS(create_place(place));
+    return {};
+}
+
+Status Cgroups::give_to(uint32_t uid) const {
+    const CgroupPlace* v2 = unified();
+    if (v2 == nullptr) return {};
+    // The kernel lists what may be given; older ones have no list.
+    const std::string files = read_whole("/sys/kernel/cgroup/delegate", 4096)
+                                  .value_or("cgroup.procs\ncgroup.subtree_control\n"
+                                            "cgroup.threads\n");
+    std::vector<std::string> paths = {v2->folder};
+    for (const std::string& file : split(files, '\n')) paths.push_back(v2->folder + "/" + file);
+    for (const std::string& path : paths)
+        if (chown(path.c_str(), uid, gid_t(-1)) != 0 && errno != ENOENT)
+            return fail_errno(errno, "give " + path + " to the user " + std::to_string(uid));
     return {};
 }
 
@@ -313,6 +331,16 @@ bool Cgroups::frozen() const {
     return events && events->find("frozen 1") != std::string::npos;
 }
 
+void Cgroups::thaw(int pid) const {
+    const CgroupPlace* place = place_of("freezer");
+    if (place == nullptr || place->name.empty()) return;
+    const auto paths = paths_of(std::to_string(pid));
+    const auto found = paths.find(place->name);
+    if (found == paths.end() || found->second == "/") return;
+    const std::string file = place->mount + found->second + "/freezer.state";
+    if (read_whole(file, 64).value_or("").starts_with("FROZEN")) (void)write_file(file, "THAWED");
+}
+
 bool Cgroups::oom_killed() const {
     const std::string text = read_file("memory", "memory.oom_control", "memory.events");
     const size_t at = text.find("oom_kill ");
@@ -376,7 +404,60 @@ Json block_entries(const std::string& text,
     return list;
 }
 
+/// "some avg10=0.12 avg60=0.03 avg300=0.00 total=4711", and "full".
+Json pressure(const std::string& text) {
+    Json all = Json::object();
+    for (const std::string& line : split(text, '\n')) {
+        char kind[8] = "";
+        double average[3] = {};
+        unsigned long long total = 0;
+        if (sscanf(line.c_str(), "%7s avg10=%lf avg60=%lf avg300=%lf total=%llu", kind, &average[0],
+                   &average[1], &average[2], &total) != 5)
+            continue;
+        all[kind] = {{"avg10", average[0]}, {"avg60", average[1]}, {"avg300", average[2]},
+                     {"total", total}};
+    }
+    return all;
+}
+
 }  // namespace
+
+void Cgroups::add_pressure(Json& data) const {
+    if (!pure_v2()) return;
+    for (const auto& [name, file] :
+         {std::pair("cpu", "cpu.pressure"), std::pair("memory", "memory.pressure"),
+          std::pair("blkio", "io.pressure")})
+        if (const Json found = pressure(read_file("cpu", "", file)); !found.empty())
+            data[name]["psi"] = found;
+}
+
+/// By size: "2MB".
+Json Cgroups::huge_pages() const {
+    Json all = Json::object();
+    const CgroupPlace* place = place_of("hugetlb");
+    const bool v2 = place != nullptr && place->name.empty();
+    if (place == nullptr || (v2 && !pure_v2())) return all;
+    const std::string begin = "hugetlb.", end = v2 ? ".current" : ".usage_in_bytes";
+    DIR* folder = opendir(place->folder.c_str());
+    if (folder == nullptr) return all;
+    while (const dirent* entry = readdir(folder)) {
+        const std::string name = entry->d_name;
+        if (!name.starts_with(begin) || !name.ends_with(end)) continue;
+        const std::string page = name.substr(0, name.size() - end.size());
+        if (page.ends_with(".rsvd")) continue;
+        const auto number = [&](const char* file) {
+            return number_in(read_whole(place->folder + "/" + page + file, 4096).value_or(""));
+        };
+        Json one = {{"usage", number(end.c_str())}};
+        if (!v2) one["max"] = number(".max_usage_in_bytes");
+        one["failcnt"] = v2 ? field(fields(read_file("hugetlb", "", (page + ".events").c_str())),
+                                    "max")
+                            : number(".failcnt");
+        all[page.substr(begin.size())] = one;
+    }
+    closedir(folder);
+    return all;
+}
 
 Json Cgroups::stats() const {
     const Json cpu = fields(read_file("cpu", "cpu.stat", "cpu.stat"));
@@ -428,9 +509,10 @@ Json Cgroups::stats() const {
         {"ioServicedRecursive",
          block_entries(read_file("blkio", "blkio.throttle.io_serviced_recursive", "io.stat"),
                        {{"rios=", "Read"}, {"wios=", "Write"}})}};
-    data["hugetlb"] = Json::object();
+    data["hugetlb"] = huge_pages();
     data["intel_rdt"] = Json::object();
     data["network_interfaces"] = nullptr;
+    add_pressure(data);
     return data;
 }
 

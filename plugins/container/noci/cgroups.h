@@ -23,7 +23,8 @@ class Cgroups {
 public:
     Cgroups() = default;
     /// Where a container's are by its configuration: an absolute path counts from the top of each
-    /// hierarchy, a relative one from where noci itself is; without one it is the id.
+    /// hierarchy, a relative one from where noci itself is, on v2 alone from the group above;
+    /// without one it is the id.
     static Result<Cgroups> of(const std::string& path, const std::string& id);
     static Cgroups read(const JsonView& in);
     Json write() const;
@@ -35,6 +36,8 @@ public:
     bool pure_v2() const;
 
     Status create() const;
+    /// v2 only: the group and what it is run by belong to that user, who may make groups below.
+    Status give_to(uint32_t uid) const;
     /// Of a caller without root's rights: hierarchies in which it cannot make the group are left
     /// out, if `may_lack` them; else create() says what is wrong.
     void forget_forbidden(bool may_lack);
@@ -46,6 +49,8 @@ public:
     bool exist() const;
     Status freeze(bool frozen) const;
     bool frozen() const;
+    /// Of v1, where even SIGKILL waits for it: the freezer group in which that process is.
+    void thaw(int pid) const;
     std::vector<int> processes() const;
     /// Of all processes in there; SIGKILL reaches also what forks meanwhile.
     void kill(int signal) const;
@@ -70,11 +75,23 @@ private:
     Status limit_bandwidth(const JsonView& cpu) const;
     Status limit_realtime(const JsonView& cpu) const;
     Status limit_block(const JsonView& block) const;
+    /// `device` is "8:0 ", or empty for all.
+    Status set_weight(const std::string& device, uint64_t weight) const;
     Status limit_rest(const JsonView& in) const;
     Status limit_unified(const JsonView& unified) const;
 
+    void add_pressure(Json& data) const;
+    Json huge_pages() const;
+
     std::vector<CgroupPlace> places_;
 };
+
+/// v1's cpu.shares, 2 to 262144, as v2's cpu.weight, 1 to 10000, the way newer runtimes do it: a
+/// curve on which both defaults lie, 1024 and 100, so that a container with the default gets
+/// neither more nor less than its neighbour without one.
+uint64_t weight_of_shares(uint64_t shares);
+/// v1's blkio.weight, 10 to 1000, as v2's io.weight, 1 to 10000.
+uint64_t weight_of_block(uint64_t weight);
 
 /// Where systemd's scope or slice for a cgroupsPath "slice:prefix:name" is: "/a.slice/a-b.slice/
 /// prefix-name.scope". Empty parts and an empty path have runc's defaults.

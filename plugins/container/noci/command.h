@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -27,6 +28,7 @@ struct Globals {
     std::string root = "/run/noci";
     bool root_is_given = false;
     bool systemd_cgroup = false;
+    bool no_cgroups = false;  ///< processes stay in the groups of whoever calls noci
     Log log;
 };
 
@@ -65,6 +67,10 @@ Status parse_flags(std::span<const Flag> flags, std::span<const std::string> wor
                    bool stops_early, std::vector<std::string>* out, bool* help);
 std::string describe_flags(std::span<const Flag> flags);
 void print(const std::string& text);
+/// For each container whose id the command's first word finds, a regular expression; what fails is
+/// logged and the others follow.
+Result<int> for_each_like(const Call& call,
+                          const std::function<Status(const std::string&)>& function);
 
 #define PARSE(call, flags)                                           \
     do {                                                             \

@@ -12,7 +12,7 @@ _noci() {
         word=${COMP_WORDS[i]}
         case $word in
         --root) root=(--root "${COMP_WORDS[i + 1]}"); ((++i)) ;;
-        --log | --log-format | --criu | --rootless) ((++i)) ;;
+        --log | --log-format | --cgroup-manager | --criu | --rootless) ((++i)) ;;
         -*) ;;
         *) command=$word; break ;;
         esac
@@ -25,7 +25,7 @@ _noci() {
         words=$(noci --help 2>/dev/null | sed -n '/^COMMANDS/,/^$/s/^   \([a-z]*\) .*/\1/p')
     else
         case ${COMP_WORDS[COMP_CWORD - 1]} in
-        --bundle | -b | --pid-file | --*-socket | --process | -p | --resources | -r)
+        --bundle | -b | --config | --pid-file | --*-socket | --process | -p | --resources | -r)
             COMPREPLY=($(compgen -f -- "$now")); return ;;
         esac
         words=$(noci "${root[@]}" list -q 2>/dev/null)

@@ -104,6 +104,30 @@ void read_rlimits(const JsonView& list, ProcessConfig& out) {
     }
 }
 
+/// The kernel's own answer would be EINVAL for each of them; the sentences are crun's.
+void check_deadline(const JsonView& in, const SchedulerConfig& asked) {
+    // What the kernel can measure: sched(7).
+    constexpr uint64_t runtime_min_ns = 1024;
+    constexpr uint64_t runtime_max_ns = uint64_t{1} << 63;
+    const std::string begins = "sched_setattr: `SCHED_DEADLINE` ";
+    const auto said = [&](const char* what, uint64_t value) {
+        return begins + what + " (" + std::to_string(value) + ")";
+    };
+    if (!in["runtime"]) return in.wrong(begins + "requires `runtime`");
+    if (!in["deadline"]) return in.wrong(begins + "requires `deadline`");
+    if (asked.runtime == 0) return in.wrong(begins + "runtime must be greater than 0");
+    if (asked.runtime < runtime_min_ns || asked.runtime >= runtime_max_ns)
+        return in.wrong(said("runtime", asked.runtime) + " must be between " +
+                        std::to_string(runtime_min_ns) + " and " +
+                        std::to_string(runtime_max_ns - 1) + " nanoseconds");
+    if (asked.runtime > asked.deadline)
+        return in.wrong(said("runtime", asked.runtime) + " must be <= deadline (" +
+                        std::to_string(asked.deadline) + ")");
+    if (asked.period != 0 && asked.deadline > asked.period)
+        in.wrong(said("deadline", asked.deadline) + " must be <= period (" +
+                 std::to_string(asked.period) + ")");
+}
+
 void read_scheduler(const JsonView& in, ProcessConfig& out) {
     if (!in) return;
     SchedulerConfig scheduler;
@@ -124,14 +148,7 @@ void read_scheduler(const JsonView& in, ProcessConfig& out) {
     if ((scheduler.runtime | scheduler.deadline | scheduler.period) != 0 && scheduler.policy != 6)
         in.wrong(
             "scheduler runtime/deadline/period can only be specified for SchedDeadline policy");
-    // The kernel's own answer would be EINVAL for each of them; shorter ones it cannot measure.
-    constexpr uint64_t runtime_min_ns = 1024;
-    if (scheduler.policy == 6 && scheduler.runtime < runtime_min_ns)
-        in.wrong("SCHED_DEADLINE needs a runtime of at least 1024 ns");
-    if (scheduler.policy == 6 && scheduler.deadline < scheduler.runtime)
-        in.wrong("SCHED_DEADLINE needs a deadline that is not shorter than its runtime");
-    if (scheduler.policy == 6 && scheduler.period != 0 && scheduler.period < scheduler.deadline)
-        in.wrong("SCHED_DEADLINE needs a period that is not shorter than its deadline");
+    if (scheduler.policy == 6) check_deadline(in, scheduler);
     out.scheduler = scheduler;
 }
 

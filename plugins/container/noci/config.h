@@ -140,6 +140,8 @@ Result<Config> parse_config(const std::string& text, const std::string& bundle);
 Result<ProcessConfig> parse_process(const std::string& text, const std::string& name);
 /// What every process must say.
 Status check_process(const ProcessConfig& process);
+/// Nothing if the maps do not speak of it.
+std::optional<uint32_t> host_id(const std::vector<IdMap>& maps, uint32_t id);
 /// One user and one group, the caller's own: what the kernel lets everybody map.
 bool maps_only_caller(const Config& config);
 /// What the kernel and the host have to say to a configuration that is well formed.

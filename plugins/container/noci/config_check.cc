@@ -34,7 +34,7 @@ Status check_rootfs(const Config& config) {
 }
 
 /// runc's list: what a private namespace holds may be set in it.
-Status check_sysctl(const Config& config, const std::string& path) {
+Status check_sysctl(const Config& config, const std::string& path, const std::string& value) {
     constexpr const char* ipc[] = {"kernel/msgmax", "kernel/msgmnb", "kernel/msgmni",
                                    "kernel/sem",    "kernel/shmall", "kernel/shmmax",
                                    "kernel/shmmni", "kernel/shm_rmid_forced"};
@@ -51,7 +51,11 @@ Status check_sysctl(const Config& config, const std::string& path) {
             return fail("sysctl \"" + name + "\" not allowed in host network namespace");
         return {};
     }
-    if (path == "kernel/domainname" && config.find(CLONE_NEWUTS) != nullptr) return {};
+    if (path == "kernel/domainname" && config.find(CLONE_NEWUTS) != nullptr) {
+        if (config.domainname.empty() || config.domainname == value) return {};
+        return fail("sysctl \"" + name +
+                    "\" is not allowed as it conflicts with the OCI \"domainname\" field");
+    }
     if (path == "kernel/hostname" && config.find(CLONE_NEWUTS) != nullptr)
         return fail("sysctl \"" + name +
                     "\" is not allowed as it conflicts with the OCI \"hostname\" field");
@@ -108,12 +112,17 @@ Status check_process(const ProcessConfig& process) {
     return {};
 }
 
+std::optional<uint32_t> host_id(const std::vector<IdMap>& maps, uint32_t id) {
+    for (const IdMap& map : maps)
+        if (id >= map.container && id - map.container < map.size)
+            return map.host + (id - map.container);
+    return std::nullopt;
+}
+
 namespace {
 
 bool is_mapped(const std::vector<IdMap>& maps, uint32_t id) {
-    return std::ranges::any_of(maps, [&](const IdMap& map) {
-        return id >= map.container && id - map.container < map.size;
-    });
+    return host_id(maps, id).has_value();
 }
 
 /// "gid=5" of a mount must be somebody.
@@ -167,7 +176,7 @@ Status check_config(const Config& config) {
     TRY_STATUS(check_rootfs(config));
     if (geteuid() != 0) TRY_STATUS(check_unprivileged(config));
     TRY_STATUS(check_namespaces(config));
-    for (const auto& [path, value] : config.sysctls) TRY_STATUS(check_sysctl(config, path));
+    for (const auto& [path, value] : config.sysctls) TRY_STATUS(check_sysctl(config, path, value));
     if (config.rootfs == "/") return fail("invalid rootfs: the host's own root cannot be one");
     return {};
 }

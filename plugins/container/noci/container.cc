@@ -4,7 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pwd.h>
+#include <regex.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -91,9 +91,12 @@ Status check_id(const std::string& id) {
     if (id.empty()) return fail("container id cannot be empty");
     constexpr const char* allowed =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.";
-    if (id.size() > limits::id_bytes_max || id == "." || id == ".." ||
-        id.find_first_not_of(allowed) != std::string::npos)
-        return fail("invalid container ID format");
+    const std::string wrong = "invalid container ID format";
+    if (id.size() > limits::id_bytes_max) return fail(wrong + ": it is longer than 1024 bytes");
+    if (id == "." || id == "..") return fail(wrong);
+    if (id.find_first_not_of(allowed) != std::string::npos)
+        return fail(wrong +
+                    ": invalid character, a container ID has letters, digits and _+-. only");
     return {};
 }
 
@@ -229,7 +232,7 @@ Result<std::vector<std::string>> Container::ids(const std::string& root) {
     if (folder == nullptr) return fail_errno(errno, "open " + root);
     while (const dirent* entry = readdir(folder)) {
         struct stat info;
-        if (entry->d_name[0] == '.' || !check_id(entry->d_name)) continue;
+        if (!check_id(entry->d_name)) continue;
         if (fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISDIR(info.st_mode))
             names.emplace_back(entry->d_name);
@@ -237,6 +240,22 @@ Result<std::vector<std::string>> Container::ids(const std::string& root) {
     closedir(folder);
     std::ranges::sort(names);
     return names;
+}
+
+Result<std::vector<std::string>> Container::ids_like(const std::string& root,
+                                                     const std::string& expression) {
+    if (expression.size() > limits::id_bytes_max)
+        return fail("the regular expression is longer than 1024 bytes");
+    regex_t compiled;
+    if (regcomp(&compiled, expression.c_str(), REG_EXTENDED | REG_NOSUB) != 0)
+        return fail("invalid regular expression \"" + expression + "\"");
+    auto found = ids(root);
+    if (found)
+        std::erase_if(*found, [&](const std::string& id) {
+            return regexec(&compiled, id.c_str(), 0, nullptr, 0) != 0;
+        });
+    regfree(&compiled);
+    return found;
 }
 
 Status Container::save() const {
@@ -378,6 +397,16 @@ Status Container::signal(int number) const {
     if (!process.valid() || !alive()) return fail("container not running");
     if (syscall(SYS_pidfd_send_signal, process.get(), number, nullptr, 0) != 0)
         return errno == ESRCH ? fail("container not running") : fail_errno(errno, "signal " + id);
+    return {};
+}
+
+void Container::thaw() const {
+    if (alive()) cgroups.thaw(pid);
+}
+
+std::string Container::annotation(const std::string& name) const {
+    for (const auto& [key, value] : annotations)
+        if (key == name) return value;
     return {};
 }
 

@@ -30,8 +30,11 @@ public:
     /// One whose state cannot be read: where its cgroups are is in its configuration, too. What was
     /// given up before it had a state has none. "container does not exist" if there is no folder.
     static Result<Container> salvage(const std::string& root, const std::string& id);
-    /// Of all folders below the root.
+    /// Of all folders below the root, sorted.
     static Result<std::vector<std::string>> ids(const std::string& root);
+    /// Those that an extended regular expression finds something in.
+    static Result<std::vector<std::string>> ids_like(const std::string& root,
+                                                     const std::string& expression);
 
     const std::string& folder() const { return folder_; }
     Status save() const;
@@ -60,6 +63,11 @@ public:
     /// The whole folder.
     Status remove() const;
     Status signal(int number) const;
+    /// Its first process may have been frozen in a group that is not the container's: it could not
+    /// end there.
+    void thaw() const;
+    /// Empty if there is none of this name.
+    std::string annotation(const std::string& name) const;
     /// Waits until the first process is gone. False if it is still there after that time.
     bool wait_until_gone(int milliseconds) const;
 

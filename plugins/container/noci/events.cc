@@ -62,8 +62,7 @@ Result<int64_t> parse_size(const std::string& text, const std::string& flag) {
 
 struct UpdateOptions {
     std::string resources, memory, swap, reservation, kernel, kernel_tcp, cpus, mems;
-    std::string burst, idle;
-    std::optional<int64_t> weight, period, quota, shares, rt_period, rt_runtime, pids;
+    std::optional<int64_t> weight, period, quota, shares, rt_period, rt_runtime, pids, burst, idle;
     std::string cache_schema, bandwidth_schema;
 };
 
@@ -79,7 +78,8 @@ void put(Json& to, const char* key, const std::optional<int64_t>& value) {
 Result<Json> resources_of(const UpdateOptions& options) {
     if (!options.resources.empty()) {
         if (options.resources != "-") return read_json(options.resources, limits::config_bytes_max);
-        return read_json("/dev/stdin", limits::config_bytes_max);
+        const std::string name = "standard input";
+        return parse_json(TRY(read_all(STDIN_FILENO, name, limits::config_bytes_max)), name);
     }
     Json memory = Json::object(), cpu = Json::object(), out = Json::object();
     TRY_STATUS(put_size(memory, "limit", options.memory, "memory"));
@@ -92,8 +92,8 @@ Result<Json> resources_of(const UpdateOptions& options) {
     put(cpu, "realtimeRuntime", options.rt_runtime);
     if (!options.cpus.empty()) cpu["cpus"] = options.cpus;
     if (!options.mems.empty()) cpu["mems"] = options.mems;
-    if (!options.burst.empty()) cpu["burst"] = strtoll(options.burst.c_str(), nullptr, 10);
-    if (!options.idle.empty()) cpu["idle"] = strtoll(options.idle.c_str(), nullptr, 10);
+    put(cpu, "burst", options.burst);
+    put(cpu, "idle", options.idle);
     out["memory"] = memory;
     out["cpu"] = cpu;
     if (options.weight) out["blockIO"] = {{"weight", *options.weight}};

@@ -131,7 +131,8 @@ Result<int> execute(Call& call, ExecOptions& options) {
     ExecRequest request = {TRY(process_of(call, options, config)), options.cgroups};
     const bool terminal = request.process.terminal;
     if (options.detach && terminal && options.launch.console_socket.empty())
-        return fail("cannot allocate tty if noci will detach without setting console socket");
+        return fail("cannot allocate tty if noci will detach without setting console socket: "
+                    "use --console-socket");
     if ((!options.detach || !terminal) && !options.launch.console_socket.empty())
         return fail("cannot use console socket if noci will not detach or allocate tty");
     if (options.preserve_fds) options.launch.preserve_fds = uint32_t(*options.preserve_fds);

@@ -2,11 +2,28 @@
 #include "plugins/container/noci/json_view.h"
 
 #include <fcntl.h>
+#include <strings.h>
 #include <unistd.h>
+
+#include <cstring>
 
 #include "agent/base/fd.h"
 
 namespace noded::noci {
+namespace {
+
+/// As it is written, else without regard to case: who writes these files was often read by programs
+/// that look no closer.
+const Json* find_member(const Json& object, const char* key) {
+    const auto exact = object.find(key);
+    if (exact != object.end()) return &*exact;
+    for (auto at = object.begin(); at != object.end(); ++at)
+        if (at.key().size() == strlen(key) && strcasecmp(at.key().c_str(), key) == 0)
+            return &at.value();
+    return nullptr;
+}
+
+}  // namespace
 
 const Json& JsonView::json() const {
     static const Json none;
@@ -28,8 +45,7 @@ bool JsonView::is(bool right, const char* wanted) const {
 JsonView JsonView::operator[](const char* key) const {
     const std::string path = path_.ends_with(':') ? path_ + " " + key : path_ + "." + key;
     if (!is(value_ != nullptr && value_->is_object(), "an object")) return {nullptr, path, error_};
-    const auto found = value_->find(key);
-    return {found == value_->end() ? nullptr : &*found, path, error_};
+    return {find_member(*value_, key), path, error_};
 }
 
 std::vector<JsonView> JsonView::items() const {
@@ -96,20 +112,24 @@ std::vector<std::string> JsonView::texts() const {
     return found;
 }
 
-Result<std::string> read_whole(const std::string& path, size_t bytes_max) {
-    const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.valid()) return fail_errno(errno, "open " + path);
+Result<std::string> read_all(int fd, const std::string& name, size_t bytes_max) {
     std::string text;
     char buffer[16 << 10];
     for (;;) {
-        const ssize_t count = read(file.get(), buffer, sizeof buffer);
+        const ssize_t count = read(fd, buffer, sizeof buffer);
         if (count < 0 && errno == EINTR) continue;
-        if (count < 0) return fail_errno(errno, "read " + path);
+        if (count < 0) return fail_errno(errno, "read " + name);
         if (count == 0) return text;
         text.append(buffer, size_t(count));
         if (text.size() > bytes_max)
-            return fail(path + " is longer than " + std::to_string(bytes_max) + " bytes");
+            return fail(name + " is longer than " + std::to_string(bytes_max) + " bytes");
     }
+}
+
+Result<std::string> read_whole(const std::string& path, size_t bytes_max) {
+    const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.valid()) return fail_errno(errno, "open " + path);
+    return read_all(file.get(), path, bytes_max);
 }
 
 Result<Json> parse_json(const std::string& text, const std::string& name) {

@@ -1,7 +1,7 @@
 // JsonView: a place in a JSON document that somebody else wrote. It is read by type; the first
 // thing that has another type than the one asked for becomes an error that names its path, and
-// everything after it reads as absent. null is absent, as in the language whose programs write
-// these files.
+// everything after it reads as absent. null is absent and names may be in any case, as in the
+// language whose programs write these files.
 #pragma once
 
 #include <cstdint>
@@ -58,6 +58,8 @@ private:
 /// The document in a file. Errors: it cannot be read, is longer than `bytes_max`, is no JSON.
 Result<Json> read_json(const std::string& path, size_t bytes_max);
 Result<Json> parse_json(const std::string& text, const std::string& name);
+/// Up to the end of what is open already; `name` is for the sentence.
+Result<std::string> read_all(int fd, const std::string& name, size_t bytes_max);
 Result<std::string> read_whole(const std::string& path, size_t bytes_max);
 /// An existing file, with one write.
 Status write_file(const std::string& path, std::string_view text);

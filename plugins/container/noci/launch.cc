@@ -116,8 +116,7 @@ Status fill_process(const ProcessConfig& process, const Container& container, Dr
         return fail("the user has more than 256 additional groups");
     plan.groups = draft.builder.list(process.groups);
     // podman's --group-add keep-groups: files that only the caller's groups may read.
-    const std::pair<std::string, std::string> keeps_groups("run.oci.keep_original_groups", "1");
-    plan.keeps_groups = std::ranges::count(container.annotations, keeps_groups) > 0;
+    plan.keeps_groups = container.annotation("run.oci.keep_original_groups") == "1";
     plan.umask = process.umask.value_or(022);
     plan.keyring = draft.builder.text("_ses." + container.id);
     plan.apparmor = draft.builder.text(process.apparmor);
@@ -305,6 +304,7 @@ private:
                 case Say::executing:
                 case Say::listener:
                 case Say::warning:
+                case Say::map_tree:
                 case Say::go: break;
             }
             if (pid_ != 0 && std::exchange(hooks, false)) TRY_STATUS(run_runtime_hooks(socket));
@@ -388,9 +388,11 @@ std::string mask_text(const std::vector<uint64_t>& mask) {
 
 /// A folder below the container's own, as `exec --cgroup` names it.
 Result<std::string> sub_cgroup(const std::string& top, const std::string& below) {
+    std::istringstream parts(below);
+    for (std::string part; std::getline(parts, part, '/');)
+        if (part == "..")
+            return fail("bad sub cgroup path: " + below + ": `..` components are not allowed");
     const std::string joined = clean_path(top + "/" + below);
-    if (joined != top && !joined.starts_with(top + "/"))
-        return fail("bad sub cgroup path: " + below);
     if (access(joined.c_str(), F_OK) != 0)
         return fail("error adding pid to cgroups: " + joined + ": no such file or directory");
     return joined;
@@ -435,11 +437,14 @@ Result<Cgroups> sub_cgroups(const Cgroups& cgroups, const std::vector<std::strin
     return Cgroups::read(JsonView(&out, "cgroups:", &error));
 }
 
-/// On v2 the container may have moved its processes to a group below its own; the group itself then
-/// takes none.
+/// On v2 the container may have moved its processes to a group below its own; the group itself
+/// takes none any more when it has handed controllers on.
 Cgroups where_it_is(const Container& container) {
     const CgroupPlace* v2 = container.cgroups.unified();
     if (v2 == nullptr || !container.cgroups.pure_v2()) return container.cgroups;
+    const std::string handed =
+        read_whole(v2->folder + "/cgroup.subtree_control", 4096).value_or("");
+    if (handed.find_first_not_of('\n') == std::string::npos) return container.cgroups;
     const std::string text =
         read_whole("/proc/" + std::to_string(container.pid) + "/cgroup", 4096).value_or("");
     const size_t at = text.rfind("0::");
@@ -482,6 +487,22 @@ Status take_cgroups(Container& container, Cgroups cgroups) {
     return {};
 }
 
+/// By config-linux.md, "Cgroup ownership": who may write to the tree in the container owns it.
+Status give_cgroup(const Cgroups& cgroups, const Config& config) {
+    const NamespaceConfig* space = config.find(CLONE_NEWCGROUP);
+    if (!cgroups.pure_v2() || !is_host_root() || space == nullptr || !space->path.empty())
+        return {};
+    const bool writable = std::ranges::any_of(config.mounts, [](const MountConfig& mount) {
+        return clean_path(mount.destination) == "/sys/fs/cgroup" &&
+               (mount.type == "cgroup" || mount.type == "cgroup2") &&
+               std::ranges::count(mount.options, "ro") == 0;
+    });
+    const bool mapped = config.find(CLONE_NEWUSER) != nullptr;
+    const std::optional<uint32_t> uid =
+        mapped ? host_id(config.uid_maps, config.process.uid) : config.process.uid;
+    return writable && uid ? cgroups.give_to(*uid) : Status();
+}
+
 }  // namespace
 
 Result<Launched> launch_container(Container& container, const Config& config,
@@ -490,7 +511,8 @@ Result<Launched> launch_container(Container& container, const Config& config,
     TRY_STATUS(fill_process(config.process, container, draft, log));
     TRY_STATUS(fill_descriptors(options, draft));
     TRY_STATUS(fill_seccomp(config, draft, log));
-    TRY_STATUS(take_cgroups(container, TRY(Cgroups::of(config.cgroups_path, container.id))));
+    if (!options.no_cgroups)
+        TRY_STATUS(take_cgroups(container, TRY(Cgroups::of(config.cgroups_path, container.id))));
     if (config.find(CLONE_NEWNS) == nullptr)
         container.root_mounts = count_mounts_on(container.rootfs);
     // From here on there is something to remove, by whoever finds it if noci is killed.
@@ -518,8 +540,12 @@ Result<Launched> launch_container(Container& container, const Config& config,
     log.debug("nsexec container setup: cgroups are made, the first process is started");
     Launched launched = TRY(give_birth(draft, &container, config, log));
     TRY_STATUS(container.cgroups.limit(later));
-    if (!options.pidfd_socket.empty())
-        TRY_STATUS(send_pidfd(options.pidfd_socket, launched.pid));
+    // Now that nobody has to be born into it without the host's rights.
+    TRY_STATUS(give_cgroup(container.cgroups, config));
+    const std::string receiver = options.pidfd_socket.empty()
+                                     ? container.annotation("run.oci.pidfd_receiver")
+                                     : options.pidfd_socket;
+    if (!receiver.empty()) TRY_STATUS(send_pidfd(receiver, launched.pid));
     // The process waits for that first: with a noci that is killed before, it ends.
     if (options.waits_for_start) TRY_STATUS(say_go(launched.sync.get()));
     return launched;
@@ -592,6 +618,7 @@ Status destroy(Container& container, const Log& log) {
     if (!container.holds_lock()) TRY_STATUS(container.lock(limits::lock_wait_ms));
     kill_processes(container);
     if (container.cgroups.frozen()) (void)container.cgroups.freeze(false);
+    container.thaw();
     // Whatever is left of it keeps its state, or nobody would find it again.
     if (container.pid > 0 && !container.wait_until_gone(limits::end_wait_ms))
         return fail("container init still running");

@@ -23,6 +23,7 @@ struct LaunchOptions {
     std::string console_socket;
     int console_fd = -1;  ///< noci keeps the terminal itself; console_socket is empty then
     std::string pidfd_socket;
+    bool no_cgroups = false;
     bool waits_for_start = false;  ///< create: the process waits on the container's socket
 };
 

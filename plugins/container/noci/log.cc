@@ -49,8 +49,9 @@ Result<Log> Log::open(const std::string& file, const std::string& format, bool d
         return fail("invalid log-format: " + format);
     log.json_ = format == "json";
     if (file.empty()) return log;
-    log.file_.reset(::open(file.c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644));
-    if (!log.file_.valid()) return fail_errno(errno, "open " + file);
+    const std::string path = file.starts_with("file:") ? file.substr(5) : file;
+    log.file_.reset(::open(path.c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644));
+    if (!log.file_.valid()) return fail_errno(errno, "open " + path);
     return log;
 }
 

@@ -12,7 +12,8 @@ namespace noded::noci {
 class Log {
 public:
     Log() = default;
-    /// `format` is "text" or "json"; an empty `file` is standard error.
+    /// `format` is "text" or "json"; `file` is a path, "file:" may stand before it; an empty one is
+    /// standard error.
     static Result<Log> open(const std::string& file, const std::string& format, bool debug);
 
     void error(const std::string& message) const { write("error", message); }

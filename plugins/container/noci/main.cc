@@ -31,6 +31,16 @@ std::string usage(std::span<const Flag> flags) {
            "   --help, -h  show help\n   --version, -v  print the version\n";
 }
 
+/// crun's spelling of --systemd-cgroup, and one more.
+Status choose_cgroups(Globals& globals, const std::string& manager) {
+    if (manager != "cgroupfs" && manager != "systemd" && manager != "disabled")
+        return fail("invalid cgroup manager \"" + manager +
+                    "\": it is one of cgroupfs, systemd and disabled");
+    globals.systemd_cgroup |= manager == "systemd";
+    globals.no_cgroups = manager == "disabled";
+    return {};
+}
+
 Status revise_root(Globals& globals, const std::string& root) {
     if (root.empty() && !globals.root_is_given) {
         // Of a user without root's rights: a place that is that user's.
@@ -54,12 +64,13 @@ int fatal(const Globals& globals, const std::string& message, int status) {
 
 int run_main(std::vector<std::string> words) {
     Globals globals;
-    std::string root, log, format = "text", unused;
+    std::string root, log, format = "text", manager = "cgroupfs", unused;
     bool debug = false, version = false, help = false;
     std::vector<std::string> roots;
-    const Flag flags[] = {
+    std::vector<Flag> flags = {
         {"debug", &debug, "enable debug logging"},
-        {"log", &log, "set the log file to write noci logs to (default is '/dev/stderr')"},
+        {"log", &log,
+         "set the log file to write noci logs to, '[file:]PATH' (default is '/dev/stderr')"},
         {"log-format", &format, "set the log format ('text' (default), or 'json')"},
         {"root", &roots,
          "root directory for storage of container state (this should be located in tmpfs) "
@@ -67,10 +78,12 @@ int run_main(std::vector<std::string> words) {
         {"criu", &unused, "accepted and not used"},
         {"systemd-cgroup", &globals.systemd_cgroup,
          "expects cgroupsPath to be of form \"slice:prefix:name\""},
+        {"cgroup-manager", &manager,
+         "who makes the cgroups: 'cgroupfs' (default), 'systemd', or 'disabled': nobody"},
         {"rootless", &unused, "accepted: who calls noci is looked at ('true', 'false', or 'auto')"},
     };
-    const Flag with_version[] = {flags[0], flags[1], flags[2], flags[3],
-                                 flags[4], flags[5], flags[6], {"version,v", &version, ""}};
+    std::vector<Flag> with_version = flags;
+    with_version.push_back({"version,v", &version, ""});
     std::vector<std::string> rest;
     if (const Status parsed = parse_flags(with_version, words, true, &rest, &help); !parsed) {
         print("Incorrect Usage. " + parsed.error().message + "\n\n" + usage(flags));
@@ -85,6 +98,8 @@ int run_main(std::vector<std::string> words) {
     if (!roots.empty()) root = roots.back();
     if (const Status revised = revise_root(globals, root); !revised)
         return fatal(globals, revised.error().message, 1);
+    if (const Status chosen = choose_cgroups(globals, manager); !chosen)
+        return fatal(globals, chosen.error().message, 1);
     auto opened = Log::open(log, format, debug);
     if (!opened) return fatal(globals, opened.error().message, 1);
     globals.log = std::move(*opened);

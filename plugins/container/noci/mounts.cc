@@ -160,13 +160,6 @@ uint32_t type_of(const DeviceConfig& device) {
     return device.type == 'b' ? S_IFBLK : device.type == 'p' ? S_IFIFO : S_IFCHR;
 }
 
-std::optional<uint32_t> host_id(const std::vector<IdMap>& maps, uint32_t id) {
-    for (const IdMap& map : maps)
-        if (id >= map.container && id - map.container < map.size)
-            return map.host + (id - map.container);
-    return std::nullopt;
-}
-
 /// What mounts and the container's own have in common.
 class Mounts {
 public:

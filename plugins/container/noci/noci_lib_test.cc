@@ -71,6 +71,53 @@ TEST(NociConfig, null_is_absent) {
     EXPECT_EQ(error_of(json), "");
 }
 
+TEST(NociConfig, names_may_be_in_any_case) {
+    Json json = good();
+    json["Process"] = json["process"];
+    json["Process"]["CWD"] = "/elsewhere";
+    json["Process"].erase("cwd");
+    json.erase("process");
+    const auto config = parse_config(json.dump(), "/");
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->process.cwd, "/elsewhere");
+    json["process"] = json["Process"];
+    json["process"]["cwd"] = "/here";
+    EXPECT_EQ(parse_config(json.dump(), "/")->process.cwd, "/here")
+        << "as it is written comes first";
+}
+
+TEST(NociConfig, a_deadline_is_what_the_kernel_can_keep) {
+    const auto said = [](const char* scheduler) {
+        Json json = good();
+        json["process"]["scheduler"] = Json::parse(scheduler);
+        json["process"]["scheduler"]["policy"] = "SCHED_DEADLINE";
+        const std::string error = error_of(json);
+        const size_t at = error.find("` ");
+        return at == std::string::npos ? error : error.substr(at + 2);
+    };
+    EXPECT_EQ(said(R"({"deadline": 20000})"), "requires `runtime`");
+    EXPECT_EQ(said(R"({"runtime": 20000})"), "requires `deadline`");
+    EXPECT_EQ(said(R"({"runtime": 0, "deadline": 20000})"), "runtime must be greater than 0");
+    EXPECT_EQ(said(R"({"runtime": 9, "deadline": 20000})").find("runtime (9) must be between"), 0u);
+    EXPECT_EQ(said(R"({"runtime": 30000, "deadline": 20000})"),
+              "runtime (30000) must be <= deadline (20000)");
+    EXPECT_EQ(said(R"({"runtime": 10000, "deadline": 20000, "period": 10000})"),
+              "deadline (20000) must be <= period (10000)");
+    EXPECT_EQ(said(R"({"runtime": 10000, "deadline": 20000, "period": 20000})"), "");
+}
+
+TEST(NociCgroups, weights_of_v1_and_v2_have_the_same_default) {
+    EXPECT_EQ(weight_of_shares(2), 1u);
+    EXPECT_EQ(weight_of_shares(3), 2u);
+    EXPECT_EQ(weight_of_shares(1024), 100u);
+    EXPECT_EQ(weight_of_shares(260000), 9929u);
+    EXPECT_EQ(weight_of_shares(262144), 10000u);
+    EXPECT_EQ(weight_of_shares(UINT64_MAX), 10000u);
+    EXPECT_EQ(weight_of_block(10), 1u);
+    EXPECT_EQ(weight_of_block(1000), 10000u);
+    EXPECT_EQ(weight_of_block(5), 1u);
+}
+
 TEST(NociConfig, lists_of_numbers_become_bits) {
     Json json = good();
     json["process"]["execCPUAffinity"] = {{"initial", "0,2-3"}, {"final", "64"}};

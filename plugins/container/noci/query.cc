@@ -124,6 +124,32 @@ Result<int> refuse_images(Call& call) {
                 "run it anew, or use a runtime that has checkpoint and restore");
 }
 
+Status kill_one(const Container& container, int signal, bool all) {
+    const ContainerStatus status = container.status();
+    // Without a PID namespace the end of the first process is nobody else's.
+    const bool everyone = all || (signal == SIGKILL && !container.own_pids &&
+                                  status != ContainerStatus::stopped &&
+                                  !container.cgroups.processes().empty());
+    if (everyone) {
+        container.cgroups.kill(signal);
+    } else if (status == ContainerStatus::stopped) {
+        if (container.own_pids || container.cgroups.processes().empty())
+            return fail("container not running");
+        // The first process is gone, what it left in the host's PID namespace is not.
+        container.cgroups.kill(signal);
+    } else {
+        // What waits for its start handles no signal: the kernel would drop what ends others.
+        const bool ends = status == ContainerStatus::created && signal != 0 &&
+                          signal != SIGCHLD && signal != SIGURG && signal != SIGWINCH &&
+                          signal != SIGCONT && signal != SIGSTOP && signal != SIGTSTP;
+        TRY_STATUS(container.signal(ends ? SIGKILL : signal));
+    }
+    // A frozen process would hear of its end only when it goes on.
+    if (signal == SIGKILL && status == ContainerStatus::paused)
+        (void)container.cgroups.freeze(false);
+    return {};
+}
+
 }  // namespace
 
 Result<int> checkpoint_command(Call& call) { return refuse_images(call); }
@@ -172,7 +198,10 @@ Result<int> ps_command(Call& call) {
     PARSE(call, flags);
     if (format != "table" && format != "json") return fail("invalid format option");
     const Container container = TRY(Container::load(call.globals.root, call.words[0]));
-    const std::vector<int> pids = container.cgroups.processes();
+    std::vector<int> pids = container.cgroups.processes();
+    // Without a cgroup there is only the first that one can be sure of.
+    if (container.cgroups.places().empty() && container.status() != ContainerStatus::stopped)
+        pids.push_back(container.pid);
     if (format == "json") {
         print(pids.empty() ? "null\n" : dump(Json(pids)) + "\n");
         return 0;
@@ -184,37 +213,31 @@ Result<int> ps_command(Call& call) {
     return 0;
 }
 
+Result<int> for_each_like(const Call& call,
+                          const std::function<Status(const std::string&)>& function) {
+    bool failed = false;
+    for (const std::string& id : TRY(Container::ids_like(call.globals.root, call.words[0]))) {
+        const Status done = function(id);
+        if (!done) call.globals.log.error(id + ": " + done.error().message);
+        failed |= !done;
+    }
+    return failed ? call.command.failure : 0;
+}
+
 Result<int> kill_command(Call& call) {
-    bool all = false;
+    bool all = false, regex = false;
     const Flag flags[] = {
-        {"all,a", &all, "send the specified signal to all processes inside the container"}};
+        {"all,a", &all, "send the specified signal to all processes inside the container"},
+        {"regex,r", &regex, "the container id is a regular expression: signal all that match"}};
     PARSE(call, flags);
-    const Container container = TRY(Container::load(call.globals.root, call.words[0]));
     const std::string name = call.words.size() > 1 ? call.words[1] : "SIGTERM";
     const auto signal = signal_number(name);
     if (!signal) return fail("unknown signal \"" + name + "\"");
-    const ContainerStatus status = container.status();
-    // Without a PID namespace the end of the first process is nobody else's.
-    const bool everyone = all || (*signal == SIGKILL && !container.own_pids &&
-                                  status != ContainerStatus::stopped &&
-                                  !container.cgroups.processes().empty());
-    if (everyone) {
-        container.cgroups.kill(*signal);
-    } else if (status == ContainerStatus::stopped) {
-        if (container.own_pids || container.cgroups.processes().empty())
-            return fail("container not running");
-        // The first process is gone, what it left in the host's PID namespace is not.
-        container.cgroups.kill(*signal);
-    } else {
-        // What waits for its start handles no signal: the kernel would drop what ends others.
-        const bool ends = status == ContainerStatus::created && *signal != 0 &&
-                          *signal != SIGCHLD && *signal != SIGURG && *signal != SIGWINCH &&
-                          *signal != SIGCONT && *signal != SIGSTOP && *signal != SIGTSTP;
-        TRY_STATUS(container.signal(ends ? SIGKILL : *signal));
-    }
-    // A frozen process would hear of its end only when it goes on.
-    if (*signal == SIGKILL && status == ContainerStatus::paused)
-        (void)container.cgroups.freeze(false);
+    const auto one = [&](const std::string& id) -> Status {
+        return kill_one(TRY(Container::load(call.globals.root, id)), *signal, all);
+    };
+    if (regex) return for_each_like(call, one);
+    TRY_STATUS(one(call.words[0]));
     return 0;
 }
 

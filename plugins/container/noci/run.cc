@@ -18,6 +18,7 @@ namespace {
 
 struct RunOptions {
     std::string bundle;
+    std::string config_file;
     std::string pid_file;
     LaunchOptions launch;
     std::optional<int64_t> preserve_fds;
@@ -52,7 +53,8 @@ Status use_systemd(const Globals& globals, const std::string& id, Config& config
 
 Status check_terminal(const RunOptions& options, bool terminal) {
     if (options.detach && terminal && options.launch.console_socket.empty())
-        return fail("cannot allocate tty if noci will detach without setting console socket");
+        return fail("cannot allocate tty if noci will detach without setting console socket: "
+                    "use --console-socket");
     if ((!options.detach || !terminal) && !options.launch.console_socket.empty())
         return fail("cannot use console socket if noci will not detach or allocate tty");
     return {};
@@ -66,6 +68,8 @@ std::unexpected<Error> failed(const Error& error, const char* what) {
 /// Everything that can be wrong with a bundle is told here.
 Result<Draft> draft_container(Call& call, RunOptions& options) {
     options.pid_file = absolute(options.pid_file);
+    options.config_file = absolute(options.config_file);
+    options.launch.no_cgroups = call.globals.no_cgroups;
     options.launch.console_socket = absolute(options.launch.console_socket);
     if (options.preserve_fds) {
         if (*options.preserve_fds < 0 || *options.preserve_fds > int64_t(limits::preserved_fds_max))
@@ -75,9 +79,10 @@ Result<Draft> draft_container(Call& call, RunOptions& options) {
     if (!options.bundle.empty() && chdir(options.bundle.c_str()) != 0)
         return fail("chdir " + options.bundle + ": " +
                     (errno == ENOENT ? "no such file or directory" : strerror(errno)));
-    const auto text = read_whole("config.json", limits::config_bytes_max);
+    const std::string file = options.config_file.empty() ? "config.json" : options.config_file;
+    const auto text = read_whole(file, limits::config_bytes_max);
     if (!text && text.error().code == ENOENT)
-        return fail("JSON specification file config.json not found");
+        return fail("JSON specification file " + file + " not found");
     if (!text) return std::unexpected(text.error());
     char here[4096];
     const std::string bundle = getcwd(here, sizeof here) != nullptr ? here : "/";
@@ -104,6 +109,8 @@ std::vector<Flag> flags_of(RunOptions& options, bool runs) {
     std::vector<Flag> flags = {
         {"bundle,b", &options.bundle,
          "path to the root of the bundle directory, defaults to the current directory"},
+        {"config,f", &options.config_file,
+         "path to the configuration, defaults to config.json in the bundle directory"},
         {"console-socket", &options.launch.console_socket,
          "path to an AF_UNIX socket which will receive a file descriptor referencing the master "
          "end "
@@ -149,6 +156,30 @@ Status run_poststart(const Draft& draft) {
     if (draft.config.hooks.poststart.empty()) return {};
     const Fd state = TRY(draft.container.state_file("running"));
     return run_hooks(draft.config.hooks.poststart, "poststart", state.get());
+}
+
+Status delete_one(const Globals& globals, const std::string& id, bool force) {
+    auto container = Container::load(globals.root, id);
+    const Status known = container ? Status() : std::unexpected(container.error());
+    const bool is_damaged = !known && known.error().message != "container does not exist";
+    if (is_damaged && !force) return std::unexpected(known.error());
+    if (is_damaged)
+        globals.log.warning(known.error().message + ": what its configuration names is removed");
+    if (!known) container = Container::salvage(globals.root, id);
+    if (!container && force && check_id(id)) return {};
+    if (!container) return std::unexpected(container.error());
+    TRY_STATUS(check_deletable(*container, force));
+    // Who is about to make it gives up when its processes are gone.
+    if (force) kill_processes(*container);
+    const Status locked = container->lock(limits::lock_wait_ms);
+    if (!locked && force && locked.error().code == ENOENT) return {};
+    TRY_STATUS(locked);
+    // It may have been started while the lock was waited for.
+    if (container->status() != ContainerStatus::creating)
+        TRY_STATUS(check_deletable(*container, force));
+    TRY_STATUS(destroy(*container, globals.log));
+    if (!known && !force) return std::unexpected(known.error());
+    return {};
 }
 
 }  // namespace
@@ -232,32 +263,17 @@ Result<int> start_command(Call& call) {
 }
 
 Result<int> delete_command(Call& call) {
-    bool force = false;
-    const Flag flags[] = {{"force,f", &force, "Forcibly deletes the container if it is still "
-                                              "running (uses SIGKILL)"}};
+    bool force = false, regex = false;
+    const Flag flags[] = {{"force,f", &force,
+                           "Forcibly deletes the container if it is still running (uses SIGKILL)"},
+                          {"regex,r", &regex,
+                           "the container id is a regular expression: delete all that match"}};
     PARSE(call, flags);
-    const std::string& id = call.words[0];
-    auto container = Container::load(call.globals.root, id);
-    const Status known = container ? Status() : std::unexpected(container.error());
-    const bool is_damaged = !known && known.error().message != "container does not exist";
-    if (is_damaged && !force) return std::unexpected(known.error());
-    if (is_damaged)
-        call.globals.log.warning(known.error().message +
-                                 ": what its configuration names is removed");
-    if (!known) container = Container::salvage(call.globals.root, id);
-    if (!container && force && check_id(id)) return 0;
-    if (!container) return std::unexpected(container.error());
-    TRY_STATUS(check_deletable(*container, force));
-    // Who is about to make it gives up when its processes are gone.
-    if (force) kill_processes(*container);
-    const Status locked = container->lock(limits::lock_wait_ms);
-    if (!locked && force && locked.error().code == ENOENT) return 0;
-    TRY_STATUS(locked);
-    // It may have been started while the lock was waited for.
-    if (container->status() != ContainerStatus::creating)
-        TRY_STATUS(check_deletable(*container, force));
-    TRY_STATUS(destroy(*container, call.globals.log));
-    if (!known && !force) return std::unexpected(known.error());
+    if (regex)
+        return for_each_like(call, [&](const std::string& id) {
+            return delete_one(call.globals, id, force);
+        });
+    TRY_STATUS(delete_one(call.globals, call.words[0], force));
     return 0;
 }
 

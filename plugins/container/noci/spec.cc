@@ -165,7 +165,7 @@ Result<int> features_command(Call& call) {
         {"annotations",
          {{"io.github.seccomp.libseccomp.version", libseccomp_version()},
           {"noded.noci.version", kVersion}}},
-        {"potentiallyUnsafeConfigAnnotations", Json::array()}};
+        {"potentiallyUnsafeConfigAnnotations", Json::array({"run.oci."})}};
     print(features.dump(4) + "\n");
     return 0;
 }

@@ -36,6 +36,8 @@ struct Init {
     int userns_fd;
     int state_fd;    ///< memfd with the state for hooks, -1
     int trees[steps_max];
+    int id_spaces[steps_max];  ///< of a bind whose ids are mapped in the second stage; else unused
+    int mapper_fd;             ///< to the process that may do that, -1: the second stage may
 
     const char* text(TextAt at) const { return at == 0 ? nullptr : block + at; }
     const char* text_or_empty(TextAt at) const { return at == 0 ? "" : block + at; }
@@ -49,6 +51,8 @@ extern Init init;
 
 /// Sends a packet; failures to do so are nobody's to hear.
 void say(int fd, Say what, int number, std::string_view text, int passed_fd = -1);
+/// The next packet, and the descriptor that came along. False if the other side is gone.
+bool hear(int fd, Packet* packet, int* passed_fd);
 /// Waits for noci's go. False if noci is gone. `fd`: what came along, or -1.
 bool hear_go(int fd, int* passed_fd);
 

@@ -41,9 +41,8 @@ void say(int fd, Say what, int number, std::string_view text, int passed_fd) {
     sys(SYS_sendmsg, fd, &message, MSG_NOSIGNAL);
 }
 
-bool hear_go(int fd, int* passed_fd) {
-    Packet packet = {};
-    iovec part = {&packet, sizeof packet};
+bool hear(int fd, Packet* packet, int* passed_fd) {
+    iovec part = {packet, sizeof *packet};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
     msghdr message = {};
     message.msg_iov = &part;
@@ -57,7 +56,12 @@ bool hear_go(int fd, int* passed_fd) {
     const cmsghdr* rights = size > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
     if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS)
         memcpy(passed_fd, CMSG_DATA(rights), sizeof *passed_fd);
-    return size == sizeof packet && packet.say == Say::go;
+    return size == sizeof *packet;
+}
+
+bool hear_go(int fd, int* passed_fd) {
+    Packet packet = {};
+    return hear(fd, &packet, passed_fd) && packet.say == Say::go;
 }
 
 void give_up(std::string_view sentence) { shim::give_up(init.start, 125, sentence); }
@@ -245,7 +249,7 @@ void fill_start() {
     start.exact = &init.exact;
     start.tell = tell_failure;
     init.report_fd = plan.sync_fd;
-    init.rootfs_fd = init.userns_fd = init.state_fd = -1;
+    init.rootfs_fd = init.userns_fd = init.state_fd = init.mapper_fd = -1;
 }
 
 bool read_plan(int fd) {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -75,32 +76,89 @@ long apply_options(const Step& step, int fd, uint64_t default_propagation) {
     return result;
 }
 
-void map_ids(const Step& step, int tree) {
-    int space = init.userns_fd;
-    if (step.uid_map != 0) {
-        space = make_user_namespace(init.text(step.uid_map), init.text_or_empty(step.gid_map));
-    } else if (step.own_idmap == 0) {
-        return;
-    }
+bool is_mapped(const Step& step) { return step.uid_map != 0 || step.own_idmap != 0; }
+
+/// The user namespace whose ids the tree of a step shows.
+int open_id_space(const Step& step) {
+    const int space = step.uid_map != 0 ? make_user_namespace(init.text(step.uid_map),
+                                                              init.text_or_empty(step.gid_map))
+                                        : init.userns_fd;
     if (space < 0) give_up_mount(step, "idmap without a user namespace", -EINVAL);
+    return space;
+}
+
+long map_tree(const Step& step, int tree, int space) {
     mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP,
                              .attr_clr = 0,
                              .propagation = 0,
                              .userns_fd = static_cast<uint64_t>(space)};
     const unsigned recursive = step.recursive_idmap != 0 ? AT_RECURSIVE : 0;
-    const long result = sys(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | recursive, &attributes,
-                            sizeof attributes);
-    if (result < 0) give_up_mount(step, "failed to set MOUNT_ATTR_IDMAP", result);
-    if (space != init.userns_fd) shim::close_fd(space);
+    return sys(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | recursive, &attributes,
+               sizeof attributes);
 }
 
-int open_bind(const Step& step) {
+uint32_t index_of(const Step& step) {
+    return static_cast<uint32_t>(&step - init.list<Step>(init.plan->steps).items);
+}
+
+/// The tree of a step that the second stage has opened.
+long map_tree_late(const Step& step, int tree) {
+    const uint32_t number = index_of(step);
+    if (init.mapper_fd < 0) return map_tree(step, tree, init.id_spaces[number]);
+    Packet answer = {};
+    int unused = -1;
+    say(init.mapper_fd, Say::map_tree, static_cast<int>(number), "", tree);
+    return hear(init.mapper_fd, &answer, &unused) ? answer.number : -EPIPE;
+}
+
+/// The root of a user namespace may map no ids of a file system that is the host's: a child of the
+/// first stage, which has the host's rights, does it for the second until that has all its mounts.
+void start_mapper() {
+    int ends[2];
+    long result = sys(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
+    if (result < 0) give_up("make", "a socket pair", result);
+    clone_args arguments = {};
+    arguments.flags = CLONE_PARENT;  // the first stage waits for nobody
+    result = sys(SYS_clone3, &arguments, sizeof arguments);
+    if (result < 0) give_up("clone", "the process that maps ids", result);
+    shim::close_fd(ends[result == 0 ? 0 : 1]);
+    init.mapper_fd = ends[result == 0 ? 1 : 0];
+    if (result > 0) return;
+    for (;;) {
+        Packet asked = {};
+        int tree = -1;
+        if (!hear(init.mapper_fd, &asked, &tree)) shim::exit_group(0);
+        const uint32_t number = static_cast<uint32_t>(asked.number);
+        const Step& step = init.list<Step>(init.plan->steps).items[number];
+        result = map_tree(step, tree, init.id_spaces[number]);
+        say(init.mapper_fd, Say::map_tree, static_cast<int>(result), "");
+        shim::close_fd(tree);
+    }
+}
+
+void map_ids(const Step& step, int tree, bool late) {
+    if (!is_mapped(step)) return;
+    const int space = late ? -1 : open_id_space(step);
+    const long result = late ? map_tree_late(step, tree) : map_tree(step, tree, space);
+    if (result < 0) give_up_mount(step, "failed to set MOUNT_ATTR_IDMAP", result);
+    if (space >= 0 && space != init.userns_fd) sys(SYS_close, space);
+}
+
+/// `late`: by the second stage, which may have no way through the folders above the rootfs.
+int open_bind(const Step& step, bool late = false) {
     const unsigned recursive = step.recursive != 0 ? AT_RECURSIVE : 0;
     const char* source = init.text(step.source);
-    const int tree = static_cast<int>(sys(SYS_open_tree, AT_FDCWD, source,
+    const char* path = source;
+    if (late && step.inside != 0) {
+        path += strlen(init.text(init.plan->rootfs));
+        while (*path == '/') ++path;
+        if (*path == 0) path = ".";
+    }
+    const int tree = static_cast<int>(sys(SYS_open_tree, path == source ? AT_FDCWD : init.rootfs_fd,
+                                          path,
                                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive));
     if (tree < 0) give_up_mount(step, Sentence("stat ", source).view(), tree);
-    map_ids(step, tree);
+    map_ids(step, tree, late);
     // A copy of a shared mount is its peer; unless that is asked for it only follows.
     const long result = apply_options(step, tree, MS_SLAVE);
     if (result < 0) give_up_mount(step, "set the options", result);
@@ -169,10 +227,21 @@ bool binds_in_order(const Step& step) {
     return true;
 }
 
-/// What lies below the rootfs is bound with the mounts that came before it, too; but ids are mapped
-/// by the first stage, with the host's rights.
+/// What lies below the rootfs is bound with the mounts that came before it, too; other ids are
+/// mapped at once, by the first stage with the host's rights.
 bool is_late(const Step& step) {
-    return (step.inside != 0 || binds_in_order(step)) && step.uid_map == 0 && step.own_idmap == 0;
+    return step.inside != 0 || (binds_in_order(step) && !is_mapped(step));
+}
+
+/// What the second stage cannot get any more.
+void prepare_late_maps() {
+    bool wanted = false;
+    for (const Step& step : init.list<Step>(init.plan->steps)) {
+        if (step.kind != StepKind::bind || !is_late(step) || !is_mapped(step)) continue;
+        init.id_spaces[index_of(step)] = open_id_space(step);
+        wanted = true;
+    }
+    if (wanted && init.userns_fd >= 0) start_mapper();
 }
 
 void open_rootfs() {
@@ -459,6 +528,7 @@ void open_sources() {
                         : step.kind == StepKind::bind && !is_late(step) ? open_bind(step)
                                                                         : -1;
     }
+    prepare_late_maps();
 }
 
 void make_file_tree() {
@@ -468,7 +538,7 @@ void make_file_tree() {
         const Step& step = steps.items[i];
         switch (step.kind) {
             case StepKind::bind:
-                if (init.trees[i] < 0) init.trees[i] = open_bind(step);
+                if (init.trees[i] < 0) init.trees[i] = open_bind(step, true);
                 place_bind(step, init.trees[i]);
                 break;
             case StepKind::device: place_bind(step, init.trees[i]); break;
@@ -478,6 +548,7 @@ void make_file_tree() {
                 break;
         }
     }
+    shim::close_fd(init.mapper_fd);
     fill_devices();
     wait_for_hooks();
     change_root();

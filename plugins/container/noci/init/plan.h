@@ -156,6 +156,8 @@ enum class Say : uint32_t {
     listener = 6,  ///< with the descriptor of seccomp notifications
     warning = 7,   ///< a sentence
     map_ids = 8,   ///< pid of a process whose user namespace waits for its maps; answered by go
+    // Between both stages.
+    map_tree = 9,  ///< number of a step, with its tree; answered by one with the result
     // From noci.
     go = 100,  ///< after hooks: with a memfd that holds the state
 };
