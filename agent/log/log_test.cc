@@ -421,6 +421,41 @@ TEST(LogRelease, the_end_of_the_log_stays_until_what_follows_it_is_durable) {
     EXPECT_FALSE(storage.exists(segment_name(2)));
 }
 
+TEST(LogRelease, that_the_power_took_back_leaves_a_log_that_opens_and_is_whole) {
+    for (const bool back : {false, true}) {
+        MemStorage storage;
+        TestLog log(storage, small_segments(4));
+        ASSERT_TRUE(log.open());
+        for (int i = 0; i < 10; ++i) log.write(3000);
+        const auto before = log.read(1);
+        ASSERT_TRUE(log->release_before(6));
+        EXPECT_FALSE(storage.exists(segment_name(1)));
+        EXPECT_TRUE(storage.exists("segment.recycled"));
+        storage.crash([](size_t) { return true; });
+        storage.lose_names([&](const std::string&) { return back; });
+        EXPECT_EQ(storage.exists("segment.recycled"), !back);
+        ASSERT_TRUE(log.open_and_replay());
+        EXPECT_EQ(log->oldest_seq(), back ? 1u : 4u);
+        const auto after = log.read(log->oldest_seq());
+        EXPECT_TRUE(std::equal(before.find(log->oldest_seq()), before.end(), after.begin(),
+                               after.end()));
+        log.write(3000);
+    }
+}
+
+TEST(LogRelease, that_was_synced_is_for_good) {
+    MemStorage storage;
+    TestLog log(storage, small_segments(4));
+    ASSERT_TRUE(log.open());
+    for (int i = 0; i < 10; ++i) log.write(3000);
+    ASSERT_TRUE(log->release_before(6));
+    ASSERT_TRUE(storage.sync_names());
+    storage.crash([](size_t) { return true; });
+    storage.lose_names([](const std::string&) { return true; });
+    EXPECT_FALSE(storage.exists(segment_name(1)));
+    EXPECT_EQ(storage.met().names_back, 0u);
+}
+
 TEST(LogRelease, space_of_released_segments_is_used_again) {
     MemStorage storage;
     TestLog log(storage, small_segments(4));

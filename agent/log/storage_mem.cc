@@ -11,8 +11,8 @@ namespace noded::log {
 
 class MemStorage::MemFile final : public File {
 public:
-    MemFile(MemStorage& storage, bool archive, std::shared_ptr<Buffer> content)
-        : storage_(storage), archive_(archive), content_(std::move(content)) {}
+    MemFile(MemStorage& storage, std::string name, std::shared_ptr<Buffer> content)
+        : storage_(storage), name_(std::move(name)), content_(std::move(content)) {}
 
     uint64_t size() const override { return content_->size(); }
 
@@ -45,12 +45,15 @@ public:
             storage_.tear(*content_, offset, data);
             throw;
         }
-        if (archive_) offset += std::exchange(storage_.misdirect_archive_by_, 0);
+        if (storage_.misdirect_to_by_ != 0 && name_.starts_with(storage_.misdirect_to_)) {
+            offset += std::exchange(storage_.misdirect_to_by_, 0);
+            ++storage_.met_.misdirected_to[storage_.misdirect_to_];
+        }
         const uint64_t end = offset + data.size();
         if (end > content_->size()) {
-            if (const int lack = storage_.lack_of_space(archive_, end - content_->size(), 0);
-                lack != 0)
-                return fail_errno(lack, "write");
+            const int lack =
+                storage_.lack_of_space(is_in_archive(name_), end - content_->size(), 0);
+            if (lack != 0) return fail_errno(lack, "write");
             content_->resize(end);
         }
         memcpy(content_->data() + offset, data.data(), data.size());
@@ -64,7 +67,7 @@ private:
     }
 
     MemStorage& storage_;
-    const bool archive_;
+    const std::string name_;   ///< that it had when it was opened
     std::shared_ptr<Buffer> content_;
 };
 
@@ -79,8 +82,11 @@ uint64_t MemStorage::used(bool archive) const {
 }
 
 /// 0 if `bytes` more have room, beside `reserve` of the storage's own limit.
-int MemStorage::lack_of_space(bool archive, uint64_t bytes, uint64_t reserve) const {
-    if (bytes > capacity_ || used(false) + used(true) > capacity_ - bytes) return ENOSPC;
+int MemStorage::lack_of_space(bool archive, uint64_t bytes, uint64_t reserve) {
+    if (bytes > capacity_ || bytes_used() > capacity_ - bytes) {
+        ++met_.no_space;
+        return ENOSPC;
+    }
     const uint64_t bytes_max = archive ? space_.archive_bytes_max : space_.bytes_max;
     if (bytes > 0 && bytes + reserve + used(archive) > bytes_max) return EDQUOT;
     return 0;
@@ -108,7 +114,7 @@ Result<std::vector<std::string>> MemStorage::list() {
 Result<std::unique_ptr<File>> MemStorage::open(const std::string& name) {
     const auto found = files_.find(name);
     if (found == files_.end()) return fail_errno(ENOENT, "open " + name);
-    return std::make_unique<MemFile>(*this, is_in_archive(name), found->second);
+    return std::make_unique<MemFile>(*this, name, found->second);
 }
 
 Status MemStorage::make(const std::string& name, uint64_t bytes) {
@@ -117,7 +123,15 @@ Status MemStorage::make(const std::string& name, uint64_t bytes) {
     if (const int lack = lack_of_space(archive, bytes, archive ? 0 : space_.reserve); lack != 0)
         return fail_errno(lack, "create " + name);
     files_[name] = std::make_shared<Buffer>(bytes);
+    synced_names_with(name);
     return {};
+}
+
+/// The folder of `name` is synced, and the one above it.
+void MemStorage::synced_names_with(const std::string& name) {
+    std::erase_if(released_, [&](const Released& released) {
+        return !is_in_archive(released.name) || is_in_archive(name);
+    });
 }
 
 Result<std::unique_ptr<File>> MemStorage::create_zeroed(const std::string& name, uint64_t bytes) {
@@ -133,12 +147,30 @@ Status MemStorage::rename(const std::string& from, const std::string& to) {
     auto content = std::move(found->second);
     files_.erase(found);
     files_[to] = std::move(content);
+    synced_names_with(to);
     return {};
 }
 
 Status MemStorage::remove(const std::string& name) {
     change();
     if (files_.erase(name) == 0) return fail_errno(ENOENT, "remove " + name);
+    synced_names_with(name);
+    return {};
+}
+
+Status MemStorage::release(const std::string& name, const std::string& keep_as) {
+    change();
+    const auto found = files_.find(name);
+    if (found == files_.end()) return fail_errno(ENOENT, "release " + name);
+    released_.push_back({name, keep_as, std::move(found->second)});
+    files_.erase(found);
+    if (!keep_as.empty()) files_[keep_as] = released_.back().content;
+    return {};
+}
+
+Status MemStorage::sync_names() {
+    change();
+    released_.clear();
     return {};
 }
 
@@ -166,11 +198,17 @@ bool MemStorage::aside(std::function<Status(Storage&)> work, WriteDone& done) {
 Status MemStorage::finish(Pending& operation) {
     if (operation.work) return operation.work(*this);
     if (operation.content == nullptr) {
+        // Nothing is written into what could still get its old name back.
+        if (!operation.reuse.empty()) synced_names_with(operation.reuse);
         if (!operation.reuse.empty() && files_.erase(operation.reuse) == 0)
             return fail_errno(ENOENT, "reuse " + operation.reuse);
         return make(operation.name, operation.bytes);
     }
-    if (operation.error_number != 0) return fail_errno(operation.error_number, "write");
+    if (operation.error_number != 0) {
+        ++met_.failed_writes;
+        return fail_errno(operation.error_number, "write");
+    }
+    if (operation.misdirected_by != 0) ++met_.misdirected_writes;
     uint64_t at = operation.offset + operation.misdirected_by;
     if (at + operation.data.size() > operation.content->size()) at = 0;
     memcpy(operation.content->data() + at, operation.data.data(), operation.data.size());
@@ -206,6 +244,18 @@ void MemStorage::crash(const std::function<bool(size_t sector)>& kept) {
         }
     }
     pending_.clear();
+}
+
+void MemStorage::lose_names(const std::function<bool(const std::string& name)>& back) {
+    // The last one first, as if they had never been.
+    for (auto released = released_.rbegin(); released != released_.rend(); ++released) {
+        if (!back(released->name)) continue;
+        const auto kept = files_.find(released->kept_as);
+        if (kept != files_.end() && kept->second == released->content) files_.erase(kept);
+        files_[released->name] = released->content;
+        ++met_.names_back;
+    }
+    released_.clear();
 }
 
 Buffer& MemStorage::bytes(const std::string& name) {

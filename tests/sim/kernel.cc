@@ -106,6 +106,7 @@ Status Kernel::remove_folder(const std::string& path) {
     const bool busy =
         folders.contains(path) && (by_container(path) != nullptr || mount_is_busy());
     if (busy) return fail_errno(EBUSY, "remove the folder " + path);
+    if (happens("folder_left", faults_.folder_left)) return {};
     return FakeSys::remove_folder(path);
 }
 

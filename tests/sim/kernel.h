@@ -26,6 +26,7 @@ struct KernelFaults {
     double pid_reuse = 0;
     double mount_busy = 0;     ///< a removal of a folder is EBUSY
     double spawn_failure = 0;
+    double folder_left = 0;    ///< a canary: a removal of a folder says that it was made
     double storage_error = 0;  ///< what storage does to its disk is EIO
     double plugin_error = 0;   ///< of the stranger (stranger.h), at each of its occasions
 };

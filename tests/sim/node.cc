@@ -180,6 +180,9 @@ struct SimNode::Running final : reactor::TurnEnd, reactor::Completion {
     core::Pipeline pipeline;
     Snapshots snapshots;
     bool retry_armed = false;
+    /// Canaries: the ids of commands are forgotten; whatever snapshot is there counts as read back.
+    const bool forgets_commands;
+    log::Storage* const claims_snapshots;
 
     Running(SimNode& node, std::unique_ptr<log::Log> opened, SnapshotTaken newest)
         : reactor(node.world_, node.realtime_offset_ns),
@@ -188,19 +191,27 @@ struct SimNode::Running final : reactor::TurnEnd, reactor::Completion {
           log(*real_log, node.history, node.options_.broken),
           host(reactor, outbox, paths_of(node.name_)),
           pipeline(host, log, outbox),
-          snapshots(reactor, node.storage, log, pipeline, host, newest, node.options_.snapshots) {
+          snapshots(reactor, node.storage, log, pipeline, host, newest, node.options_.snapshots),
+          forgets_commands(node.options_.broken == Broken::memory),
+          claims_snapshots(node.options_.broken == Broken::snapshot ? &node.storage : nullptr) {
         host.connect(pipeline, log);
     }
     ~Running() override { drop_plugins(host); }
 
     void turn_end() override {
+        if (forgets_commands) (void)pipeline.core().load({});
         pipeline.turn_end();
         snapshots.turn_end();
+        if (claims_snapshots != nullptr) claim_snapshots(*claims_snapshots);
         if (retry_armed || !pipeline.quiescent() || !pipeline.has_work()) return;
         retry_armed = true;
         reactor.timer(reactor.clock().monotonic_ns() + 1'000'000'000, *this);
     }
     void complete(int32_t, bool) override { retry_armed = false; }
+    void claim_snapshots(log::Storage& storage) {
+        const auto seqs = log::list_snapshots(storage);
+        for (const uint64_t seq : *seqs) snapshots.keeper().verified(seq);
+    }
 };
 
 SimNode::SimNode(World& world, std::string name, const NodeOptions& options)
@@ -211,30 +222,46 @@ SimNode::SimNode(World& world, std::string name, const NodeOptions& options)
       options_(options) {
     storage.before_change([this] { change_begins(); });
     storage.tear_blocking_writes([this](size_t) {
-        if (archive_in_the_making()) ++world_.occurred["torn_archive"];
+        if (const auto what = in_the_making()) ++world_.occurred["torn_" + *what];
         return world_.random.chance(0.5);
     });
 }
 
 SimNode::~SimNode() = default;
 
-bool SimNode::archive_in_the_making() {
+/// "archive" or "snapshot": one of them is unfinished.
+std::optional<std::string> SimNode::in_the_making() {
     const auto names = storage.list();
-    return std::ranges::any_of(*names, [](const std::string& name) {
-        return log::is_in_archive(name) && name.ends_with(log::kUnfinishedSuffix);
-    });
+    for (const std::string& name : *names) {
+        if (!name.ends_with(log::kUnfinishedSuffix)) continue;
+        if (log::is_in_archive(name)) return log::kArchiveFolder;
+        if (name.starts_with(log::kSnapshotPrefix)) return "snapshot";
+    }
+    return std::nullopt;
+}
+
+void SimNode::change_begins_within(const std::string& what, double power, double misdirected) {
+    if (world_.draws(misdirected))   // counted by the storage, when it comes
+        storage.misdirect_next_write_to(what, uint64_t(world_.random.between(1, 3)) * 4096);
+    if (world_.occurs("power_within_" + what, power)) throw ProcessEnds();
 }
 
 void SimNode::change_begins() {
-    if (options_.power_within_archive + options_.misdirected_archive > 0 &&
-        archive_in_the_making()) {
-        if (world_.occurs("misdirected_archive", options_.misdirected_archive))
-            storage.misdirect_next_archive_write(uint64_t(world_.random.between(1, 3)) * 4096);
-        if (world_.occurs("power_within_archive", options_.power_within_archive))
-            throw ProcessEnds();
-    }
+    const NodeOptions& faults = options_;
+    if (faults.power_within_release > 0 && storage.has_names_to_lose() &&
+        world_.occurs("power_within_release", faults.power_within_release))
+        throw ProcessEnds();
+    const bool watches = faults.power_within_archive + faults.misdirected_archive +
+                             faults.power_within_snapshot + faults.misdirected_snapshot >
+                         0;
+    const auto what = watches ? in_the_making() : std::nullopt;
+    if (what == log::kArchiveFolder)
+        change_begins_within(*what, faults.power_within_archive, faults.misdirected_archive);
+    else if (what)
+        change_begins_within(*what, faults.power_within_snapshot, faults.misdirected_snapshot);
     if (!changes_left_ || (*changes_left_)-- > 0) return;
     changes_left_.reset();
+    ++world_.occurred["power_within_change"];
     throw ProcessEnds();
 }
 
@@ -359,6 +386,10 @@ void SimNode::crash(bool power) {
         return keeps;
     });
     if (lost > 0) ++world_.occurred[kept > 0 ? "torn_write" : "lost_write"];
+    if (power) {
+        const double back = keeping[world_.random.below(4)];
+        storage.lose_names([&](const std::string&) { return world_.random.chance(back); });
+    }
     // Not there yet where the power fails within a start.
     if (up() && !running_->reactor.offload_is_idle()) ++world_.occurred["crash_within_effect"];
     running_.reset();
@@ -403,8 +434,9 @@ void SimNode::advance() {
     const bool slow = world_.occurs("slow_sync", options_.slow_sync);
     storage_due_ns_ = world_.now_ns + world_.random.between(20'000, options_.sync_ns_max) +
                       (slow ? world_.random.between(1, 2000) * 1'000'000 : 0);
-    if (world_.occurs("sync_error", options_.sync_error)) storage.fail_next_write(EIO);
-    if (!damaged && world_.occurs("misdirected_write", options_.misdirected_write)) {
+    // Counted by the storage, when they come.
+    if (world_.draws(options_.sync_error)) storage.fail_next_write(EIO);
+    if (!damaged && world_.draws(options_.misdirected_write)) {
         damaged = true;
         storage.misdirect_next_write(uint64_t(world_.random.between(1, 200)) * 4096);
     }

@@ -22,7 +22,7 @@ namespace noded::sim {
 struct ProcessEnds {};
 
 /// What a canary breaks on purpose.
-enum class Broken { nothing, fold, gate, outbox, archive };
+enum class Broken { nothing, fold, gate, memory, outbox, archive, snapshot };
 
 struct NodeOptions {
     KernelFaults kernel;
@@ -30,8 +30,10 @@ struct NodeOptions {
     double slow_sync = 0;
     double sync_error = 0;
     double misdirected_write = 0;
-    /// At a change of the disk while an archive is being made; and of what it writes.
+    /// At a change of the disk while an archive or a snapshot is being made; and of what it writes.
     double power_within_archive = 0, misdirected_archive = 0;
+    double power_within_snapshot = 0, misdirected_snapshot = 0;
+    double power_within_release = 0;   ///< at a change of the disk that does not know of one yet
     bool keeps_all = false;   ///< nothing may ever go: the history begins with seq 1
     uint64_t segment_bytes = 1200 << 10;
     SnapshotOptions snapshots{.every_events = 200,
@@ -89,8 +91,9 @@ private:
     Status recover();
     void guarded(const std::function<void()>& run);
     void sync_next();
-    bool archive_in_the_making();
+    std::optional<std::string> in_the_making();
     void change_begins();
+    void change_begins_within(const std::string& what, double power, double misdirected);
     std::optional<uint64_t> behind_rot(const std::string& message) const;
     Status read_history(log::Log& log, uint64_t first, const log::EachRecord& each,
                         const std::function<void(uint64_t)>& gap);

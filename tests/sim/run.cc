@@ -32,6 +32,9 @@ Result<Workload> read_workload(const std::string& path) {
         {"archive_rot", &out.archive_rot},
         {"power_within_archive", &out.node.power_within_archive},
         {"misdirected_archive", &out.node.misdirected_archive},
+        {"power_within_snapshot", &out.node.power_within_snapshot},
+        {"misdirected_snapshot", &out.node.misdirected_snapshot},
+        {"power_within_release", &out.node.power_within_release},
         {"start_failure", &out.node.kernel.start_failure},
         {"slow_start", &out.node.kernel.slow_start}, {"oom_kill", &out.node.kernel.oom_kill},
         {"shim_killed", &out.node.kernel.shim_killed}, {"pid_reuse", &out.node.kernel.pid_reuse},
@@ -50,6 +53,7 @@ Result<Workload> read_workload(const std::string& path) {
         else if (key == "command_every_us") out.command_every_ns = int64_t(value) * 1000;
         else if (key == "recent_containers") out.recent_containers = value;
         else if (key == "padding_bytes") out.padding_bytes = value;
+        else if (key == "snapshot_every") out.node.snapshots.every_events = value;
         else if (key == "keeps_all") out.node.keeps_all = value;
         else if (key == "log_kib") out.node.snapshots.retention.bytes_max = uint64_t(value) << 10;
         else if (key == "archive_kib") {
@@ -183,6 +187,8 @@ private:
     }
 
     void answer(Sent& sent, const core::Reply& reply) {
+        if (reply.rejection.message.starts_with("the node takes no commands now: "))
+            ++world_.occurred["refused_for_room"];
         if (!reply.accepted || reply.first_seq == 0) return;
         const std::string id = sent.command.id.hex();
         for (uint64_t seq = reply.first_seq; seq <= reply.last_seq; ++seq)
@@ -324,15 +330,17 @@ private:
         Random& random = world_.random;
         if (world_.occurs("clock_jump", workload_.clock_jump))
             node.realtime_offset_ns += random.between(-3600, 3600) * 1'000'000'000;
-        if (world_.occurs("disk_full", workload_.disk_full)) {
-            node.storage.set_capacity(0);
+        if (world_.draws(workload_.disk_full)) {   // counted where there was no room for something
+            // Often a little is left, so that it ends within a segment, a snapshot or an archive.
+            const uint64_t left = random.chance(0.5) ? 0 : random.below(3 << 20);
+            node.storage.set_capacity(node.storage.bytes_used() + left);
             world_.after(random.between(10'000'000, 3'000'000'000),
                          [&node] { node.storage.set_capacity(UINT64_MAX); });
         }
-        if (world_.occurs("bit_rot", workload_.bit_rot)) rot(node);
+        if (world_.draws(workload_.bit_rot)) rot(node);
         if (workload_.archive_rot > 0 && random.chance(workload_.archive_rot))
             node.rot_an_archive();
-        if (world_.occurs("power_within_change", workload_.power_within_change))
+        if (world_.draws(workload_.power_within_change))   // counted when it comes
             node.fail_power_after(uint32_t(random.below(4)));
         const bool kill = world_.occurs("kill", workload_.kill);
         if (!kill && !world_.occurs("power", workload_.power)) return;
@@ -345,6 +353,7 @@ private:
         const auto names = *node.storage.list();
         Buffer& bytes = node.storage.bytes(names[world_.random.below(names.size())]);
         if (bytes.empty()) return;
+        ++world_.occurred["bit_rot"];
         bytes[world_.random.below(bytes.size())] ^= uint8_t(1 << world_.random.below(8));
         node.damaged = true;
     }
@@ -361,6 +370,13 @@ private:
             out.restarts += node->restarts;
             out.refused += node->refusal.empty() ? 0 : 1;
             out.archives += node->archives();
+            const log::MemStorage::Met& met = node->storage.met();
+            out.occurred["sync_error"] += met.failed_writes;
+            out.occurred["misdirected_write"] += met.misdirected_writes;
+            for (const auto& [what, times] : met.misdirected_to)
+                out.occurred["misdirected_" + what] += times;
+            out.occurred["disk_full"] += met.no_space;
+            out.occurred["name_back"] += met.names_back;
         }
         return out;
     }

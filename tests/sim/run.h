@@ -36,7 +36,8 @@ struct Outcome {
     uint64_t restarts = 0;
     uint64_t refused = 0;  ///< damaged logs that were refused
     uint64_t archives = 0; ///< there at the end
-    std::map<std::string, uint64_t> occurred;   ///< faults, by name
+    /// Faults by name: how often each was really met, not how often it was drawn.
+    std::map<std::string, uint64_t> occurred;
 };
 
 /// `traced`: every durable event, what the machines do and each fault is told on standard output.

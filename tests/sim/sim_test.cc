@@ -78,8 +78,9 @@ TEST(Sim, a_damaged_log_is_refused_or_right) {
     EXPECT_GT(misdirected, 0u);
 }
 
-/// Of the first seeds of a workload; each of `faults` must occur.
-uint64_t archives_after(const char* name, const std::vector<const char*>& faults) {
+/// Runs the first seeds of a workload; each of `faults` must be met. The result: how many archives
+/// there are at the end.
+uint64_t expect_met(const char* name, const std::vector<const char*>& faults) {
     const Workload of = workload(name);
     std::map<std::string, uint64_t> occurred;
     uint64_t archives = 0;
@@ -94,49 +95,73 @@ uint64_t archives_after(const char* name, const std::vector<const char*>& faults
 }
 
 TEST(Sim, all_history_is_read_through_archives_wherever_their_making_ends) {
-    EXPECT_GT(archives_after("archive.json", {"power_within_archive", "torn_archive", "kill",
-                                              "power_within_change"}),
+    EXPECT_GT(expect_met("archive.json", {"power_within_archive", "torn_archive", "kill",
+                                          "power_within_change"}),
               15u);
 }
 
 TEST(Sim, archives_that_fail_or_rot_harm_nothing_else) {
-    EXPECT_GT(archives_after("archive_faults.json",
-                             {"misdirected_archive", "archive_rot", "disk_full",
-                              "power_within_archive", "torn_archive"}),
+    EXPECT_GT(expect_met("archive_faults.json",
+                         {"misdirected_archive", "archive_rot", "disk_full",
+                          "power_within_archive", "torn_archive"}),
               15u);
 }
 
+TEST(Sim, snapshots_that_fail_let_nothing_go_and_a_log_that_is_full_comes_back) {
+    EXPECT_EQ(expect_met("snapshot_faults.json",
+                         {"misdirected_snapshot", "power_within_snapshot", "torn_snapshot",
+                          "disk_full", "refused_for_room", "power_within_release", "name_back",
+                          "kill"}),
+              0u);
+}
+
 TEST(Sim, the_same_seed_gives_the_same_bytes) {
-    const Workload crash = workload("crash.json");
-    const Outcome first = run_said(crash, 7);
-    EXPECT_EQ(first.hash, run_said(crash, 7).hash);
-    EXPECT_NE(first.hash, run_said(crash, 8).hash);
+    for (const char* name : {"crash.json", "faults.json", "damage.json", "archive.json",
+                             "archive_faults.json", "snapshot_faults.json"}) {
+        const Workload of = workload(name);
+        const Outcome first = run_said(of, 7);
+        EXPECT_EQ(first.hash, run_said(of, 7).hash) << name;
+        EXPECT_NE(first.hash, run_said(of, 8).hash) << name;
+    }
 }
 
 /// The failures of ten seeds.
-std::string caught(Broken broken, const char* name = "crash.json") {
-    Workload with = workload(name);
+std::string failures_of(Broken broken, Workload with = workload("crash.json")) {
     with.node.broken = broken;
     std::string failures;
     for (uint64_t seed = 0; seed < 10; ++seed) failures += run_said(with, seed).failure + "\n";
     return failures;
 }
 
+void expect_caught(const std::string& failures, const std::string& sentence) {
+    EXPECT_NE(failures.find(sentence), std::string::npos) << failures;
+}
+
 TEST(SimCanary, a_fold_that_depends_on_more_than_the_event_is_caught) {
-    EXPECT_NE(caught(Broken::fold).find("differs from what is folded"), std::string::npos);
+    expect_caught(failures_of(Broken::fold), "differs from what is folded");
 }
 
 TEST(SimCanary, an_answer_before_the_sync_is_caught) {
-    EXPECT_NE(caught(Broken::gate).find("durable"), std::string::npos);
+    expect_caught(failures_of(Broken::gate), "durable");
+}
+
+TEST(SimCanary, a_retry_that_is_decided_again_is_caught) {
+    expect_caught(failures_of(Broken::memory), "tells of a sender again");
+}
+
+TEST(SimCanary, a_folder_that_is_left_is_caught) {
+    Workload with = workload("crash.json");
+    with.node.kernel.folder_left = 0.5;
+    expect_caught(failures_of(Broken::nothing, with), "belongs to no container");
 }
 
 TEST(SimCanary, a_segment_that_goes_without_its_archive_is_caught) {
-    EXPECT_NE(caught(Broken::archive, "archive.json").find("though nothing of it may go"),
-              std::string::npos);
+    expect_caught(failures_of(Broken::archive, workload("archive.json")),
+                  "though nothing of it may go");
 }
 
 TEST(SimCanary, a_publication_that_is_forgotten_is_caught) {
-    EXPECT_NE(caught(Broken::outbox).find("publication "), std::string::npos);
+    expect_caught(failures_of(Broken::outbox), "publication ");
 }
 
 }  // namespace

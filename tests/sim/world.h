@@ -46,9 +46,11 @@ public:
     /// Runs the first of what is due.
     void run_next();
 
+    /// True if a fault is to come; whoever lets it come counts it in `occurred`.
+    bool draws(double probability) { return faults && random.chance(probability); }
     /// True if this fault is to occur now: it is counted.
     bool occurs(const std::string& fault, double probability) {
-        if (!faults || !random.chance(probability)) return false;
+        if (!draws(probability)) return false;
         ++occurred[fault];
         return true;
     }
