@@ -474,11 +474,28 @@ Result<std::unique_ptr<Storage>> open_directory(reactor::Reactor* reactor,
     return std::make_unique<FileStorage>(reactor, directory, std::move(fd));
 }
 
+/// The name of a directory that was made just now, and of the one that it stands in, which may be
+/// as new: without them all in it is lost with the power.
+Status sync_way_to(const std::string& directory) {
+    std::string above = directory;
+    for (int level = 0; level < 2 && !above.empty(); ++level) {
+        above = above.substr(0, above.rfind('/'));
+        const Fd folder(
+            ::open(above.empty() ? "/" : above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        // EINVAL: a file system that has nothing to sync.
+        if (!folder.valid() || (fsync(folder.get()) != 0 && errno != EINVAL))
+            return fail_errno(errno, "sync " + above + "/");
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Storage>> open_file_storage(reactor::Reactor& reactor,
                                                    const std::string& directory) {
-    if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
+    if (mkdir(directory.c_str(), 0700) == 0) {
+        TRY_STATUS(sync_way_to(directory));
+    } else if (errno != EEXIST) {
         return fail_errno(errno, "make " + directory);
     }
     return open_directory(&reactor, directory, Lock::exclusive);
