@@ -818,34 +818,61 @@ void FakeHost::restart_from_snapshot() {
 
 Buffer FakeHost::snapshot(std::string_view plugin) { return impl_->save(impl_->plugin(plugin)); }
 
+namespace {
+
+/// A new instance beside the one that is loaded.
+struct Another {
+    Another(FakeHost::Impl& impl, const Loaded& like) : fake(impl) {
+        loaded.fake = &impl;
+        loaded.table = like.table;
+        loaded.state_dir = like.state_dir;
+        loaded.runtime_dir = like.runtime_dir;
+        impl.create(loaded);
+        CHECK_MSG(loaded.self != nullptr, "a plugin did not start again");
+    }
+    ~Another() {
+        In load(loaded, Phase::load);
+        loaded.table->destroy(loaded.self);
+    }
+    bool load(const Buffer& snapshot) {
+        In pure(loaded, Phase::pure);
+        return loaded.table->snapshot_load(loaded.self, {snapshot.data(), snapshot.size()}) != 0;
+    }
+    Buffer save() { return fake.save(loaded); }
+
+    FakeHost::Impl& fake;
+    Loaded loaded;
+};
+
+}  // namespace
+
 std::string FakeHost::snapshot_trouble(std::string_view id) {
     Loaded& plugin = impl_->plugin(id);
     const Buffer present = impl_->save(plugin);
-    std::string trouble;
-    for (bool from_snapshot : {false, true}) {
-        Loaded fresh;
-        fresh.fake = impl_.get();
-        fresh.table = plugin.table;
-        fresh.state_dir = plugin.state_dir;
-        fresh.runtime_dir = plugin.runtime_dir;
-        impl_->create(fresh);
-        CHECK_MSG(fresh.self != nullptr, "a plugin did not start again");
-        bool loads = true;
-        if (from_snapshot) {
-            In pure(fresh, Phase::pure);
-            loads = fresh.table->snapshot_load(fresh.self, {present.data(), present.size()}) != 0;
-        } else {
-            for (const Event& event : impl_->events) impl_->fold(fresh, event);
-        }
-        const char* what = from_snapshot ? "the instance that loaded the snapshot"
-                                         : "the instance that folded all events";
-        if (!loads) trouble = "the snapshot does not load";
-        else if (impl_->save(fresh) != present) trouble = std::string(what) + " saves other bytes";
-        In load(fresh, Phase::load);
-        fresh.table->destroy(fresh.self);
-        if (!trouble.empty()) break;
+    Another folded(*impl_, plugin);
+    for (const Event& event : impl_->events) impl_->fold(folded.loaded, event);
+    if (folded.save() != present) return "the instance that folded all events saves other bytes";
+    Another loaded(*impl_, plugin);
+    if (!loaded.load(present)) return "the snapshot does not load";
+    if (loaded.save() != present) return "the instance that loaded the snapshot saves other bytes";
+    return "";
+}
+
+std::string FakeHost::damaged_snapshot_trouble(std::string_view id) {
+    Loaded& plugin = impl_->plugin(id);
+    const Buffer present = impl_->save(plugin);
+    Another fresh(*impl_, plugin);
+    const Buffer empty = fresh.save();
+    for (size_t at = 0; at < present.size(); ++at) {
+        Buffer damaged = present;
+        damaged[at] ^= 0xFF;
+        const bool loads = fresh.load(damaged);
+        const std::string where = "with byte " + std::to_string(at) + " changed, the snapshot ";
+        if (!loads && fresh.save() != empty) return where + "is refused, but has changed the state";
+        if (loads && !fresh.load(empty)) return where + "is loaded, and an empty one is not";
+        if (fresh.save() != empty) return where + "leaves something behind";
     }
-    return trouble;
+    return "";
 }
 
 void FakeHost::set(const std::string& key, const std::string& value) {

@@ -177,6 +177,9 @@ public:
     /// Empty if a new instance that folds all events, and one that loads the snapshot, both save
     /// the bytes that the present one saves; otherwise says which differs.
     std::string snapshot_trouble(std::string_view plugin);
+    /// Empty if each snapshot with one byte changed is loaded, or refused with the state as it was;
+    /// otherwise says which is not.
+    std::string damaged_snapshot_trouble(std::string_view plugin);
 
     // --- What plugins left behind.
     const std::vector<Published>& published() const;

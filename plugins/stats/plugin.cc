@@ -59,7 +59,9 @@ void StatsPlugin::save(const sdk::Sink& sink) const {
 }
 
 bool StatsPlugin::load(noded_bytes bytes) {
-    state_.load(*sdk::Reading<schema::StatsSnapshot>(bytes, sdk::own_message(bytes)));
+    State loaded;   // one that cannot be read to its end leaves the state as it was
+    loaded.load(*sdk::Reading<schema::StatsSnapshot>(bytes, sdk::own_message(bytes)));
+    state_ = std::move(loaded);
     return true;
 }
 

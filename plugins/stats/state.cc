@@ -58,8 +58,6 @@ void State::save(schema::StatsSnapshot::Builder out) const {
 }
 
 void State::load(schema::StatsSnapshot::Reader in) {
-    containers.clear();
-    changed();
     for (const auto record : in.getContainers()) {
         Container& container = at(record.getId().cStr());
         container.name = record.getName().cStr();

@@ -35,6 +35,7 @@ struct State {
     size_t running() const;
 
     void save(schema::StatsSnapshot::Builder out) const;
+    /// Into a new one. Throws kj::Exception where it cannot be read.
     void load(schema::StatsSnapshot::Reader in);
 
 private:

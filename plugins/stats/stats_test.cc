@@ -154,6 +154,7 @@ TEST_P(StatsTest, a_first_question_is_answered_by_two_samples_of_all_figures) {
     EXPECT_EQ(node.getNetworks().size(), 2u);
     EXPECT_EQ(node.getPressure().getCpu().getFullUs(), 7u);
     EXPECT_EQ(host.snapshot_trouble("stats"), "");
+    EXPECT_EQ(host.damaged_snapshot_trouble("stats"), "");
 }
 
 TEST_P(StatsTest, a_later_question_is_answered_at_once_and_files_stay_open) {

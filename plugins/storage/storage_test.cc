@@ -333,6 +333,7 @@ TEST_F(CommitTest, it_begins_when_the_container_is_still) {
     commit(true);
     EXPECT_EQ(disk.commits, 0u);
     EXPECT_EQ(host.snapshot_trouble("storage"), "");
+    EXPECT_EQ(host.damaged_snapshot_trouble("storage"), "");
     tell<schema::ContainerPaused>();
     EXPECT_EQ(disk.commits, 1u);
     EXPECT_EQ(host.count<ImageImported>(), 2u);
