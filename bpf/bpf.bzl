@@ -12,7 +12,7 @@ def bpf_object(name, src, hdrs):
         name = name + "_gen",
         srcs = [src] + hdrs,
         outs = [name + ".h"],
-        cmd = ("clang-19 -target bpf -O2 -g -Wall -Werror -I. " +
+        cmd = ("clang-19 -target bpf -mcpu=v3 -O2 -g -Wall -Werror -I. " +
                "-c $(location " + src + ") -o $@.o && " +
                "(echo '// " + src + " compiled, generated.'; echo '#pragma once'; " +
                "echo 'alignas(8) inline constexpr unsigned char " + name + "[] = {'; " +

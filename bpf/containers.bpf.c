@@ -32,6 +32,15 @@ struct {
     __type(value, struct noded_container_counters);
 } counters SEC(".maps");
 
+/* What hot paths count: a hash's search is calls of the kernel's, of which each return is dear
+ * where they are guarded; an array's element is found by the program itself. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, NODED_SLOTS);
+    __type(key, unsigned int);
+    __type(value, struct noded_slot);
+} slots SEC(".maps");
+
 /* The group that a request knows, to the id in the v2 tree: where blkio is a hierarchy of its own
  * it is another one, and numbers of one hierarchy are used again in others. */
 struct {
@@ -119,14 +128,45 @@ static __always_inline struct noded_container_counters *of_task(struct task_stru
     return of_cgroup(task->cgroups->dfl_cgrp);
 }
 
-static __always_inline struct noded_container_counters *of_packet(struct __sk_buff *packet) {
+static __always_inline unsigned int slot_of(u64 id) {
+    return id & (NODED_SLOTS - 1);
+}
+
+static __always_inline struct noded_hot_counters *in_slot(u64 id) {
+    const unsigned int index = slot_of(id);
+    struct noded_slot *slot = bpf_map_lookup_elem(&slots, &index);
+    return slot && slot->id == id ? &slot->counters : 0;
+}
+
+static __always_inline struct noded_hot_counters *not_in_slot(
+    struct noded_container_counters *found) {
+    if (!found) return 0;
+    found->hot_used = 1;
+    return &found->hot;
+}
+
+static __always_inline struct noded_hot_counters *hot_of_task(struct task_struct *task) {
+    struct cgroup *group = task->cgroups->dfl_cgrp;
+    struct noded_hot_counters *hot;
+    u64 id;
+    if (!may_be_in_container(group->level)) return 0;
+    id = group->kn->id;
+    hot = in_slot(id);
+    return hot ? hot : not_in_slot(of_group(group, id, group->level));
+}
+
+static __always_inline struct noded_hot_counters *hot_of_packet(struct __sk_buff *packet) {
     const unsigned int all = levels;
-    struct noded_container_counters *found;
     /* The group of the socket is its own ancestor. */
     for (int i = 1; i < NODED_LEVELS_MAX; i++) {
+        struct noded_hot_counters *hot;
+        u64 id;
         if (!(all & (1u << i))) continue;
-        found = of_id(bpf_skb_ancestor_cgroup_id(packet, i));
-        if (found) return found;
+        id = bpf_skb_ancestor_cgroup_id(packet, i);
+        if (id == 0) continue;
+        hot = in_slot(id);
+        if (!hot) hot = not_in_slot(of_id(id));
+        if (hot) return hot;
     }
     return 0;
 }
@@ -166,7 +206,7 @@ int BPF_PROG(group_removed, struct cgroup *group) {
  * has interfaces that count, and each packet of the machine would pay for it. */
 SEC("cgroup_skb/ingress")
 int received(struct __sk_buff *packet) {
-    struct noded_container_counters *found = of_packet(packet);
+    struct noded_hot_counters *found = hot_of_packet(packet);
     if (found) {
         found->received_bytes += packet->len;
         found->received_packets += 1;
@@ -176,7 +216,7 @@ int received(struct __sk_buff *packet) {
 
 SEC("cgroup_skb/egress")
 int sent(struct __sk_buff *packet) {
-    struct noded_container_counters *found = of_packet(packet);
+    struct noded_hot_counters *found = hot_of_packet(packet);
     if (found) {
         found->sent_bytes += packet->len;
         found->sent_packets += 1;
@@ -275,8 +315,10 @@ int BPF_PROG(request_done, struct request *request, int error, unsigned int byte
 
 /* By halves: the programs of the scheduler have no time for a step for each bucket. */
 static __always_inline unsigned int bucket_of(u64 ns) {
-    u64 us = ns / 1000;
+    u64 us;
     unsigned int bucket = 0;
+    if (ns < 2000) return 0; /* most are so short, and a division is slow */
+    us = ns / 1000;
     if (us >> (NODED_WAIT_BUCKETS - 1)) return NODED_WAIT_BUCKETS - 1;
 #pragma unroll
     for (int half = 16; half > 0; half /= 2) {
@@ -319,17 +361,16 @@ static __always_inline u64 waited_ns(struct task_struct *task, u64 begun) {
 SEC("tp_btf/sched_switch")
 int BPF_PROG(switched, _Bool preempted, struct task_struct *previous, struct task_struct *next) {
     const u64 begun = next->sched_info.last_queued;
-    struct noded_container_counters *found;
+    struct noded_hot_counters *found;
     if (preempted || previous->__state == 0) {
-        found = of_task(previous);
+        found = hot_of_task(previous);
         if (found) found->involuntary_switches += 1;
     }
     if (begun == 0) return 0;
-    found = of_task(next);
+    found = hot_of_task(next);
     if (found) {
         u64 ns = waited_ns(next, begun);
         unsigned int bucket = bucket_of(ns);
-        found->waits += 1;
         found->wait_ns += ns;
         if (bucket < NODED_WAIT_BUCKETS) found->wait_us_log2[bucket] += 1;
     }
@@ -472,6 +513,7 @@ static __always_inline void read_pids(const struct noded_place *place, struct no
 
 struct summing {
     u64 id;
+    unsigned int slot;
     struct noded_container_counters *sum;
 };
 
@@ -479,17 +521,27 @@ static __always_inline void add(unsigned long long *to, const unsigned long long
     for (int i = 0; i < count; i++) to[i] += from[i];
 }
 
+static __always_inline void add_hot(struct noded_hot_counters *to,
+                                    const struct noded_hot_counters *from) {
+    const unsigned int head =
+        __builtin_offsetof(struct noded_hot_counters, wait_us_log2) / sizeof(u64);
+    add((void *)to, (void *)from, head);
+    if (from->wait_ns | from->wait_us_log2[0])
+        add(to->wait_us_log2, from->wait_us_log2, NODED_WAIT_BUCKETS);
+}
+
 static long add_cpu(u64 cpu, struct summing *summing) {
     const struct noded_container_counters *from =
         bpf_map_lookup_percpu_elem(&counters, &summing->id, cpu);
+    const struct noded_slot *slot = bpf_map_lookup_percpu_elem(&slots, &summing->slot, cpu);
     struct noded_container_counters *to = summing->sum;
     if (!from) return 1;
     add((void *)to, (void *)from,
         __builtin_offsetof(struct noded_container_counters, io_us_log2) / sizeof(u64));
     if (from->reads + from->writes != 0)
         add(to->io_us_log2, from->io_us_log2, NODED_IO_BUCKETS);
-    if (from->waits + from->involuntary_switches != 0)
-        add(&to->involuntary_switches, &from->involuntary_switches, 3 + NODED_WAIT_BUCKETS);
+    if (from->hot_used) add_hot(&to->hot, &from->hot);
+    if (slot && slot->id == summing->id) add_hot(&to->hot, &slot->counters);
     return 0;
 }
 
@@ -518,6 +570,7 @@ int figures(struct bpf_iter__bpf_map_elem *context) {
             out->network_mark = 1 + (u64)network->dev_base_seq;
     }
     summing.id = *id;
+    summing.slot = slot_of(*id);
     summing.sum = &scratch->row.counters;
     bpf_loop(cpus_max, add_cpu, &summing, 0);
     bpf_seq_write(context->meta->seq, &scratch->row, sizeof(scratch->row));

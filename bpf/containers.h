@@ -12,12 +12,30 @@
 /* Containers are at most so deep in the tree of cgroups: /PARENT/…/ID. */
 #define NODED_LEVELS_MAX 8
 #define NODED_ID_DIGITS 64
+/* A power of two: so many containers are found without a search on hot paths. */
+#define NODED_SLOTS 1024
 
-struct noded_container_counters {
+/* What is counted where a CPU goes from one task to another, while somebody asks, and of each
+ * packet, while somebody is in the node's network. */
+struct noded_hot_counters {
+    unsigned long long involuntary_switches;
+    unsigned long long wait_ns; /* for a CPU, after a task could have run */
     unsigned long long received_bytes;
     unsigned long long received_packets;
     unsigned long long sent_bytes;
     unsigned long long sent_packets;
+    unsigned long long wait_us_log2[NODED_WAIT_BUCKETS];
+};
+
+/* A container's place is the rest of its id by the number of slots. Who finds it taken has all in
+ * its counters below. The first cache line has what most switches and all packets count. */
+struct noded_slot {
+    unsigned long long id; /* whose it is; 0: nobody's */
+    struct noded_hot_counters counters;
+    unsigned long long unused;
+};
+
+struct noded_container_counters {
     unsigned long long tcp_retransmits;
     unsigned long long execs;
     unsigned long long exits; /* of processes, not threads */
@@ -28,13 +46,10 @@ struct noded_container_counters {
     unsigned long long reads;
     unsigned long long writes;
     unsigned long long io_ns; /* that they took, from the queue to the end */
+    unsigned long long hot_used; /* 0: nothing was counted in `hot` */
     /* From here on what need not be looked at where nothing was counted. */
     unsigned long long io_us_log2[NODED_IO_BUCKETS];
-    /* While somebody asks; together, for the scheduler's path. */
-    unsigned long long involuntary_switches;
-    unsigned long long waits; /* for a CPU, after a task could have run */
-    unsigned long long wait_ns;
-    unsigned long long wait_us_log2[NODED_WAIT_BUCKETS];
+    struct noded_hot_counters hot; /* what is not in a slot */
 };
 
 /* The groups of a container, each of which may be in a hierarchy of its own. */
@@ -88,7 +103,8 @@ struct noded_row {
 #define NODED_STATIC_ASSERT _Static_assert
 #endif
 NODED_STATIC_ASSERT(sizeof(struct noded_container_counters) ==
-                        8 * (17 + NODED_IO_BUCKETS + NODED_WAIT_BUCKETS),
+                            8 * (11 + NODED_IO_BUCKETS + 6 + NODED_WAIT_BUCKETS) &&
+                        sizeof(struct noded_slot) == 256,
                     "the two sides agree on the layout");
 NODED_STATIC_ASSERT(sizeof(struct noded_place) == 8 * (2 * NODED_GROUPS + 2) &&
                         sizeof(struct noded_watch) == 8 + 4 * (NODED_GROUPS + 1) + 4 &&

@@ -121,6 +121,7 @@ Collector::Entry::~Entry() = default;
 struct Collector::NodeFiles {
     FilePtr stat, meminfo, loadavg, diskstats, net, mounts;
     FilePtr pressure_cpu, pressure_memory, pressure_io;
+    std::optional<std::vector<Filesystem>> mounted;  ///< nothing: to be read
     Kept<std::vector<Filesystem>> filesystems;
 
     size_t count() const {
@@ -320,8 +321,10 @@ std::vector<Filesystem> Collector::measured_filesystems() {
     auto& kept = node_->filesystems;
     const int64_t now = sys_->monotonic_ns();
     if (kept.mark != 0 && now - kept.read_ns < limits::filesystems_ns) return kept.value;
+    if ((node_->mounts && node_->mounts->changed()) || !node_->mounted)
+        node_->mounted = parse_filesystems(text_in(node_->mounts));
     std::vector<Filesystem> measured;
-    for (Filesystem& filesystem : parse_filesystems(text_in(node_->mounts)))
+    for (Filesystem filesystem : *node_->mounted)
         if (sys_->measure(filesystem)) measured.push_back(std::move(filesystem));
     kept.keep(1, now, measured);
     return measured;
@@ -378,13 +381,15 @@ void Collector::read_counters() {
     counted_ = &counters_->read();
 }
 
-Sample Collector::take(const std::vector<Target>& targets, bool node_wanted, bool follow) {
-    Sample sample;
+void Collector::take(const std::vector<Target>& targets, bool node_wanted, bool follow,
+                     Sample& sample) {
+    sample.containers.clear();
+    sample = Sample{.containers = std::move(sample.containers)};
     sample.monotonic_ns = sys_->monotonic_ns();
     sample.time_ns = sys_->realtime_ns();
     if (node_wanted) read_node(sample.node);
     sample.kernel = watch(targets);
-    if (counters_ && follow) counters_->follow_scheduler(true);
+    follow_scheduler(follow);
     if (std::ranges::any_of(targets, &Target::wanted)) read_counters();
     sample.containers.reserve(targets.size());
     size_t open = above_.size() + (node_ ? node_->count() : 0);
@@ -402,7 +407,6 @@ Sample Collector::take(const std::vector<Target>& targets, bool node_wanted, boo
     }
     sample.open_files = open;
     sample.took_ns = sys_->monotonic_ns() - sample.monotonic_ns;
-    return sample;
 }
 
 /// The container's group in the v2 tree, if there is one and its process did not end.

@@ -36,8 +36,9 @@ public:
 
     /// All figures of now; the rows are in the order of the targets. Files of containers that are
     /// not among them are closed.
-    /// `follow` attaches what counts on the scheduler's path, which stays until it is told else.
-    Sample take(const std::vector<Target>& targets, bool node_wanted = true, bool follow = true);
+    /// `follow` attaches what counts on the scheduler's path, or takes it away. `sample` is one of
+    /// before, or an empty one: of another only the memory is used.
+    void take(const std::vector<Target>& targets, bool node_wanted, bool follow, Sample& sample);
     void follow_scheduler(bool follow);
     /// Begins to count in the kernel for those that are new, and ends it for those that are gone.
     /// Called by take, and when a container has started, so that little is missed.

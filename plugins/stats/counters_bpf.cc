@@ -10,6 +10,7 @@
 #include <cstdarg>
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <set>
 #include <unordered_map>
 #include <vector>
@@ -88,10 +89,10 @@ bool of_scheduler(const bpf_program* program) {
 
 Kernel kernel_of(const Value& value) {
     Kernel kernel;
-    kernel.received_bytes = value.received_bytes;
-    kernel.received_packets = value.received_packets;
-    kernel.sent_bytes = value.sent_bytes;
-    kernel.sent_packets = value.sent_packets;
+    kernel.received_bytes = value.hot.received_bytes;
+    kernel.received_packets = value.hot.received_packets;
+    kernel.sent_bytes = value.hot.sent_bytes;
+    kernel.sent_packets = value.hot.sent_packets;
     kernel.tcp_retransmits = value.tcp_retransmits;
     kernel.tcp_connects = value.tcp_connects;
     kernel.io = {value.read_bytes, value.write_bytes, value.reads, value.writes};
@@ -100,10 +101,11 @@ Kernel kernel_of(const Value& value) {
     kernel.execs = value.execs;
     kernel.exits = value.exits;
     kernel.oom_kills = value.oom_kills;
-    kernel.involuntary_switches = value.involuntary_switches;
-    kernel.waits = value.waits;
-    kernel.wait_ns = value.wait_ns;
-    std::ranges::copy(value.wait_us_log2, kernel.wait_us_log2.begin());
+    kernel.involuntary_switches = value.hot.involuntary_switches;
+    kernel.wait_ns = value.hot.wait_ns;
+    std::ranges::copy(value.hot.wait_us_log2, kernel.wait_us_log2.begin());
+    kernel.waits = std::accumulate(kernel.wait_us_log2.begin(), kernel.wait_us_log2.end(),
+                                   uint64_t{0});
     return kernel;
 }
 
@@ -112,15 +114,22 @@ bool of_packets(const bpf_program* program) {
 }
 
 /// Every field is a counter of 64 bits.
-Value sum_of(std::span<const Value> per_cpu) {
-    constexpr size_t kFields = sizeof(Value) / sizeof(uint64_t);
-    std::array<uint64_t, kFields> sum{}, one{};
-    for (const Value& value : per_cpu) {
-        memcpy(one.data(), &value, sizeof value);
-        for (size_t i = 0; i < kFields; ++i) sum[i] += one[i];
-    }
-    return std::bit_cast<Value>(sum);
+template <typename Struct>
+void add_to(Struct& sum, const Struct& more) {
+    using Fields = std::array<uint64_t, sizeof(Struct) / sizeof(uint64_t)>;
+    auto fields = std::bit_cast<Fields>(sum);
+    const auto added = std::bit_cast<Fields>(more);
+    for (size_t i = 0; i < fields.size(); ++i) fields[i] += added[i];
+    sum = std::bit_cast<Struct>(fields);
 }
+
+Value sum_of(std::span<const Value> per_cpu) {
+    Value sum{};
+    for (const Value& value : per_cpu) add_to(sum, value);
+    return sum;
+}
+
+uint32_t slot_of(uint64_t cgroup_id) { return uint32_t(cgroup_id % NODED_SLOTS); }
 
 /// What is attached to a program's own place, once.
 bool is_hook(const bpf_program* program) {
@@ -135,6 +144,7 @@ public:
         blkio_ = lib.bpf_object__find_map_fd_by_name(object_.get(), "blkio_groups");
         map_ = lib.bpf_object__find_map_fd_by_name(object_.get(), "counters");
         places_ = lib.bpf_object__find_map_fd_by_name(object_.get(), "places");
+        slots_ = lib.bpf_object__find_map_fd_by_name(object_.get(), "slots");
         const int cpus = lib.libbpf_num_possible_cpus();
         cpus_ = cpus > 0 ? static_cast<size_t>(cpus) : 1;
         for (bpf_program* program : programs_of(object_.get())) {
@@ -155,7 +165,7 @@ public:
         // The map may be full of groups that are named as ours are, and are not; nobody may have
         // looked at it for long.
         for (int tries = 0; error == E2BIG && tries < 3; ++tries) {
-            read_counters();
+            read_counters(false);
             forget_strangers(INT64_MAX);
             error = add(id);
         }
@@ -167,6 +177,7 @@ public:
         strangers_.erase(id);
         if (watch.network.empty()) in_nodes_network_.insert(id);
         follow_packets();
+        take_slot(id);
         if (reads_groups()) find(watch);
         return {};
     }
@@ -177,6 +188,7 @@ public:
         lib.bpf_map_delete_elem(places_, &cgroup_id);
         lib.bpf_map_delete_elem(map_, &cgroup_id);
         lib.bpf_map_delete_elem(blkio_, &found->second.blkio_id);
+        leave_slot(cgroup_id);
         watched_.erase(found);
         table_.erase(cgroup_id);
         in_nodes_network_.erase(cgroup_id);
@@ -213,10 +225,14 @@ private:
     void set_level(int level);
     void begin_to_read_groups();
     void find(const Watch& watch);
+    void take_slot(uint64_t id);
+    void leave_slot(uint64_t id);
+    bool set_slot(uint64_t id, uint64_t owner);
+    void add_slot(uint64_t id, Value& sum);
     bool read_rows();
-    void read_counters();
+    void read_counters(bool figures_too);
     void take(Counted& counted, const Value& value) const;
-    void take_counters(size_t count);
+    void take_counters(size_t count, bool figures_too);
     void forget_strangers(int64_t met_until_ns);
 
     void attach_those(bool (*chosen)(const bpf_program*), std::vector<Link>& links) {
@@ -253,7 +269,7 @@ private:
     Link figures_;  ///< nothing where the kernel does not let its figures be read
     int find_ = -1;
     std::string lacks_;
-    int map_ = -1, blkio_ = -1, places_ = -1;
+    int map_ = -1, blkio_ = -1, places_ = -1, slots_ = -1;
     std::unordered_map<uint64_t, Watched> watched_;  ///< by cgroup id, as the next
     Table table_;
     std::map<uint64_t, int64_t> strangers_;  ///< when a group was met that nobody asks for
@@ -262,6 +278,8 @@ private:
     bool counts_io_ = false;
     std::vector<uint64_t> keys_;  ///< of one batch, as the values
     std::vector<Value> values_;
+    std::array<uint64_t, NODED_SLOTS> slot_owners_{};  ///< by cgroup id; 0: it is free
+    std::vector<noded_slot> slot_;                     ///< one of each CPU
     std::vector<noded_row> rows_;  ///< of one read
     int64_t all_read_ns_ = 0;      ///< also those that nobody asks for
 };
@@ -279,6 +297,32 @@ int BpfCounters::add(uint64_t id) {
         usleep(kPauseUs);
     }
     return ENOMEM;
+}
+
+/// Whoever comes first has it; who finds it taken is counted for all the same.
+void BpfCounters::take_slot(uint64_t id) {
+    uint64_t& owner = slot_owners_[slot_of(id)];
+    if (owner == 0 && set_slot(id, id)) owner = id;
+}
+
+void BpfCounters::leave_slot(uint64_t id) {
+    uint64_t& owner = slot_owners_[slot_of(id)];
+    if (owner == id && set_slot(id, 0)) owner = 0;
+}
+
+/// Nothing was counted in it yet.
+bool BpfCounters::set_slot(uint64_t id, uint64_t owner) {
+    const uint32_t slot = slot_of(id);
+    slot_.assign(cpus_, noded_slot{.id = owner, .counters = {}, .unused = 0});
+    return lib.bpf_map_update_elem(slots_, &slot, slot_.data(), BPF_ANY) == 0;
+}
+
+void BpfCounters::add_slot(uint64_t id, Value& sum) {
+    const uint32_t slot = slot_of(id);
+    if (slot_owners_[slot] != id) return;
+    slot_.resize(cpus_);
+    if (lib.bpf_map_lookup_elem(slots_, &slot, slot_.data()) != 0) return;
+    for (const noded_slot& one : slot_) add_to(sum.hot, one.counters);
 }
 
 /// The programs' only variable that is not constant: a map with one value, named after its section.
@@ -365,7 +409,7 @@ const Counters::Table& BpfCounters::read() {
     const bool all = reads_groups() && read_rows();
     if (all && now - all_read_ns_ < limits::stranger_ns) return table_;
     all_read_ns_ = now;
-    read_counters();
+    read_counters(!all);
     forget_strangers(now - limits::stranger_ns);
     return table_;
 }
@@ -407,7 +451,7 @@ void BpfCounters::take(Counted& counted, const Value& value) const {
 }
 
 /// A batch takes whole buckets of the hash table: what is too small for one is doubled.
-void BpfCounters::read_counters() {
+void BpfCounters::read_counters(bool figures_too) {
     uint64_t position = 0;
     bool first = true;
     for (size_t room = std::max<size_t>(watched_.size() + 1, 64);
@@ -423,20 +467,23 @@ void BpfCounters::read_counters() {
             continue;
         }
         if (error != 0 && error != ENOENT) break;
-        take_counters(count);
+        take_counters(count, figures_too);
         if (error == ENOENT) break;  // that was all
         first = false;
     }
 }
 
-void BpfCounters::take_counters(size_t count) {
+void BpfCounters::take_counters(size_t count, bool figures_too) {
     for (size_t i = 0; i < count; ++i) {
         const auto found = table_.find(keys_[i]);
         if (found == table_.end()) {
             strangers_.try_emplace(keys_[i], clock_ns());
             continue;
         }
-        take(found->second, sum_of(std::span(values_).subspan(i * cpus_, cpus_)));
+        if (!figures_too) continue;
+        Value sum = sum_of(std::span(values_).subspan(i * cpus_, cpus_));
+        add_slot(keys_[i], sum);
+        take(found->second, sum);
     }
 }
 

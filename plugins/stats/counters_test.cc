@@ -316,26 +316,55 @@ TEST(StatsCounters, a_connection_that_is_begun_is_counted) {
     EXPECT_EQ((*loaded)->read().at(watched.id()).kernel.tcp_connects, 1u);
 }
 
+constexpr const char* kSendOnePacket =
+    "python3 -c \"import socket; socket.socket(socket.AF_INET, "
+    "socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))\"";
+
 TEST(StatsCounters, packets_are_counted_of_those_in_the_nodes_network_alone) {
     const std::string mount = v2_mount();
     if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
     auto loaded = load_bpf_counters(mount);
     if (!loaded) GTEST_SKIP() << loaded.error().message;
-    const char* const send = "python3 -c \"import socket; socket.socket(socket.AF_INET, "
-                             "socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))\"";
     const Group apart(mount), shares(mount);
     Watch with_its_own = apart.where();
     with_its_own.network = "/proc/self/ns/net";
     ASSERT_TRUE((*loaded)->watch(with_its_own));
-    apart.run(send);
+    apart.run(kSendOnePacket);
     EXPECT_EQ((*loaded)->read().at(apart.id()).kernel.sent_packets, 0u);
     ASSERT_TRUE((*loaded)->watch(shares.where()));
-    shares.run(send);
+    shares.run(kSendOnePacket);
     EXPECT_EQ((*loaded)->read().at(shares.id()).kernel.sent_packets, 1u);
     (*loaded)->forget(shares.id());
-    apart.run(send);
+    apart.run(kSendOnePacket);
     EXPECT_EQ((*loaded)->read().at(apart.id()).kernel.sent_packets, 0u) << "they are taken away";
     EXPECT_EQ((*loaded)->state().warning, "");
+}
+
+TEST(StatsCounters, who_finds_its_slot_taken_is_counted_for_all_the_same) {
+    const std::string mount = v2_mount();
+    if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
+    auto loaded = load_bpf_counters(mount);
+    if (!loaded) GTEST_SKIP() << loaded.error().message;
+    Counters& counters = **loaded;
+    const Group watched(mount);
+    const uint64_t other = watched.id() + NODED_SLOTS;
+    counters.follow_scheduler(true);
+    for (const bool taken : {false, true}) {
+        if (taken) {
+            ASSERT_TRUE(counters.watch({.cgroup_id = other, .level = 1}));
+        }
+        ASSERT_TRUE(counters.watch(watched.where()));
+        EXPECT_EQ(counters.read().at(watched.id()).kernel.sent_packets, 0u) << "not of before";
+        watched.run(kSendOnePacket);
+        const Kernel kernel = counters.read().at(watched.id()).kernel;
+        EXPECT_EQ(kernel.sent_packets, 1u) << taken;
+        EXPECT_GT(kernel.waits, 0u) << taken;
+        EXPECT_GE(kernel.wait_ns, kernel.wait_us_log2[1] * 2000) << taken;
+        if (taken) {
+            EXPECT_EQ(counters.read().at(other).kernel.waits, 0u);
+        }
+        counters.forget(watched.id());
+    }
 }
 
 TEST(StatsCounters, a_program_that_the_verifier_refuses_is_left_out_and_its_words_are_told) {

@@ -96,18 +96,20 @@ void Sampler::take() {
     auto targets = state_.targets();
     if (!asked && !once) streams_.mark_wanted(now, targets);
     const bool node_wanted = asked || once || streams_.node_wanted(now);
-    auto sample = std::make_shared<Sample>();
-    // Who asks once sees what is always counted: programs on a hot path are for those who stay.
-    const bool follow = asked || streams_.due_ns();
+    auto sample = std::make_shared<Sample>(std::move(spare_));
+    spare_ = {};
+    // Who asks once sees what is always counted: programs on a hot path are for those who stay, and
+    // have to do with containers.
+    const bool follow = asked_due_ns(now) != INT64_MAX || streams_.wants_containers();
     auto work = [sample, collector = collector_, targets = std::move(targets), node_wanted,
-                 follow] { *sample = collector->take(targets, node_wanted, follow); };
+                 follow] { collector->take(targets, node_wanted, follow, *sample); };
     auto done = [this, sample, asked, number = takes_ + 1] {
         taken(std::move(*sample), asked, number);
     };
     busy_ = host_.offload(std::move(work), std::move(done));
     if (!busy_) return retry();
     ++takes_;
-    following_ |= follow;
+    following_ = follow;
 }
 
 /// What this machine lacks is in the node's log once, too.
@@ -167,6 +169,7 @@ void Sampler::taken(Sample sample, bool asked, uint64_t take) {
     publish(sample);
     answer_once(sample, take);
     if (asked) keep(std::move(sample));
+    else spare_ = std::move(sample);
     go_on();
 }
 
@@ -269,6 +272,7 @@ void Sampler::rest() {
     if (!busy_) return retry();
     resting_ = true;
     following_ = false;
+    spare_ = {};
 }
 
 void Sampler::status(schema::StatsStatus::Builder out) const {

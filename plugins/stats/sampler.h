@@ -85,6 +85,7 @@ private:
     const State& state_;
     const std::shared_ptr<Collector> collector_;  ///< belongs to the job that is under way
     std::deque<std::shared_ptr<const Sample>> samples_;  ///< oldest first
+    Sample spare_;  ///< one that nobody needs any more: its memory is the next one's
     std::vector<Question> waiting_;
     Streams streams_;
     int64_t interest_until_ns_ = 0;

@@ -548,6 +548,34 @@ TEST_P(StatsTest, the_kernel_counts_from_the_start_of_a_container_to_its_end) {
     EXPECT_FALSE(machine->scheduler_followed);
 }
 
+TEST_P(StatsTest, a_disk_that_is_mounted_later_is_told_of) {
+    const auto disks = [&] {
+        const uint64_t token = ask();
+        advance_ms(1300);
+        sdk::Reading<Calls::ReadResults> results(host.answer(token)->bytes());
+        const auto samples = results->getSamples();
+        return samples[samples.size() - 1].getNode().getFilesystems().size();
+    };
+    EXPECT_EQ(disks(), 0u);
+    machine->files["/proc/self/mountinfo"] += "50 1 254:1 / / rw - ext4 /dev/vda rw\n";
+    advance_ms(1300);
+    EXPECT_EQ(disks(), 1u);
+    EXPECT_EQ(disks(), 1u);
+}
+
+TEST_P(StatsTest, the_scheduler_is_followed_for_those_who_stay_and_look_at_containers) {
+    run(kWeb, "web", 10, 50);
+    host.subscribe("stats/node");
+    advance_ms(1000);
+    EXPECT_FALSE(machine->scheduler_followed);
+    host.subscribe("stats@10/" + kWeb);
+    advance_ms(200);
+    EXPECT_TRUE(machine->scheduler_followed);
+    host.subscribe("stats@10/" + kWeb, false);
+    advance_ms(2000);
+    EXPECT_FALSE(machine->scheduler_followed);
+}
+
 TEST_P(StatsTest,
        files_are_read_only_for_what_the_kernels_figures_do_not_tell_and_may_have_changed) {
     machine->groups_read = true;

@@ -121,6 +121,13 @@ std::optional<int64_t> Streams::due_ns() const {
     return due;
 }
 
+bool Streams::wants_containers() const {
+    return std::ranges::any_of(feeds_, [](const auto& entry) {
+        const Feed& feed = entry.second;
+        return feed.all || !feed.ids.empty() || !feed.prefixes.empty();
+    });
+}
+
 bool Streams::is_due(const Feed& feed, int64_t now_ns) const {
     return feed.due_ns <= now_ns + kSlackNs;
 }

@@ -66,6 +66,7 @@ public:
     void refresh(const State& state);
     /// When the next feed is due; nothing while nobody subscribes.
     std::optional<int64_t> due_ns() const;
+    bool wants_containers() const;
     /// What the feeds that are due at `now_ns` need.
     bool node_wanted(int64_t now_ns) const;
     void mark_wanted(int64_t now_ns, std::vector<Target>& targets) const;

@@ -20,6 +20,9 @@ public:
     /// What stands there now, valid until the next read of any file of the same Sys. An error when
     /// what it told of is gone: ENODEV of a removed cgroup, ESRCH of a process.
     virtual Result<std::string_view> read() = 0;
+    /// Of the list of mounts alone: whether it may tell something else than when this was asked
+    /// last. A look that costs a tenth of a read.
+    virtual bool changed() = 0;
 };
 
 class Sys {

@@ -2,6 +2,7 @@
 #include "plugins/stats/sys_fake.h"
 
 #include <cerrno>
+#include <utility>
 
 namespace noded::stats {
 namespace {
@@ -21,9 +22,16 @@ public:
         return std::string_view(found->second);
     }
 
+    bool changed() override {
+        const auto found = sys_.files.find(path_);
+        const std::string now = found != sys_.files.end() ? found->second : "";
+        return std::exchange(seen_, now) != now;
+    }
+
 private:
     FakeSys& sys_;
     const std::string path_;
+    std::string seen_;
 };
 
 class FakeCounters final : public Counters {

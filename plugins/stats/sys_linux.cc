@@ -1,5 +1,6 @@
 // The kernel behind Sys, see sys.h.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -39,6 +40,11 @@ public:
             if (size < kWholeBytes) break;
         }
         return std::string_view(buffer_->data(), size);
+    }
+
+    bool changed() override {
+        pollfd look{.fd = fd_.get(), .events = POLLPRI, .revents = 0};
+        return poll(&look, 1, 0) != 0;
     }
 
 private:
