@@ -214,6 +214,20 @@ TEST_F(StatsTest, a_stream_follows_what_starts_and_what_ends) {
     EXPECT_TRUE(stream.read_until("<one>\n\033[2J\033[H<two>\n\033[2J")) << stream.out();
 }
 
+TEST_F(StatsTest, a_named_one_that_is_removed_stays_without_figures) {
+    node->ok({"run", "-d", "--name", "one", "busybox", "sleep", "1000"});
+    node->ok({"run", "-d", "--name", "two", "busybox", "sleep", "1000"});
+    const char* const format = "<{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}>";
+    Running stream(node->command({"stats", "--format", format, "one", "two"}));
+    ASSERT_TRUE(stream.read_until(" 1>"));
+    node->ok({"stop", "-t", "0", "one"});
+    EXPECT_TRUE(stream.read_until("<one 0.00% 0B / 0B 0>")) << stream.out();
+    node->ok({"rm", "one"});
+    EXPECT_TRUE(stream.read_until("<one -- -- / -- -->")) << stream.out();
+    node->ok({"rm", "-f", "two"});
+    EXPECT_TRUE(stream.read_until("<one -- -- / -- -->\n<two -- -- / -- -->")) << stream.out();
+}
+
 TEST_F(StatsTest, what_can_not_be_shown_is_said) {
     const Ran none = node->nodectl({"stats", "--no-stream", "nobody"});
     EXPECT_EQ(none.exit_code, 1);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <set>
 
 #include "tools/nodectl/container_call.h"
 #include "tools/nodectl/stats_row.h"
@@ -75,6 +76,7 @@ public:
 
     Result<std::string> render() {
         std::vector<Row> rows;
+        TRY_STATUS(look_who_is_gone());
         const uint64_t memory = newest().getNode().getMemory().getTotalBytes();
         for (const StatsSubject& subject : TRY(subjects()))
             rows.push_back(stats_row(subject, memory, !options_.no_trunc));
@@ -102,6 +104,20 @@ private:
         if (responses_.size() < 2) return std::nullopt;
         const Samples earlier = responses_.front().getSamples();
         return earlier[earlier.size() - 1];
+    }
+
+    /// Of those named, one without figures has stopped, or is there no more.
+    Status look_who_is_gone() {
+        std::set<std::string> known;
+        for (const auto row : newest().getContainers()) known.insert(row.getId().cStr());
+        for (StatsSubject& subject : named_) {
+            if (subject.gone || known.contains(subject.id)) continue;
+            const auto found = inspect_one(session_, subject.id);
+            if (found) continue;
+            if (!is_no_such_container(found.error())) return std::unexpected(found.error());
+            subject.gone = true;
+        }
+        return {};
     }
 
     /// The rows: those named, or all that run, or all that there are.
@@ -169,7 +185,12 @@ int stats(Invocation& call) {
             continue;
         }
         OR_FAIL_STATUS(call, read);
-        const std::string text = OR_FAIL(call, reader.render());
+        const Result<std::string> rendered = reader.render();
+        if (!rendered && !options.no_stream && Session::is_lost(rendered.error())) {
+            OR_FAIL_STATUS(call, reader.reconnect());
+            continue;
+        }
+        const std::string text = OR_FAIL(call, rendered);
         if (options.no_stream) {
             print(text);
             return 0;

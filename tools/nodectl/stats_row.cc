@@ -82,6 +82,20 @@ std::string pair(uint64_t one, uint64_t other) {
     return human_size(one) + " / " + human_size(other);
 }
 
+/// As docker shows a container whose figures do not come any more.
+Row unknown_row(const StatsSubject& subject, const std::string& id) {
+    return {.fields = {{"BlockIO", kUnknown},
+                       {"CPUPerc", kUnknown},
+                       {"Container", subject.asked.empty() ? id : subject.asked},
+                       {"ID", id},
+                       {"MemPerc", kUnknown},
+                       {"MemUsage", std::string(kUnknown) + " / " + kUnknown},
+                       {"Name", subject.name},
+                       {"NetIO", kUnknown},
+                       {"PIDs", kUnknown}},
+            .methods = further_fields(subject)};
+}
+
 }  // namespace
 
 double cpu_percent(const StatsSubject& subject) {
@@ -132,6 +146,7 @@ std::string io_percentile(const StatsSubject& subject, int percent) {
 Row stats_row(const StatsSubject& subject, uint64_t memory_total, bool truncate) {
     const Figures figures = subject.figures.value_or(Figures());
     const std::string id = truncate ? short_id(subject.id) : subject.id;
+    if (subject.gone) return unknown_row(subject, id);
     const uint64_t used = figures.getMemory().getWorkingSetBytes();
     uint64_t limit = figures.getMemory().getLimitBytes();
     if (limit == 0 || limit > memory_total) limit = memory_total;

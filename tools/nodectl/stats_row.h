@@ -19,6 +19,7 @@ struct StatsSubject {
     std::string asked;  ///< as the user named it; empty if nobody did
     std::optional<Figures> figures;
     std::optional<Figures> before;  ///< of an earlier sample
+    bool gone = false;  ///< removed since the user named it: shown as "--"
 };
 
 /// CPU time between the two samples, 100 for one CPU that was busy all the time; 0 where there is

@@ -120,6 +120,16 @@ TEST(Stats, a_container_that_does_not_run_uses_nothing) {
     EXPECT_EQ(row["PIDs"], "0");
 }
 
+TEST(Stats, a_container_that_is_gone_has_no_figures) {
+    StatsSubject subject{std::string(64, 'a'), "web", "w", {}, {}};
+    subject.gone = true;
+    const Row row = stats_row(subject, 1 << 30, true);
+    EXPECT_EQ(row.fields.dump(),
+              R"({"BlockIO":"--","CPUPerc":"--","Container":"w","ID":"aaaaaaaaaaaa",)"
+              R"("MemPerc":"--","MemUsage":"-- / --","Name":"web","NetIO":"--","PIDs":"--"})");
+    EXPECT_EQ(row.methods["OOMKills"], "--");
+}
+
 TEST(Units, sizes_are_decimal_with_three_digits) {
     EXPECT_EQ(human_size(0), "0B");
     EXPECT_EQ(human_size(999), "999B");
