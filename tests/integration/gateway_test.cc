@@ -79,9 +79,10 @@ int free_port() {
 /// One gateway; the kernel chooses its port.
 class Gateway {
 public:
-    explicit Gateway(const TestNode& node)
+    explicit Gateway(const TestNode& node, const std::string& disk_usage_s = "60")
         : program_({built("tools/gateway/noded-gateway"), "--listen", "127.0.0.1:0", "--host",
-                    "unix:" + node.runtime_dir() + "/noded.sock"}) {
+                    "unix:" + node.runtime_dir() + "/noded.sock", "--disk-usage",
+                    disk_usage_s}) {
         EXPECT_TRUE(program_.read_until("/metrics\n"));
         const size_t at = program_.out().rfind("127.0.0.1:");
         if (at != std::string::npos) port_ = atoi(program_.out().c_str() + at + 10);
@@ -130,6 +131,34 @@ TEST_F(GatewayTest, a_container_has_cadvisors_names_and_labels) {
                              "node_disk_read_bytes_total{device=\"", "noded_events_total ",
                              "node_uname_info{sysname=\"Linux\",nodename=\""})
         EXPECT_TRUE(says(text, std::string("\n") + name)) << name;
+}
+
+TEST_F(GatewayTest, what_a_container_wrote_is_told_from_a_walk_beside_the_scrapes) {
+    node->ok({"run", "-d", "--name", "writes", "busybox", "sh", "-c",
+              "head -c 3000 /dev/zero > /file; echo written; sleep 1000"});
+    ASSERT_TRUE(eventually([&] { return says(node->ok({"logs", "writes"}), "written"); }));
+    const std::string id = node->ok({"inspect", "--format", "{{.Id}}", "writes"});
+    const std::string who = "{id=\"/noded/" + id + "\",image=\"busybox\",name=\"writes\",device=\"";
+    Gateway gateway(*node, "1"), never(*node, "0");
+    EXPECT_FALSE(says(gateway.metrics(), "\ncontainer_fs_usage_bytes" + who)) << "it begins";
+    EXPECT_FALSE(says(never.metrics(), "\ncontainer_fs_usage_bytes" + who));
+    std::string text;
+    const auto told = [&](const std::string& bytes) {
+        return eventually([&] {
+            text = gateway.metrics();
+            const size_t at = text.find("\ncontainer_fs_usage_bytes" + who);
+            const size_t space = at == std::string::npos ? at : text.find("\"} ", at);
+            return space != std::string::npos && text.substr(space + 3, bytes.size() + 1) ==
+                                                     bytes + "\n";
+        }, 60);
+    };
+    EXPECT_TRUE(told("3000")) << text;
+    node->ok({"exec", "writes", "sh", "-c", "head -c 2000 /dev/zero > /more"});
+    EXPECT_TRUE(told("5000")) << text;
+    EXPECT_TRUE(says(text, "\ncontainer_fs_limit_bytes" + who)) << text;
+    EXPECT_FALSE(says(never.metrics(), "\ncontainer_fs_usage_bytes" + who));
+    node->ok({"rm", "-f", "writes"});
+    EXPECT_FALSE(says(gateway.metrics(), id));
 }
 
 TEST_F(GatewayTest, each_interface_of_a_containers_network_has_a_row) {

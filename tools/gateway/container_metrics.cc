@@ -302,8 +302,41 @@ void write_networks(const std::vector<Named>& rows, const Answers& answers, Expo
     }
 }
 
-void write_disk_space(const Answers& answers, Exposition& out) {
+/// The disk that a folder of noded's is on: the mount that the most of its path is in.
+std::optional<schema::NodeFigures::Filesystem::Reader> disk_of(const std::string& path,
+                                                               const Answers& answers) {
+    std::optional<schema::NodeFigures::Filesystem::Reader> found;
+    for (const auto one : answers.node->getNode().getFilesystems()) {
+        const std::string mount = one.getMountPoint().cStr();
+        const bool inside = path.starts_with(mount) && (mount.ends_with('/') ||
+                                                        path.substr(mount.size()).starts_with('/'));
+        const bool nearer = !found || mount.size() >= found->getMountPoint().size();
+        if (inside && nearer) found = one;
+    }
+    return found;
+}
+
+struct LayerRow {
+    std::string labels;
+    double limit, usage;
+};
+
+std::vector<LayerRow> layers_of(const std::vector<Named>& rows, const Answers& answers) {
+    std::vector<LayerRow> layers;
+    for (const Named& one : rows) {
+        const auto layer = answers.layers.find(one.row.figures.getId().cStr());
+        if (layer == answers.layers.end()) continue;
+        const auto disk = disk_of(layer->second.folder, answers);
+        const std::string device = disk ? disk->getDevice().cStr() : "";
+        layers.push_back({joined(one.labels, labels({{"device", device}})),
+                          disk ? double(disk->getSizeBytes()) : 0, double(layer->second.bytes)});
+    }
+    return layers;
+}
+
+void write_disk_space(const std::vector<Named>& rows, const Answers& answers, Exposition& out) {
     if (!answers.node) return;
+    const std::vector<LayerRow> layers = layers_of(rows, answers);
     std::set<std::string> told;
     std::vector<std::pair<std::string, schema::NodeFigures::Filesystem::Reader>> disks;
     for (const auto one : answers.node->getNode().getFilesystems()) {
@@ -314,10 +347,13 @@ void write_disk_space(const Answers& answers, Exposition& out) {
     out.family("container_fs_limit_bytes", Type::gauge,
                "Number of bytes that can be consumed by the container on this filesystem.");
     for (const auto& [of, one] : disks) out.sample(of, double(one.getSizeBytes()));
+    for (const LayerRow& layer : layers)
+        if (layer.limit > 0) out.sample(layer.labels, layer.limit);
     out.family("container_fs_usage_bytes", Type::gauge,
                "Number of bytes that are consumed by the container on this filesystem.");
     for (const auto& [of, one] : disks)
         out.sample(of, double(one.getSizeBytes()) - double(one.getFreeBytes()));
+    for (const LayerRow& layer : layers) out.sample(layer.labels, layer.usage);
     out.family("container_fs_inodes_total", Type::gauge, "Number of Inodes.");
     for (const auto& [of, one] : disks) out.sample(of, double(one.getFiles()));
     out.family("container_fs_inodes_free", Type::gauge, "Number of available Inodes.");
@@ -375,7 +411,7 @@ void write_containers(const Answers& answers, Exposition& out) {
     }
     write_networks(rows, answers, out);
     write_page_faults(rows, out);
-    write_disk_space(answers, out);
+    write_disk_space(rows, answers, out);
     out.family("container_last_seen", Type::gauge,
                "Last time a container was seen by the exporter.");
     if (answers.node) {

@@ -13,6 +13,10 @@ constexpr int64_t idle_seconds_max = 120;       ///< between two requests of a c
 constexpr int64_t request_seconds_max = 30;     ///< until the client has taken its answer
 /// Until noded has answered: less than the 10 s after which Prometheus gives up by itself.
 constexpr int64_t noded_seconds_max = 8;
+constexpr int64_t walk_period_seconds_max = 86'400;  ///< between two walks through all files
+/// After a walk through all files so many times as long as it took nobody begins another one.
+constexpr int64_t walk_rest = 20;
+constexpr int64_t walk_seconds_max = 60;        ///< of one container
 constexpr size_t containers_per_question = 256; ///< so that an answer fits into a message
 constexpr size_t containers_max = 16'384;       ///< of further ones nothing is told
 constexpr size_t label_name_bytes_max = 128;    ///< labels of containers; longer ones are left out

@@ -1,4 +1,5 @@
-// noded-gateway: what Prometheus scrapes. Asks noded over its socket at each scrape, holds nothing.
+// noded-gateway: what Prometheus scrapes. Asks noded over its socket at each scrape, holds nothing
+// but what containers have on disk.
 //
 // A program of its own and a client of noded like others: it may end, be started anew and be more
 // than one at any time. Page: ops/docs/metrics.md.
@@ -7,18 +8,21 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
 #include "agent/base/version.h"
+#include "tools/gateway/limits.h"
 #include "tools/gateway/server.h"
 
 namespace noded::gateway {
 namespace {
 
 constexpr const char* kUsage =
-    R"(usage: noded-gateway [--listen ADDRESS:PORT] [--host unix:PATH] [--version] [--help]
+    R"(usage: noded-gateway [--listen ADDRESS:PORT] [--host unix:PATH] [--disk-usage SECONDS]
+                     [--version] [--help]
 
 Answers Prometheus with what noded knows: /metrics has containers under cAdvisor's names, the node
 under node_exporter's, and noded itself; /healthz tells whether noded answers. It runs in the
@@ -26,27 +30,43 @@ foreground.
 
   --listen ADDRESS:PORT   where scrapes come in; "[::]:9480" is everywhere   (127.0.0.1:9480)
   --host unix:PATH        noded's socket           ($NODECTL_HOST, or unix:/run/noded/noded.sock)
+  --disk-usage SECONDS    at most so often noded is asked what containers have on disk, while
+                          somebody scrapes; 0 is never                                       (60)
 )";
 
 struct Options {
     std::string listen = "127.0.0.1:9480";
     std::string host = "unix:/run/noded/noded.sock";
+    int64_t disk_usage_s = 60;
 };
+
+bool parse_seconds(const char* text, int64_t& seconds) {
+    const std::string_view all = text;
+    const auto [end, error] = std::from_chars(all.data(), all.data() + all.size(), seconds);
+    return error == std::errc{} && end == all.data() + all.size() && seconds >= 0 &&
+           seconds <= limits::walk_period_seconds_max;
+}
 
 /// An exit status when the program is to end at once.
 int parse(int argc, char** argv, Options& options) {
     constexpr option kLong[] = {{"listen", required_argument, nullptr, 'l'},
                                 {"host", required_argument, nullptr, 'H'},
+                                {"disk-usage", required_argument, nullptr, 'd'},
                                 {"version", no_argument, nullptr, 'v'},
                                 {"help", no_argument, nullptr, 'h'},
                                 {nullptr, 0, nullptr, 0}};
     if (const char* host = getenv("NODECTL_HOST"); host != nullptr && *host != 0)
         options.host = host;
     for (;;) {
-        const int letter = getopt_long(argc, argv, "l:H:vh", kLong, nullptr);
+        const int letter = getopt_long(argc, argv, "l:H:d:vh", kLong, nullptr);
         if (letter < 0) break;
         if (letter == 'l') options.listen = optarg;
         if (letter == 'H') options.host = optarg;
+        if (letter == 'd' && !parse_seconds(optarg, options.disk_usage_s)) {
+            fprintf(stderr, "noded-gateway: --disk-usage takes 0 to %lld seconds, not \"%s\"\n",
+                    static_cast<long long>(limits::walk_period_seconds_max), optarg);
+            return 2;
+        }
         if (letter == 'h') fputs(kUsage, stdout);
         if (letter == 'v') printf("noded-gateway version %s\n", kVersion);
         if (letter == 'h' || letter == 'v') return 0;
@@ -80,7 +100,8 @@ int run(const Options& options) {
     kj::UnixEventPort::captureSignal(SIGINT);
     auto io = kj::setupAsyncIo();
     NodeLink link(io, path);
-    Server server(io, link);
+    DiskUsage disk_usage(io, link, options.disk_usage_s);
+    Server server(io, link, disk_usage);
     int status = 0;
     KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] {
         auto address = io.provider->getNetwork()

@@ -2,7 +2,10 @@
 // for the node, of cAdvisor for containers, and a few of noded's own. Pure.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "schemas/container.capnp.h"
@@ -11,6 +14,12 @@
 #include "tools/gateway/exposition.h"
 
 namespace noded::gateway {
+
+/// What a container wrote.
+struct Layer {
+    uint64_t bytes = 0;
+    std::string folder;  ///< in which it is
+};
 
 /// One that runs.
 struct ContainerRow {
@@ -24,6 +33,7 @@ struct Answers {
     std::optional<schema::Sample::Reader> node;  ///< its rows are not looked at
     std::vector<ContainerRow> rows;
     std::vector<schema::ContainerState::Reader> containers;  ///< all
+    std::map<std::string, Layer> layers;  ///< by id; not of all
 };
 
 void write_node(const Answers& answers, Exposition& out);        // node_metrics.cc

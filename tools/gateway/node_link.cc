@@ -189,6 +189,33 @@ kj::Promise<std::shared_ptr<Scraped>> NodeLink::scrape() {
     }));
 }
 
+kj::Promise<Layer> NodeLink::layer(std::string container) {
+    return connect().then([this, container = std::move(container)](Shared connection) {
+        auto plugin = connection->plugin<schema::Container>("container");
+        auto inspect = plugin.inspectRequest();
+        inspect.setContainer(container);
+        auto where = inspect.send().then(
+            [](capnp::Response<schema::Container::InspectResults>&& response) -> std::string {
+                return response.getState().getUpper().cStr();
+            });
+        auto request = plugin.filesRequest();
+        request.setContainer(container);
+        request.initJob().setVerb(schema::FilesVerb::SIZE);
+        auto asked = request.send().then(
+            [where = kj::mv(where)](
+                capnp::Response<schema::Container::FilesResults>&& response) mutable {
+                const uint64_t bytes = response.getResult().getSize();
+                return where.then([bytes](std::string folder) {
+                    return Layer{bytes, std::move(folder)};
+                });
+            });
+        // The connection is also that of scrapes, which nobody who walks slowly is to disturb.
+        return io_.provider->getTimer()
+            .timeoutAfter(limits::walk_seconds_max * kj::SECONDS, kj::mv(asked))
+            .attach(kj::mv(connection));
+    });
+}
+
 kj::Promise<void> NodeLink::check() {
     return in_time(with_connection<void>(
         [](Shared connection) { return connection->node.versionRequest().send().ignoreResult(); }));

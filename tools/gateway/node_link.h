@@ -7,6 +7,7 @@
 #include <capnp/rpc-twoparty.h>
 #include <kj/async-io.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +33,8 @@ public:
     /// Asks for everything, over a new connection if the old one turns out to be gone. Rejected
     /// with a sentence when noded does not answer in time.
     kj::Promise<std::shared_ptr<Scraped>> scrape();
+    /// What a container wrote into its own layer; noded walks through all files of it.
+    kj::Promise<Layer> layer(std::string container);
     /// Kept when noded answers.
     kj::Promise<void> check();
 

@@ -48,9 +48,10 @@ std::string sentence(const kj::Exception& exception) {
 
 }  // namespace
 
-Server::Server(kj::AsyncIoContext& io, NodeLink& link)
+Server::Server(kj::AsyncIoContext& io, NodeLink& link, DiskUsage& disk_usage)
     : io_(io),
       link_(link),
+      disk_usage_(disk_usage),
       accept_(table_builder_.add("Accept")),
       allow_(table_builder_.add("Allow")),
       table_(table_builder_.build()),
@@ -101,6 +102,10 @@ kj::Promise<void> Server::metrics(Format format, bool body, Response& response) 
     return link_.scrape()
         .then(
             [this, format, body, &response](std::shared_ptr<Scraped>&& scraped) {
+                std::vector<std::string> running;
+                for (const ContainerRow& row : scraped->answers.rows)
+                    running.emplace_back(row.figures.getId().cStr());
+                scraped->answers.layers = disk_usage_.look(running);
                 return answer(response, 200, "OK", Exposition::content_type(format),
                               text_of(*scraped, format), body);
             },

@@ -8,13 +8,14 @@
 #include <kj/async-io.h>
 #include <kj/compat/http.h>
 
+#include "tools/gateway/disk_usage.h"
 #include "tools/gateway/node_link.h"
 
 namespace noded::gateway {
 
 class Server final : public kj::HttpService, kj::TaskSet::ErrorHandler {
 public:
-    Server(kj::AsyncIoContext& io, NodeLink& link);
+    Server(kj::AsyncIoContext& io, NodeLink& link, DiskUsage& disk_usage);
 
     /// Serves those who connect, for ever.
     kj::Promise<void> serve(kj::ConnectionReceiver& port);
@@ -33,6 +34,7 @@ private:
 
     kj::AsyncIoContext& io_;
     NodeLink& link_;
+    DiskUsage& disk_usage_;
     kj::HttpHeaderTable::Builder table_builder_;
     kj::HttpHeaderId accept_, allow_;
     kj::Own<kj::HttpHeaderTable> table_;
