@@ -465,9 +465,8 @@ void Collector::forget(const Entry& entry) {
     if (entry.cgroup_id != 0) counters_->forget(entry.cgroup_id);
 }
 
-KernelState Collector::watch(const std::vector<Target>& targets) {
+KernelState Collector::watch_more(const std::vector<Target>& targets) {
     if (!counters_tried_) load_counters();
-    ++round_;
     for (const Target& target : targets) {
         Entry& entry = entries_[target.who->key];
         if (entry.run != target.run) {
@@ -479,14 +478,19 @@ KernelState Collector::watch(const std::vector<Target>& targets) {
         if (counters_ && entry.cgroup_id == 0 && entry.tries < limits::watch_tries_max)
             find_group(target, entry);
     }
-    if (entries_.size() != targets.size()) {
-        std::erase_if(entries_, [&](const auto& item) {
-            if (item.second.round == round_) return false;
-            forget(item.second);
-            return true;
-        });
-    }
     return counters_ ? counters_->state() : kernel_;
+}
+
+KernelState Collector::watch(const std::vector<Target>& targets) {
+    ++round_;
+    const KernelState state = watch_more(targets);
+    if (entries_.size() == targets.size()) return state;
+    std::erase_if(entries_, [&](const auto& item) {
+        if (item.second.round == round_) return false;
+        forget(item.second);
+        return true;
+    });
+    return state;
 }
 
 void Collector::release() {

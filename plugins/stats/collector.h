@@ -41,8 +41,11 @@ public:
     void take(const std::vector<Target>& targets, bool node_wanted, bool follow, Sample& sample);
     void follow_scheduler(bool follow);
     /// Begins to count in the kernel for those that are new, and ends it for those that are gone.
-    /// Called by take, and when a container has started, so that little is missed.
+    /// Called by take.
     KernelState watch(const std::vector<Target>& targets);
+    /// The same for those that have just started, so that little is missed, without a look at who
+    /// is gone.
+    KernelState watch_more(const std::vector<Target>& targets);
     /// Closes all files: nobody asks any more, and an open file holds what it tells of in memory.
     void release();
 

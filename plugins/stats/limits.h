@@ -26,6 +26,9 @@ constexpr size_t send_together_bytes = 128 << 10;
 constexpr int64_t once_gather_ns = 1'000'000;
 /// Files stay open so long for those who ask for one sample now and then: a scrape each minute.
 constexpr int64_t once_keep_ns = 90'000'000'000;
+/// After so many looks at containers that have just started, all are looked at: those that are gone
+/// keep their places in the kernel's tables until then.
+constexpr size_t looks_between_all = 64;
 /// So often it is tried to count for a container in the kernel.
 constexpr uint32_t watch_tries_max = 5;
 /// So long it is counted for a group that is named as a container's is, and is not noded's.

@@ -6,7 +6,9 @@
 namespace noded::stats {
 
 void StatsPlugin::react(const noded_event& event) {
-    if (event.type == capnp::typeId<schema::ContainerStarted>()) sampler_.look_at_containers();
+    if (event.type != capnp::typeId<schema::ContainerStarted>()) return;
+    sdk::Reading<schema::ContainerStarted> in(event.payload);
+    sampler_.has_started(in->getId().cStr());
 }
 
 }  // namespace noded::stats

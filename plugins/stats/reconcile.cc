@@ -9,7 +9,7 @@ namespace noded::stats {
 
 void StatsPlugin::reconcile() {
     sampler_.watch_topics();
-    if (state_.running() > 0) sampler_.look_at_containers();
+    if (state_.running() > 0) sampler_.look_at_all();
     else sampler_.look_soon();
 }
 

@@ -123,28 +123,42 @@ void Sampler::retry() {
     if (timer_ == 0) timer_ = host_.start_timer(limits::lane_full_ns, on_tick, this);
 }
 
-/// One job for all that start while another is under way; each sample does the same.
+void Sampler::has_started(const std::string& id) {
+    if (auto target = state_.target(id)) started_.push_back(std::move(*target));
+    look_at_containers();
+}
+
+void Sampler::look_at_all() {
+    all_changed_ = true;
+    look_at_containers();
+}
+
+/// One job for all that start while another is under way; each sample looks at all.
 void Sampler::look_at_containers() {
-    containers_changed_ = busy_;
     if (busy_ || stopped_) return;
+    const bool all = all_changed_ || looks_since_all_ >= limits::looks_between_all;
+    auto targets = all ? state_.targets() : std::move(started_);
+    started_.clear();
+    all_changed_ = false;
+    looks_since_all_ = all ? 0 : looks_since_all_ + 1;
     auto state = std::make_shared<KernelState>();
     busy_ = host_.offload(
-        [state, collector = collector_, targets = state_.targets()] {
-            *state = collector->watch(targets);
+        [state, collector = collector_, targets = std::move(targets), all] {
+            *state = all ? collector->watch(targets) : collector->watch_more(targets);
         },
         [this, state] {
             know(std::move(*state));
             go_on();
         });
     if (busy_) return;
-    containers_changed_ = true;
+    all_changed_ = true;
     retry();
 }
 
 /// To load the programs takes a tenth of a second of a core: a node that starts has better use for
 /// it.
 void Sampler::look_soon() {
-    containers_changed_ = true;
+    all_changed_ = true;
     if (timer_ == 0) timer_ = host_.start_timer(limits::first_look_ns, on_tick, this);
 }
 
@@ -156,7 +170,7 @@ void Sampler::go_on() {
 
 void Sampler::next() {
     if (busy_ || stopped_) return;
-    if (containers_changed_) return look_at_containers();
+    if (all_changed_ || !started_.empty()) return look_at_containers();
     const bool idle = asked_due_ns(host_.monotonic_ns()) == INT64_MAX &&
                       once_due_ns() == INT64_MAX && !streams_.due_ns();
     if (!idle) schedule();

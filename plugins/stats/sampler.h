@@ -47,8 +47,10 @@ public:
 
     /// Begins to look at subscriptions.
     void watch_topics();
-    /// A container has started, or there may be some that run: they are counted for in the kernel.
-    void look_at_containers();
+    /// A container has started: it is counted for in the kernel. Costs the same however many run.
+    void has_started(const std::string& id);
+    /// There may be some that run.
+    void look_at_all();
     /// The same a moment later, for a node that has nothing to count yet.
     void look_soon();
     /// Answers now or later.
@@ -79,6 +81,7 @@ private:
     void next();
     void rest();
     void retry();
+    void look_at_containers();
     void be_idle();
 
     const sdk::Host host_;
@@ -99,7 +102,10 @@ private:
     int64_t files_until_ns_ = 0;  ///< they stay open for those who ask once, and again
     bool publishing_ = false;
     bool topics_changed_ = false;  ///< meanwhile
-    bool containers_changed_ = false;  ///< while a job was under way, or the lane was full
+    /// not looked at yet: a job is under way, or the lane is full
+    std::vector<Target> started_;
+    bool all_changed_ = false;        ///< all that run are to be looked at
+    size_t looks_since_all_ = 0;      ///< at some of them, which do not tell which are gone
     KernelState kernel_;
 };
 

@@ -7,6 +7,21 @@
 
 namespace noded::stats {
 
+namespace {
+
+Target target_of(const std::string& id, const Container& container) {
+    return {std::make_shared<const Who>(id, container.name, container.image, container.key),
+            container.run, container.pid, container.pid_start_time, container.host_network};
+}
+
+}  // namespace
+
+std::optional<Target> State::target(const std::string& id) const {
+    const auto found = containers.find(id);
+    if (found == containers.end() || found->second.pid == 0) return {};
+    return target_of(id, found->second);
+}
+
 const std::vector<Target>& State::targets() const {
     if (targets_) return *targets_;
     std::vector<const std::pair<const std::string, Container>*> running;
@@ -20,13 +35,7 @@ const std::vector<Target>& State::targets() const {
         running.erase(running.begin(), running.end() - ptrdiff_t(limits::containers_max));
     std::vector<Target>& targets = targets_.emplace();
     targets.reserve(running.size());
-    for (const auto* entry : running) {
-        const auto& [id, container] = *entry;
-        auto who = std::make_shared<const Who>(id, container.name, container.image,
-                                               container.key);
-        targets.push_back({std::move(who), container.run, container.pid, container.pid_start_time,
-                           container.host_network});
-    }
+    for (const auto* entry : running) targets.push_back(target_of(entry->first, entry->second));
     return targets;
 }
 

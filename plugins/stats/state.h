@@ -29,6 +29,8 @@ struct State {
 
     /// Those that run, newest first. Made anew after a change.
     const std::vector<Target>& targets() const;
+    /// One of them.
+    std::optional<Target> target(const std::string& id) const;
     void changed() { targets_.reset(); }
     /// The container of this id, which is new perhaps.
     Container& at(const std::string& id);

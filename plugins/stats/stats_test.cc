@@ -548,6 +548,16 @@ TEST_P(StatsTest, the_kernel_counts_from_the_start_of_a_container_to_its_end) {
     EXPECT_FALSE(machine->scheduler_followed);
 }
 
+TEST_P(StatsTest, the_kernel_ends_to_count_for_those_who_are_gone_while_nobody_asks) {
+    for (uint32_t pid = 10; pid < 10 + 3 * limits::looks_between_all; ++pid) {
+        const std::string id = "c0ffee" + std::to_string(pid);
+        run(id, id.c_str(), pid, 50, "host");
+        ASSERT_TRUE(machine->counted.contains(1000 + pid));
+        exited(id);
+        EXPECT_LE(machine->counted.size(), limits::looks_between_all + 1);
+    }
+}
+
 TEST_P(StatsTest, a_disk_that_is_mounted_later_is_told_of) {
     const auto disks = [&] {
         const uint64_t token = ask();
