@@ -53,10 +53,14 @@ int spawn_child(void* parents) {
 }
 
 /// The parent waits until the child has executed its program or ended, and the child needs little.
-pid_t fork_child(SpawnArguments& arguments) {
+pid_t fork_child(SpawnArguments& arguments, Fd& pidfd) {
     alignas(16) char stack[16384];
-    return clone(spawn_child, stack + sizeof stack,
-                 CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &arguments);
+    int number = -1;
+    const pid_t pid =
+        clone(spawn_child, stack + sizeof stack,
+              CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | SIGCHLD, &arguments, &number);
+    if (pid >= 0) pidfd.reset(number);
+    return pid;
 }
 
 /// A descriptor for /dev/null that is not where the shim looks for something.
@@ -158,7 +162,8 @@ Result<SpawnedShim> ShimSpawner::spawn(const std::string& shim_path, const Spare
     const std::vector<char*> argv = argv_of(groups);
     SpawnArguments arguments = {program_.get(), control_.get(),
                                 emptied_ == is_there ? no_mounts_.get() : -1, argv.data(), 0};
-    const pid_t pid = fork_child(arguments);
+    Fd pidfd;
+    const pid_t pid = fork_child(arguments, pidfd);
     const int error = errno;
     // What the shim has is to be its alone: its end of the socket tells noded that it is gone.
     dup3(nothing_.get(), control_.get(), O_CLOEXEC);
@@ -168,8 +173,6 @@ Result<SpawnedShim> ShimSpawner::spawn(const std::string& shim_path, const Spare
         waitpid(pid, nullptr, 0);
         return fail_errno(arguments.error, "execute " + shim_path);
     }
-    Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-    if (!pidfd.valid()) return fail_errno(errno, "open a pidfd of the shim");
     return SpawnedShim{std::move(ours), pid, std::move(pidfd)};
 }
 
