@@ -1,4 +1,4 @@
-"""plugin: a plugin in C++, from the library that it shares with its tests and its entry, plugin.cc."""
+"""plugin: a C++ plugin, from the library that it shares with its tests, and its plugin.cc."""
 
 def plugin(name, schema):
     """Makes NAME.so, and NAME_static for programs that link several plugins (simulator, tests).

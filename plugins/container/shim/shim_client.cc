@@ -5,7 +5,6 @@
 #include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -217,43 +216,6 @@ Status send_control(int socket, ControlType type, uint32_t flags, uint64_t tag, 
     return {};
 }
 
-Status send_spec(int socket, ControlType type, uint64_t tag, Bytes spec, int attach_fd,
-                 uint32_t flags) {
-    std::vector<int> fds;
-    Fd memfd;
-    if (sizeof(ControlHeader) + spec.size() > control_packet_bytes_max) {
-        memfd.reset(memfd_create("launch-spec", MFD_CLOEXEC));
-        if (!memfd.valid()) return fail_errno(errno, "make a memfd for a launch spec");
-        if (write(memfd.get(), spec.data(), spec.size()) != static_cast<ssize_t>(spec.size()))
-            return fail_errno(errno, "write a launch spec to a memfd");
-        fds.push_back(memfd.get());
-        flags |= control_spec_in_memfd;
-        spec = {};
-    }
-    if (attach_fd >= 0) {
-        fds.push_back(attach_fd);
-        flags |= control_attach_socket;
-    }
-    return send_control(socket, type, flags, tag, spec, fds);
-}
-
-Result<ControlPacket> receive_control(int socket) {
-    ControlPacket packet;
-    packet.payload.resize(control_packet_bytes_max);
-    iovec parts[2] = {{&packet.header, sizeof packet.header},
-                      {packet.payload.data(), packet.payload.size()}};
-    msghdr message = {};
-    message.msg_iov = parts;
-    message.msg_iovlen = 2;
-    const ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (size < 0) return fail_errno(errno, "receive from the shim");
-    if (size == 0) return fail("the shim has gone");
-    if (size < static_cast<ssize_t>(sizeof packet.header))
-        return fail("the shim sent a packet that is too short");
-    packet.payload.resize(static_cast<size_t>(size) - sizeof packet.header);
-    return packet;
-}
-
 ExecId exec_id(std::string_view text) {
     ExecId id = {};
     text.copy(id.text, sizeof id.text - 1);
@@ -278,16 +240,6 @@ Result<ShimExit> parse_exit_record(const std::string& path, std::string_view con
         return fail("the checksum of " + path + " does not match");
     record.id[sizeof record.id - 1] = 0;
     return exit;
-}
-
-Result<ShimExit> read_exit_record(const std::string& runtime_dir) {
-    const std::string path = runtime_dir + "/" + exit_record_name;
-    const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.valid()) return fail_errno(errno, "open " + path);
-    char content[sizeof(ExitRecord) + shim_message_bytes_max];
-    const ssize_t size = read(file.get(), content, sizeof content);
-    if (size < 0) return fail_errno(errno, "read " + path);
-    return parse_exit_record(path, {content, static_cast<size_t>(size)});
 }
 
 }  // namespace noded

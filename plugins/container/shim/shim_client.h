@@ -1,9 +1,7 @@
-// noded's side of the shim's sockets: spawn a shim, find one again, and put packets together and
-// take them apart. Nothing here waits unless told to, and nothing remembers state: the container
-// plugin does. Used by it and by the tests.
+// noded's side of the shim's sockets: spawn a shim, find one again, send it packets, and read what
+// it left behind. Nothing here waits, and nothing remembers state: the container plugin does.
 #pragma once
 
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -54,36 +52,6 @@ Result<Fd> connect_shim(const std::string& runtime_dir);
 Status send_control(int socket, ControlType type, uint32_t flags, uint64_t tag, Bytes payload,
                     const std::vector<int>& fds = {});
 
-/// LAUNCH or EXEC with a spec of any legal size; `attach_fd` may be -1, `flags` are those of the
-/// attach socket.
-Status send_spec(int socket, ControlType type, uint64_t tag, Bytes spec, int attach_fd = -1,
-                 uint32_t flags = 0);
-
-struct ControlPacket {
-    ControlHeader header;
-    Buffer payload;
-};
-
-/// Receives one packet. EAGAIN when there is none, an error with code 0 when the shim has gone.
-Result<ControlPacket> receive_control(int socket);
-
-/// Reads the fixed part at the beginning of a payload.
-template <typename T>
-Result<T> control_body(const ControlPacket& packet, size_t index = 0) {
-    T body;
-    if (packet.payload.size() < (index + 1) * sizeof body)
-        return fail("the shim sent a packet that is too short");
-    std::memcpy(&body, packet.payload.data() + index * sizeof body, sizeof body);
-    return body;
-}
-
-/// What follows the fixed part.
-inline std::string control_text(const ControlPacket& packet, size_t fixed_size) {
-    if (packet.payload.size() <= fixed_size) return {};
-    return std::string(
-        as_text({packet.payload.data() + fixed_size, packet.payload.size() - fixed_size}));
-}
-
 /// The name of an exec in the form that requests carry; empty for the container itself.
 ExecId exec_id(std::string_view text);
 
@@ -95,9 +63,5 @@ struct ShimExit {
 /// An exit record from the content of its file, `path` for the message of an error: it is not one,
 /// or a bit of it is wrong.
 Result<ShimExit> parse_exit_record(const std::string& path, std::string_view content);
-
-/// The exit record of a runtime folder; ENOENT when the container has not ended, or a shim died
-/// with it.
-Result<ShimExit> read_exit_record(const std::string& runtime_dir);
 
 }  // namespace noded

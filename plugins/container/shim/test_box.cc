@@ -2,13 +2,17 @@
 // failure.
 #include "plugins/container/shim/test_box.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -38,6 +42,53 @@ bool readable(int fd) {
     return poll(&one, 1, patience_ms) == 1;
 }
 
+/// LAUNCH or EXEC with a spec of any legal size; `attach_fd` may be -1, `flags` are those of the
+/// attach socket.
+Status send_spec(int socket, ControlType type, uint64_t tag, Bytes spec, int attach_fd,
+                 uint32_t flags) {
+    std::vector<int> fds;
+    Fd memfd;
+    if (sizeof(ControlHeader) + spec.size() > control_packet_bytes_max) {
+        memfd.reset(memfd_create("launch-spec", MFD_CLOEXEC));
+        if (!memfd.valid()) return fail_errno(errno, "make a memfd for a launch spec");
+        if (write(memfd.get(), spec.data(), spec.size()) != static_cast<ssize_t>(spec.size()))
+            return fail_errno(errno, "write a launch spec to a memfd");
+        fds.push_back(memfd.get());
+        flags |= control_spec_in_memfd;
+        spec = {};
+    }
+    if (attach_fd >= 0) {
+        fds.push_back(attach_fd);
+        flags |= control_attach_socket;
+    }
+    return send_control(socket, type, flags, tag, spec, fds);
+}
+
+/// An error when there is none, or the shim has gone.
+Result<ControlPacket> receive_control(int socket) {
+    ControlPacket packet;
+    packet.payload.resize(control_packet_bytes_max);
+    iovec parts[2] = {{&packet.header, sizeof packet.header},
+                      {packet.payload.data(), packet.payload.size()}};
+    msghdr message = {};
+    message.msg_iov = parts;
+    message.msg_iovlen = 2;
+    const ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (size < 0) return fail_errno(errno, "receive from the shim");
+    if (size == 0) return fail("the shim has gone");
+    if (size < static_cast<ssize_t>(sizeof packet.header))
+        return fail("the shim sent a packet that is too short");
+    packet.payload.resize(static_cast<size_t>(size) - sizeof packet.header);
+    return packet;
+}
+
+/// What follows the fixed part.
+std::string control_text(const ControlPacket& packet, size_t fixed_size) {
+    if (packet.payload.size() <= fixed_size) return {};
+    return std::string(
+        as_text({packet.payload.data() + fixed_size, packet.payload.size() - fixed_size}));
+}
+
 void make_rootfs(const std::string& root) {
     namespace fs = std::filesystem;
     for (const char* folder : {"bin", "etc", "proc", "sys", "dev", "tmp", "root", "home/alice"})
@@ -62,6 +113,16 @@ const Buffer& default_filter() {
 }
 
 }  // namespace
+
+Result<ShimExit> read_exit_record(const std::string& runtime_dir) {
+    const std::string path = runtime_dir + "/" + exit_record_name;
+    const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.valid()) return fail_errno(errno, "open " + path);
+    char content[sizeof(ExitRecord) + shim_message_bytes_max];
+    const ssize_t size = read(file.get(), content, sizeof content);
+    if (size < 0) return fail_errno(errno, "read " + path);
+    return parse_exit_record(path, {content, static_cast<size_t>(size)});
+}
 
 std::string read_file(const std::string& path) {
     std::ifstream file(path);

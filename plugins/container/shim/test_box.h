@@ -3,6 +3,7 @@
 // /bin/busybox. Whatever a test leaves, the destructor takes away.
 #pragma once
 
+#include <cstring>
 #include <functional>
 #include <map>
 #include <optional>
@@ -14,6 +15,25 @@
 #include "plugins/container/shim/shim_client.h"
 
 namespace noded {
+
+struct ControlPacket {
+    ControlHeader header;
+    Buffer payload;
+};
+
+/// The fixed part at the beginning of a payload.
+template <typename T>
+Result<T> control_body(const ControlPacket& packet) {
+    T body;
+    if (packet.payload.size() < sizeof body)
+        return fail("the shim sent a packet that is too short");
+    std::memcpy(&body, packet.payload.data(), sizeof body);
+    return body;
+}
+
+/// The exit record of a runtime folder; ENOENT when the container has not ended, or a shim died
+/// with it.
+Result<ShimExit> read_exit_record(const std::string& runtime_dir);
 
 /// What an attached client has received.
 struct AttachedOutput {
