@@ -16,16 +16,6 @@
 namespace noded::shim {
 namespace {
 
-/// Dies with the shim while it is being made, and afterwards: a container without its shim would be
-/// one that nobody can stop, whose output goes nowhere and whose exit nobody learns.
-void die_with_shim(Start& start) {
-    sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
-    // The rootfs may be waiting there already, so it is not asked whether there is something to
-    // read.
-    pollfd shim = {start.report_fd, 0, 0};
-    if (sys(SYS_poll, &shim, 1, 0) > 0 && (shim.revents & POLLHUP) != 0) exit_group(125);
-}
-
 void join_network(Start& start) {
     const char* path = start.container->netns;
     if (path == nullptr) return;
@@ -84,6 +74,16 @@ void keep_streams(const Start& start) {
 }
 
 }  // namespace
+
+/// Dies with the shim while it is being made, and afterwards: a container without its shim would be
+/// one that nobody can stop, whose output goes nowhere and whose exit nobody learns.
+void die_with_shim(Start& start) {
+    sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    // The rootfs may be waiting there already, so it is not asked whether there is something to
+    // read.
+    pollfd shim = {start.report_fd, 0, 0};
+    if (sys(SYS_poll, &shim, 1, 0) > 0 && (shim.revents & POLLHUP) != 0) exit_group(125);
+}
 
 /// Signals as a new program expects them; the shim itself blocks them all. It ignores none, so none
 /// is ignored here.
@@ -205,7 +205,7 @@ void give_up(Start& start, int code, std::string_view sentence) {
 }
 
 void give_up(Start& start, int code, std::string_view what, std::string_view on, long error) {
-    Text<shim_message_bytes_max> sentence(what, " ", on, ": ", error_name(error));
+    Sentence sentence(what, " ", on, ": ", error_name(error));
     give_up(start, code, sentence.view());
 }
 

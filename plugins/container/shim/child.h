@@ -32,6 +32,9 @@ constexpr const char* kernel_folders[] = {"/proc", "/sys", "/dev"};
 
 struct Start;
 
+/// What noded is told of a failure.
+using Sentence = Text<shim_message_bytes_max>;
+
 constexpr unsigned spare_namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 
 /// Namespaces and mounts made before anybody has asked for a container: more than a third of a
@@ -125,8 +128,8 @@ struct Start {
 
     bool executing;  ///< the next thing is execve: an end without a code is success
     int code;        ///< 0, or 125, 126, 127 with a sentence in `message`
-    Text<shim_message_bytes_max> message;
-    Text<shim_message_bytes_max> warnings;  ///< one sentence a line
+    Sentence message;
+    Sentence warnings;  ///< one sentence a line
 };
 
 /// Notes "what on: ERROR" with docker's exit code and ends the child.
@@ -170,7 +173,8 @@ void open_spare_groups(Start& start, int* trees);  ///< while the host's mounts 
 /// Joins them, and makes the view that the container gets of them, below a root that has a /sys.
 void enter_spare_groups(Start& start, int* trees);
 void mount_cgroup_trees(Start& start);
-void set_oom_score(Start& start);  ///< child.cc
+void die_with_shim(Start& start);  ///< child.cc
+void set_oom_score(Start& start);
 void raise_loopback(Start& start);  ///< spare.cc
 void make_kernel_mounts(Start& start, KernelMounts* mounts);
 /// Attaches them below the present root, to folders that are there; /proc is the container's own.

@@ -20,8 +20,6 @@
 namespace noded::shim {
 namespace {
 
-using Sentence = Text<shim_message_bytes_max>;
-
 bool refuse(Sentence* out, std::string_view what, std::string_view on, long error) {
     out->clear();
     out->add(what).add(" ").add(on).add(": ").add(error_name(error));

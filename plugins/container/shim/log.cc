@@ -103,7 +103,7 @@ long Shim::resume_segment(uint64_t base) {
 }
 
 /// A segment is made only when there is something to write.
-bool Shim::open_log(const char* path, Text<shim_message_bytes_max>* error) {
+bool Shim::open_log(const char* path, Sentence* error) {
     const launch::Launch& spec = *container().launch;
     log_.segment_bytes = block_of(spec.log_limits.segment_bytes);  // 0 is one block
     log_.segments_max = spec.log_limits.segments;

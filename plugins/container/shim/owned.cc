@@ -40,7 +40,7 @@ long write_once(const char* path, std::string_view text) {
 
 /// The namespaces that a container's rights are over, made by a process that nobody needs once they
 /// are open. False with a sentence.
-bool Shim::make_user_namespace(Start& start, Text<shim_message_bytes_max>* error) {
+bool Shim::make_user_namespace(Start& start, Sentence* error) {
     const launch::Launch& spec = *start.container;
     clone_args arguments = {};
     arguments.flags = CLONE_VM | CLONE_NEWUSER;

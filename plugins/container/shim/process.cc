@@ -183,8 +183,6 @@ long executable(const char* path, bool overrides) {
     return sys(SYS_faccessat, AT_FDCWD, path, 1 /* X_OK */) < 0 ? -EACCES : 0;
 }
 
-using Sentence = Text<shim_message_bytes_max>;
-
 /// Docker's words: its clients derive the exit code from them.
 [[noreturn]] void give_up_exec(Start& start, std::string_view command, long error) {
     if (error == -EACCES || error == -EPERM)

@@ -277,7 +277,7 @@ void place_mounts(Start& start, int* trees) {
         if (result < 0 && sys(SYS_fstat, target, &place) == 0 &&
             S_ISDIR(info.st_mode) != S_ISDIR(place.st_mode))
             give_up(start, 125,
-                    Text<shim_message_bytes_max>(
+                    Sentence(
                         "mount ", mount.source, " on ", mount.target,
                         ": not a directory: Are you trying to mount a directory onto a file (or "
                         "vice-versa)? Check if the specified host path exists and is the expected "

@@ -147,16 +147,16 @@ private:
     void exec(Connection& from, uint64_t tag, uint32_t flags, const uint8_t* payload, size_t size,
               int memfd, int attach_fd);
     void drop_mounts();
-    bool give_rootfs(Process& process, Text<shim_message_bytes_max>* error);
-    bool spawn(Process& process, bool streams, Text<shim_message_bytes_max>* error);
+    bool give_rootfs(Process& process, Sentence* error);
+    bool spawn(Process& process, bool streams, Sentence* error);
     bool begin_fork(Start& start);
-    bool finish_fork(Process& process, Text<shim_message_bytes_max>* error);
-    bool forked(Process& process, long result, Text<shim_message_bytes_max>* error);
+    bool finish_fork(Process& process, Sentence* error);
+    bool forked(Process& process, long result, Sentence* error);
     long open_streams(Process& process);
-    bool join_pid_namespace(const launch::Launch& spec, Text<shim_message_bytes_max>* error);
-    bool make_user_namespace(Start& start, Text<shim_message_bytes_max>* error);  ///< userns.cc
+    bool join_pid_namespace(const launch::Launch& spec, Sentence* error);
+    bool make_user_namespace(Start& start, Sentence* error);  ///< owned.cc
     void drop_user_namespace(const Start& start);
-    bool open_runtime(Text<shim_message_bytes_max>* error);
+    bool open_runtime(Sentence* error);
     void on_report(size_t index);
     void take_terminal(size_t index, int master);
     void start_done(size_t index);
@@ -173,7 +173,7 @@ private:
     size_t free_place();
 
     // log.cc
-    bool open_log(const char* path, Text<shim_message_bytes_max>* error);
+    bool open_log(const char* path, Sentence* error);
     void append_log(uint8_t stream, size_t size);
     size_t log_frame_room() const;
     bool put_frame(LogStream stream, uint8_t* data, size_t size);
@@ -237,7 +237,6 @@ private:
     int group_fd_;
     bool in_pid_namespace_;  ///< children are born into the container's PID namespace
     uint32_t starting_;      ///< children that still share this memory
-    uint64_t connections_seen_;
     uint64_t last_signal_;   ///< tag of the last signal that was to be sent once
     Log log_;
     Connection connections_[control_connections_max];

@@ -90,7 +90,7 @@ inline long close_fd(int& fd) {
 
 uint64_t wall_clock_ns();
 
-/// "ENOENT" for -ENOENT or ENOENT; the number when it has no well-known name.
+/// "ENOENT" for -ENOENT or ENOENT; "an unusual error" for one that is not expected anywhere.
 std::string_view error_name(long error);
 /// "no such file or directory" for -ENOENT; the name where users rarely see it.
 std::string_view error_words(long error);

@@ -1,5 +1,5 @@
 // Text<N>: a sentence or a path put together in a fixed buffer. What does not fit is cut; a cut
-// path is noticed by `cut`. Used by the shim only.
+// path is noticed by `cut`. Used by the programs that have no C library.
 #pragma once
 
 #include <stddef.h>

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/securebits.h>
-#include <poll.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -118,7 +117,7 @@ long map_ids(int tree, int user_fd, bool recursive) {
 void give_up_mapping(Start& start, const char* path, long error) {
     if (error != -EINVAL) give_up(start, 125, "map the ids of", path, error);
     give_up(start, 125,
-            Text<shim_message_bytes_max>(
+            Sentence(
                 "map the ids of ", path,
                 ": this kernel cannot do that with its file system (idmapped mounts); run the "
                 "container with --userns host, or keep the files on another file system")
@@ -174,10 +173,7 @@ void become_mapped_root(Start& start) {
     if (result == 0) result = sys(SYS_setresuid, 0, 0, 0);
     if (result < 0) give_up(start, 125, "become root of", "the user namespace", result);
     start.entered = true;
-    // A change of ids takes it away.
-    sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
-    pollfd shim = {start.report_fd, 0, 0};
-    if (sys(SYS_poll, &shim, 1, 0) > 0 && (shim.revents & POLLHUP) != 0) exit_group(125);
+    die_with_shim(start);  // a change of ids has taken that away
 }
 
 }  // namespace noded::shim

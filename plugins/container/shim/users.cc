@@ -126,7 +126,7 @@ void find_account(Start& start, std::string_view wanted, User* out, Text<N>* nam
         return;
     }
     refuse_number(start, wanted);
-    Text<shim_message_bytes_max> sentence("unable to find user ", wanted,
+    Sentence sentence("unable to find user ", wanted,
                                           ": no matching entries in passwd file");
     give_up(start, 125, sentence.view());
 }
@@ -156,7 +156,7 @@ void find_groups(Start& start, std::string_view wanted, std::string_view name, U
         return;
     }
     refuse_number(start, wanted);
-    Text<shim_message_bytes_max> sentence("unable to find group ", wanted,
+    Sentence sentence("unable to find group ", wanted,
                                           ": no matching entries in group file");
     give_up(start, 125, sentence.view());
 }
