@@ -425,7 +425,7 @@ TEST(ShimConfinement, host_network_and_pinned_network_namespaces) {
 }
 
 TEST(ShimConfinement, nothing_of_the_host_is_mounted) {
-    for (const auto [spare, given] : {std::pair(true, true), {true, false}, {false, true}}) {
+    for (const auto& [spare, given] : {std::pair(true, true), {true, false}, {false, true}}) {
         ShimBox box(false);
         box.spawn(given);  // the namespace that a spare begins with
         LaunchSpec spec = box.spec(
