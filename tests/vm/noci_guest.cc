@@ -67,6 +67,9 @@ TEST_F(NociCgroup2, what_cannot_be_is_refused_and_leaves_nothing) {
     const Ran unknown = noci({"update", "-r", "-", id_}, R"({"unified": {"nosuch.max": "1"}})");
     EXPECT_NE(unknown.err.find("controller \\\"nosuch\\\" not available"), std::string::npos)
         << unknown.err;
+    const Ran missing = noci({"update", "-r", "-", id_}, R"({"unified": {"memory.nosuch": "1"}})");
+    EXPECT_NE(missing.err.find("memory.nosuch\\\": no such file"), std::string::npos)
+        << missing.err;
     EXPECT_EQ(state()["status"], "running");
 }
 
@@ -97,6 +100,10 @@ TEST_F(NociCgroup2, exec_follows_a_container_that_has_handed_controllers_on) {
     EXPECT_EQ(inside("echo $$ > /sys/fs/cgroup/foo/cgroup.procs;"
                      "echo +memory > /sys/fs/cgroup/cgroup.subtree_control"), "");
     EXPECT_EQ(inside("cat /proc/self/cgroup"), "0::/foo");
+    const Ran above = noci({"exec", "--cgroup", "/", id_, "true"});
+    EXPECT_EQ(above.exit_code, 255);
+    EXPECT_NE(above.err.find(" to cgroups: "), std::string::npos) << above.err;
+    EXPECT_NE(above.err.find("device or resource busy"), std::string::npos) << above.err;
     EXPECT_EQ(noci({"delete", "--force", id_}).exit_code, 0);
     EXPECT_FALSE(fs::exists(group()));
 }

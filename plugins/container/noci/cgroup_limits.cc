@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <sstream>
 
 #include "plugins/container/noci/cgroups.h"
 #include "plugins/container/noci/device_program.h"
@@ -28,6 +29,14 @@ constexpr const char* kAlways[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",  "c 1:
 std::string part_of(const JsonView& number) {
     const int64_t value = number ? number.integer() : -1;
     return value < 0 ? "*" : std::to_string(value);
+}
+
+/// Of v2.
+bool has_controller(const CgroupPlace& place, const std::string& name) {
+    std::istringstream names(read_whole(place.folder + "/cgroup.controllers", 4096).value_or(""));
+    for (std::string one; names >> one;)
+        if (one == name) return true;
+    return false;
 }
 
 }  // namespace
@@ -236,9 +245,13 @@ Status Cgroups::limit_unified(const JsonView& in) const {
             return fail("unified resource \"" + file + "\" must be a file name (no slashes)");
         if (v2 == nullptr || (!pure_v2() && !exists(v2->folder + "/" + file)))
             return fail("invalid configuration: cannot use unified on cgroup v1");
-        if (!exists(v2->folder + "/" + file))
+        const std::string controller = file.substr(0, file.find('.'));
+        if (!exists(v2->folder + "/" + file) && !has_controller(*v2, controller))
             return fail("unified resource \"" + file + "\" can't be set: controller \"" +
-                        file.substr(0, file.find('.')) + "\" not available");
+                        controller + "\" not available");
+        if (!exists(v2->folder + "/" + file))
+            return fail("unable to set unified resource \"" + file +
+                        "\": no such file or directory");
         const std::string text = value.text();
         for (size_t at = 0; at < text.size();) {
             const size_t end = std::min(text.find('\n', at), text.size());

@@ -347,6 +347,63 @@ void read_net_devices(const JsonView& in, Config& out) {
     }
 }
 
+/// Each is read and forgotten: who sets the limit reads it again (cgroup_limits.cc).
+void look_at_integers(const JsonView& in, std::initializer_list<const char*> names) {
+    for (const char* name : names) (void)in[name].integer();
+}
+void look_at_sizes(const JsonView& in, std::initializer_list<const char*> names) {
+    for (const char* name : names) (void)in[name].u64();
+}
+void look_at_texts(const JsonView& in, std::initializer_list<const char*> names) {
+    for (const char* name : names) (void)in[name].text();
+}
+void look_at_flags(const JsonView& in, std::initializer_list<const char*> names) {
+    for (const char* name : names) (void)in[name].flag();
+}
+
+void look_at_block(const JsonView& in) {
+    look_at_sizes(in, {"weight", "leafWeight"});
+    for (const JsonView& item : in["weightDevice"].items()) {
+        look_at_integers(item, {"major", "minor"});
+        look_at_sizes(item, {"weight", "leafWeight"});
+    }
+    for (const char* rates : {"throttleReadBpsDevice", "throttleWriteBpsDevice",
+                              "throttleReadIOPSDevice", "throttleWriteIOPSDevice"})
+        for (const JsonView& item : in[rates].items()) {
+            look_at_integers(item, {"major", "minor"});
+            look_at_sizes(item, {"rate"});
+        }
+}
+
+void look_at_resources(const JsonView& in) {
+    const JsonView memory = in["memory"], cpu = in["cpu"], network = in["network"];
+    look_at_integers(memory, {"limit", "swap", "reservation", "kernel", "kernelTCP"});
+    look_at_sizes(memory, {"swappiness"});
+    look_at_flags(memory, {"disableOOMKiller", "useHierarchy", "checkBeforeUpdate"});
+    look_at_integers(cpu, {"quota", "realtimeRuntime", "idle"});
+    look_at_sizes(cpu, {"shares", "burst", "period", "realtimePeriod"});
+    look_at_texts(cpu, {"cpus", "mems"});
+    look_at_integers(in["pids"], {"limit"});
+    look_at_block(in["blockIO"]);
+    for (const JsonView& item : in["hugepageLimits"].items()) {
+        look_at_texts(item, {"pageSize"});
+        look_at_sizes(item, {"limit"});
+    }
+    look_at_sizes(network, {"classID"});
+    for (const JsonView& item : network["priorities"].items()) {
+        look_at_texts(item, {"name"});
+        look_at_sizes(item, {"priority"});
+    }
+    for (const auto& [name, limit] : in["rdma"].members())
+        look_at_sizes(limit, {"hcaHandles", "hcaObjects"});
+    for (const auto& [name, value] : in["unified"].members()) (void)value.text();
+    for (const JsonView& item : in["devices"].items()) {
+        look_at_flags(item, {"allow"});
+        look_at_texts(item, {"type", "access"});
+        look_at_integers(item, {"major", "minor"});
+    }
+}
+
 void read_linux(const JsonView& in, Config& out) {
     read_namespaces(in["namespaces"], out);
     out.uid_maps = read_maps(in["uidMappings"]);
@@ -356,6 +413,7 @@ void read_linux(const JsonView& in, Config& out) {
     read_net_devices(in["netDevices"], out);
     out.cgroups_path = in["cgroupsPath"].text();
     out.resources = in["resources"].json();
+    look_at_resources(in["resources"]);
     read_devices(in["devices"], out);
     out.seccomp = in["seccomp"].json();
     if (const std::string name = in["rootfsPropagation"].text(); !name.empty()) {
@@ -423,6 +481,12 @@ Result<Config> parse_config(const std::string& text, const std::string& bundle) 
     if (!error.empty()) return fail(error);
     if (out.has_process) TRY_STATUS(check_process(out.process));
     return out;
+}
+
+Status check_resources(const Json& resources, const std::string& name) {
+    std::string error;
+    look_at_resources(JsonView(&resources, name, &error));
+    return error.empty() ? Status() : fail(error);
 }
 
 std::vector<std::string> memory_policy_modes() {

@@ -138,6 +138,8 @@ struct Config {
 Result<Config> parse_config(const std::string& text, const std::string& bundle);
 /// A process.json, for exec.
 Result<ProcessConfig> parse_process(const std::string& text, const std::string& name);
+/// The types of linux.resources, before the first limit of it is set; `name` begins the sentence.
+Status check_resources(const Json& resources, const std::string& name);
 /// What every process must say.
 Status check_process(const ProcessConfig& process);
 /// Nothing if the maps do not speak of it.

@@ -176,6 +176,7 @@ Result<int> update_command(Call& call) {
     const Json resources = TRY(resources_of(options));
     if (container.status() == ContainerStatus::stopped)
         return fail("container not running");
+    TRY_STATUS(check_resources(resources, "resources:"));
     TRY_STATUS(container.cgroups.limit(resources));
     return 0;
 }

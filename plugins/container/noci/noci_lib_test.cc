@@ -86,6 +86,26 @@ TEST(NociConfig, names_may_be_in_any_case) {
         << "as it is written comes first";
 }
 
+TEST(NociConfig, types_of_limits_are_looked_at_before_one_is_set) {
+    Json json = good();
+    const auto said = [&](const char* pointer, Json value) {
+        Json copy = json;
+        copy[Json::json_pointer(std::string("/linux/resources/") + pointer)] = std::move(value);
+        return error_of(copy);
+    };
+    EXPECT_EQ(said("memory/limit", 1), "");
+    EXPECT_EQ(said("memory", "x"),
+              "config.json: linux.resources.memory: cannot unmarshal string, an object is "
+              "expected");
+    EXPECT_NE(said("pids/limit", "x").find("linux.resources.pids.limit: "), std::string::npos);
+    EXPECT_NE(said("cpu/shares", -1).find("is negative"), std::string::npos);
+    EXPECT_NE(said("hugepageLimits", Json::array({{{"pageSize", 2}}})).find("[0].pageSize"),
+              std::string::npos);
+    EXPECT_NE(said("unified", {{"memory.max", 1}}).find("unified.memory.max"), std::string::npos);
+    EXPECT_EQ(check_resources(Json::array(), "resources:").error().message,
+              "resources: cannot unmarshal array, an object is expected");
+}
+
 TEST(NociConfig, a_deadline_is_what_the_kernel_can_keep) {
     const auto said = [](const char* scheduler) {
         Json json = good();

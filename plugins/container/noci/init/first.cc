@@ -40,6 +40,14 @@ void set_oom_score() {
             .add("\n");
 }
 
+/// In the words that runc's users know.
+[[noreturn]] void give_up_group(const char* folder, long error) {
+    const auto pid = static_cast<uint32_t>(sys(SYS_getpid));
+    give_up(Text<launch::path_bytes_max + 128>("error adding pid ", pid, " to cgroups: ", folder,
+                                               ": ", shim::error_words(error))
+                .view());
+}
+
 /// The second stage is born into the v2 group, which is ten times cheaper than to move there: its
 /// folder, or -1. In a cgroup namespace of a container the kernel lets nobody in from outside, so
 /// an exec moves before it enters.
@@ -50,12 +58,12 @@ int join_own_cgroups() {
     if ((init.plan->exec_namespaces & CLONE_NEWCGROUP) == 0) {
         const int fd = static_cast<int>(
             sys(SYS_openat, AT_FDCWD, folder, O_PATH | O_DIRECTORY | O_CLOEXEC));
-        if (fd < 0) give_up("join cgroup", folder, fd);
+        if (fd < 0) give_up_group(folder, fd);
         return fd;
     }
     const Text<launch::path_bytes_max + 32> path(folder, "/cgroup.procs");
     const long result = write_file(path.c_str(), "0");
-    if (result < 0) give_up("join cgroup", folder, result);
+    if (result < 0) give_up_group(folder, result);
     return -1;
 }
 
@@ -226,6 +234,7 @@ void first_stage() {
                       (plan.new_namespaces & ~entered);
     const long pid = sys(SYS_clone3, &arguments, sizeof arguments);
     if (pid == 0) return;
+    if (pid == -EBUSY && group >= 0) give_up_group(init.text(plan.cgroup_v2), pid);
     if (pid < 0) give_up("clone", "the container's process", pid);
     say(init.report_fd, Say::born, static_cast<int>(pid), "");
     shim::exit_group(0);
