@@ -67,10 +67,14 @@ struct Lazy {
 
 /// The files of one run of a container, and what was read of them.
 struct Collector::Files {
-    explicit Files(uint64_t key)
-        : kept_ns(limits::kept_ns / 2 + int64_t(key % 64) * (limits::kept_ns / 128)) {}
+    explicit Files(uint64_t key) : kept_part(key % 64) {}
 
-    const int64_t kept_ns;  ///< not the same for all, who would be read in the same sample then
+    /// Not the same for all, who would be read in the same sample then.
+    int64_t kept_for(int64_t longest_ns) const {
+        return longest_ns / 2 + kept_part * (longest_ns / 128);
+    }
+
+    const int64_t kept_part;
     int64_t looked_ns = 0;  ///< when it was looked at which are used
     Places places;
     Lazy cpu_stat;                               ///< v2: the usage
@@ -220,7 +224,8 @@ void Collector::read_memory(Files& files, const Group& group, ContainerFigures& 
     if (!usage) return;
     if (!limit) limit = value(files.memory_limit, "memory.limit_in_bytes", "memory.max");
     Memory memory = files.kept_memory.value;
-    if (!files.kept_memory.holds(group.memory_mark, out.monotonic_ns, files.kept_ns)) {
+    if (!files.kept_memory.holds(group.memory_mark, out.monotonic_ns,
+                                 files.kept_for(limits::kept_ns))) {
         memory = {};
         const std::string_view text = files.memory_stat.read(*sys_, folder, "memory.stat");
         parse_memory_stat(text, v1, memory);
@@ -235,7 +240,8 @@ void Collector::read_memory(Files& files, const Group& group, ContainerFigures& 
 void Collector::read_io(Files& files, const Group& group, ContainerFigures& out) {
     const Places& places = files.places;
     out.io = files.kept_io.value;
-    if (files.kept_io.holds(group.io_mark, out.monotonic_ns, files.kept_ns)) return;
+    if (files.kept_io.holds(group.io_mark, out.monotonic_ns, files.kept_for(limits::io_kept_ns)))
+        return;
     out.io = std::nullopt;
     if (!places.blkio.empty()) {
         const std::string bytes(files.io_bytes.read(*sys_, places.blkio,
@@ -257,7 +263,9 @@ void Collector::read_pressure(Files& files, const Group& group, ContainerFigures
     const bool just_read = group.pressure_mark != 0 && kept.mark != 0 &&
                            out.monotonic_ns - kept.read_ns < limits::pressure_ns;
     out.pressure = kept.value;
-    if (just_read || kept.holds(group.pressure_mark, out.monotonic_ns, files.kept_ns)) return;
+    if (just_read || kept.holds(group.pressure_mark, out.monotonic_ns,
+                                files.kept_for(limits::kept_ns)))
+        return;
     const auto pressure = [&](Lazy& file, const char* name) {
         return parse_pressure(file.read(*sys_, files.places.v2, name));
     };
@@ -271,7 +279,8 @@ void Collector::read_pressure(Files& files, const Group& group, ContainerFigures
 void Collector::read_network(const Target& target, Files& files, const Group& group,
                              ContainerFigures& out) {
     out.net = files.kept_net.value;
-    if (out.net && files.kept_net.holds(group.network_mark, out.monotonic_ns, files.kept_ns))
+    if (out.net && files.kept_net.holds(group.network_mark, out.monotonic_ns,
+                                        files.kept_for(limits::kept_ns)))
         return;
     out.net = std::nullopt;
     if (target.host_network) return;

@@ -35,7 +35,10 @@ constexpr uint32_t watch_tries_max = 5;
 constexpr int64_t stranger_ns = 60'000'000'000;
 /// What a file told is used again at most so long, at least half of it, if the kernel's own figures
 /// say that it has not changed.
-constexpr int64_t kept_ns = 60'000'000'000;
+constexpr int64_t kept_ns = 600'000'000'000;
+/// The same of block I/O, whose mark is counted by a program: the kernel does not run it when it
+/// interrupts itself, and not for devices without requests.
+constexpr int64_t io_kept_ns = 60'000'000'000;
 /// A container's file that nobody needed for so long is closed: at the next sample of one a second.
 constexpr int64_t file_unused_ns = 900'000'000;
 /// Files of pressure are read at most so often, if it is known when they change.
@@ -58,7 +61,7 @@ constexpr size_t filesystems_max = 256;
 constexpr size_t memory_items_max = 128;
 constexpr size_t cpus_max = 4096;                  ///< with figures of their own
 
-static_assert(pressure_ns < tick_ns && file_unused_ns < tick_ns && tick_ns < kept_ns / 2);
+static_assert(pressure_ns < tick_ns && file_unused_ns < tick_ns && tick_ns < io_kept_ns / 2);
 static_assert(first_pair_ns < tick_ns && tick_ns < fresh_ns && fresh_ns < interest_ns);
 
 }  // namespace noded::stats::limits
