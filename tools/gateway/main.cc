@@ -83,6 +83,14 @@ int parse(int argc, char** argv, Options& options) {
     return -1;
 }
 
+/// Of what KJ says about a system call the kernel's answer.
+std::string answer_in(const kj::Exception& exception) {
+    std::string text = exception.getDescription().cStr();
+    const size_t call = text.find("): ");
+    if (call != std::string::npos) text.erase(0, call + 3);
+    return text.substr(0, text.find("; "));
+}
+
 int complain(const std::string& text, int status) {
     fprintf(stderr, "noded-gateway: %s\n", text.c_str());
     return status;
@@ -120,8 +128,7 @@ int run(const Options& options) {
                          .ignoreResult();
         server.serve(*port).exclusiveJoin(kj::mv(ended)).wait(io.waitScope);
     }))
-        status = complain("listen at " + options.listen + ": " +
-                              exception->getDescription().cStr(), 1);
+        status = complain("listen at " + options.listen + ": " + answer_in(*exception), 1);
     return status;
 }
 
