@@ -293,8 +293,21 @@ TEST_F(TimeTravel, what_cannot_be_known_is_said) {
                                  "begins with seq 1 of 20")) << before.err;
     EXPECT_TRUE(says(try_at("2200-01-01T00:00:00Z", {"ps"}).err, "has not come yet"));
     EXPECT_TRUE(says(try_at("yesterday", {"ps"}).err, "invalid value for \"--at\": \"yesterday\""));
+    EXPECT_TRUE(says(try_at("2026-02-30", {"ps"}).err, "invalid value for \"--at\""));
+    EXPECT_TRUE(says(try_at("", {"ps"}).err, "\"--at\" is empty"));
+    const Ran later = node_.nodectl({"events", "diff", "--from", "2200-01-01"});
+    EXPECT_EQ(later.exit_code, 1);
+    EXPECT_TRUE(says(later.err, "--from has not come yet")) << later.err;
     EXPECT_EQ(at("0", {"ps", "-aq"}), "");
-    EXPECT_TRUE(says(try_at(last, {"top", "web"}).err, "not in the log"));
+    for (const std::vector<std::string>& live :
+         {std::vector<std::string>{"top", "web"}, {"stats", "--no-stream"}, {"logs", "web"},
+          {"diff", "web"}, {"wait", "web"}, {"version"}, {"ps", "--size"},
+          {"ps", "--format", "{{.Size}}"}}) {
+        const Ran ran = try_at(last, live);
+        EXPECT_EQ(ran.exit_code, 1) << live[0];
+        EXPECT_EQ(ran.out, "") << live[0];
+        EXPECT_TRUE(says(ran.err, "not in the log")) << live[0] << ran.err;
+    }
     EXPECT_TRUE(says(try_at(last, {"events", "-f"}).err, "--follow"));
 }
 

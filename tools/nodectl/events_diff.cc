@@ -134,6 +134,8 @@ Result<Objects> look_up_all(Session& session, const std::set<ObjectId>& wanted) 
 }
 
 Result<std::vector<Change>> changes_between(Session& session, const Bound& from, const Bound& to) {
+    if (from.time_ns && *from.time_ns > session.now_ns())
+        return fail("--from has not come yet, so nothing has changed since");
     const uint64_t first = TRY(seq_of(session, from));
     const uint64_t last = TRY(seq_of(session, to));
     if (first > last) {

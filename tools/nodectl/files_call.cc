@@ -73,6 +73,9 @@ Status files_with(Session& session, const FilesAsk& ask, const std::function<Sta
 Result<std::vector<FileSizes>> file_sizes(Session& session,
                                           const std::vector<std::string>& containers,
                                           const std::vector<std::string>& images) {
+    if (session.in_the_past())
+        return fail("sizes of containers' files are not in the log of events, so only of what is "
+                    "there now: leave --at away, or the sizes");
     std::vector<FileSizes> sizes(containers.size());
     const auto list = TRY(session.wait(session.storage().listImagesRequest().send()));
     std::map<std::string, uint64_t> image_bytes;

@@ -69,8 +69,16 @@ std::optional<std::string> not_in_the_past(const FoundVerb& found) {
     return std::nullopt;
 }
 
-int dispatch(std::vector<std::string> words, const std::string& host, const std::string& at,
-             std::span<const Option> globals) {
+/// Where the node is to be asked. An empty one is no way to say now: a variable of a script may
+/// have been empty.
+Result<Bound> parse_at(const std::optional<std::string>& at) {
+    if (!at) return Bound{};
+    if (at->empty()) return fail("\"--at\" is empty: give a seq, a time, or leave it away");
+    return parse_bound("--at", *at);
+}
+
+int dispatch(std::vector<std::string> words, const std::string& host,
+             const std::optional<std::string>& at, std::span<const Option> globals) {
     const FoundVerb found = find_verb(words);
     if (found.verb == nullptr) {
         const bool help = words.size() == 1 || words[1] == "--help" || words[1] == "-h";
@@ -81,7 +89,7 @@ int dispatch(std::vector<std::string> words, const std::string& host, const std:
         return 0;
     }
     words.erase(words.begin(), words.begin() + static_cast<ptrdiff_t>(found.words));
-    const auto bound = parse_bound("--at", at);
+    const auto bound = parse_at(at);
     if (!bound || (bound->given() && not_in_the_past(found))) {
         print_error(bound ? *not_in_the_past(found) : bound.error().message);
         return found.verb->failure;
@@ -97,7 +105,7 @@ int run_main(std::vector<std::string> words) {
     const char* host_variable = getenv("NODECTL_HOST");
     std::string host =
         host_variable != nullptr && *host_variable != 0 ? host_variable : kHostDefault;
-    std::string at;
+    std::optional<std::string> at;
     bool version_wanted = false;
     bool debug = false;     // these two are taken for docker's sake
     std::string log_level;

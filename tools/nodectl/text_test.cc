@@ -163,6 +163,10 @@ TEST(Units, times_are_read_as_rfc3339_or_as_a_duration_ago) {
     EXPECT_EQ(parse_time("2023-11-14T22:13:20", 0), 1'700'000'000'000'000'000);
     EXPECT_EQ(parse_time("1970-01-02", 0), 86'400 * kSecondNs);
     EXPECT_EQ(parse_time("1012-01-01T00:00:00Z", 0), std::nullopt);
+    EXPECT_EQ(parse_time("2024-02-29", 0), 1'709'164'800 * kSecondNs);
+    for (const char* no_time : {"2026-02-30", "2026-02-29T00:00:00Z", "2026-04-31T10:00",
+                                "2026-04-30T10:00:00+24:00", "2026-04-30T10:00:00+01:60"})
+        EXPECT_EQ(parse_time(no_time, 0), std::nullopt) << no_time;
     EXPECT_EQ(parse_time("2300-01-01T00:00:00Z", 0), std::nullopt);
     EXPECT_EQ(parse_time("10m", 1'000 * kSecondNs), 400 * kSecondNs);
     EXPECT_EQ(parse_time("1h30m", 10'000 * kSecondNs), 4'600 * kSecondNs);

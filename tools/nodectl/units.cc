@@ -2,6 +2,7 @@
 #include "tools/nodectl/units.h"
 
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -176,13 +177,20 @@ std::optional<int64_t> zone_offset(std::string_view text) {
         return std::nullopt;
     const auto hours = parse_number(text.substr(1, 2));
     const auto minutes = parse_number(text.substr(4, 2));
-    if (!hours || !minutes) return std::nullopt;
+    if (!hours || !minutes || *hours > 23 || *minutes > 59) return std::nullopt;
     const int64_t offset = static_cast<int64_t>(*hours * 3600 + *minutes * 60);
     return text[0] == '-' ? -offset : offset;
 }
 
 /// From 1684 to 2255: what fits nanoseconds in 64 bits, with room for a fraction and a zone.
 constexpr int64_t kSecondsMax = 9'000'000'000;
+
+bool is_date(const tm& parts) {
+    using namespace std::chrono;
+    return year_month_day{year(parts.tm_year + 1900), month(unsigned(parts.tm_mon + 1)),
+                          day(unsigned(parts.tm_mday))}
+        .ok();
+}
 
 std::optional<int64_t> parse_rfc3339(const std::string& text) {
     for (const char* format :
@@ -191,6 +199,8 @@ std::optional<int64_t> parse_rfc3339(const std::string& text) {
         parts.tm_isdst = -1;
         const char* end = strptime(text.c_str(), format, &parts);
         if (end == nullptr) continue;
+        // The 30th of February would be taken for the 2nd of March.
+        if (!is_date(parts)) return std::nullopt;
         std::string_view rest = end;
         const auto fraction = take_fraction(rest);
         if (!fraction) return std::nullopt;
