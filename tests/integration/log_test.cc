@@ -550,6 +550,73 @@ TEST(Cut, of_a_log_whose_newest_segments_are_missing_says_how_noded_goes_on_with
     node.start();
 }
 
+/// A state directory with a copy of a log whose oldest segment is damaged behind its first batch:
+/// a cut copies and overwrites a tail, and moves what follows.
+struct Damaged {
+    Damaged(const TestNode& node, const std::string& name) : dir(node.dir() + "/" + name) {
+        fs::create_directory(dir);
+        fs::copy(node.state_dir() + "/log", dir + "/log", fs::copy_options::recursive);
+    }
+    ~Damaged() { fs::remove_all(dir); }
+
+    /// A file of the log, or what begins at `from` in it, wherever a cut has put it.
+    bool is_kept(const std::string& name, const std::string& content, uint64_t from = 0) const {
+        const std::string inner = name.substr(name.rfind('/') + 1);
+        if (from == 0 && fs::exists(dir + "/log/" + name))
+            return content_of(dir + "/log/" + name) == content;
+        for (const auto& entry : fs::directory_iterator(dir)) {
+            const std::string path = entry.path().string() + "/" + inner +
+                                     (from != 0 ? ".from-" + std::to_string(from) : "");
+            if (fs::exists(path) && content_of(path) == content) return true;
+        }
+        return false;
+    }
+    const std::string dir;
+};
+
+TEST(Cut, that_is_killed_on_the_way_loses_nothing_and_can_be_made_again) {
+    TestNode node;
+    fill_with_archives(node);
+    const std::string log = node.state_dir() + "/log/";
+    const std::string oldest = oldest_segment(node);
+    const uint64_t batch = second_batch(log + oldest);
+    flip_bit(log + oldest, batch + 100);
+    const std::string tail = content_of(log + oldest).substr(batch);
+    const std::string place = oldest + ":" + std::to_string(batch);
+    const std::string last =
+        number_behind(logdump(node, {"cut"}).err, "leaves the events up to seq ");
+    std::map<std::string, std::string> others;
+    for (const auto& entry : fs::recursive_directory_iterator(log)) {
+        const std::string name = entry.path().string().substr(log.size());
+        if (entry.is_regular_file() && name != oldest) others[name] = content_of(entry.path());
+    }
+    const auto begun = std::chrono::steady_clock::now();
+    ASSERT_EQ(logdump(node, {"cut", "--at", place}, Damaged(node, "whole").dir).exit_code, 0);
+    const auto takes = std::chrono::steady_clock::now() - begun;
+    constexpr int kTrials = 12;
+    int killed = 0;
+    for (int i = 0; i < kTrials; ++i) {
+        const Damaged trial(node, "trial");
+        Running cutting({built("tools/logdump/logdump"), "cut", "--at", place, trial.dir});
+        std::this_thread::sleep_for(takes * i / kTrials);
+        ::kill(cutting.pid(), SIGKILL);
+        killed += cutting.wait().exit_code == 128 + SIGKILL;
+        const Ran asked = logdump(node, {"cut"}, trial.dir);
+        if (asked.exit_code == 3) {
+            EXPECT_TRUE(says(asked.err, "--at " + place)) << asked.err;
+            const Ran again = logdump(node, {"cut", "--at", place}, trial.dir);
+            EXPECT_EQ(again.exit_code, 0) << again.err;
+        }
+        const Ran verified = logdump(node, {"verify"}, trial.dir);
+        EXPECT_EQ(verified.exit_code, 0) << verified.out << verified.err;
+        EXPECT_TRUE(says(verified.out, " to " + last + "\n")) << verified.out;
+        EXPECT_TRUE(trial.is_kept(oldest, tail, batch));
+        for (const auto& [name, content] : others)
+            EXPECT_TRUE(trial.is_kept(name, content)) << name;
+    }
+    EXPECT_GT(killed, 0);
+}
+
 TEST(Logdump, refuses_moments_that_cannot_be) {
     TestNode node;
     fill(node);

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 #include "agent/base/fd.h"
 #include "agent/log/aligned.h"
@@ -145,8 +146,11 @@ void tell(const Plan& plan) {
         unpacking(plan.archive, plan.damage.segment));
 }
 
-/// A new directory beside the log: "log.cut-1", "log.cut-2" …
-Result<std::string> make_keep_directory(const std::string& log_directory) {
+/// A new directory beside the log, however that was named: "log.cut-1", "log.cut-2" …
+Result<std::string> make_keep_directory(const std::string& named) {
+    std::error_code error;
+    const std::string log_directory = std::filesystem::canonical(named, error);
+    if (error) return fail_errno(error.value(), "find " + named);
     for (int i = 1; i < 1000; ++i) {
         const std::string keep = log_directory + ".cut-" + std::to_string(i);
         if (mkdir(keep.c_str(), 0700) == 0) return keep;
@@ -204,6 +208,7 @@ Result<std::string> carry_out(const Plan& plan, const std::string& directory) {
                              keep + "/" + name + ".from-" + std::to_string(plan.damage.batch)));
     }
     TRY_STATUS(sync_directory(keep));
+    TRY_STATUS(sync_directory(keep.substr(0, keep.rfind('/') + 1)));
     for (const std::string& file : plan.to_move) {
         const std::string from = directory + "/" + file;
         const std::string name = file.substr(file.rfind('/') + 1);

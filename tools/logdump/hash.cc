@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 
-#include "agent/base/check.h"
 #include "agent/core/pipeline.h"
 #include "agent/host/host.h"
 #include "agent/log/beside.h"
@@ -40,21 +40,27 @@ struct NoPublisher final : core::Publisher {
 
 /// Directories for the plugins' init, gone at the end.
 struct Scratch {
-    std::string path = "/tmp/logdump-XXXXXX";
-    Scratch() {
-        CHECK_MSG(mkdtemp(path.data()) != nullptr, "no scratch directory below /tmp");
-        std::filesystem::create_directory(path + "/state");
-        std::filesystem::create_directory(path + "/run");
+    std::string path;
+
+    Status make() {
+        std::string made = "/tmp/logdump-XXXXXX";
+        if (mkdtemp(made.data()) == nullptr) return fail_errno(errno, "make a folder in /tmp");
+        path = made;
+        std::error_code error;
+        for (const char* name : {"/state", "/run"}) {
+            std::filesystem::create_directory(path + name, error);
+            if (error) return fail_errno(error.value(), "make " + path + name);
+        }
+        return {};
     }
     ~Scratch() {
         std::error_code ignored;
-        std::filesystem::remove_all(path, ignored);
+        if (!path.empty()) std::filesystem::remove_all(path, ignored);
     }
 };
 
 /// The host over the plugins, in the order of agent/main.cc.
 struct Node {
-    Scratch scratch;
     std::unique_ptr<reactor::UringReactor> reactor;
     NoTopics topics;
     NoPublisher publisher;
@@ -62,8 +68,8 @@ struct Node {
     host::Host host;
     core::Pipeline pipeline;
 
-    Node(std::unique_ptr<reactor::UringReactor> ring, const std::string& plugins,
-         std::unique_ptr<log::Log> folded)
+    Node(const Scratch& scratch, std::unique_ptr<reactor::UringReactor> ring,
+         const std::string& plugins, std::unique_ptr<log::Log> folded)
         : reactor(std::move(ring)),
           log(std::move(folded)),
           host(*reactor, topics, {scratch.path + "/state", scratch.path + "/run", "", plugins}),
@@ -169,7 +175,9 @@ Status replay_and_print(Arguments& arguments, std::optional<uint64_t> at) {
                     " and no snapshot up to seq " + std::to_string(ends.last) +
                     " is there, so the state cannot be known");
     }
-    Node node(TRY(reactor::UringReactor::create()), arguments.plugin_dir,
+    Scratch scratch;
+    TRY_STATUS(scratch.make());
+    Node node(scratch, TRY(reactor::UringReactor::create()), arguments.plugin_dir,
               TRY(log::open_log_beside(*storage, ends.last)));
     TRY_STATUS(past::fold_all(node.pipeline, node.host, *node.log, std::move(snapshot)));
     for (const auto& instance : node.host.instances()) {

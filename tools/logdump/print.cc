@@ -1,6 +1,7 @@
 // logdump print and export: the events of a log, for the eye and for programs.
 #include <algorithm>
 
+#include "agent/log/sender.h"
 #include "tools/logdump/command.h"
 #include "tools/logdump/plugin_types.h"
 #include "tools/nodectl/bound.h"
@@ -92,6 +93,8 @@ int export_events(Arguments& arguments) {
         nodectl::Json object = nodectl::event_json(event);
         object["typeId"] = type_id(record.type);
         object["payloadHex"] = to_hex(record.payload);
+        if (!record.sender.empty())
+            object["command"]["typeId"] = type_id(log::decode_sender(record.sender).command_type);
         put_line(nodectl::to_line(object));
     };
     return each_event(arguments, {"--from", "--to"}, put);

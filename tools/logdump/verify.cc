@@ -80,7 +80,9 @@ int verify(Arguments& arguments) {
         printf("sound: %s\n", events.c_str());
         return kDone;
     }
-    printf("damaged in %zu places: %s can be read\n", history.damages.size(), events.c_str());
+    const size_t places = history.damages.size();
+    printf("damaged in %zu place%s: %s can be read\n", places, places == 1 ? "" : "s",
+           events.c_str());
     return kDamaged;
 }
 
