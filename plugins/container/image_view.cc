@@ -137,11 +137,6 @@ void Images::remove(const std::string& id) {
     std::erase_if(id_by_name_, [&](const auto& entry) { return entry.second == id; });
 }
 
-void Images::clear() {
-    by_id_.clear();
-    id_by_name_.clear();
-}
-
 const Image* Images::find(std::string_view reference, bool& ambiguous) const {
     ambiguous = false;
     if (reference.empty()) return nullptr;

@@ -47,7 +47,6 @@ public:
     void tag(const std::string& id, const std::string& name);
     void untag(const std::string& id, const std::string& name);
     void remove(const std::string& id);
-    void clear();
 
     /// By name[:tag], id, or a prefix of an id that fits one image only. nullptr: none; `ambiguous`
     /// then says whether several ids fit.

@@ -118,7 +118,9 @@ void Plugin::save(const sdk::Sink& sink) const {
 }
 
 bool Plugin::load(noded_bytes bytes) {
-    state_.load(*sdk::Reading<schema::ContainerSnapshot>(bytes, sdk::own_message(bytes)));
+    State loaded;   // one that cannot be read to its end leaves the state as it was
+    loaded.load(*sdk::Reading<schema::ContainerSnapshot>(bytes, sdk::own_message(bytes)));
+    state_ = std::move(loaded);
     return true;
 }
 

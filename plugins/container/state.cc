@@ -1,6 +1,8 @@
 // Look-ups and snapshots of the state, see state.h.
 #include "plugins/container/state.h"
 
+#include <kj/debug.h>
+
 #include <algorithm>
 
 #include "plugins/container/limits.h"
@@ -270,10 +272,6 @@ void State::save(schema::ContainerSnapshot::Builder out) const {
 }
 
 void State::load(schema::ContainerSnapshot::Reader in) {
-    by_id.clear();
-    by_name.clear();
-    container_by_exec.clear();
-    images.clear();
     host = read_host(in.getHost());
     for (auto record : in.getContainers()) {
         Container container = load_container(record);
@@ -285,6 +283,7 @@ void State::load(schema::ContainerSnapshot::Reader in) {
     for (auto record : in.getImages()) {
         Image image;
         image.id = to_string(record.getId());
+        KJ_REQUIRE(!image.id.empty(), "an image without an id");
         image.config_json = to_string(record.getConfig());
         image.config = ImageConfig::parse(image.config_json);
         image.layers = to_strings(record.getLayers());

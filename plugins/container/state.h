@@ -133,6 +133,7 @@ struct State {
     Container* get(std::string_view id);
 
     void save(schema::ContainerSnapshot::Builder out) const;
+    /// Into a new one. Throws kj::Exception where it cannot be read.
     void load(schema::ContainerSnapshot::Reader in);
 };
 
