@@ -128,6 +128,7 @@ void Snapshots::write() {
     }
     // Before anything goes that it covers.
     if (const auto read = log::load_snapshot(storage_, seq); !read) {
+        (void)log::remove_snapshot(storage_, seq);
         return log_line(Severity::error, "snapshots",
                         "snapshot of seq " + std::to_string(seq) +
                             " cannot be read back: " + read.error().message);

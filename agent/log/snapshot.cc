@@ -228,6 +228,10 @@ Status write_snapshot(Storage& storage, uint64_t seq, std::span<const SnapshotSe
     return storage.rename(unfinished, name);
 }
 
+Status remove_snapshot(Storage& storage, uint64_t seq) {
+    return storage.remove(snapshot_name(seq));
+}
+
 Result<std::optional<Snapshot>> load_newest_snapshot(Storage& storage, std::string* notice,
                                                      uint64_t last) {
     CHECK(notice != nullptr);

@@ -33,6 +33,10 @@ struct Snapshot {
 /// A failure leaves nothing.
 Status write_snapshot(Storage& storage, uint64_t seq, std::span<const SnapshotSection> sections);
 
+/// One that did not read back: it would take the room of the next, which may lead out of a log that
+/// is full.
+Status remove_snapshot(Storage& storage, uint64_t seq);
+
 /// Seqs of the snapshots that are there, valid or not, newest first.
 Result<std::vector<uint64_t>> list_snapshots(Storage& storage);
 

@@ -73,7 +73,10 @@ Result<uint64_t> fold_and_write(reactor::UringReactor& reactor, const Config& co
     }
     const auto sections = TRY(state_sections(pipeline, host));
     TRY_STATUS(log::write_snapshot(*storage, arguments.seq, borrow(sections)));
-    TRY_STATUS(read_back(*storage, arguments.seq, sections));
+    if (Status same = read_back(*storage, arguments.seq, sections); !same) {
+        (void)log::remove_snapshot(*storage, arguments.seq);
+        return std::unexpected(same.error());
+    }
     return state_bytes(sections);
 }
 
