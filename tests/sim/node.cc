@@ -180,9 +180,7 @@ struct SimNode::Running final : reactor::TurnEnd, reactor::Completion {
     core::Pipeline pipeline;
     Snapshots snapshots;
     bool retry_armed = false;
-    /// Canaries: the ids of commands are forgotten; whatever snapshot is there counts as read back.
-    const bool forgets_commands;
-    log::Storage* const claims_snapshots;
+    const bool forgets_commands;   ///< a canary: their ids
 
     Running(SimNode& node, std::unique_ptr<log::Log> opened, SnapshotTaken newest)
         : reactor(node.world_, node.realtime_offset_ns),
@@ -192,8 +190,7 @@ struct SimNode::Running final : reactor::TurnEnd, reactor::Completion {
           host(reactor, outbox, paths_of(node.name_)),
           pipeline(host, log, outbox),
           snapshots(reactor, node.storage, log, pipeline, host, newest, node.options_.snapshots),
-          forgets_commands(node.options_.broken == Broken::memory),
-          claims_snapshots(node.options_.broken == Broken::snapshot ? &node.storage : nullptr) {
+          forgets_commands(node.options_.broken == Broken::memory) {
         host.connect(pipeline, log);
     }
     ~Running() override { drop_plugins(host); }
@@ -202,16 +199,11 @@ struct SimNode::Running final : reactor::TurnEnd, reactor::Completion {
         if (forgets_commands) (void)pipeline.core().load({});
         pipeline.turn_end();
         snapshots.turn_end();
-        if (claims_snapshots != nullptr) claim_snapshots(*claims_snapshots);
         if (retry_armed || !pipeline.quiescent() || !pipeline.has_work()) return;
         retry_armed = true;
         reactor.timer(reactor.clock().monotonic_ns() + 1'000'000'000, *this);
     }
     void complete(int32_t, bool) override { retry_armed = false; }
-    void claim_snapshots(log::Storage& storage) {
-        const auto seqs = log::list_snapshots(storage);
-        for (const uint64_t seq : *seqs) snapshots.keeper().verified(seq);
-    }
 };
 
 SimNode::SimNode(World& world, std::string name, const NodeOptions& options)

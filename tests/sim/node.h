@@ -22,7 +22,7 @@ namespace noded::sim {
 struct ProcessEnds {};
 
 /// What a canary breaks on purpose.
-enum class Broken { nothing, fold, gate, memory, outbox, archive, snapshot };
+enum class Broken { nothing, fold, gate, memory, outbox, archive };
 
 struct NodeOptions {
     KernelFaults kernel;

@@ -115,6 +115,14 @@ TEST(Sim, snapshots_that_fail_let_nothing_go_and_a_log_that_is_full_comes_back) 
               0u);
 }
 
+/// Whatever is let go for a snapshot that was never read back is gone; and what such a one takes of
+/// the limit is needed for the one that leads out.
+TEST(Sim, snapshots_that_are_never_right_let_nothing_go_and_take_no_room) {
+    Workload with = workload("snapshot_faults.json");
+    with.node.misdirected_snapshot = 1;
+    for (uint64_t seed = 0; seed < 10; ++seed) EXPECT_EQ(run_said(with, seed).failure, "");
+}
+
 TEST(Sim, the_same_seed_gives_the_same_bytes) {
     for (const char* name : {"crash.json", "faults.json", "damage.json", "archive.json",
                              "archive_faults.json", "snapshot_faults.json"}) {
