@@ -143,6 +143,27 @@ TEST_F(UsernsTest, a_bind_keeps_its_owners) {
     fs::remove_all(folder);
 }
 
+TEST_F(UsernsTest, a_copy_before_the_first_start_makes_places_to_mount_on_inside_a_bind) {
+    const std::string outer = node->dir() + "/outer";
+    const std::string inner = node->dir() + "/inner";
+    fs::create_directories(outer);
+    fs::create_directories(inner);
+    std::ofstream(inner + "/given") << "given";
+    node->ok({"create", "--name", "deep", "--userns", "remap", "-v", outer + ":/m", "-v",
+              inner + ":/m/made/sub", "-v", inner + "/given:/m/made/file", "busybox", "cat",
+              "/m/made/sub/copied", "/m/made/file"});
+    const std::string out = node->dir() + "/out";
+    node->ok({"cp", "deep:/m/made/sub/given", out});
+    EXPECT_EQ(read_text(out), "given");
+    node->ok({"cp", out, "deep:/m/made/sub/copied"});
+    EXPECT_EQ(look(outer + "/made/sub").st_uid, 0u);
+    EXPECT_EQ(look(outer + "/made/file").st_uid, 0u);
+    EXPECT_EQ(look(inner + "/copied").st_uid, 0u);
+    EXPECT_EQ(node->nodectl({"start", "-a", "deep"}).out, "givengiven");
+    node->ok({"rm", "deep"});
+    for (const std::string& path : {outer, inner, out}) fs::remove_all(path);
+}
+
 TEST_F(UsernsTest, a_copy_into_a_bind_has_the_owners_that_it_would_have_without_ids) {
     const std::string folder = node->dir() + "/bound";
     fs::create_directories(folder);

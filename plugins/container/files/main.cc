@@ -6,9 +6,7 @@
 // root and everything below by name without following links. The program is static: what it needs
 // was there before it looked at any container.
 #include <fcntl.h>
-#include <linux/securebits.h>
 #include <signal.h>
-#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -93,8 +91,16 @@ Result<Found> follow(int root, Found found, std::string& reached) {
     return std::unexpected(Error{ELOOP, found.path + ": too many levels of symbolic links"});
 }
 
+/// With noded. An error: it ended before it could take us along.
+Status end_with(const Job& job) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != pid_t(job.parent)) return fail("noded ended");
+    return {};
+}
+
 Status stat_path(const Job& job, Outcome& out) {
     const Fd root = TRY(open_view(job));
+    TRY_STATUS(end_with(job));
     out.path = clean_path(job.path);
     auto found = find(root.get(), job.path);
     if (found && job.follow) found = follow(root.get(), std::move(*found), out.path);
@@ -121,6 +127,7 @@ Status send_tree(int dir, const std::string& name, const tree::WriteOptions& opt
 
 Status read_path(const Job& job) {
     const Fd root = TRY(open_view(job));
+    TRY_STATUS(end_with(job));
     Found found = TRY(find(root.get(), job.path));
     tree::WriteOptions options;
     options.skip_kernel_mounts = true;
@@ -150,27 +157,9 @@ Status check_writable(int root, int dir) {
                                             : "mounted volume is marked read-only"});
 }
 
-/// With noded. An error: it ended before it could take us along.
-Status end_with(const Job& job) {
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != pid_t(job.parent)) return fail("noded ended");
-    return {};
-}
-
-/// Files are made as the container's root makes them: in a bind whose ids are mapped nobody else
-/// can (EOVERFLOW). The rights of this process stay.
-Status make_files_as_root_of(const Job& job) {
-    const uint32_t user = tree::to_host(job.ids, false, 0);
-    const uint32_t group = tree::to_host(job.ids, true, 0);
-    if (job.ids.empty() || user == UINT32_MAX || group == UINT32_MAX) return {};
-    if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) != 0)
-        return fail_errno(errno, "keep the rights of this process");
-    setfsgid(group);
-    setfsuid(user);
-    // They return what was there before: that it is set is seen by setting it again.
-    if (setfsgid(group) != int(group) || setfsuid(user) != int(user))
-        return fail("make files as " + std::to_string(user) + ":" + std::to_string(group) +
-                    ": this process may not");
+/// As the container's root makes them.
+Status make_files(const Job& job) {
+    TRY_STATUS(make_files_as_root_of(job));
     return end_with(job);  // a change of ids has taken that away
 }
 
@@ -178,7 +167,7 @@ Status write_path(const Job& job) {
     umask(0);
     const Fd root = TRY(open_view(job));
     stop_softly();
-    TRY_STATUS(make_files_as_root_of(job));
+    TRY_STATUS(make_files(job));
     const std::string path = clean_path(job.path);
     const Fd dir(tree::open_in_root(root.get(), path, kOpenPath));
     if (!dir.valid() && errno == ENOTDIR)

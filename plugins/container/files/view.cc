@@ -3,9 +3,11 @@
 #include "plugins/container/files/view.h"
 
 #include <fcntl.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -188,8 +190,7 @@ Result<Fd> mount_overlay(Overlay overlay, const std::string& folder, const Fd& u
 std::string folder_of(const Job& job) { return directory_of(job.upper); }
 
 /// What a start would make, too. `folder` is about the last component.
-Result<Fd> make_target(int root, const std::string& path, bool folder,
-                       const tree::IdRanges& ids) {
+Result<Fd> make_target(int root, const std::string& path, bool folder) {
     std::string made;
     Fd at;
     std::string rest = clean_path(path);
@@ -205,9 +206,6 @@ Result<Fd> make_target(int root, const std::string& path, bool folder,
             (void)mkdirat(parent.get(), name.c_str(), 0755);
         else
             Fd(openat(parent.get(), name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
-        if (!ids.empty() && fchownat(parent.get(), name.c_str(), tree::to_host(ids, false, 0),
-                                     tree::to_host(ids, true, 0), AT_SYMLINK_NOFOLLOW) != 0)
-            return fail_errno(errno, "give to the container " + made);
         at.reset(tree::open_in_root(root, made, O_PATH | O_CLOEXEC));
         if (!at.valid()) return fail_errno(errno, "make " + made + " to mount on");
     }
@@ -222,7 +220,7 @@ Status make_read_only(int mount, const std::string& shown) {
     return {};
 }
 
-Status attach(int root, const Bind& bind, const Fd& user, const tree::IdRanges& ids) {
+Status attach(int root, const Bind& bind, const Fd& user) {
     const unsigned recursive = bind.recursive ? AT_RECURSIVE : 0;
     const Fd tree(open_tree(AT_FDCWD, bind.source.c_str(),
                             OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive));
@@ -232,7 +230,7 @@ Status attach(int root, const Bind& bind, const Fd& user, const tree::IdRanges& 
     struct stat info {};
     if (fstat(tree.get(), &info) != 0) return fail_errno(errno, "look at " + bind.source);
     if (bind.read_only) TRY_STATUS(make_read_only(tree.get(), bind.target));
-    const Fd target = TRY(make_target(root, bind.target, S_ISDIR(info.st_mode), ids));
+    const Fd target = TRY(make_target(root, bind.target, S_ISDIR(info.st_mode)));
     if (move_mount(tree.get(), "", target.get(), "",
                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
         return fail_errno(errno, "mount " + bind.source + " on " + bind.target);
@@ -266,6 +264,21 @@ Status lock_upper(const Job& job) {
     return {};
 }
 
+Status make_files_as_root_of(const Job& job) {
+    const uint32_t user = tree::to_host(job.ids, false, 0);
+    const uint32_t group = tree::to_host(job.ids, true, 0);
+    if (job.ids.empty() || user == UINT32_MAX || group == UINT32_MAX) return {};
+    if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) != 0)
+        return fail_errno(errno, "keep the rights of this process");
+    setfsgid(group);
+    setfsuid(user);
+    // They return what was there before: that it is set is seen by setting it again.
+    if (setfsgid(group) != int(group) || setfsuid(user) != int(user))
+        return fail("make files as " + std::to_string(user) + ":" + std::to_string(group) +
+                    ": this process may not");
+    return {};
+}
+
 Result<Fd> open_view(const Job& job) {
     if (job.pid != 0) return open_running(job);
     TRY_STATUS(lock_upper(job));
@@ -273,7 +286,9 @@ Result<Fd> open_view(const Job& job) {
     Fd user;
     if (!job.ids.empty()) user = TRY(make_user_namespace(job.ids));
     Fd root = TRY(mount_overlay({job.lowers, job.upper, job.work}, folder_of(job), user));
-    for (const Bind& bind : job.binds) TRY_STATUS(attach(root.get(), bind, user, job.ids));
+    // Places to mount on, which may lie in a bind.
+    if (!job.binds.empty()) TRY_STATUS(make_files_as_root_of(job));
+    for (const Bind& bind : job.binds) TRY_STATUS(attach(root.get(), bind, user));
     if (job.read_only) TRY_STATUS(make_read_only(root.get(), "the root file system"));
     return root;
 }

@@ -17,8 +17,13 @@ namespace noded::files {
 /// Two overlays that write to one upper directory would not see each other's changes. The lock is
 /// kept until this process ends.
 Status lock_upper(const Job& job);
-/// With mounts, as for stat, read and write; the volumes are made first.
+/// With mounts, as for stat, read and write; the volumes are made first. Where there are binds and
+/// ids, files are made as the container's root makes them afterwards; a change of ids takes away
+/// what prctl(PR_SET_PDEATHSIG) has set.
 Result<Fd> open_view(const Job& job);
+/// In a bind whose ids are mapped nobody else can make any (EOVERFLOW). The rights of this process
+/// stay.
+Status make_files_as_root_of(const Job& job);
 /// The root file system alone, read-only, with what the container changed.
 Result<Fd> open_whole(const Job& job);
 /// The same as the image has it, with the image's ids.
