@@ -178,6 +178,17 @@ TEST_F(FilesTest, a_file_and_a_folder_go_in_by_the_same_rules) {
               std::string::npos);
 }
 
+TEST_F(FilesTest, a_file_of_the_kernel_is_copied_with_what_it_tells) {
+    box("box");
+    node->ok({"cp", "box:/proc/1/limits", at("limits")});
+    EXPECT_EQ(trimmed(read_text(at("limits"))), in("box", "cat /proc/1/limits"));
+    in("box", ": > /empty");
+    node->ok({"cp", "box:/empty", at("empty")});
+    EXPECT_EQ(fs::file_size(at("empty")), 0u);
+    node->ok({"cp", "/proc/sys/kernel/ostype", "box:/type"});
+    EXPECT_EQ(in("box", "cat /type"), "Linux");
+}
+
 TEST_F(FilesTest, a_dash_is_the_archive_itself) {
     box("cc", {}, "mkdir /d; echo one >/d/f; sleep 1000");
     ASSERT_TRUE(has("cc", "/d/f"));

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -55,6 +56,7 @@ public:
     Walk(TarWriter& out, const WriteOptions& options) : out_(out), options_(options) {}
 
     Status object(int dir, const std::string& name, const std::string& path, size_t depth);
+    Status seemingly_empty(int fd, TarEntry entry);
 
 private:
     Status directory(Fd fd, TarEntry entry, size_t depth);
@@ -121,6 +123,32 @@ Status Walk::regular(int fd, TarEntry entry) {
     return out_.content(fd, entry.size, entry.path);
 }
 
+/// The kernel's own files say that they are empty. What this one tells, in memory; invalid: it is
+/// as empty as it says.
+[[gnu::noinline]] static Result<Fd> told_by_kernel(int fd, const std::string& path) {
+    constexpr size_t kBytesMax = 16 << 20;
+    Fd memory;
+    size_t size = 0;
+    char chunk[64 << 10];
+    for (ssize_t got = 0; (got = read(fd, chunk, sizeof chunk)) > 0; size += size_t(got)) {
+        if (!memory.valid()) memory.reset(memfd_create("tar", MFD_CLOEXEC));
+        if (size + size_t(got) > kBytesMax) return fail(path + " tells more than 16 MiB");
+        if (!memory.valid() || write(memory.get(), chunk, size_t(got)) != got)
+            return fail_errno(errno, "keep what is told by " + path);
+    }
+    return memory;
+}
+
+Status Walk::seemingly_empty(int fd, TarEntry entry) {
+    const Fd told = TRY(told_by_kernel(fd, entry.path));
+    struct stat info {};
+    if (!told.valid() || fstat(told.get(), &info) != 0) return regular(fd, std::move(entry));
+    entry.size = uint64_t(info.st_size);
+    TRY_STATUS(out_.entry(entry));
+    if (lseek(told.get(), 0, SEEK_SET) != 0) return fail_errno(errno, "read " + entry.path);
+    return out_.content(told.get(), entry.size, entry.path);
+}
+
 /// Apart from object(), which calls itself for every level of a stranger's tree: its frame stays
 /// small.
 [[gnu::noinline]] static Result<std::string> link_target(int dir, const std::string& name,
@@ -172,6 +200,8 @@ Status Walk::object(int dir, const std::string& name, const std::string& path, s
         if (S_ISDIR(info.st_mode)) return directory(std::move(fd), std::move(entry), depth);
         if (!S_ISREG(info.st_mode)) return fail(path + " changed while it was read");
         if (TRY(written_before(info, entry))) return {};
+        // Of a whole folder of the kernel's nobody wants that each file is read.
+        if (depth == 0 && info.st_size == 0) return seemingly_empty(fd.get(), std::move(entry));
         return regular(fd.get(), std::move(entry));
     }
     TarEntry entry = TRY(describe(info, path));
