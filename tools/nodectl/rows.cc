@@ -49,7 +49,8 @@ Result<std::string> render_rows(const std::vector<Row>& rows, const std::string&
     const bool table = text.starts_with("table ");
     if (table) text.erase(0, 6);
     const Template compiled = TRY(Template::parse(unescape(text)));
-    if (table) out += TRY(compiled.render(headers, Json{{"Label", label_headers(text)}})) + "\n";
+    if (table)
+        out += TRY(compiled.render_headers(headers, Json{{"Label", label_headers(text)}})) + "\n";
     for (const Row& row : rows) out += TRY(compiled.render(row.fields, row.methods)) + "\n";
     return table ? align_tabs(out) : out;
 }

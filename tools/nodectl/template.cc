@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "tools/nodectl/template_functions.h"
 #include "tools/nodectl/template_tree.h"
@@ -10,14 +11,23 @@
 namespace noded::nodectl {
 namespace {
 
+bool changes_text(std::string_view function) {
+    constexpr std::string_view kNames[] = {"json", "lower", "title", "truncate", "upper"};
+    return std::ranges::find(kNames, function) != std::end(kNames);
+}
+
 class Renderer {
 public:
-    Renderer(const Json& root, const Json& methods) : root_(root), methods_(methods) {
+    Renderer(const Json& root, const Json& methods, bool headers)
+        : root_(root), methods_(methods), headers_(headers) {
         variables_.emplace_back("$", root);
     }
 
     Status walk(const std::vector<TemplateNode>& nodes, const Json& dot) {
-        for (const TemplateNode& node : nodes) TRY_STATUS(visit(node, dot));
+        for (const TemplateNode& node : nodes) {
+            TRY_STATUS(visit(node, dot));
+            if (leaves_ || next_) break;
+        }
         return {};
     }
 
@@ -29,28 +39,47 @@ private:
             out_ += node.text;
             return {};
         }
+        leaves_ = node.kind == TemplateNode::Kind::leave;
+        next_ = node.kind == TemplateNode::Kind::next;
+        if (leaves_ || next_) return {};
         const Json value = TRY(pipeline(node.pipeline, dot));
         const size_t scope = variables_.size();
         const auto& names = node.pipeline.variables;
         switch (node.kind) {
-            case TemplateNode::Kind::text: break;
+            case TemplateNode::Kind::text:
+            case TemplateNode::Kind::leave:
+            case TemplateNode::Kind::next: break;
             case TemplateNode::Kind::output:
-                // An assignment prints nothing and stays until the block around ends.
+                // A variable prints nothing and stays until the block around ends.
                 if (names.empty())
                     out_ += value.is_null() ? null_text(last_field(node.pipeline)) : to_text(value);
-                for (const std::string& name : names) variables_.emplace_back(name, value);
-                return {};
+                return set_variables(node.pipeline, value);
             case TemplateNode::Kind::choose:
-                for (const std::string& name : names) variables_.emplace_back(name, value);
+                TRY_STATUS(set_variables(node.pipeline, value));
                 TRY_STATUS(walk(is_true(value) ? node.body : node.otherwise, dot));
                 break;
             case TemplateNode::Kind::with:
-                for (const std::string& name : names) variables_.emplace_back(name, value);
+                TRY_STATUS(set_variables(node.pipeline, value));
                 TRY_STATUS(is_true(value) ? walk(node.body, value) : walk(node.otherwise, dot));
                 break;
             case TemplateNode::Kind::range: TRY_STATUS(range(node, value, dot)); break;
         }
         variables_.resize(scope, {"", Json()});
+        return {};
+    }
+
+    Status set_variables(const Pipeline& pipeline, const Json& value) {
+        for (const std::string& name : pipeline.variables) {
+            if (!pipeline.assigns) {
+                variables_.emplace_back(name, value);
+                continue;
+            }
+            const auto found = std::find_if(variables_.rbegin(), variables_.rend(),
+                                            [&](const auto& one) { return one.first == name; });
+            if (found == variables_.rend())
+                return failure(pipeline, "undefined variable \"" + name + "\"");
+            found->second = value;
+        }
         return {};
     }
 
@@ -68,6 +97,8 @@ private:
             TRY_STATUS(walk(node.body, item.value()));
             variables_.resize(scope, {"", Json()});
             index++;
+            next_ = false;
+            if (std::exchange(leaves_, false)) break;
         }
         return {};
     }
@@ -89,6 +120,8 @@ private:
         if (piped != nullptr) arguments.push_back(*piped);
         const Operand& first = command.front();
         if (first.kind == Operand::Kind::function) {
+            // A column's header is not cut or changed with what stands below it, as in docker.
+            if (headers_ && !arguments.empty() && changes_text(first.name)) return arguments[0];
             auto called = call_template_function(first.name, arguments);
             if (!called) return failure(pipeline, called.error().message);
             return fields(pipeline, std::move(*called), first.path, 0, false);
@@ -163,6 +196,9 @@ private:
 
     const Json& root_;
     const Json& methods_;
+    const bool headers_;
+    bool leaves_ = false;   ///< the loop around ends
+    bool next_ = false;     ///< its turn ends
     std::vector<std::pair<std::string, Json>> variables_;
     std::string out_;
 };
@@ -181,8 +217,14 @@ Result<Template> Template::parse(std::string_view text) {
 }
 
 Result<std::string> Template::render(const Json& data, const Json& methods) const {
-    Renderer renderer(data, methods);
+    Renderer renderer(data, methods, false);
     TRY_STATUS(renderer.walk(*nodes_, data));
+    return renderer.take();
+}
+
+Result<std::string> Template::render_headers(const Json& names, const Json& methods) const {
+    Renderer renderer(names, methods, true);
+    TRY_STATUS(renderer.walk(*nodes_, names));
     return renderer.take();
 }
 

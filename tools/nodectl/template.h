@@ -26,6 +26,9 @@ public:
     /// them takes an argument: {{.Label "key"}}.
     Result<std::string> render(const Json& data, const Json& methods = Json::object()) const;
 
+    /// The line of a table's headers: functions leave their names as they are.
+    Result<std::string> render_headers(const Json& names, const Json& methods) const;
+
     Template(Template&&) noexcept;
     Template& operator=(Template&&) noexcept;
     ~Template();

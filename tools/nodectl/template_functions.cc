@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cstdio>
+#include <optional>
 
 namespace noded::nodectl {
 
@@ -146,31 +148,112 @@ std::string print(Arguments arguments, bool line) {
     return line ? out + "\n" : out;
 }
 
-/// One verb of printf, with flags and width as C has them.
-std::string format_one(const std::string& verb, const Json& value) {
-    char out[512];
-    const char kind = verb.back();
-    const std::string head = verb.substr(0, verb.size() - 1);
-    if (kind == 'd' && value.is_number_integer()) {
-        snprintf(out, sizeof out, (head + "lld").c_str(), value.get<long long>());
-        return out;
+/// One verb of printf: "%-20s", "%06.2f".
+struct Directive {
+    std::string flags;       ///< of "+-# 0"
+    size_t width = 0;
+    std::optional<size_t> precision;
+    char kind = 0;
+};
+
+constexpr size_t kWidthMax = 4096;
+
+/// Of UTF-8.
+size_t characters_in(std::string_view text) {
+    return static_cast<size_t>(
+        std::ranges::count_if(text, [](char byte) { return (byte & 0xC0) != 0x80; }));
+}
+
+std::string first_characters(const std::string& text, size_t count) {
+    size_t at = 0;
+    for (size_t seen = 0; at < text.size(); ++at)
+        if ((text[at] & 0xC0) != 0x80 && seen++ == count) break;
+    return text.substr(0, at);
+}
+
+std::string widened(const std::string& text, const Directive& verb, bool zeros) {
+    const size_t size = characters_in(text);
+    if (size >= verb.width) return text;
+    const size_t missing = verb.width - size;
+    if (verb.flags.find('-') != std::string::npos) return text + std::string(missing, ' ');
+    if (!zeros || verb.flags.find('0') == std::string::npos)
+        return std::string(missing, ' ') + text;
+    const size_t sign = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
+    return text.substr(0, sign) + std::string(missing, '0') + text.substr(sign);
+}
+
+std::string hexadecimal(std::string_view bytes, bool upper) {
+    const char* const digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
+    std::string out;
+    for (const char byte : bytes) {
+        out += digits[static_cast<unsigned char>(byte) >> 4];
+        out += digits[static_cast<unsigned char>(byte) & 15];
     }
-    if (kind == 'x' && value.is_number_integer()) {
-        snprintf(out, sizeof out, (head + "llx").c_str(), value.get<long long>());
-        return out;
+    return out;
+}
+
+/// In base 2, 8, 10 or 16.
+std::string number_text(int64_t number, char kind) {
+    char text[72];
+    const int base = kind == 'b' ? 2 : kind == 'o' ? 8 : kind == 'd' ? 10 : 16;
+    std::string out(text, std::to_chars(text, text + sizeof text, number, base).ptr);
+    return kind == 'X' ? map_bytes(std::move(out), toupper) : out;
+}
+
+std::string real_text(double number, const Directive& verb) {
+    char text[512];
+    const std::string format = std::string("%.*") + verb.kind;
+    const int digits = static_cast<int>(std::min<size_t>(verb.precision.value_or(6), 64));
+    const bool shortest = verb.kind == 'g' && !verb.precision;
+    if (shortest) return Json(number).dump();
+    snprintf(text, sizeof text, format.c_str(), digits, number);
+    return text;
+}
+
+/// Flags, width and precision as Go has them.
+std::string format_one(const Directive& verb, const Json& value) {
+    const char kind = verb.kind;
+    const bool plus = verb.flags.find('+') != std::string::npos;
+    if (value.is_number_integer() && std::string_view("bdoxX").find(kind) != std::string::npos) {
+        const auto number = value.get<int64_t>();
+        return widened((plus && number >= 0 ? "+" : "") + number_text(number, kind), verb, true);
     }
-    if ((kind == 'f' || kind == 'g' || kind == 'e') && value.is_number()) {
-        snprintf(out, sizeof out, verb.c_str(), value.get<double>());
-        return out;
+    if (value.is_number() && std::string_view("eEfFgG").find(kind) != std::string::npos) {
+        const auto number = value.get<double>();
+        return widened((plus && number >= 0 ? "+" : "") + real_text(number, verb), verb, true);
     }
-    if (kind == 'q') return to_line(Json(to_text(value)));
+    if (value.is_string() && (kind == 'x' || kind == 'X'))
+        return widened(hexadecimal(to_text(value), kind == 'X'), verb, false);
+    if (kind == 'q') return widened(to_line(Json(to_text(value))), verb, false);
     if (kind == 's' || kind == 'v' || (kind == 't' && value.is_boolean())) {
-        const std::string text = to_text(value);
-        if (head == "%") return text;
-        snprintf(out, sizeof out, (head + "s").c_str(), text.c_str());
-        return out;
+        std::string text = to_text(value);
+        if (verb.precision && value.is_string()) text = first_characters(text, *verb.precision);
+        return widened(text, verb, false);
     }
     return std::string("%!") + kind + "(" + type_name(value) + "=" + to_text(value) + ")";
+}
+
+/// What stands at `at`, behind the percent sign; moves `at` to its last character.
+Result<Directive> parse_directive(const std::string& format, size_t& at) {
+    Directive verb;
+    const auto number = [&]() -> Result<size_t> {
+        size_t value = 0;
+        for (; at < format.size() && isdigit(static_cast<unsigned char>(format[at])) != 0; ++at) {
+            value = value * 10 + static_cast<size_t>(format[at] - '0');
+            if (value > kWidthMax) return fail("error calling printf: bad format " + format);
+        }
+        return value;
+    };
+    while (at < format.size() && std::string_view("+-# 0").find(format[at]) != std::string::npos)
+        verb.flags += format[at++];
+    verb.width = TRY(number());
+    if (at < format.size() && format[at] == '.') {
+        ++at;
+        verb.precision = TRY(number());
+    }
+    if (at == format.size()) return fail("error calling printf: bad format " + format);
+    verb.kind = format[at];
+    return verb;
 }
 
 Result<Json> formatted(Arguments arguments) {
@@ -182,17 +265,13 @@ Result<Json> formatted(Arguments arguments) {
             out += format[i];
             continue;
         }
-        const size_t end = format.find_first_not_of("+-# 0123456789.", i + 1);
-        if (end == std::string::npos || end - i > 12)
-            return fail("error calling printf: bad format " + format);
-        const std::string verb = format.substr(i, end - i + 1);
-        i = end;
-        if (verb.back() == '%') {
+        const Directive verb = TRY(parse_directive(format, ++i));
+        if (verb.kind == '%') {
             out += '%';
         } else if (next < arguments.size()) {
             out += format_one(verb, arguments[next++]);
         } else {
-            (out += "%!") += verb.back();
+            (out += "%!") += verb.kind;
             out += "(MISSING)";
         }
     }

@@ -118,8 +118,8 @@ public:
     /// Up to the end, or to the bracket that closes it.
     Result<Pipeline> pipeline(size_t depth = 0) {
         if (depth > kDepthMax) return error("too deeply nested");
-        Pipeline result{
-            .variables = take_variables(), .commands = {}, .source = source_, .offset = offset_};
+        Pipeline result{.variables = {}, .commands = {}, .source = source_, .offset = offset_};
+        take_variables(result);
         for (;;) {
             TemplateCommand command;
             while (!at_end() && !at_symbol("|") && !at_symbol(")")) {
@@ -147,19 +147,20 @@ private:
         return true;
     }
 
-    /// "$i, $x :=" or nothing.
-    std::vector<std::string> take_variables() {
+    /// "$i, $x :=", "$x =" or nothing.
+    void take_variables(Pipeline& pipeline) {
         const size_t begin = next_;
-        std::vector<std::string> names;
         while (!at_end() && tokens_[next_].kind == Token::Kind::variable) {
-            names.push_back(tokens_[next_++].text);
+            pipeline.variables.push_back(tokens_[next_++].text);
             skip_blank();
             if (take_symbol(",")) continue;
-            if (take_symbol(":=") || take_symbol("=")) return names;
+            if (take_symbol(":=")) return;
+            pipeline.assigns = take_symbol("=");
+            if (pipeline.assigns) return;
             break;
         }
         next_ = begin;
-        return {};
+        pipeline.variables.clear();
     }
 
     Result<Operand> operand(size_t depth) {
@@ -310,6 +311,14 @@ private:
 
     Result<TemplateNode> node(ActionParser& action, size_t depth) {
         TemplateNode result;
+        const bool leaves = action.at_word("break");
+        if (leaves || action.at_word("continue")) {
+            if (loops_ == 0)
+                return action.error(leaves ? "{{break}} outside {{range}}"
+                                           : "{{continue}} outside {{range}}");
+            result.kind = leaves ? TemplateNode::Kind::leave : TemplateNode::Kind::next;
+            return result;
+        }
         if (action.take_word("if")) {
             result.kind = TemplateNode::Kind::choose;
         } else if (action.take_word("range")) {
@@ -321,7 +330,10 @@ private:
         }
         result.pipeline = TRY(action.pipeline());
         if (!action.at_end()) return action.error("unexpected right paren");
+        const bool loop = result.kind == TemplateNode::Kind::range;
+        if (loop) ++loops_;
         if (result.kind != TemplateNode::Kind::output) TRY_STATUS(branches(result, depth));
+        if (loop) --loops_;
         return result;
     }
 
@@ -349,6 +361,7 @@ private:
     std::string_view text_;
     size_t at_ = 0;
     bool trim_next_ = false;
+    size_t loops_ = 0;   ///< around
     std::optional<ActionParser> closer_;
 };
 

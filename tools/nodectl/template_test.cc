@@ -94,6 +94,41 @@ TEST(Template, functions_do_what_dockers_do) {
     EXPECT_EQ(render("{{or .Empty .ID}} {{and .ID .Size}}"), "3f2a 42");
 }
 
+TEST(Template, printf_has_width_and_precision_in_characters) {
+    EXPECT_EQ(render("{{printf \"%-6s|%6s|%.2s\" .ID .ID .ID}}"), "3f2a  |  3f2a|3f");
+    EXPECT_EQ(render("{{printf \"%-3s|%.1s\" \"é\" \"éa\"}}"), "é  |é");
+    EXPECT_EQ(render("{{printf \"%05d %+d %x %X %o %b\" .Size .Size 255 255 8 5}}"),
+              "00042 +42 ff FF 10 101");
+    EXPECT_EQ(render("{{printf \"%06.2f %g\" 1.5 1.5}}"), "001.50 1.5");
+    EXPECT_EQ(render("{{printf \"%x\" .ID}} {{printf \"%d\" .ID}} {{printf \"%s\"}}"),
+              "33663261 %!d(string=3f2a) %!s(MISSING)");
+    const std::string wide = render("{{printf \"%1000s\" .ID}}");
+    EXPECT_EQ(wide.size(), 1000u);
+    EXPECT_NE(render("{{printf \"%99999s\" .ID}}").find("bad format"), std::string::npos);
+}
+
+TEST(Template, a_variable_is_assigned_to_where_it_was_made) {
+    EXPECT_EQ(render("{{$x := 1}}{{range .Env}}{{$x = .}}{{end}}{{$x}}"), "B=2");
+    EXPECT_EQ(render("{{$x := 1}}{{if .ID}}{{$x := 2}}{{$x}}{{end}}{{$x}}"), "21");
+    EXPECT_NE(render("{{$y = 1}}").find("undefined variable \"$y\""), std::string::npos);
+}
+
+TEST(Template, a_loop_can_be_left_and_a_turn_skipped) {
+    EXPECT_EQ(render("{{range $i, $e := .Env}}{{if $i}}{{break}}{{end}}{{$e}};{{end}}!"), "A=1;!");
+    EXPECT_EQ(render("{{range $i, $e := .Env}}{{if not $i}}{{continue}}{{end}}{{$e}};{{end}}!"),
+              "B=2;!");
+    EXPECT_EQ(render("{{range .Env}}{{range $.Env}}{{break}}{{end}}x{{end}}"), "xx");
+    EXPECT_NE(render("{{break}}").find("{{break}} outside {{range}}"), std::string::npos);
+}
+
+TEST(Template, headers_are_not_changed_with_what_is_below_them) {
+    const auto text =
+        Template::parse("{{lower .ID}} {{truncate .ID 3}} {{json .Names}} {{len .ID}}");
+    const auto headers = text->render_headers({{"ID", "CONTAINER ID"}, {"Names", "NAMES"}}, {});
+    ASSERT_TRUE(headers) << headers.error().message;
+    EXPECT_EQ(*headers, "CONTAINER ID CONTAINER ID NAMES 12");
+}
+
 TEST(Template, a_slice_is_a_part_of_a_text_or_a_list) {
     EXPECT_EQ(render("{{slice .ID 1 3}} {{slice .ID 2}} {{slice .Names}}"), "f2 2a web");
     EXPECT_EQ(render("{{json (slice .Env 1)}} {{slice .Env 0 0}}"), "[\"B=2\"] []");

@@ -25,13 +25,14 @@ using TemplateCommand = std::vector<Operand>;
 
 struct Pipeline {
     std::vector<std::string> variables;  ///< $i, $x := …
+    bool assigns = false;                ///< "=": to those that there are
     std::vector<TemplateCommand> commands;
     std::string source;                  ///< for messages
     size_t offset = 0;                   ///< in the template, for messages
 };
 
 struct TemplateNode {
-    enum class Kind { text, output, choose, range, with } kind = Kind::text;
+    enum class Kind { text, output, choose, range, with, leave, next } kind = Kind::text;
     std::string text;
     Pipeline pipeline;
     std::vector<TemplateNode> body;
