@@ -272,6 +272,18 @@ TEST_F(FlagsTest, a_file_for_the_id_is_made_before_the_container) {
     std::filesystem::remove(file);
 }
 
+TEST_F(FlagsTest, sizes_and_fractions_are_read_as_docker_reads_them) {
+    node->ok({"create", "--name", "read", "-m", "10 m", "--cpus", "1/4", "busybox", "true"});
+    EXPECT_EQ(
+        node->ok({"inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}", "read"}),
+        "10485760 250000000");
+    EXPECT_TRUE(says(node->nodectl({"create", "--cpus", "1/0", "busybox", "true"}).err,
+                     "failed to parse 1/0 as a rational number"));
+    EXPECT_EQ(node->ok({"run", "--rm", "--tmpfs", "/t", "busybox", "sh", "-c",
+                        "df /t | tail -1 | cut -d' ' -f1"}),
+              "tmpfs");
+}
+
 TEST_F(FlagsTest, what_docker_takes_is_taken) {
     const std::vector<std::vector<std::string>> right = {
         {"--pids-limit", "-7"},   {"--pids-limit", "0"},

@@ -20,6 +20,7 @@ constexpr const char* kNoNames =
     "with -v";
 constexpr const char* kNoSwappiness =
     "this node does not set it: limit what may be swapped with --memory-swap";
+constexpr const char* kWindows = "it is for Windows alone";
 constexpr const char* kNoRealTime = "this node gives no real-time CPU time: use --cpus";
 
 struct Absent {
@@ -53,6 +54,11 @@ constexpr Absent kAbsent[] = {
     {0, "cpu-rt-period", kNoRealTime},
     {0, "cpu-rt-runtime", kNoRealTime},
     {0, "annotation", "this node has none: use --label"},
+    {0, "use-api-socket", "give noded's socket to a container with -v, if it shall rule the node"},
+    {0, "cpu-count", kWindows},
+    {0, "cpu-percent", kWindows},
+    {0, "io-maxbandwidth", kWindows},
+    {0, "io-maxiops", kWindows},
 };
 
 /// The name that docker has for the machine that nodectl runs on, which is the node's.

@@ -20,7 +20,7 @@ public:
     Status check() const;
 
 private:
-    static constexpr size_t absent_max = 24;
+    static constexpr size_t absent_max = 29;
 
     std::array<std::vector<std::string>, absent_max> absent_;  ///< their values, in kAbsent's order
     std::vector<std::string> pull_;

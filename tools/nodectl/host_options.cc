@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <optional>
 #include <span>
 
 namespace noded::nodectl {
@@ -29,12 +30,23 @@ Result<int64_t> bytes_of(const std::string& text, const char* spelling) {
     return invalid_argument(text, spelling, bytes.error().message);
 }
 
+std::optional<double> decimal(std::string_view text) {
+    double value = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    if (text.empty() || error != std::errc{} || stop != end) return std::nullopt;
+    return value;
+}
+
+/// "1.5", and as docker takes it "3/2".
 Result<int64_t> nano_cpus(const std::string& text) {
     if (text.empty()) return 0;
-    double cpus = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, cpus, std::chars_format::fixed);
-    if (error != std::errc{} || stop != end || !(cpus > -1e6 && cpus < 1e6))
+    const size_t slash = std::min(text.find('/'), text.size());
+    const auto above = decimal(std::string_view(text).substr(0, slash));
+    const auto below = slash < text.size() ? decimal(std::string_view(text).substr(slash + 1))
+                                           : std::optional<double>(1);
+    const double cpus = above && below && *below != 0 ? *above / *below : NAN;
+    if (!(cpus > -1e6 && cpus < 1e6))
         return invalid_argument(text, "--cpus", "failed to parse " + text +
                                                     " as a rational number");
     return std::llround(cpus * 1e9);
@@ -181,6 +193,7 @@ Result<int64_t> parse_bytes(const std::string& text, int kilo) {
     const char* end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, number, std::chars_format::fixed);
     std::string unit(stop, end);
+    if (unit.starts_with(' ')) unit.erase(0, 1);   // "10 m"
     for (char& letter : unit) letter = char(tolower(letter));
     if (unit.ends_with('b')) unit.pop_back();
     if (unit.ends_with('i') && unit.size() == 2) unit.pop_back();

@@ -12,7 +12,14 @@ int update(Invocation& call) {
     std::vector<Option> options = host.update_table();
     options.push_back({0, "restart", &restart.policy, "string",
                        "Restart policy to apply when a container exits"});
+    std::string kernel_memory, real_time;   // docker's
+    options.push_back({0, "kernel-memory", &kernel_memory, "bytes", nullptr});
+    options.push_back({0, "cpu-rt-period", &real_time, "int", nullptr});
+    options.push_back({0, "cpu-rt-runtime", &real_time, "int", nullptr});
     if (const auto status = call.parse(options, {.min = 1})) return *status;
+    if (!kernel_memory.empty() || !real_time.empty())
+        return call.failed({0, "this node sets no kernel memory and no real-time CPU time: use "
+                               "--memory and --cpus"});
     if (!host.any() && !restart.any())
         return call.failed({0, "You must provide one or more flags when using this command."});
     Batch batch;

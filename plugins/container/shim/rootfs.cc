@@ -192,6 +192,7 @@ MountOptions take_options(Start& start, const launch::Mount& mount, int context)
 int open_tmpfs(Start& start, const launch::Mount& mount) {
     int context = static_cast<int>(sys(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC));
     if (context < 0) give_up(start, 125, "mount tmpfs on", mount.target, context);
+    sys(SYS_fsconfig, context, FSCONFIG_SET_STRING, "source", "tmpfs", 0);   // for df alone
     if (is_mapped(start.container))
         for (bool group : {false, true}) set_owner(start, context, group, "0");
     const MountOptions options = take_options(start, mount, context);
