@@ -3,12 +3,15 @@
 
 #include <signal.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <map>
 #include <thread>
+
+#include "plugins/sdk/tree/write_tree.h"
 
 namespace noded::nodectl {
 namespace {
@@ -24,6 +27,19 @@ StreamCall send(Session& session, const FilesAsk& ask, Fd fd) {
     job.setFollow(ask.follow);
     return session.call_with_stream<schema::Container>("container", "files", params,
                                                        std::move(fd));
+}
+
+/// Until there comes no more.
+Status carry(int from, int to) {
+    char buffer[64 << 10];
+    for (;;) {
+        const ssize_t got = read(from, buffer, sizeof buffer);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail_errno(errno, "read what is to be copied");
+        if (got == 0) return {};
+        TRY_STATUS(tree::write_fully(to, {reinterpret_cast<const uint8_t*>(buffer), size_t(got)},
+                                     "write what is copied"));
+    }
 }
 
 }  // namespace
@@ -42,8 +58,14 @@ Result<PathInfo> stat_in_container(Session& session, const std::string& containe
 }
 
 Status files_through(Session& session, const FilesAsk& ask, Fd fd) {
-    TRY(session.wait(send(session, ask, std::move(fd))));
-    return {};
+    if (!session.elsewhere()) {
+        TRY(session.wait(send(session, ask, std::move(fd))));
+        return {};
+    }
+    const bool into = ask.verb == schema::FilesVerb::WRITE;
+    return files_with(session, ask, [&](int stream) {
+        return into ? carry(fd.get(), stream) : carry(stream, fd.get());
+    });
 }
 
 Status files_with(Session& session, const FilesAsk& ask, const std::function<Status(int)>& work) {
@@ -63,8 +85,9 @@ Status files_with(Session& session, const FilesAsk& ask, const std::function<Sta
     });
     const auto answer = session.wait(kj::mv(call));
     const bool ours_first = failed_here;
-    // What is still in the socket is read; a worker that waits for more, or for room, goes on.
-    shutdown(ours.get(), answer ? SHUT_RD : SHUT_RDWR);
+    // What is still in the socket is read; a worker that waits for more, or for room, goes on. From
+    // another machine the answer may be here before the bytes: their end comes behind them.
+    if (!answer || !session.elsewhere()) shutdown(ours.get(), answer ? SHUT_RD : SHUT_RDWR);
     worker.join();
     if (!answer && !ours_first) return std::unexpected(answer.error());
     return worked;

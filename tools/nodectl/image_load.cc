@@ -3,6 +3,7 @@
 
 #include "tools/nodectl/files.h"
 #include "tools/nodectl/import_wait.h"
+#include "tools/nodectl/remote.h"
 #include "tools/nodectl/verb.h"
 
 namespace noded::nodectl {
@@ -20,6 +21,8 @@ int image_load(Invocation& call) {
             Error{0, "requested load from stdin, but stdin is a terminal: use -i FILE"});
     }
     Fd archive = OR_FAIL(call, open_archive(input));
+    if (call.session.elsewhere())
+        return run_there(call, std::vector<std::string>(quiet ? 1 : 0, "-q"), std::move(archive));
     Payload<schema::LoadImages> command;
     const Imported imported =
         OR_FAIL(call, give_and_wait(call.session, std::move(archive), command));

@@ -15,6 +15,7 @@
 #include "tools/nodectl/container_call.h"
 #include "tools/nodectl/log_prefix.h"
 #include "tools/nodectl/log_printer.h"
+#include "tools/nodectl/remote.h"
 #include "tools/nodectl/units.h"
 #include "tools/nodectl/watched_fd.h"
 
@@ -31,6 +32,7 @@ struct LogsOptions {
     std::vector<std::string> selectors;
     bool no_prefix = false;
     bool no_colour = false;
+    bool colour = false;    ///< whatever standard output is
 };
 
 Result<int64_t> log_time(const char* option, const std::string& text) {
@@ -257,9 +259,11 @@ Result<std::vector<std::string>> chosen(Session& session, const std::vector<std:
     return names;
 }
 
+bool wants_colour() { return isatty(STDOUT_FILENO) != 0 && getenv("NO_COLOR") == nullptr; }
+
 Sources make_sources(const std::vector<std::string>& names, const LogsOptions& options) {
     const bool several = names.size() > 1 || !options.selectors.empty();
-    const bool coloured = isatty(STDOUT_FILENO) != 0 && getenv("NO_COLOR") == nullptr;
+    const bool coloured = options.colour || wants_colour();
     std::vector<std::string> prefixes(names.size());
     if (several && !options.no_prefix)
         prefixes = log_prefixes(names, coloured && !options.no_colour);
@@ -299,11 +303,19 @@ Status show(Session& session, Sources& sources, const LogsOptions& options,
     return shown;
 }
 
+/// The files of a log are the node's.
+int logs_there(Invocation& call, const LogsOptions& options) {
+    std::vector<std::string> words = call.words;
+    if (!options.no_colour && wants_colour()) words.insert(words.begin(), "--color");
+    return run_there(call, words);
+}
+
 }  // namespace
 
 int logs(Invocation& call) {
     LogsOptions options;
     const Option table[] = {
+        {0, "color", &options.colour, "", nullptr},
         {0, "details", &options.details, "", "Show extra details provided to logs"},
         {'f', "follow", &options.follow, "", "Follow log output"},
         {'l', "selector", &options.selectors, "label",
@@ -319,6 +331,7 @@ int logs(Invocation& call) {
          "Show logs before a time (2013-01-02T13:23:37Z) or a duration ago (42m)"},
     };
     if (const auto status = call.parse(table, {})) return *status;
+    if (call.session.elsewhere()) return logs_there(call, options);
     if (call.arguments.empty() && options.selectors.empty())
         return call.failed(Error{0, "logs needs the name of a container, or --selector"});
     const LogFilter filter = OR_FAIL(call, log_filter(options));

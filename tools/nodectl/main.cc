@@ -10,6 +10,7 @@
 
 #include <kj/exception.h>
 
+#include "tools/nodectl/remote.h"
 #include "tools/nodectl/verb.h"
 #include "agent/base/version.h"
 
@@ -44,7 +45,7 @@ std::string usage(std::span<const Option> globals) {
            "agent\n\nCommands:\n" +
            verb_list("") + "\nGlobal options:\n" + describe_options(globals) +
            "\nRun 'nodectl COMMAND --help' for more about a command. NODECTL_HOST is used where "
-           "--host is not given.\n";
+           "--host is not given, and the folder NODECTL_CERT_PATH for ~/.nodectl.\n";
 }
 
 int unknown(std::span<const std::string> words) {
@@ -77,8 +78,14 @@ Result<Bound> parse_at(const std::optional<std::string>& at) {
     return parse_bound("--at", *at);
 }
 
-int dispatch(std::vector<std::string> words, const std::string& host,
-             const std::optional<std::string>& at, std::span<const Option> globals) {
+struct Globals {
+    std::string host;
+    std::optional<std::string> at;
+    remote::TlsFiles tls = user_tls_files();
+};
+
+int dispatch(std::vector<std::string> words, const Globals& chosen,
+             std::span<const Option> globals) {
     const FoundVerb found = find_verb(words);
     if (found.verb == nullptr) {
         const bool help = words.size() == 1 || words[1] == "--help" || words[1] == "-h";
@@ -89,13 +96,14 @@ int dispatch(std::vector<std::string> words, const std::string& host,
         return 0;
     }
     words.erase(words.begin(), words.begin() + static_cast<ptrdiff_t>(found.words));
-    const auto bound = parse_at(at);
+    const auto bound = parse_at(chosen.at);
     if (!bound || (bound->given() && not_in_the_past(found))) {
         print_error(bound ? *not_in_the_past(found) : bound.error().message);
         return found.verb->failure;
     }
     // Never taken apart: the program ends with it, and the kernel is faster.
-    Session& session = *new Session(host, *bound, "nodectl " + found.spelling);
+    Session& session = *new Session(chosen.host, *bound, "nodectl " + found.spelling);
+    session.set_tls_files(chosen.tls);
     Invocation call(*found.verb, found.spelling, std::move(words), session);
     call.globals = globals;
     return found.verb->function(call);
@@ -103,20 +111,28 @@ int dispatch(std::vector<std::string> words, const std::string& host,
 
 int run_main(std::vector<std::string> words) {
     const char* host_variable = getenv("NODECTL_HOST");
-    std::string host =
-        host_variable != nullptr && *host_variable != 0 ? host_variable : kHostDefault;
-    std::optional<std::string> at;
+    Globals chosen;
+    chosen.host = host_variable != nullptr && *host_variable != 0 ? host_variable : kHostDefault;
     bool version_wanted = false;
-    bool debug = false;     // these two are taken for docker's sake
+    bool taken = false;     // these two are taken for docker's sake: other machines need TLS anyway
     std::string log_level;
     const Option globals[] = {
-        {0, "at", &at, "string",
+        {0, "at", &chosen.at, "string",
          "Ask the node as it was after this event (42) or at this time (RFC 3339, @1700000000, or "
          "10m for ten minutes ago); for verbs that only read"},
-        {'D', "debug", &debug, "", nullptr},
+        {'D', "debug", &taken, "", nullptr},
         {'l', "log-level", &log_level, "string", nullptr},
-        {'H', "host", &host, "string",
-         "Socket of the noded to talk to (default \"unix:/run/noded/noded.sock\")"},
+        {'H', "host", &chosen.host, "string",
+         "The noded to talk to: unix:PATH, tcp://HOST[:PORT] by TLS, or ssh://[USER@]HOST (default "
+         "\"unix:/run/noded/noded.sock\")"},
+        {0, "tls", &taken, "", nullptr},
+        {0, "tlscacert", &chosen.tls.authority, "file",
+         "Certificate of the authority of nodes (default \"~/.nodectl/ca.pem\")"},
+        {0, "tlscert", &chosen.tls.certificate, "file",
+         "Certificate of this user (default \"~/.nodectl/cert.pem\")"},
+        {0, "tlskey", &chosen.tls.key, "file",
+         "Secret key of this user (default \"~/.nodectl/key.pem\")"},
+        {0, "tlsverify", &taken, "", nullptr},
         {'v', "version", &version_wanted, "", "Print the version and quit"},
     };
     auto parsed = parse_options(globals, words, Order::stops_early);
@@ -137,7 +153,7 @@ int run_main(std::vector<std::string> words) {
         print(usage(globals));
         return 0;
     }
-    return dispatch(std::move(words), host, at, globals);
+    return dispatch(std::move(words), chosen, globals);
 }
 
 }  // namespace

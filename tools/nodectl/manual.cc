@@ -56,6 +56,9 @@ constexpr std::string_view kEnd = R"(.SH ENVIRONMENT
 The socket of the noded to talk to, where
 .B \-\-host
 is not given.
+.TP
+.B NODECTL_CERT_PATH
+The folder of ca.pem, cert.pem and key.pem for hosts on other machines, instead of ~/.nodectl.
 .SH "EXIT STATUS"
 0 if all went well, 1 if not.
 .B run

@@ -10,6 +10,7 @@
 #include "agent/base/check.h"
 #include "plugins/abi/plugin.h"
 #include "tools/nodectl/output.h"
+#include "tools/nodectl/remote.h"
 #include "tools/nodectl/units.h"
 
 namespace noded::nodectl {
@@ -42,11 +43,22 @@ typename Interface::Client plugin_interface(schema::Node::Client& node, const ch
 
 }  // namespace
 
+bool Session::elsewhere() const { return is_remote(host_); }
+
+static Result<std::unique_ptr<rpc::Client>> over(Result<Fd> socket) {
+    if (!socket) return std::unexpected(socket.error());
+    return rpc::Client::over(std::move(*socket));
+}
+
 Status Session::connect() {
     if (client_) return {};
     // docker's spelling of the same thing.
     if (host_.starts_with("unix://")) host_.erase(5, 2);
-    auto connected = rpc::Client::connect(host_);
+    if (!elsewhere() && !host_.starts_with("unix:"))
+        return fail("cannot reach noded: a host is written as unix:PATH, tcp://HOST[:PORT] or "
+                    "ssh://[USER@]HOST, not \"" + host_ + "\"");
+    auto connected =
+        elsewhere() ? over(connect_remote(host_, tls_files_)) : rpc::Client::connect(host_);
     if (!connected) return fail("cannot reach noded: " + connected.error().message);
     client_ = std::move(*connected);
     node_.emplace(client_->bootstrap().castAs<schema::Node>());

@@ -18,6 +18,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/ids.h"
 #include "agent/base/result.h"
+#include "ipc/remote/tls.h"
 #include "ipc/rpc/client.h"
 #include "schemas/container.capnp.h"
 #include "schemas/node.capnp.h"
@@ -55,12 +56,19 @@ using StreamCall = capnp::RemotePromise<schema::Node::CallWithStreamResults>;
 
 class Session {
 public:
-    /// `host` is "unix:PATH" or "unix://PATH"; with `at` it is asked as it was then. `client` is
-    /// what the history says of who sent a command.
+    /// `host` is "unix:PATH" or "unix://PATH", or leads to another machine (remote.h); with `at` it
+    /// is asked as it was then. `client` is what the history says of who sent a command.
     explicit Session(std::string host, Bound at = {}, std::string client = "nodectl")
         : host_(std::move(host)), at_(at), client_words_(std::move(client)) {}
+    /// For hosts that are reached by TLS.
+    void set_tls_files(remote::TlsFiles files) { tls_files_ = std::move(files); }
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
+
+    const std::string& host() const { return host_; }
+    const remote::TlsFiles& tls_files() const { return tls_files_; }
+    /// The node is another machine: of its files nothing can be opened here.
+    bool elsewhere() const;
 
     /// Does nothing if there is a connection already. Must have succeeded before anything below is
     /// called.
@@ -129,6 +137,7 @@ private:
                            Fd fd);
 
     std::string host_;
+    remote::TlsFiles tls_files_;
     Bound at_;
     const std::string client_words_;
     int64_t as_of_ns_ = 0;

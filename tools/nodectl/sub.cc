@@ -10,6 +10,7 @@
 #include "tools/nodectl/curve.h"
 #include "tools/nodectl/dynamic_json.h"
 #include "tools/nodectl/event_line.h"
+#include "tools/nodectl/remote.h"
 #include "tools/nodectl/sub_log.h"
 #include "tools/nodectl/units.h"
 #include "tools/nodectl/verb.h"
@@ -333,6 +334,7 @@ int subscribe(Invocation& call) {
         return call.failed(Error{0, "invalid --tail " + std::to_string(*tail) +
                                         ": it is a number of lines"});
     auto far = OR_FAIL(call, server_of(server, server_key, key, tail.has_value()));
+    if (!far && call.session.elsewhere()) return run_there(call, call.words);
     if (!far) OR_FAIL_STATUS(call, call.session.connect());
     Subscriber subscriber(call, output == "json",
                           tail ? std::optional<uint64_t>(*tail) : std::nullopt,

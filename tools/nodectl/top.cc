@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "tools/nodectl/program.h"
+#include "tools/nodectl/remote.h"
 #include "tools/nodectl/table.h"
 #include "tools/nodectl/units.h"
 #include "tools/nodectl/verb.h"
@@ -106,6 +107,8 @@ std::string process_table(const Processes& processes) {
 int top(Invocation& call) {
     if (const auto status = call.parse({}, {})) return *status;
     if (call.arguments.empty()) return top_of_node(call);
+    // The pids are the node's, and so must be its ps.
+    if (call.session.elsewhere() && call.arguments.size() > 1) return run_there(call, call.words);
     auto request = call.session.container().topRequest();
     request.setContainer(call.arguments[0]);
     const auto response = OR_FAIL(call, call.session.wait(request.send()));

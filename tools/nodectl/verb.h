@@ -96,6 +96,7 @@ public:
     const Verb& verb;
     std::string spelling;  ///< as the user wrote it: "container ls"
     std::vector<std::string> arguments;
+    std::vector<std::string> words;    ///< all of them, as they were before parse
     Session& session;
     std::span<const Option> globals;   ///< what stands before the verb
     /// Not nullptr: nobody wants anything done, parse tells its options here and that is all.
@@ -128,6 +129,7 @@ int completion(Invocation&);
 int container_prune(Invocation&);
 int cp(Invocation&);
 int create(Invocation&);
+int dial_stdio(Invocation&);
 int diff(Invocation&);
 int events(Invocation&);
 int events_diff(Invocation&);
@@ -156,6 +158,7 @@ int restart(Invocation&);
 int rm(Invocation&);
 int rmi(Invocation&);
 int run(Invocation&);
+int serve(Invocation&);
 int start(Invocation&);
 int stats(Invocation&);
 int stop(Invocation&);

@@ -74,6 +74,10 @@ constexpr Verb kVerbs[] = {
     {"sub,system sub", "[OPTIONS] TOPIC [TOPIC...]",
      "Follow samples, events and output as the node publishes them", subscribe, kFailed,
      Order::anywhere, true},
+    {"serve", "[OPTIONS] [tcp://ADDRESS[:PORT]]",
+     "Let nodectl on other machines talk to this node, over TLS", serve, kFailed, Order::anywhere,
+     true},
+    {"system dial-stdio", "", nullptr, dial_stdio, kFailed, Order::anywhere, true},
     {"keygen", "FILE", "Make a pair of keys for streams over TCP: FILE and FILE.pub", keygen,
      kFailed, Order::anywhere, true},
     {"events diff", "--from SEQ|TIME [OPTIONS]",
@@ -222,7 +226,7 @@ std::optional<int> Invocation::parse(std::span<const Option> options, Arity arit
         print(usage + "\nOptions:\n" + describe_options(options));
         return 0;
     }
-    arguments = std::move(parsed->positional);
+    words = std::exchange(arguments, std::move(parsed->positional));
     if (arguments.size() < arity.min || arguments.size() > arity.max) {
         write_all(STDERR_FILENO,
                   arity_message(name, arity) + "\nSee '" + name + " --help'.\n\n" + usage);

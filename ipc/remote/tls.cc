@@ -1,0 +1,293 @@
+// See tls.h. OpenSSL's functions: ssl(7), SSL_CTX_new(3) and those named there.
+#include "ipc/remote/tls.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace noded::remote {
+namespace {
+
+struct Free {
+    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+    void operator()(SSL* connection) const { SSL_free(connection); }
+    void operator()(addrinfo* list) const { freeaddrinfo(list); }
+    void operator()(X509* certificate) const { X509_free(certificate); }
+};
+
+/// What OpenSSL says of its last failure.
+std::string reason() {
+    const unsigned long error = ERR_get_error();
+    const char* text = error != 0 ? ERR_reason_error_string(error) : nullptr;
+    ERR_clear_error();
+    return text != nullptr ? text : "unknown error";
+}
+
+class TlsLink final : public Link {
+public:
+    TlsLink(Fd socket, std::unique_ptr<SSL, Free> connection)
+        : socket_(std::move(socket)), connection_(std::move(connection)) {}
+
+    Result<std::optional<size_t>> receive(std::span<char> into) override {
+        ERR_clear_error();
+        size_t got = 0;
+        if (SSL_read_ex(connection_.get(), into.data(), into.size(), &got) == 1) return got;
+        switch (SSL_get_error(connection_.get(), 0)) {
+            case SSL_ERROR_ZERO_RETURN: return size_t{0};
+            case SSL_ERROR_WANT_READ: return wants_to_send_ = false, std::nullopt;
+            case SSL_ERROR_WANT_WRITE: return wants_to_send_ = true, std::nullopt;
+            default: return trouble("receive from the other machine");
+        }
+    }
+
+    Result<size_t> send(std::string_view bytes) override {
+        ERR_clear_error();
+        size_t sent = 0;
+        if (bytes.empty()) return sent;
+        if (SSL_write_ex(connection_.get(), bytes.data(), bytes.size(), &sent) == 1) return sent;
+        switch (SSL_get_error(connection_.get(), 0)) {
+            case SSL_ERROR_WANT_READ:
+            case SSL_ERROR_WANT_WRITE: return size_t{0};
+            default: return trouble("send to the other machine");
+        }
+    }
+
+    void end() override {
+        ERR_clear_error();
+        SSL_shutdown(connection_.get());
+        shutdown(socket_.get(), SHUT_WR);
+    }
+
+    bool holds_more() const override { return SSL_pending(connection_.get()) > 0; }
+
+    void watch(bool to_receive, bool to_send, std::vector<pollfd>& list) const override {
+        short events = to_receive ? POLLIN : 0;
+        if (to_send || (to_receive && wants_to_send_)) events |= POLLOUT;
+        if (events != 0) list.push_back({socket_.get(), events, 0});
+    }
+
+    std::vector<int> descriptors() const override { return {socket_.get()}; }
+
+    Status shake_hands(Deadline deadline) {
+        for (;;) {
+            ERR_clear_error();
+            const int done = SSL_do_handshake(connection_.get());
+            if (done == 1) return {};
+            const int error = SSL_get_error(connection_.get(), done);
+            if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return refusal();
+            TRY_STATUS(wait_for(*this, error == SSL_ERROR_WANT_WRITE, deadline));
+        }
+    }
+
+    std::string peer() const {
+        const std::unique_ptr<X509, Free> known(SSL_get1_peer_certificate(connection_.get()));
+        if (!known) return "nobody";
+        char text[256] = {};
+        X509_NAME_get_text_by_NID(X509_get_subject_name(known.get()), NID_commonName, text,
+                                  sizeof text);
+        // A certificate's words are its maker's.
+        std::string name = text;
+        std::ranges::replace_if(
+            name, [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+        return name;
+    }
+
+private:
+    std::unexpected<Error> trouble(const char* what) const {
+        const int error = errno;
+        const bool hung_up =
+            ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+        if (hung_up) return fail_errno(ECONNRESET, what);
+        if (ERR_peek_error() == 0) return fail_errno(error != 0 ? error : ECONNRESET, what);
+        return fail(std::string(what) + ": " + reason());
+    }
+
+    std::unexpected<Error> refusal() const {
+        const long verified = SSL_get_verify_result(connection_.get());
+        if (verified != X509_V_OK)
+            return fail(std::string("the other side's certificate is not accepted: ") +
+                        X509_verify_cert_error_string(verified));
+        return trouble("begin TLS");
+    }
+
+    Fd socket_;
+    std::unique_ptr<SSL, Free> connection_;
+    bool wants_to_send_ = false;
+};
+
+Status check_secret(const std::string& path) {
+    struct stat info {};
+    if (stat(path.c_str(), &info) != 0) return fail_errno(errno, "read the key " + path);
+    if ((info.st_mode & 077) != 0)
+        return fail("the key " + path + " can be read by others than its owner: chmod 600 " + path);
+    return {};
+}
+
+bool is_address(const std::string& host) {
+    unsigned char bytes[sizeof(in6_addr)];
+    return inet_pton(AF_INET, host.c_str(), bytes) == 1 ||
+           inet_pton(AF_INET6, host.c_str(), bytes) == 1;
+}
+
+Result<std::unique_ptr<addrinfo, Free>> find(const TcpAddress& address, int flags) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = flags;
+    addrinfo* found = nullptr;
+    const int error = getaddrinfo(address.host.empty() ? nullptr : address.host.c_str(),
+                                  address.port.c_str(), &hints, &found);
+    if (error != 0)
+        return fail("find " + address.host + ":" + address.port + ": " + gai_strerror(error));
+    return std::unique_ptr<addrinfo, Free>(found);
+}
+
+/// So that a peer whose machine is gone is noticed within two minutes.
+void keep_alive(int fd) {
+    const auto set = [fd](int level, int option, int value) {
+        setsockopt(fd, level, option, &value, sizeof value);
+    };
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, 15);
+    set(IPPROTO_TCP, TCP_KEEPCNT, 6);
+    set(IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+int connect_one(const addrinfo& one, Deadline deadline, Fd& connected) {
+    Fd fd(socket(one.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!fd.valid()) return errno;
+    if (connect(fd.get(), one.ai_addr, one.ai_addrlen) != 0) {
+        if (errno != EINPROGRESS) return errno;
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+            deadline - std::chrono::steady_clock::now());
+        pollfd wait{fd.get(), POLLOUT, 0};
+        if (poll(&wait, 1, static_cast<int>(std::max<int64_t>(left.count(), 0))) <= 0)
+            return ETIMEDOUT;
+        int error = 0;
+        socklen_t size = sizeof error;
+        getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+        if (error != 0) return error;
+    }
+    connected = std::move(fd);
+    return 0;
+}
+
+}  // namespace
+
+struct TlsContext::Impl {
+    Side side;
+    std::unique_ptr<SSL_CTX, Free> context;
+};
+
+TlsContext::TlsContext(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+TlsContext::TlsContext(TlsContext&&) noexcept = default;
+TlsContext::~TlsContext() = default;
+
+Result<TlsContext> TlsContext::make(Side side, const TlsFiles& files) {
+    auto impl = std::make_unique<Impl>();
+    impl->side = side;
+    impl->context.reset(
+        SSL_CTX_new(side == Side::client ? TLS_client_method() : TLS_server_method()));
+    SSL_CTX* context = impl->context.get();
+    if (context == nullptr) return fail("begin TLS: " + reason());
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(context, 0);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    if (SSL_CTX_load_verify_file(context, files.authority.c_str()) != 1)
+        return fail("read the authority's certificate " + files.authority + ": " + reason());
+    if (SSL_CTX_use_certificate_chain_file(context, files.certificate.c_str()) != 1)
+        return fail("read the certificate " + files.certificate + ": " + reason());
+    TRY_STATUS(check_secret(files.key));
+    if (SSL_CTX_use_PrivateKey_file(context, files.key.c_str(), SSL_FILETYPE_PEM) != 1)
+        return fail("read the key " + files.key + ": " + reason());
+    return TlsContext(std::move(impl));
+}
+
+Result<std::unique_ptr<Link>> TlsContext::begin(Fd socket, const std::string& host,
+                                                Deadline deadline) const {
+    std::unique_ptr<SSL, Free> connection(SSL_new(impl_->context.get()));
+    if (!connection) return fail("begin TLS: " + reason());
+    fcntl(socket.get(), F_SETFL, fcntl(socket.get(), F_GETFL) | O_NONBLOCK);
+    keep_alive(socket.get());
+    SSL* ssl = connection.get();
+    SSL_set_fd(ssl, socket.get());
+    if (impl_->side == Side::node) {
+        SSL_set_accept_state(ssl);
+    } else {
+        SSL_set_connect_state(ssl);
+        const bool set = is_address(host)
+                             ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str()) == 1
+                             : SSL_set1_host(ssl, host.c_str()) == 1 &&
+                                   SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
+        if (!set) return fail("begin TLS with " + host + ": " + reason());
+    }
+    auto link = std::make_unique<TlsLink>(std::move(socket), std::move(connection));
+    TRY_STATUS(link->shake_hands(deadline));
+    return link;
+}
+
+std::string peer_name(const Link& link) {
+    const auto* tls = dynamic_cast<const TlsLink*>(&link);
+    return tls != nullptr ? tls->peer() : "";
+}
+
+Result<TcpAddress> parse_tcp(const std::string& text, const std::string& port_default) {
+    constexpr std::string_view kScheme = "tcp://";
+    const auto wrong = [&] {
+        return fail("an address is written as tcp://HOST:PORT, not \"" + text + "\"");
+    };
+    if (!text.starts_with(kScheme)) return wrong();
+    std::string rest = text.substr(kScheme.size());
+    while (rest.ends_with('/')) rest.pop_back();
+    TcpAddress address{"", port_default};
+    const size_t bracket = rest.starts_with('[') ? rest.find(']') : 0;
+    if (bracket == std::string::npos) return wrong();
+    const size_t colon = rest.find(':', bracket);
+    address.host = rest.substr(0, colon);
+    if (colon != std::string::npos) address.port = rest.substr(colon + 1);
+    if (bracket > 0) {
+        if (address.host.size() != bracket + 1) return wrong();
+        address.host = address.host.substr(1, bracket - 1);
+    }
+    if (address.port.empty() || address.port.size() > 5 ||
+        address.port.find_first_not_of("0123456789") != std::string::npos)
+        return wrong();
+    return address;
+}
+
+Result<Fd> connect_tcp(const TcpAddress& address, Deadline deadline) {
+    const auto list = TRY(find(address, 0));
+    int error = ECONNREFUSED;
+    Fd connected;
+    for (const addrinfo* one = list.get(); one != nullptr; one = one->ai_next) {
+        error = connect_one(*one, deadline, connected);
+        if (connected.valid()) return connected;
+    }
+    return fail_errno(error, "connect to " + address.host + ":" + address.port);
+}
+
+Result<Fd> listen_tcp(const TcpAddress& address, int backlog) {
+    const auto list = TRY(find(address, AI_PASSIVE));
+    const std::string shown = "listen on " + address.host + ":" + address.port;
+    Fd fd(socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!fd.valid()) return fail_errno(errno, shown);
+    const int yes = 1;
+    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (bind(fd.get(), list->ai_addr, list->ai_addrlen) != 0) return fail_errno(errno, shown);
+    if (listen(fd.get(), backlog) != 0) return fail_errno(errno, shown);
+    return fd;
+}
+
+}  // namespace noded::remote
