@@ -43,7 +43,7 @@ const noded_descriptor stats_descriptor = {
 };
 
 std::expected<std::unique_ptr<StatsPlugin>, std::string> StatsPlugin::create(sdk::Host host) {
-    return std::make_unique<StatsPlugin>(host, linux_sys());
+    return std::make_unique<StatsPlugin>(host, linux_sys(load_bpf_counters));
 }
 
 void StatsPlugin::decide(const noded_command& command, sdk::Decision& out) const {

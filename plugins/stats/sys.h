@@ -42,7 +42,10 @@ public:
     virtual Result<std::unique_ptr<Counters>> load_counters(const std::string& mount) = 0;
 };
 
-std::shared_ptr<Sys> linux_sys();
+/// What loads the programs that count for the v2 tree mounted there: load_bpf_counters, or what
+/// says why nothing shall count.
+using LoadCounters = Result<std::unique_ptr<Counters>> (*)(const std::string& mount);
+std::shared_ptr<Sys> linux_sys(LoadCounters load);
 
 /// Opens, reads and closes.
 Result<std::string> read_once(Sys& sys, const std::string& path);

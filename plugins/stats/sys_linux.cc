@@ -64,6 +64,8 @@ int64_t clock_ns(clockid_t clock) {
 
 class LinuxSys final : public Sys {
 public:
+    explicit LinuxSys(LoadCounters load) : load_(load) {}
+
     Result<std::unique_ptr<File>> open(const std::string& path) override {
         Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
         if (!fd.valid()) return fail_errno(errno, "open " + path);
@@ -93,15 +95,16 @@ public:
         return stat(folder.c_str(), &info) == 0 ? info.st_ino : 0;
     }
     Result<std::unique_ptr<Counters>> load_counters(const std::string& mount) override {
-        return load_bpf_counters(mount);
+        return load_(mount);
     }
 
 private:
+    const LoadCounters load_;
     const std::shared_ptr<Buffer> buffer_ = std::make_shared<Buffer>(kFirstBytes, '\0');
 };
 
 }  // namespace
 
-std::shared_ptr<Sys> linux_sys() { return std::make_shared<LinuxSys>(); }
+std::shared_ptr<Sys> linux_sys(LoadCounters load) { return std::make_shared<LinuxSys>(load); }
 
 }  // namespace noded::stats

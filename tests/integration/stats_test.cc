@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
@@ -48,6 +49,32 @@ TEST_F(StatsTest, a_table_has_dockers_columns_and_one_row_for_each_that_runs) {
     for (const char* key : {"BlockIO", "CPUPerc", "Container", "ID", "MemPerc", "MemUsage", "Name",
                             "NetIO", "PIDs"})
         EXPECT_TRUE(json.contains(key)) << key;
+}
+
+TEST(StatsWithoutPlugin, figures_come_from_the_files_of_cgroups) {
+    TestNode bare;
+    std::filesystem::remove(bare.plugin_dir() + "/stats.so");
+    bare.start();
+    bare.import_busybox();
+    bare.ok({"run", "-d", "--name", "busy", "--memory", "64m", "--pids-limit", "50", "busybox",
+             "sh", "-c", "dd if=/dev/zero of=/dev/shm/fill bs=1M count=20; while :; do :; done"});
+    bare.ok({"create", "--name", "still", "busybox", "true"});
+    const std::string format = "{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}";
+    const auto row = [&] {
+        return trimmed(bare.ok({"stats", "--no-stream", "--format", format, "busy"}));
+    };
+    EXPECT_TRUE(eventually([&] {
+        std::smatch found;
+        const std::string text = row();
+        return std::regex_match(text, found,
+                                std::regex("busy ([0-9.]+)% ([0-9.]+)MiB / 64MiB 1")) &&
+               std::stod(found[1]) > 1 && std::stod(found[2]) > 20;
+    }, 60)) << row();
+    EXPECT_EQ(lines_of(bare.ok({"stats", "--no-stream", "-a"})).size(), 3u);
+    Running stream(bare.command({"stats", "--format", "{{.Name}}"}));
+    EXPECT_TRUE(stream.read_until("busy\n\033[2J\033[Hbusy\n", 60));
+    EXPECT_EQ(bare.nodectl({"stats", "--no-stream", "nobody"}).err,
+              "Error: No such container: nobody\n");
 }
 
 TEST_F(StatsTest, what_a_container_does_is_what_its_figures_say) {

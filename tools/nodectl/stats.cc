@@ -8,6 +8,8 @@
 #include <set>
 
 #include "tools/nodectl/container_call.h"
+#include "tools/nodectl/remote.h"
+#include "tools/nodectl/stats_files.h"
 #include "tools/nodectl/stats_row.h"
 #include "tools/nodectl/verb.h"
 
@@ -43,6 +45,17 @@ struct StatsOptions {
 
 using Response = capnp::Response<schema::Stats::ReadResults>;
 
+/// From the plugin, or made here of files.
+struct Answer {
+    std::optional<Response> response;
+    std::unique_ptr<capnp::MessageBuilder> made;
+
+    capnp::List<schema::Sample>::Reader samples() const {
+        if (response) return response->getSamples();
+        return made->getRoot<schema::Stats::ReadResults>().asReader().getSamples();
+    }
+};
+
 class StatsReader {
 public:
     StatsReader(Invocation& call, const StatsOptions& options)
@@ -62,16 +75,18 @@ public:
 
     /// Waits for the next sample; of the first call two of them.
     Status read() {
-        auto request = session_.stats().readRequest();
-        auto names = request.initContainers(static_cast<unsigned>(named_.size()));
-        for (unsigned i = 0; i < names.size(); i++) names.set(i, named_[i].id);
-        request.setAfter(seq_);
-        Response response = TRY(session_.wait(request.send()));
-        if (response.getSamples().size() == 0) return fail("the plugin stats gave no sample");
-        responses_.push_back(kj::mv(response));
-        if (responses_.size() > 2) responses_.pop_front();
+        Answer answer = TRY(ask());
+        if (answer.samples().size() == 0) return fail("the plugin stats gave no sample");
+        answers_.push_back(std::move(answer));
+        if (answers_.size() > 2) answers_.pop_front();
         seq_ = newest().getSeq();
         return {};
+    }
+
+    /// Of the kernel's files, which are on this machine.
+    void read_files() { files_.emplace(session_); }
+    static bool is_plugin_missing(const Error& error) {
+        return error.message.find("no plugin named stats is loaded") != std::string::npos;
     }
 
     Result<std::string> render() {
@@ -85,24 +100,33 @@ public:
 
     /// After a restart of noded the samples begin anew.
     Status reconnect() {
-        responses_.clear();
+        answers_.clear();
         seq_ = 0;
         return session_.reconnect();
     }
 
 private:
+    Result<Answer> ask() {
+        if (files_) return Answer{{}, TRY(files_->read())};
+        auto request = session_.stats().readRequest();
+        auto names = request.initContainers(static_cast<unsigned>(named_.size()));
+        for (unsigned i = 0; i < names.size(); i++) names.set(i, named_[i].id);
+        request.setAfter(seq_);
+        return Answer{TRY(session_.wait(request.send())), nullptr};
+    }
+
     using Samples = capnp::List<schema::Sample>::Reader;
 
     schema::Sample::Reader newest() {
-        const Samples samples = responses_.back().getSamples();
+        const Samples samples = answers_.back().samples();
         return samples[samples.size() - 1];
     }
 
     std::optional<schema::Sample::Reader> before() {
-        const Samples samples = responses_.back().getSamples();
+        const Samples samples = answers_.back().samples();
         if (samples.size() > 1) return samples[samples.size() - 2];
-        if (responses_.size() < 2) return std::nullopt;
-        const Samples earlier = responses_.front().getSamples();
+        if (answers_.size() < 2) return std::nullopt;
+        const Samples earlier = answers_.front().samples();
         return earlier[earlier.size() - 1];
     }
 
@@ -160,7 +184,8 @@ private:
     Session& session_;
     const StatsOptions& options_;
     std::vector<StatsSubject> named_;
-    std::deque<Response> responses_;
+    std::deque<Answer> answers_;
+    std::optional<StatsFiles> files_;   ///< where the plugin is not loaded
     uint64_t seq_ = 0;
 };
 
@@ -180,6 +205,11 @@ int stats(Invocation& call) {
     OR_FAIL_STATUS(call, reader.resolve(call.arguments));
     for (;;) {
         const Status read = reader.read();
+        if (!read && StatsReader::is_plugin_missing(read.error())) {
+            if (call.session.elsewhere()) return run_there(call, call.words);
+            reader.read_files();
+            continue;
+        }
         if (!read && !options.no_stream && Session::is_lost(read.error())) {
             OR_FAIL_STATUS(call, reader.reconnect());
             continue;
