@@ -108,6 +108,10 @@ TEST_F(LifecycleTest, an_update_reaches_the_cgroup_of_a_running_container) {
          "cd /sys/fs/cgroup; cat pids/pids.max pids.max 2>/dev/null; "
          "cat memory/memory.limit_in_bytes memory.max 2>/dev/null; true"});
     EXPECT_EQ(shown, "20\n67108864");
+    EXPECT_EQ(node->ok({"update", "--pids-limit", "0", "uu"}), "uu");   // none, as -1
+    EXPECT_EQ(node->ok({"exec", "uu", "sh", "-c",
+                        "cd /sys/fs/cgroup; cat pids/pids.max pids.max 2>/dev/null; true"}),
+              "max");
     const Ran none = node->nodectl({"update", "uu"});
     EXPECT_EQ(none.exit_code, 1);
     EXPECT_NE(none.err.find("You must provide one or more flags"), std::string::npos);

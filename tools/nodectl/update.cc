@@ -22,6 +22,8 @@ int update(Invocation& call) {
                                "--memory and --cpus"});
     if (!host.any() && !restart.any())
         return call.failed({0, "You must provide one or more flags when using this command."});
+    // As in docker; and nothing, for noded, is what stays as it is.
+    if (host.pids_limit && *host.pids_limit == 0) host.pids_limit = -1;
     Batch batch;
     for (const std::string& name : call.arguments) {
         Payload<schema::UpdateContainer> command;
