@@ -47,7 +47,8 @@ Result<std::vector<stats::Target>> StatsFiles::targets() {
 
 Result<stats::Sample> StatsFiles::take(int64_t pause_ms) {
     usleep(static_cast<useconds_t>(pause_ms * 1000));
-    stats::Sample sample = collector_.take(TRY(targets()));
+    stats::Sample sample;
+    collector_.take(TRY(targets()), true, false, sample);
     sample.seq = ++seq_;
     return sample;
 }
