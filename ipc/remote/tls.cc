@@ -125,6 +125,14 @@ private:
     bool wants_to_send_ = false;
 };
 
+/// OpenSSL has no words for a file that is not there.
+Status check_certificate(const std::string& what, const std::string& path) {
+    if (access(path.c_str(), R_OK) == 0) return {};
+    const int error = errno;
+    return fail(fail_errno(error, "read " + what + " " + path).error().message +
+                ": ops/docs/remote.md says how it is made and how another place is named");
+}
+
 Status check_secret(const std::string& path) {
     struct stat info {};
     if (stat(path.c_str(), &info) != 0) return fail_errno(errno, "read the key " + path);
@@ -205,8 +213,10 @@ Result<TlsContext> TlsContext::make(Side side, const TlsFiles& files) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, 0);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    TRY_STATUS(check_certificate("the authority's certificate", files.authority));
     if (SSL_CTX_load_verify_file(context, files.authority.c_str()) != 1)
         return fail("read the authority's certificate " + files.authority + ": " + reason());
+    TRY_STATUS(check_certificate("the certificate", files.certificate));
     if (SSL_CTX_use_certificate_chain_file(context, files.certificate.c_str()) != 1)
         return fail("read the certificate " + files.certificate + ": " + reason());
     TRY_STATUS(check_secret(files.key));

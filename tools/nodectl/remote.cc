@@ -59,6 +59,13 @@ Result<std::unique_ptr<remote::Link>> dial_ssh(const std::string& host) {
     return remote::plain_link(std::move(ours), std::move(again));
 }
 
+/// Without who asks there, and without a password that somebody wrote although it is refused.
+std::string shown(const std::string& host) {
+    const size_t at = host.rfind('@');
+    if (!host.starts_with(kSsh) || at == std::string::npos) return host;
+    return std::string(kSsh) + host.substr(at + 1);
+}
+
 /// Through to the node's side, which has said that it is ready.
 Result<std::unique_ptr<remote::Link>> dial(const std::string& host, const remote::TlsFiles& files,
                                            const remote::Hello& hello) {
@@ -78,7 +85,7 @@ Result<std::unique_ptr<remote::Link>> dial(const std::string& host, const remote
         return link;
     }();
     signal(SIGPIPE, before);
-    if (!dialled) return context(dialled.error(), "connect to " + host);
+    if (!dialled) return context(dialled.error(), "connect to " + shown(host));
     return dialled;
 }
 
@@ -124,8 +131,7 @@ Result<std::vector<std::string>> ssh_command(const std::string& host) {
     std::vector<std::string> words = {"ssh", "-T", "-o", "ConnectTimeout=15"};
     if (const size_t at = rest.rfind('@'); at != std::string::npos) {
         if (rest.find(':') < at)
-            return fail("connect to ssh://" + rest.substr(at + 1) +
-                        ": no password is written here: ssh takes it from its keys");
+            return fail("no password is written here: ssh takes it from its keys");
         words.insert(words.end(), {"-l", rest.substr(0, at)});
         rest = rest.substr(at + 1);
     }
@@ -133,13 +139,13 @@ Result<std::vector<std::string>> ssh_command(const std::string& host) {
     if (colon != std::string::npos) words.insert(words.end(), {"-p", rest.substr(colon + 1)});
     rest.resize(std::min(colon, rest.size()));
     if (rest.starts_with('[') && rest.ends_with(']')) rest = rest.substr(1, rest.size() - 2);
-    if (rest.empty()) return fail("connect to " + host + ": ssh:// needs the name of a machine");
+    if (rest.empty()) return fail("ssh:// needs the name of a machine");
     // What a shell there reads.
     constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                         "0123456789/._-";
     if (path.find_first_not_of(kPlain) != std::string::npos)
-        return fail("connect to " + host + ": the path of the socket has more in it than letters, "
-                    "digits, '/', '.', '_' and '-'");
+        return fail("the path of the socket has more in it than letters, digits, '/', '.', '_' "
+                    "and '-'");
     words.insert(words.end(), {"--", rest, "nodectl"});
     if (path.size() > 1) words.insert(words.end(), {"--host", "unix:" + path});
     words.insert(words.end(), {"system", "dial-stdio"});
