@@ -244,7 +244,12 @@ TEST_F(RemoteTest, only_whom_the_authority_knows_is_let_in) {
         << run_program(wrong).err << ": its certificate is of 127.0.0.1";
     wrong = far({"ps"});
     wrong[6] = key("nothing") + ".pem";
-    EXPECT_TRUE(says(run_program(wrong).err, "read the certificate " + wrong[6]));
+    EXPECT_TRUE(says(run_program(wrong).err, "read the certificate " + wrong[6] + ": ENOENT"));
+    wrong = far({"ps"});
+    wrong[2] = "ssh://alice:hunter2@node1";
+    const Ran with_password = run_program(wrong);
+    EXPECT_TRUE(says(with_password.err, "no password is written here")) << with_password.err;
+    EXPECT_FALSE(says(with_password.err, "hunter2")) << with_password.err;
     chmod((key("elsewhere") + "-key.pem").c_str(), 0644);
     EXPECT_TRUE(says(run_program(far({"ps"}, "elsewhere")).err, "chmod 600"));
     // Without TLS at all.
