@@ -167,7 +167,9 @@ Result<bool> LinuxSys::make_folder(const std::string& path, uint32_t mode) {
     const bool made = mkdir(path.c_str(), 0700) == 0;
     if (!made && errno != EEXIST) return fail_errno(errno, "make the folder " + path);
     // mkdir alone would obey the umask, and one that is there may be of an earlier version.
-    if (mode != 0700 && chmod(path.c_str(), mode) != 0)
+    struct stat info {};
+    const bool has_mode = stat(path.c_str(), &info) == 0 && (info.st_mode & 07777) == mode;
+    if (mode != 0700 && !has_mode && chmod(path.c_str(), mode) != 0)
         return fail_errno(errno, "set the mode of the folder " + path);
     return made;
 }

@@ -2,7 +2,7 @@
 // as SIGPIPE would.
 #pragma once
 
-#include <string>
+#include <memory>
 #include <string_view>
 
 namespace noded::nodectl {
@@ -19,8 +19,11 @@ public:
     void flush();
 
 private:
+    static constexpr size_t kBufferBytes = 32 << 10;
+
     int fd_ = 1;
-    std::string pending_;
+    std::unique_ptr<char[]> buffer_;  ///< once there is anything small
+    size_t pending_ = 0;
 };
 
 /// A result on stdout.

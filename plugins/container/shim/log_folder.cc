@@ -33,15 +33,26 @@ uint64_t blocks_in(int fd) {
 }
 
 /// The last block for which `before` is true of its header, or the first; blocks that cannot be
-/// read count as not before.
+/// read count as not before. What is asked for is mostly near the end, so the steps from there
+/// double until they have passed it: the reads are as many as the distance has digits.
 template <typename Before>
 uint64_t last_block(int fd, uint64_t base, Before before) {
+    const auto is_before = [&](uint64_t number) {
+        LogBlock block;
+        return header_of(fd, base, number, &block) && before(block);
+    };
     uint64_t low = 0;
     uint64_t high = blocks_in(fd);
+    for (uint64_t step = 1; step < high; step *= 2) {
+        if (is_before(high - step)) {
+            low = high - step;
+            break;
+        }
+        high -= step;
+    }
     while (high > low + 1) {
         const uint64_t middle = low + (high - low) / 2;
-        LogBlock block;
-        (header_of(fd, base, middle, &block) && before(block) ? low : high) = middle;
+        (is_before(middle) ? low : high) = middle;
     }
     return low;
 }
@@ -53,19 +64,26 @@ bool in_time(uint64_t time_ns, int64_t until_ns) {
 }  // namespace
 
 LogFolder::LogFolder(Fd folder)
-    : folder_(std::move(folder)), buffer_(std::make_unique<char[]>(log_block_bytes)) {}
+    : folder_(std::move(folder)),
+      buffer_(std::make_unique_for_overwrite<char[]>(log_block_bytes)) {}
 
 Result<std::vector<uint64_t>> LogFolder::list() const {
-    const int own = openat(folder_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (own < 0 && errno == ENOENT) return std::vector<uint64_t>();  // the container was removed
-    DIR* open = own >= 0 ? fdopendir(own) : nullptr;
-    if (open == nullptr) return fail_errno(errno, "read the folder of the log");
+    const Fd own(openat(folder_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!own.valid() && errno == ENOENT) return std::vector<uint64_t>();  // it was removed
+    if (!own.valid()) return fail_errno(errno, "open the folder of the log");
     std::vector<uint64_t> bases;
-    while (const dirent* entry = readdir(open)) {
-        uint64_t base;
-        if (log_segment_position(entry->d_name, &base)) bases.push_back(base);
+    // Not by readdir(3): its buffer is larger than most of these folders ever are.
+    alignas(dirent64) char entries[2048];
+    ssize_t size;
+    while ((size = getdents64(own.get(), entries, sizeof entries)) > 0) {
+        for (ssize_t at = 0; at < size;) {
+            const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
+            uint64_t base;
+            if (log_segment_position(entry->d_name, &base)) bases.push_back(base);
+            at += entry->d_reclen;
+        }
     }
-    closedir(open);
+    if (size < 0 && errno != ENOENT) return fail_errno(errno, "read the folder of the log");
     std::ranges::sort(bases);
     return bases;
 }
@@ -129,7 +147,7 @@ Result<uint64_t> LogFolder::line_count(int64_t until_ns) {
 /// In the last block of which it is true.
 template <typename Before>
 Status LogFolder::begin_where(Before before) {
-    TRY_STATUS(hold_newer());
+    if (!any_) TRY_STATUS(hold_newer());
     LogBlock first;
     while (held_.size() > 1 && header_of(held_[1].fd.get(), held_[1].base, 0, &first) &&
            before(first))
