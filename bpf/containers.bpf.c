@@ -6,8 +6,8 @@
  * A container is its cgroup in the v2 tree (also where controllers are v1's); what runs in groups
  * below it belongs to it. A group that is named as containers are is counted for from the moment at
  * which it is made, so that nothing is missed until user space (plugins/stats) says that it wants
- * it; an id that is not in the map costs one look-up. All is attached once for the node, the
- * programs of the scheduler only while somebody asks. */
+ * it; an id that is not in the map costs one look-up. All is attached once for the node: programs
+ * of the scheduler only while somebody asks, those of packets above containers only. */
 #include "bpf/kernel.h"
 
 #include <bpf/bpf_core_read.h>
@@ -20,6 +20,10 @@ char LICENSE[] SEC("license") = "GPL";
 
 /* Bit n: there are containers n groups below the root. Both sides set bits. */
 volatile unsigned int levels = 0;
+
+/* Set before the programs are loaded, and constant then, so that the verifier drops what is behind
+ * it: whether this kernel has bpf_rdonly_cast. */
+const volatile unsigned int casts SEC(".rodata.casts") = 0;
 
 const struct noded_container_counters nothing = {};
 
@@ -89,6 +93,13 @@ struct {
     __type(value, struct scratch);
 } scratches SEC(".maps");
 
+/* Reads through such a pointer are loads, which a wrong address makes 0; a call for each would be
+ * most of what a program costs. Weak, because a kernel before 6.2 does not have it and is to refuse
+ * the one program that cannot do without, not all. */
+extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
+#define AS(type, address)                        \
+    ((struct type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(struct type)))
+
 static __always_inline struct noded_container_counters *of_id(u64 id) {
     return id == 0 ? 0 : bpf_map_lookup_elem(&counters, &id);
 }
@@ -155,8 +166,15 @@ static __always_inline struct noded_hot_counters *hot_of_task(struct task_struct
     return hot ? hot : not_in_slot(of_group(group, id, group->level));
 }
 
+/* The container's own group is the one of most sockets. Its number is found by loads alone; who is
+ * in a group below it, or has no slot, is looked for. */
 static __always_inline struct noded_hot_counters *hot_of_packet(struct __sk_buff *packet) {
     const unsigned int all = levels;
+    if (casts) {
+        struct noded_hot_counters *hot =
+            in_slot(AS(sk_buff, packet)->sk->sk_cgrp_data.cgroup->kn->id);
+        if (hot) return hot;
+    }
     /* The group of the socket is its own ancestor. */
     for (int i = 1; i < NODED_LEVELS_MAX; i++) {
         struct noded_hot_counters *hot;
@@ -202,8 +220,9 @@ int BPF_PROG(group_removed, struct cgroup *group) {
     return 0;
 }
 
-/* Both are attached while there is a container in the node's network: who has a network of its own
- * has interfaces that count, and each packet of the machine would pay for it. */
+/* Both are attached to the group above the containers, while one of these is in the node's network:
+ * who has a network of its own has interfaces that count, and each packet pays for it, also those
+ * of the others there. */
 SEC("cgroup_skb/ingress")
 int received(struct __sk_buff *packet) {
     struct noded_hot_counters *found = hot_of_packet(packet);
@@ -231,14 +250,24 @@ int BPF_PROG(retransmitted, struct sock *sock) {
     return 0;
 }
 
-/* From a state to another one; 2 is SYN_SENT. */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(state_changed, struct sock *sock, int before, int now) {
+/* Attached to the root. A connection goes through ten states, at each of which a program of the
+ * tracepoint for them would be run. */
+static __always_inline int begins_to_connect(struct bpf_sock_addr *address) {
     struct noded_container_counters *found;
-    if (now != 2) return 0;
-    found = of_cgroup(sock->sk_cgrp_data.cgroup);
+    if (address->protocol != IPPROTO_TCP) return 1;
+    found = of_task(bpf_get_current_task_btf());
     if (found) found->tcp_connects += 1;
-    return 0;
+    return 1; /* it may */
+}
+
+SEC("cgroup/connect4")
+int connects4(struct bpf_sock_addr *address) {
+    return begins_to_connect(address);
+}
+
+SEC("cgroup/connect6")
+int connects6(struct bpf_sock_addr *address) {
+    return begins_to_connect(address);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -427,13 +456,6 @@ int find(struct noded_watch *watch) {
     }
     return bpf_map_update_elem(&places, &id, &place, BPF_ANY);
 }
-
-/* Reads through such a pointer are loads, which a wrong address makes 0; a call for each would be
- * most of what the program costs. Weak, because a kernel before 6.2 does not have it and is to
- * refuse the one program that uses it, not all. */
-extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
-#define AS(type, address)                        \
-    ((struct type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(struct type)))
 
 /* The address if what was found there is still in use: what the memory is used for later has
  * another number. */

@@ -16,7 +16,7 @@
 #define NODED_SLOTS 1024
 
 /* What is counted where a CPU goes from one task to another, while somebody asks, and of each
- * packet, while somebody is in the node's network. */
+ * packet, while some container is in the node's network. */
 struct noded_hot_counters {
     unsigned long long involuntary_switches;
     unsigned long long wait_ns; /* for a CPU, after a task could have run */

@@ -171,6 +171,9 @@ struct sock_cgroup_data {
 struct sock {
     struct sock_cgroup_data sk_cgrp_data;
 };
+struct sk_buff {
+    struct sock *sk;
+};
 struct blkcg {
     struct cgroup_subsys_state css;
 };
@@ -193,6 +196,19 @@ struct request {
  * linux/bpf.h. */
 struct __sk_buff {
     __u32 len;
+};
+/* The same of an address that a socket is to be connected to. */
+struct bpf_sock_addr {
+    __u32 user_family;
+    __u32 user_ip4;
+    __u32 user_ip6[4];
+    __u32 user_port;
+    __u32 family;
+    __u32 type;
+    __u32 protocol;
+};
+enum {
+    IPPROTO_TCP = 6,
 };
 
 #endif /* NODED_BPF_KERNEL_H */

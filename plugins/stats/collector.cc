@@ -462,12 +462,13 @@ std::string Collector::who_updates(const std::string& folder) const {
 
 void Collector::load_counters() {
     counters_tried_ = true;
-    for (const Mount& mount : mounts_) {
-        if (!mount.controllers.empty()) continue;
-        auto loaded = sys_->load_counters(mount.path);
-        if (loaded) counters_ = std::move(*loaded);
-        else kernel_.warning = "nothing is counted by eBPF: " + loaded.error().message;
-    }
+    const auto v2 = std::ranges::find_if(
+        mounts_, [](const Mount& mount) { return mount.controllers.empty(); });
+    Result<std::unique_ptr<Counters>> loaded =
+        fail("no cgroup v2 tree is mounted, by whose groups containers are known");
+    if (v2 != mounts_.end()) loaded = sys_->load_counters(v2->path);
+    if (loaded) counters_ = std::move(*loaded);
+    else kernel_.warning = "nothing is counted by eBPF: " + loaded.error().message;
 }
 
 void Collector::forget(const Entry& entry) {

@@ -54,8 +54,13 @@ Cpu divide_cpu(uint64_t total_ns, uint64_t user_ticks_ns, uint64_t system_ticks_
 /// `mount` is that of the v2 tree.
 Result<std::unique_ptr<Counters>> load_bpf_counters(const std::string& mount);
 
-/// The same of another object file, which a test has.
+/// Whether programs of packets read the kernel's structs without a call, which kernels before 6.2
+/// do not let them.
+enum class Casts : uint8_t { where_known, never };
+
+/// The same of another object file or as on an older kernel, for tests.
 Result<std::unique_ptr<Counters>> load_bpf_counters(std::span<const unsigned char> object,
-                                                    const std::string& mount);
+                                                    const std::string& mount,
+                                                    Casts casts = Casts::where_known);
 
 }  // namespace noded::stats

@@ -1,5 +1,6 @@
 // The eBPF programs of bpf/containers.bpf.c, loaded and read; see counters.h.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,8 +12,9 @@
 #include <cstring>
 #include <map>
 #include <numeric>
-#include <set>
+#include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "agent/base/fd.h"
@@ -113,6 +115,10 @@ bool of_packets(const bpf_program* program) {
     return std::string_view(lib.bpf_program__section_name(program)).starts_with("cgroup_skb");
 }
 
+bool of_connects(const bpf_program* program) {
+    return std::string_view(lib.bpf_program__section_name(program)).starts_with("cgroup/connect");
+}
+
 /// Every field is a counter of 64 bits.
 template <typename Struct>
 void add_to(Struct& sum, const Struct& more) {
@@ -139,8 +145,8 @@ bool is_hook(const bpf_program* program) {
 
 class BpfCounters final : public Counters {
 public:
-    BpfCounters(Object object, Fd root, const Refused& refused)
-        : object_(std::move(object)), root_(std::move(root)) {
+    BpfCounters(Object object, const Fd& root, const Refused& refused)
+        : object_(std::move(object)) {
         blkio_ = lib.bpf_object__find_map_fd_by_name(object_.get(), "blkio_groups");
         map_ = lib.bpf_object__find_map_fd_by_name(object_.get(), "counters");
         places_ = lib.bpf_object__find_map_fd_by_name(object_.get(), "places");
@@ -153,7 +159,8 @@ public:
             else if (!lib.bpf_program__autoload(program))
                 lack(program, "this kernel has no such tracepoint");
             else if (is_hook(program) && !of_scheduler(program) && !of_packets(program))
-                counts_io_ |= attach(program, links_) && of_disks(program);
+                counts_io_ |= attach(program, links_, of_connects(program) ? root.get() : -1) &&
+                              of_disks(program);
         }
         begin_to_read_groups();
     }
@@ -175,8 +182,7 @@ public:
         lib.bpf_map_update_elem(blkio_, &watched.blkio_id, &id, BPF_ANY);
         table_.try_emplace(id);
         strangers_.erase(id);
-        if (watch.network.empty()) in_nodes_network_.insert(id);
-        follow_packets();
+        if (watch.network.empty()) count_packets(watched, watch.v2);
         take_slot(id);
         if (reads_groups()) find(watch);
         return {};
@@ -189,10 +195,9 @@ public:
         lib.bpf_map_delete_elem(map_, &cgroup_id);
         lib.bpf_map_delete_elem(blkio_, &found->second.blkio_id);
         leave_slot(cgroup_id);
+        leave_packets(found->second);
         watched_.erase(found);
         table_.erase(cgroup_id);
-        in_nodes_network_.erase(cgroup_id);
-        follow_packets();
     }
 
     void follow_scheduler(bool follow) override {
@@ -213,8 +218,15 @@ public:
     }
 
 private:
+    using Place = std::pair<std::string, uint64_t>;  ///< a folder and its number
     struct Watched {
         uint64_t blkio_id = 0;
+        std::optional<Place> above;  ///< if its packets are counted
+    };
+    /// A group with containers in the node's network right below it.
+    struct Above {
+        size_t containers = 0;
+        std::vector<Link> links;  ///< none: those of a group further above are enough
     };
 
     static bool of_disks(const bpf_program* program) {
@@ -235,20 +247,20 @@ private:
     void take_counters(size_t count, bool figures_too);
     void forget_strangers(int64_t met_until_ns);
 
-    void attach_those(bool (*chosen)(const bpf_program*), std::vector<Link>& links) {
+    void attach_those(bool (*chosen)(const bpf_program*), std::vector<Link>& links,
+                      int group = -1) {
         for (bpf_program* program : programs_of(object_.get()))
-            if (chosen(program) && lib.bpf_program__autoload(program)) attach(program, links);
+            if (chosen(program) && lib.bpf_program__autoload(program))
+                attach(program, links, group);
     }
-    /// Packets are counted while somebody is in the node's network.
-    void follow_packets() {
-        if (in_nodes_network_.empty()) packet_links_.clear();
-        else if (packet_links_.empty()) attach_those(of_packets, packet_links_);
-    }
-    bool attach(bpf_program* program, std::vector<Link>& links) {
+    void count_packets(Watched& watched, const std::string& v2);
+    void leave_packets(const Watched& watched);
+    void attach_above();
+    /// `group`: of those that are attached to one.
+    bool attach(bpf_program* program, std::vector<Link>& links, int group = -1) {
         said.clear();
-        Link link(of_packets(program)
-                      ? lib.bpf_program__attach_cgroup(program, root_.get())
-                      : lib.bpf_program__attach(program));
+        Link link(group >= 0 ? lib.bpf_program__attach_cgroup(program, group)
+                             : lib.bpf_program__attach(program));
         if (!link) {
             lack(program, strerror(errno) + last_words());
             return false;
@@ -263,9 +275,8 @@ private:
     }
 
     Object object_;
-    Fd root_;
-    std::vector<Link> links_, scheduler_links_, packet_links_;
-    std::set<uint64_t> in_nodes_network_;  ///< cgroup ids
+    std::vector<Link> links_, scheduler_links_;
+    std::map<Place, Above> above_;
     Link figures_;  ///< nothing where the kernel does not let its figures be read
     int find_ = -1;
     std::string lacks_;
@@ -315,6 +326,40 @@ bool BpfCounters::set_slot(uint64_t id, uint64_t owner) {
     const uint32_t slot = slot_of(id);
     slot_.assign(cpus_, noded_slot{.id = owner, .counters = {}, .unused = 0});
     return lib.bpf_map_update_elem(slots_, &slot, slot_.data(), BPF_ANY) == 0;
+}
+
+/// Once for all containers of a group, not for the rest of the machine: each packet pays for it.
+void BpfCounters::count_packets(Watched& watched, const std::string& v2) {
+    if (watched.above) return;
+    const std::string folder = v2.substr(0, v2.rfind('/'));
+    struct stat info {};
+    if (stat(folder.c_str(), &info) != 0) return;  // its container is gone, too
+    watched.above.emplace(folder, info.st_ino);
+    if (++above_[*watched.above].containers == 1) attach_above();
+}
+
+void BpfCounters::leave_packets(const Watched& watched) {
+    if (!watched.above) return;
+    const auto found = above_.find(*watched.above);
+    if (--found->second.containers != 0) return;
+    above_.erase(found);
+    attach_above();
+}
+
+/// What goes through one that is attached is not to be counted again by one above it.
+void BpfCounters::attach_above() {
+    const auto covered = [this](const std::string& folder) {
+        return std::ranges::any_of(above_, [&](const auto& other) {
+            return folder.starts_with(other.first.first + "/");
+        });
+    };
+    for (auto& [place, above] : above_)
+        if (covered(place.first)) above.links.clear();
+    for (auto& [place, above] : above_) {
+        if (!above.links.empty() || covered(place.first)) continue;
+        const Fd group(open(place.first.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (group.valid()) attach_those(of_packets, above.links, group.get());
+    }
 }
 
 void BpfCounters::add_slot(uint64_t id, Value& sum) {
@@ -520,8 +565,18 @@ std::string name_in(const std::string& words) {
     return words.substr(begin, words.find('\'', begin) - begin);
 }
 
+/// The programs' own variable that says what they may use.
+bool set_casts(bpf_object* object) {
+    bpf_map* map = lib.bpf_object__find_map_by_name(object, ".rodata.casts");
+    const std::unique_ptr<btf, Close> kernel(lib.btf__load_vmlinux_btf());
+    if (map == nullptr || !kernel) return true;
+    const uint32_t casts =
+        lib.btf__find_by_name_kind(kernel.get(), "bpf_rdonly_cast", BTF_KIND_FUNC) > 0 ? 1 : 0;
+    return lib.bpf_map__set_initial_value(map, &casts, sizeof casts) == 0;
+}
+
 /// Ready to be loaded, without those that were refused before.
-Result<Object> prepare(std::span<const unsigned char> file, const Refused& refused) {
+Result<Object> prepare(std::span<const unsigned char> file, Casts casts, const Refused& refused) {
     LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "noded");
     Object object(lib.bpf_object__open_mem(file.data(), file.size(), &options));
     if (!object) return fail_errno(errno, "open the eBPF programs" + last_words());
@@ -530,6 +585,8 @@ Result<Object> prepare(std::span<const unsigned char> file, const Refused& refus
         if (refused.contains(lib.bpf_program__name(program)))
             lib.bpf_program__set_autoload(program, false);
     said.clear();
+    if (casts == Casts::where_known && !set_casts(object.get()))
+        return fail("prepare the eBPF programs" + last_words());
     for (const char* name : {"counters", "blkio_groups", "places"}) {
         bpf_map* map = lib.bpf_object__find_map_by_name(object.get(), name);
         // The object of a test has not all of them.
@@ -565,16 +622,16 @@ Result<std::unique_ptr<Counters>> load_bpf_counters(const std::string& mount) {
 }
 
 Result<std::unique_ptr<Counters>> load_bpf_counters(std::span<const unsigned char> file,
-                                                    const std::string& mount) {
+                                                    const std::string& mount, Casts casts) {
     TRY_STATUS(load_libbpf());
     lib.libbpf_set_print(keep_what_is_said);
     said.clear();
-    Fd root(open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const Fd root(open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root.valid()) return fail_errno(errno, "open " + mount);
     for (Refused refused;;) {
-        Object object = TRY(prepare(file, refused));
+        Object object = TRY(prepare(file, casts, refused));
         if (lib.bpf_object__load(object.get()) == 0)
-            return std::make_unique<BpfCounters>(std::move(object), std::move(root), refused);
+            return std::make_unique<BpfCounters>(std::move(object), root, refused);
         const int error = errno;
         const std::string name = name_in(said);
         const std::string said_of_it = last_words();

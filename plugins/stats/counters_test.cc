@@ -5,17 +5,21 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/bpf.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
+#include "bpf/containers_object.h"
 #include "bpf/refused_object.h"
 #include "plugins/stats/libbpf.h"
 #include "plugins/stats/limits.h"
@@ -65,12 +69,13 @@ uint64_t id_of(const std::string& path) {
     return stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
 }
 
-/// A group of its own in the v2 tree, one below the root, and in those hierarchies that are there.
+/// A group of its own in the v2 tree, below another one, and in those hierarchies that are there.
 class Group {
 public:
     /// A name is what containers have, 64 digits; without one it is none of theirs.
-    explicit Group(const std::string& mount, const std::string& name = "") {
-        std::string path = mount + "/" + name;
+    explicit Group(const std::string& parent, const std::string& name = "") {
+        const size_t mount_size = v2_mount().size();
+        std::string path = parent + "/" + name;
         if (name.empty()) {
             path += "noded-test-XXXXXX";
             EXPECT_NE(mkdtemp(path.data()), nullptr);
@@ -86,13 +91,14 @@ public:
             *folder = path;
             const std::string own = mount_of(controller);
             if (own.empty()) continue;
-            *folder = own + path.substr(mount.size());
+            *folder = own + path.substr(mount_size);
             mkdir(folder->c_str(), 0755);
             folders_.push_back(*folder);
         }
         where_.cgroup_id = id_of(path);
         where_.blkio_id = id_of(blkio_);
-        where_.level = 1;
+        where_.level =
+            static_cast<int>(std::ranges::count(path.substr(mount_size), '/'));
         where_.v2 = path;
     }
     ~Group() {
@@ -312,13 +318,98 @@ TEST(StatsCounters, a_connection_that_is_begun_is_counted) {
     if (!loaded) GTEST_SKIP() << loaded.error().message;
     const Group watched(mount);
     ASSERT_TRUE((*loaded)->watch(watched.where()));
-    watched.run("python3 -c \"import socket; socket.socket().connect_ex(('127.0.0.1', 9))\"");
-    EXPECT_EQ((*loaded)->read().at(watched.id()).kernel.tcp_connects, 1u);
+    const Group part(watched.where().v2), other(mount);
+    const auto connects = [&] {
+        return (*loaded)->read().at(watched.id()).kernel.tcp_connects;
+    };
+    const auto connect = [](const Group& from, const char* socket, const char* address) {
+        from.run(("python3 -c \"from socket import *; " + std::string(socket) + ".connect_ex(('" +
+                  address + "', 9))\"").c_str());
+    };
+    connect(watched, "socket()", "127.0.0.1");
+    EXPECT_EQ(connects(), 1u);
+    connect(watched, "socket(AF_INET6)", "::1");
+    EXPECT_EQ(connects(), 2u);
+    connect(part, "socket()", "127.0.0.1");
+    EXPECT_EQ(connects(), 3u) << "a group of the container's own";
+    connect(watched, "socket(AF_INET, SOCK_DGRAM)", "127.0.0.1");
+    connect(other, "socket()", "127.0.0.1");
+    EXPECT_EQ(connects(), 3u);
+    EXPECT_EQ((*loaded)->state().warning, "");
 }
 
 constexpr const char* kSendOnePacket =
     "python3 -c \"import socket; socket.socket(socket.AF_INET, "
     "socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))\"";
+
+/// How many programs of packets that go out are attached to this group itself.
+uint32_t attached_to(const Group& group) {
+    const int folder = open(group.where().v2.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bpf_attr query{};
+    query.query.target_fd = static_cast<uint32_t>(folder);
+    query.query.attach_type = BPF_CGROUP_INET_EGRESS;
+    EXPECT_EQ(syscall(SYS_bpf, BPF_PROG_QUERY, &query, sizeof query), 0);
+    close(folder);
+    return query.query.prog_cnt;
+}
+
+TEST(StatsCounters, each_packet_is_counted_once_and_only_below_the_groups_of_containers) {
+    const std::string mount = v2_mount();
+    if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
+    for (const Casts casts : {Casts::where_known, Casts::never}) {
+        auto loaded = load_bpf_counters(containers_object, mount, casts);
+        if (!loaded) GTEST_SKIP() << loaded.error().message;
+        Counters& counters = **loaded;
+        const Group outer(mount), inner(outer.where().v2);
+        const Group near(outer.where().v2), far(inner.where().v2), part(far.where().v2);
+        const auto sent = [&](const Group& group) {
+            return counters.read().at(group.id()).kernel.sent_packets;
+        };
+        ASSERT_TRUE(counters.watch(far.where()));
+        EXPECT_EQ(attached_to(inner), 1u);
+        EXPECT_EQ(attached_to(outer) + attached_to(far), 0u);
+        far.run(kSendOnePacket);
+        EXPECT_EQ(sent(far), 1u);
+        part.run(kSendOnePacket);
+        EXPECT_EQ(sent(far), 2u) << "a group of the container's own";
+        ASSERT_TRUE(counters.watch(near.where()));
+        EXPECT_EQ(attached_to(inner), 0u) << "all go through the one above it";
+        EXPECT_EQ(attached_to(outer), 1u);
+        far.run(kSendOnePacket);
+        near.run(kSendOnePacket);
+        EXPECT_EQ(sent(far), 3u);
+        EXPECT_EQ(sent(near), 1u);
+        counters.forget(near.id());
+        EXPECT_EQ(attached_to(outer), 0u);
+        far.run(kSendOnePacket);
+        EXPECT_EQ(sent(far), 4u);
+        counters.forget(far.id());
+        EXPECT_EQ(attached_to(inner), 0u);
+        EXPECT_EQ(counters.state().warning, "");
+    }
+}
+
+TEST(StatsCounters, a_group_above_that_is_made_anew_is_another_one) {
+    const std::string mount = v2_mount();
+    if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
+    auto loaded = load_bpf_counters(mount);
+    if (!loaded) GTEST_SKIP() << loaded.error().message;
+    Counters& counters = **loaded;
+    const std::string name = "noded-test-" + std::to_string(getpid());
+    uint64_t before = 0;
+    {
+        const Group above(mount, name), gone(above.where().v2);
+        ASSERT_TRUE(counters.watch(gone.where()));
+        before = gone.id();
+    }
+    const Group above(mount, name), container(above.where().v2);
+    ASSERT_TRUE(counters.watch(container.where()));
+    container.run(kSendOnePacket);
+    EXPECT_EQ(counters.read().at(container.id()).kernel.sent_packets, 1u);
+    counters.forget(before);
+    container.run(kSendOnePacket);
+    EXPECT_EQ(counters.read().at(container.id()).kernel.sent_packets, 2u);
+}
 
 TEST(StatsCounters, packets_are_counted_of_those_in_the_nodes_network_alone) {
     const std::string mount = v2_mount();

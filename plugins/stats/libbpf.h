@@ -17,6 +17,7 @@
     function(bpf_link__fd)                    \
     function(bpf_map__fd)                     \
     function(bpf_map__name)                   \
+    function(bpf_map__set_initial_value)      \
     function(bpf_map__set_max_entries)        \
     function(bpf_map__value_size)             \
     function(bpf_map_delete_elem)             \
