@@ -13,6 +13,7 @@ import crowd_metrics
 import log_metrics
 import node_metrics
 import output_metrics
+import overhead_metrics
 import sides
 import stream_metrics
 from lines import Line, times_better
@@ -132,7 +133,7 @@ ALL = {
     "late-pause": Metric(node_metrics.late_pause, True, NODE),
     "stats-cost": Metric(stream_metrics.stats_cost, True, ("//bench/compare:file_reader",)),
     "stats-accuracy": Metric(stream_metrics.stats_accuracy, True, ()),
-    "stats-overhead": Metric(stream_metrics.stats_overhead, True, ()),
+    "stats-overhead": Metric(overhead_metrics.stats_overhead, True, ()),
     "pubsub": Metric(stream_metrics.pubsub, False, ("//bench/pubsub:pubsub_bench",)),
     "scrape": Metric(stream_metrics.scrape, True, ()),
     "logs-follow-10": Metric(stream_metrics.logs_follow_10, True, ()),
