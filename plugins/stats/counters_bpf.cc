@@ -66,6 +66,7 @@ struct Close {
 };
 using Object = std::unique_ptr<bpf_object, Close>;
 using Link = std::unique_ptr<bpf_link, Close>;
+using Types = std::unique_ptr<btf, Close>;
 
 /// Why the kernel did not take a program, by its name.
 using Refused = std::map<std::string, std::string>;
@@ -541,17 +542,14 @@ void BpfCounters::forget_strangers(int64_t met_until_ns) {
     });
 }
 
-/// Programs of tracepoints that this kernel does not have are left out. That there is no BTF at all
-/// the load says.
-void choose_programs(bpf_object* object) {
+/// Programs of tracepoints that this kernel does not have are left out.
+void choose_programs(const btf* kernel, bpf_object* object) {
     constexpr std::string_view kTracepoint = "tp_btf/";
-    const std::unique_ptr<btf, Close> kernel(lib.btf__load_vmlinux_btf());
-    if (!kernel) return;
     for (bpf_program* program : programs_of(object)) {
         const std::string section = lib.bpf_program__section_name(program);
         if (!section.starts_with(kTracepoint)) continue;
         const std::string type = "btf_trace_" + section.substr(kTracepoint.size());
-        if (lib.btf__find_by_name_kind(kernel.get(), type.c_str(), BTF_KIND_TYPEDEF) <= 0)
+        if (lib.btf__find_by_name_kind(kernel, type.c_str(), BTF_KIND_TYPEDEF) <= 0)
             lib.bpf_program__set_autoload(program, false);
     }
 }
@@ -566,26 +564,26 @@ std::string name_in(const std::string& words) {
 }
 
 /// The programs' own variable that says what they may use.
-bool set_casts(bpf_object* object) {
+bool set_casts(const btf* kernel, bpf_object* object) {
     bpf_map* map = lib.bpf_object__find_map_by_name(object, ".rodata.casts");
-    const std::unique_ptr<btf, Close> kernel(lib.btf__load_vmlinux_btf());
-    if (map == nullptr || !kernel) return true;
+    if (map == nullptr) return true;
     const uint32_t casts =
-        lib.btf__find_by_name_kind(kernel.get(), "bpf_rdonly_cast", BTF_KIND_FUNC) > 0 ? 1 : 0;
+        lib.btf__find_by_name_kind(kernel, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0 ? 1 : 0;
     return lib.bpf_map__set_initial_value(map, &casts, sizeof casts) == 0;
 }
 
 /// Ready to be loaded, without those that were refused before.
-Result<Object> prepare(std::span<const unsigned char> file, Casts casts, const Refused& refused) {
+Result<Object> prepare(std::span<const unsigned char> file, const btf* kernel, Casts casts,
+                       const Refused& refused) {
     LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "noded");
     Object object(lib.bpf_object__open_mem(file.data(), file.size(), &options));
     if (!object) return fail_errno(errno, "open the eBPF programs" + last_words());
-    choose_programs(object.get());
+    choose_programs(kernel, object.get());
     for (bpf_program* program : programs_of(object.get()))
         if (refused.contains(lib.bpf_program__name(program)))
             lib.bpf_program__set_autoload(program, false);
     said.clear();
-    if (casts == Casts::where_known && !set_casts(object.get()))
+    if (casts == Casts::where_known && !set_casts(kernel, object.get()))
         return fail("prepare the eBPF programs" + last_words());
     for (const char* name : {"counters", "blkio_groups", "places"}) {
         bpf_map* map = lib.bpf_object__find_map_by_name(object.get(), name);
@@ -628,15 +626,23 @@ Result<std::unique_ptr<Counters>> load_bpf_counters(std::span<const unsigned cha
     said.clear();
     const Fd root(open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root.valid()) return fail_errno(errno, "open " + mount);
+    const Types kernel(lib.btf__load_vmlinux_btf());
+    if (!kernel)
+        return fail("load the eBPF programs: this kernel does not tell its own types, it has no "
+                    "/sys/kernel/btf/vmlinux (BTF; it is built with CONFIG_DEBUG_INFO_BTF)");
     for (Refused refused;;) {
-        Object object = TRY(prepare(file, casts, refused));
+        Object object = TRY(prepare(file, kernel.get(), casts, refused));
         if (lib.bpf_object__load(object.get()) == 0)
             return std::make_unique<BpfCounters>(std::move(object), root, refused);
         const int error = errno;
         const std::string name = name_in(said);
         const std::string said_of_it = last_words();
+        if (error == EPERM)
+            return fail_errno(error, "load the eBPF programs (noded needs CAP_SYS_ADMIN in the "
+                                     "first user namespace, and bpf(2), which its service must "
+                                     "not filter away)" + said_of_it);
         // It is not one program, or there is no end to it.
-        if (name.empty() || refused.contains(name) || error == EPERM)
+        if (name.empty() || refused.contains(name))
             return fail_errno(error, "load the eBPF programs" + said_of_it);
         std::string words = strerror(error) + said_of_it;
         constexpr size_t kWordsMax = 512;
