@@ -124,11 +124,20 @@ void Sampler::retry() {
 }
 
 void Sampler::has_started(const std::string& id) {
-    if (auto target = state_.target(id)) started_.push_back(std::move(*target));
+    if (auto target = state_.target(id)) {
+        shares_network_ |= target->host_network;
+        started_.push_back(std::move(*target));
+    }
     look_at_containers();
 }
 
+/// It may be out of the state already.
+void Sampler::one_has_ended() {
+    if (shares_network_ && !state_.shares_network()) look_at_all();
+}
+
 void Sampler::look_at_all() {
+    shares_network_ = state_.shares_network();
     all_changed_ = true;
     look_at_containers();
 }

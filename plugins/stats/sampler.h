@@ -49,6 +49,9 @@ public:
     void watch_topics();
     /// A container has started: it is counted for in the kernel. Costs the same however many run.
     void has_started(const std::string& id);
+    /// One has ended: packets need not be counted any longer, if it was the last one in the node's
+    /// network. All else that the kernel has of it goes with the next look at all.
+    void one_has_ended();
     /// There may be some that run.
     void look_at_all();
     /// The same a moment later, for a node that has nothing to count yet.
@@ -104,6 +107,7 @@ private:
     bool topics_changed_ = false;  ///< meanwhile
     /// not looked at yet: a job is under way, or the lane is full
     std::vector<Target> started_;
+    bool shares_network_ = false;     ///< one ran in the node's network, and may still
     bool all_changed_ = false;        ///< all that run are to be looked at
     size_t looks_since_all_ = 0;      ///< at some of them, which do not tell which are gone
     KernelState kernel_;

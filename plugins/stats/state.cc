@@ -50,6 +50,12 @@ size_t State::running() const {
         containers, [](const auto& entry) { return entry.second.pid != 0; }));
 }
 
+bool State::shares_network() const {
+    return std::ranges::any_of(containers, [](const auto& entry) {
+        return entry.second.host_network && entry.second.pid != 0;
+    });
+}
+
 void State::save(schema::StatsSnapshot::Builder out) const {
     auto list = out.initContainers(unsigned(containers.size()));
     unsigned at = 0;

@@ -35,6 +35,8 @@ struct State {
     /// The container of this id, which is new perhaps.
     Container& at(const std::string& id);
     size_t running() const;
+    /// Whether one runs in the node's network.
+    bool shares_network() const;
 
     void save(schema::StatsSnapshot::Builder out) const;
     /// Into a new one. Throws kj::Exception where it cannot be read.

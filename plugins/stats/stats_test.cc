@@ -552,11 +552,28 @@ TEST_P(StatsTest, the_kernel_counts_from_the_start_of_a_container_to_its_end) {
 TEST_P(StatsTest, the_kernel_ends_to_count_for_those_who_are_gone_while_nobody_asks) {
     for (uint32_t pid = 10; pid < 10 + 3 * limits::looks_between_all; ++pid) {
         const std::string id = "c0ffee" + std::to_string(pid);
-        run(id, id.c_str(), pid, 50, "host");
+        run(id, id.c_str(), pid, 50);
         ASSERT_TRUE(machine->counted.contains(1000 + pid));
         exited(id);
         EXPECT_LE(machine->counted.size(), limits::looks_between_all + 1);
     }
+}
+
+TEST_P(StatsTest, the_end_of_the_last_one_in_the_nodes_network_ends_what_others_paid_for) {
+    run(kDb, "db", 11, 60);
+    run(kWeb, "web", 10, 50, "host");
+    run("c0ffee", "more", 12, 70, "host");
+    exited(kWeb);
+    EXPECT_TRUE(machine->counted.contains(1012));
+    host.inject<schema::ContainerRemoved>([](auto root) { root.setId("c0ffee"); });
+    EXPECT_FALSE(machine->counted.contains(1010));
+    EXPECT_FALSE(machine->counted.contains(1012));
+    EXPECT_TRUE(machine->counted.contains(1011));
+    host.restart();
+    run(kWeb, "web", 13, 80, "host");
+    EXPECT_TRUE(machine->counted.contains(1013));
+    exited(kWeb);
+    EXPECT_FALSE(machine->counted.contains(1013));
 }
 
 TEST_P(StatsTest, a_disk_that_is_mounted_later_is_told_of) {
