@@ -93,9 +93,14 @@ void OffloadLane::run() {
         lock.lock();
         busy_.erase(std::ranges::find(busy_, work.owner));
         done_.push_back({work.completion, result});
+        // This thread takes one piece; what its owner has next may be for another thread. One that
+        // would find nothing is not woken.
+        const bool more = !queue_.empty();
+        // Without the lock: who is woken takes it first.
+        lock.unlock();
         wake_();
-        // This thread takes one piece; what its owner has next may be for another thread.
-        queued_.notify_one();
+        if (more) queued_.notify_one();
+        lock.lock();
     }
 }
 
