@@ -55,6 +55,15 @@ struct {
     __type(value, u64);
 } blkio_groups SEC(".maps");
 
+/* How often something was counted that comes without the container's using a CPU: a request that is
+ * done, a segment sent again. By slot, for all who would have it. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, NODED_SLOTS);
+    __type(key, unsigned int);
+    __type(value, u64);
+} besides SEC(".maps");
+
 /* By cgroup id, too: where the kernel keeps its own figures. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -79,11 +88,19 @@ struct {
     __type(value, struct waited);
 } waited_before SEC(".maps");
 
-/* What is too large for a program's stack: a row that is made, and a copy of the figures behind
- * memory.stat. */
+/* What user space reads of containers, some at a time: it writes their ids, the program `figures`
+ * all else. Nothing is copied, user space has these pages in its own memory. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, NODED_ROWS);
+    __type(key, unsigned int);
+    __type(value, struct noded_row);
+} rows SEC(".maps");
+
+/* What is too large for a program's stack: a copy of the figures behind memory.stat. */
 #define COPY_WORDS 256
 struct scratch {
-    struct noded_row row;
     u64 copy[COPY_WORDS];
 };
 struct {
@@ -97,6 +114,8 @@ struct {
  * most of what a program costs. Weak, because a kernel before 6.2 does not have it and is to refuse
  * the one program that cannot do without, not all. */
 extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
+extern void bpf_rcu_read_lock(void) __ksym __weak;
+extern void bpf_rcu_read_unlock(void) __ksym __weak;
 #define AS(type, address)                        \
     ((struct type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(struct type)))
 
@@ -141,6 +160,13 @@ static __always_inline struct noded_container_counters *of_task(struct task_stru
 
 static __always_inline unsigned int slot_of(u64 id) {
     return id & (NODED_SLOTS - 1);
+}
+
+/* After it was counted: who sees the new number sees that, too. */
+static __always_inline void note_besides(u64 id) {
+    const unsigned int index = slot_of(id);
+    u64 *count = bpf_map_lookup_elem(&besides, &index);
+    if (count) __sync_fetch_and_add(count, 1);
 }
 
 static __always_inline struct noded_hot_counters *in_slot(u64 id) {
@@ -245,8 +271,14 @@ int sent(struct __sk_buff *packet) {
 
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(retransmitted, struct sock *sock) {
-    struct noded_container_counters *found = of_cgroup(sock->sk_cgrp_data.cgroup);
-    if (found) found->tcp_retransmits += 1;
+    struct cgroup *group = sock->sk_cgrp_data.cgroup;
+    struct noded_container_counters *found = of_cgroup(group);
+    const unsigned int all = levels;
+    if (!found) return 0;
+    found->tcp_retransmits += 1;
+    note_besides(group->kn->id);
+    for (int i = 1; i < NODED_LEVELS_MAX; i++)
+        if (all & (1u << i) && i < group->level) note_besides(ancestor_id(group, i));
     return 0;
 }
 
@@ -296,26 +328,43 @@ int BPF_PROG(killed_for_memory, struct task_struct *task) {
 
 static __always_inline unsigned int bucket_of(u64 ns);
 
-static __always_inline struct noded_container_counters *of_blkio_id(u64 id) {
+/* And the container's own id. */
+static __always_inline struct noded_container_counters *of_blkio_id(u64 id, u64 *container) {
     u64 *group = bpf_map_lookup_elem(&blkio_groups, &id);
-    return group ? of_id(*group) : 0;
+    if (!group) return 0;
+    *container = *group;
+    return of_id(*group);
 }
 
 /* A hierarchy of blkio has the groups of containers at the same depth. */
-static __always_inline struct noded_container_counters *of_request(struct request *request) {
+static __always_inline struct noded_container_counters *of_request(struct request *request,
+                                                                   u64 *container) {
     struct cgroup *group = BPF_CORE_READ(request, bio, bi_blkg, blkcg, css.cgroup);
     const int level = group ? BPF_CORE_READ(group, level) : 0;
     const unsigned int above = levels & ((1u << (level & 31)) - 1);
     struct noded_container_counters *found;
     if (group == 0 || !may_be_in_container(level)) return 0;
-    found = of_blkio_id(BPF_CORE_READ(group, kn, id));
+    found = of_blkio_id(BPF_CORE_READ(group, kn, id), container);
     if (found || above == 0) return found;
     for (int i = 1; i < NODED_LEVELS_MAX; i++) {
         if (!(above & (1u << i))) continue;
-        found = of_blkio_id(ancestor_id(group, i));
+        found = of_blkio_id(ancestor_id(group, i), container);
         if (found) return found;
     }
     return 0;
+}
+
+static __always_inline void count_end(struct noded_container_counters *found,
+                                      struct request *request, unsigned int operation) {
+    const u64 start = BPF_CORE_READ(request, start_time_ns);
+    if (operation == 0) found->reads += 1;
+    else found->writes += 1;
+    if (start) {
+        u64 ns = bpf_ktime_get_ns() - start;
+        unsigned int bucket = bucket_of(ns);
+        found->io_ns += ns;
+        if (bucket < NODED_IO_BUCKETS) found->io_us_log2[bucket] += 1;
+    }
 }
 
 /* Called for each part of a request that is done; the last one ends it. */
@@ -323,22 +372,14 @@ SEC("tp_btf/block_rq_complete")
 int BPF_PROG(request_done, struct request *request, int error, unsigned int bytes) {
     const unsigned int operation = BPF_CORE_READ(request, cmd_flags) & 0xff;
     struct noded_container_counters *found;
-    u64 start;
+    u64 container = 0;
     if (operation > 1) return 0; /* neither a read nor a write */
-    found = of_request(request);
+    found = of_request(request, &container);
     if (!found) return 0;
     if (operation == 0) found->read_bytes += bytes;
     else found->write_bytes += bytes;
-    if (bytes < BPF_CORE_READ(request, __data_len)) return 0;
-    if (operation == 0) found->reads += 1;
-    else found->writes += 1;
-    start = BPF_CORE_READ(request, start_time_ns);
-    if (start) {
-        u64 ns = bpf_ktime_get_ns() - start;
-        unsigned int bucket = bucket_of(ns);
-        found->io_ns += ns;
-        if (bucket < NODED_IO_BUCKETS) found->io_us_log2[bucket] += 1;
-    }
+    if (bytes >= BPF_CORE_READ(request, __data_len)) count_end(found, request, operation);
+    note_besides(container);
     return 0;
 }
 
@@ -567,34 +608,119 @@ static long add_cpu(u64 cpu, struct summing *summing) {
     return 0;
 }
 
-/* One container after another, into what user space reads. */
-SEC("iter/bpf_map_elem")
-int figures(struct bpf_iter__bpf_map_elem *context) {
-    const unsigned int cpus_max = 8192;
-    const u64 *id = context->key;
-    const struct noded_place *place = context->value;
-    unsigned int first = 0;
-    struct scratch *scratch = bpf_map_lookup_elem(&scratches, &first);
-    struct summing summing;
-    struct noded_figures *out;
-    if (!id || !place || !scratch) return 0;
-    __builtin_memset(&scratch->row, 0, sizeof(scratch->row));
-    out = &scratch->row.figures;
-    out->cgroup_id = *id;
+static __always_inline void read_place(const struct noded_place *place, u64 *copy,
+                                       struct noded_figures *out) {
     out->monotonic_ns = bpf_ktime_get_ns();
     read_cpu(place, out);
     read_throttling(place, out);
-    read_memory(place, scratch->copy, out);
+    read_memory(place, copy, out);
     read_pids(place, out);
     if (place->network) {
         struct net *network = AS(net, place->network);
         if (network->net_cookie == place->network_cookie)
             out->network_mark = 1 + (u64)network->dev_base_seq;
     }
-    summing.id = *id;
-    summing.slot = slot_of(*id);
-    summing.sum = &scratch->row.counters;
-    bpf_loop(cpus_max, add_cpu, &summing, 0);
-    bpf_seq_write(context->meta->seq, &scratch->row, sizeof(scratch->row));
+}
+
+static __always_inline struct noded_row *row_at(u64 index) {
+    const unsigned int at = index;
+    return bpf_map_lookup_elem(&rows, &at);
+}
+
+/* Nearly all that a container's figures are in was last read a sample ago and is in no cache, and
+ * what lies far apart costs a walk through page tables, too: some hundred nanoseconds for each.
+ * Here nothing waits for what is loaded, so that all of a container's, and those of the next ones,
+ * are waited for together. Two steps, because where some are is in others. */
+static long fetch_structs(u64 index, void *unused) {
+    struct noded_row *row = row_at(index);
+    const struct noded_place *place;
+    struct noded_place *to;
+    struct cgroup *group;
+    struct mem_cgroup *memory;
+    u64 id, sum;
+    if (!row) return 1;
+    to = &row->place;
+    id = row->figures.cgroup_id;
+    place = bpf_map_lookup_elem(&places, &id);
+    if (!place) {
+        __builtin_memset(to, 0, sizeof(*to));
+        return 0;
+    }
+    *to = *place;
+    group = AS(cgroup, to->states[NODED_V2] - bpf_core_field_offset(struct cgroup, self));
+    memory = AS(mem_cgroup, to->states[NODED_MEMORY]);
+    sum = group->self.serial_nr + group->bstat.cputime.stime;
+    sum += AS(cgroup_subsys_state, to->states[NODED_CPU])->serial_nr;
+    sum += AS(task_group, to->states[NODED_CPU])->cfs_bandwidth.throttled_time;
+    sum += AS(cgroup_subsys_state, to->states[NODED_MEMORY])->serial_nr;
+    sum += memory->memory.usage.counter + memory->memory.max;
+    sum += AS(cgroup_subsys_state, to->states[NODED_PIDS])->serial_nr;
+    sum += AS(pids_cgroup, to->states[NODED_PIDS])->counter.counter;
+    sum += AS(net, to->network)->net_cookie + AS(net, to->network)->dev_base_seq;
+    /* So that nothing is left out; written anew later. */
+    row->figures.known = sum;
+    row->figures.memory_mark = (u64)memory->vmstats;
+    if (bpf_core_field_exists(group->psi)) row->figures.pressure_mark = (u64)group->psi;
+    return 0;
+}
+
+static long fetch_figures(u64 index, void *unused) {
+    struct noded_row *row = row_at(index);
+    struct memcg_vmstats *memory;
+    struct cgroup *group;
+    u64 sum;
+    if (!row) return 1;
+    group = AS(cgroup, row->place.states[NODED_V2] - bpf_core_field_offset(struct cgroup, self));
+    memory = AS(mem_cgroup, row->place.states[NODED_MEMORY])->vmstats;
+    sum = memory->state[0] + memory->state[8] + memory->state[16] + memory->state[24];
+    sum += memory->events[0] + memory->events[8];
+    if (bpf_core_field_exists(group->psi) &&
+        bpf_core_field_exists(((struct psi_group *)0)->total))
+        sum += group->psi->total[0] + group->psi->total[5];
+    row->figures.known = sum;
+    return 0;
+}
+
+/* All that is counted needs a CPU that the container uses, but what `besides` tells, and packets
+ * for who is in the node's network. Of one that did nothing nothing more is touched. */
+static __always_inline int counted_since(const struct noded_row *row) {
+    if (!row->place.network || !(row->figures.known & (1 << NODED_V2))) return 1;
+    return row->figures.cpu_ns != row->cpu_ns_before || row->besides != row->besides_before;
+}
+
+static long read_row(u64 index, struct noded_reading *reading) {
+    const unsigned int first = 0;
+    struct noded_row *row = row_at(index);
+    struct scratch *scratch = bpf_map_lookup_elem(&scratches, &first);
+    struct summing summing;
+    u64 id, *noted;
+    if (!row || !scratch) return 1;
+    id = row->figures.cgroup_id;
+    __builtin_memset(&row->figures, 0, sizeof(row->figures));
+    row->figures.cgroup_id = id;
+    if (!row->place.states[NODED_V2]) return 0;
+    /* What is alive when it is looked at is not freed until the end of this. */
+    bpf_rcu_read_lock();
+    read_place(&row->place, scratch->copy, &row->figures);
+    bpf_rcu_read_unlock();
+    summing.id = id;
+    summing.slot = slot_of(id);
+    summing.sum = &row->counters;
+    noted = bpf_map_lookup_elem(&besides, &summing.slot);
+    row->besides = noted ? *(volatile u64 *)noted : 0;
+    row->counted = counted_since(row);
+    if (!row->counted) return 0;
+    __builtin_memset(&row->counters, 0, sizeof(row->counters));
+    bpf_loop(reading->cpus, add_cpu, &summing, 0);
+    return 0;
+}
+
+/* One container after another, those that stand in the first rows. */
+SEC("syscall")
+int figures(struct noded_reading *asked) {
+    struct noded_reading reading = *asked;
+    bpf_loop(reading.count, fetch_structs, 0, 0);
+    bpf_loop(reading.count, fetch_figures, 0, 0);
+    bpf_loop(reading.count, read_row, &reading, 0);
     return 0;
 }

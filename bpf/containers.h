@@ -91,10 +91,28 @@ struct noded_figures {
     unsigned long long network_mark;  /* of which interfaces there are in net/dev */
 };
 
-/* All of one container, in one piece. */
+/* All of one container, in one piece: the program `figures` fills it for the id that stands there.
+ * The time stays 0 if it knows no such container. Counters are summed up over CPUs, and only if
+ * something may have been counted since the container had used `cpu_ns_before` and its slot was at
+ * `besides_before`, which user space writes. */
 struct noded_row {
     struct noded_figures figures;
-    struct noded_container_counters counters; /* the sum over CPUs */
+    unsigned long long besides; /* grows with what is counted for those who need no CPU for it */
+    unsigned long long counted; /* 0: nothing was, the counters are those of before */
+    struct noded_container_counters counters;
+    unsigned long long cpu_ns_before; /* NODED_UNKNOWN: all is wanted */
+    unsigned long long besides_before;
+    struct noded_place place; /* the program's own */
+};
+#define NODED_UNKNOWN (~0ull)
+
+/* So many in one call. */
+#define NODED_ROWS 64
+
+/* What the program is given: so many rows have an id; of so many CPUs counters are summed up. */
+struct noded_reading {
+    unsigned int count;
+    unsigned int cpus;
 };
 
 #ifdef __cplusplus
@@ -108,7 +126,8 @@ NODED_STATIC_ASSERT(sizeof(struct noded_container_counters) ==
                     "the two sides agree on the layout");
 NODED_STATIC_ASSERT(sizeof(struct noded_place) == 8 * (2 * NODED_GROUPS + 2) &&
                         sizeof(struct noded_watch) == 8 + 4 * (NODED_GROUPS + 1) + 4 &&
-                        sizeof(struct noded_figures) == 8 * 16,
+                        sizeof(struct noded_figures) == 8 * 16 &&
+                        sizeof(struct noded_reading) == 8,
                     "the two sides agree on the layout");
 
 #endif /* NODED_BPF_CONTAINERS_H */

@@ -28,6 +28,7 @@ enum {
     BPF_ANY = 0,
     BPF_NOEXIST = 1,
     BPF_F_NO_PREALLOC = 1,
+    BPF_F_MMAPABLE = 1024,
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -96,8 +97,8 @@ struct page_counter {
 };
 /* From the first figure to the last one that memory.stat is made of. */
 struct memcg_vmstats {
-    long state[1];
-    unsigned long events[1];
+    long state[25];
+    unsigned long events[9];
 };
 struct mem_cgroup {
     struct page_counter memory;
@@ -155,15 +156,6 @@ struct net {
     unsigned int dev_base_seq;
     struct ns_common ns;
     __u64 net_cookie;
-};
-struct seq_file;
-struct bpf_iter_meta {
-    struct seq_file *seq;
-};
-struct bpf_iter__bpf_map_elem {
-    struct bpf_iter_meta *meta;
-    void *key;
-    void *value;
 };
 struct sock_cgroup_data {
     struct cgroup *cgroup;

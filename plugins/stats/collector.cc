@@ -45,6 +45,15 @@ struct Kept {
     }
 };
 
+constexpr size_t kCacheLine = 64;
+
+/// Nothing happens to what is not there.
+void fetch(const void* memory, size_t bytes) {
+    const auto* const begin = static_cast<const char*>(memory);
+    if (begin == nullptr) return;
+    for (size_t at = 0; at < bytes; at += kCacheLine) __builtin_prefetch(begin + at);
+}
+
 /// A file that is opened when it is wanted, and closed when it was not for a while.
 struct Lazy {
     FilePtr file;
@@ -65,7 +74,8 @@ struct Lazy {
 
 }  // namespace
 
-/// The files of one run of a container, and what was read of them.
+/// The files of one run of a container, and what was read of them. What each sample looks at stands
+/// first: of a container that does nothing the rest is touched by none.
 struct Collector::Files {
     explicit Files(uint64_t key) : kept_part(key % 64) {}
 
@@ -76,6 +86,14 @@ struct Collector::Files {
 
     const int64_t kept_part;
     int64_t looked_ns = 0;  ///< when it was looked at which are used
+    size_t open = 0;        ///< as long as none is read
+    bool read_any = false;  ///< since they were counted
+    Kept<Memory> kept_memory;
+    Kept<std::optional<Io>> kept_io;
+    Kept<Pressures> kept_pressure;
+    Kept<std::optional<Net>> kept_net;  ///< of one with nothing but loopback
+    static constexpr size_t kLooked = 6 * kCacheLine;  ///< up to here
+
     Places places;
     Lazy cpu_stat;                               ///< v2: the usage
     Lazy usage, usage_user, usage_system;        ///< v1, where there is no v2
@@ -87,11 +105,11 @@ struct Collector::Files {
     Lazy pressure_cpu, pressure_memory, pressure_io;
     Lazy net;
 
-    Kept<Memory> kept_memory;
-    Kept<std::optional<Io>> kept_io;
-    Kept<Pressures> kept_pressure;
-    Kept<std::optional<Net>> kept_net;  ///< of one with nothing but loopback
-
+    /// One of them.
+    std::string_view read(Lazy& one, Sys& sys, const std::string& folder, const char* name) {
+        read_any = true;
+        return one.read(sys, folder, name);
+    }
     bool v1_memory() const { return !places.memory.empty(); }
     std::array<Lazy*, 17> all() {
         return {&cpu_stat,     &usage,       &usage_user,     &usage_system, &throttling,
@@ -100,16 +118,20 @@ struct Collector::Files {
                 &pressure_io,  &net};
     }
     size_t count() {
-        return static_cast<size_t>(
-            std::ranges::count_if(all(), [](const Lazy* one) { return bool(one->file); }));
+        if (std::exchange(read_any, false))
+            open = static_cast<size_t>(
+                std::ranges::count_if(all(), [](const Lazy* one) { return bool(one->file); }));
+        return open;
     }
     void close() {
         for (Lazy* const one : all()) one->close();
+        open = 0;
     }
     /// Those that are read only now and then are closed: each holds a page of the kernel's.
     void close_unused(int64_t now_ns) {
-        if (now_ns - looked_ns < limits::file_unused_ns) return;
+        if (count() == 0 || now_ns - looked_ns < limits::file_unused_ns) return;
         looked_ns = now_ns;
+        read_any = true;
         for (Lazy* const one : all()) {
             if (!one->used) one->close();
             one->used = false;
@@ -197,38 +219,42 @@ std::unique_ptr<Collector::Files> Collector::find_files(const Target& target) {
 void Collector::read_cpu(Files& files, const Group& group, ContainerFigures& out) {
     const Places& places = files.places;
     out.cpu = group.cpu;
-    if (!out.cpu) out.cpu = parse_cpu_stat(files.cpu_stat.read(*sys_, places.v2, "cpu.stat"));
+    if (!out.cpu)
+        out.cpu = parse_cpu_stat(files.read(files.cpu_stat, *sys_, places.v2, "cpu.stat"));
     if (!out.cpu && !places.cpuacct.empty()) {
         const auto usage =
-            parse_value(files.usage.read(*sys_, places.cpuacct, "cpuacct.usage"));
+            parse_value(files.read(files.usage, *sys_, places.cpuacct, "cpuacct.usage"));
         if (!usage) return;
         const auto part = [&](Lazy& file, const char* name) {
-            return parse_value(file.read(*sys_, places.cpuacct, name)).value_or(0);
+            return parse_value(files.read(file, *sys_, places.cpuacct, name)).value_or(0);
         };
         out.cpu.emplace().total_ns = *usage;
         out.cpu->user_ns = part(files.usage_user, "cpuacct.usage_user");
         out.cpu->system_ns = part(files.usage_system, "cpuacct.usage_sys");
     }
     if (out.cpu && !group.throttling && !places.cpu.empty())
-        parse_throttling_v1(files.throttling.read(*sys_, places.cpu, "cpu.stat"), *out.cpu);
+        parse_throttling_v1(files.read(files.throttling, *sys_, places.cpu, "cpu.stat"), *out.cpu);
 }
 
 void Collector::read_memory(Files& files, const Group& group, ContainerFigures& out) {
-    const bool v1 = files.v1_memory();
-    const std::string& folder = v1 ? files.places.memory : files.places.v2;
-    const auto value = [&](Lazy& file, const char* v1_name, const char* v2_name) {
-        return parse_value(file.read(*sys_, folder, v1 ? v1_name : v2_name));
+    const auto text_of = [&](Lazy& file, const char* v1_name, const char* v2_name) {
+        const bool v1 = files.v1_memory();
+        return files.read(file, *sys_, v1 ? files.places.memory : files.places.v2,
+                          v1 ? v1_name : v2_name);
     };
     std::optional<uint64_t> usage = group.memory_usage, limit = group.memory_limit;
-    if (!usage) usage = value(files.memory_usage, "memory.usage_in_bytes", "memory.current");
+    if (!usage)
+        usage = parse_value(
+            text_of(files.memory_usage, "memory.usage_in_bytes", "memory.current"));
     if (!usage) return;
-    if (!limit) limit = value(files.memory_limit, "memory.limit_in_bytes", "memory.max");
+    if (!limit)
+        limit = parse_value(text_of(files.memory_limit, "memory.limit_in_bytes", "memory.max"));
     Memory memory = files.kept_memory.value;
     if (!files.kept_memory.holds(group.memory_mark, out.monotonic_ns,
                                  files.kept_for(limits::kept_ns))) {
         memory = {};
-        const std::string_view text = files.memory_stat.read(*sys_, folder, "memory.stat");
-        parse_memory_stat(text, v1, memory);
+        const std::string_view text = text_of(files.memory_stat, "memory.stat", "memory.stat");
+        parse_memory_stat(text, files.v1_memory(), memory);
         files.kept_memory.keep(text.empty() ? 0 : group.memory_mark, out.monotonic_ns, memory);
     }
     memory.usage = *usage;
@@ -244,15 +270,14 @@ void Collector::read_io(Files& files, const Group& group, ContainerFigures& out)
         return;
     out.io = std::nullopt;
     if (!places.blkio.empty()) {
-        const std::string bytes(files.io_bytes.read(*sys_, places.blkio,
+        const std::string bytes(files.read(files.io_bytes, *sys_, places.blkio,
                                                     "blkio.throttle.io_service_bytes_recursive"));
         if (!bytes.empty())
-            out.io = parse_blkio(bytes,
-                                 files.io_operations.read(
-                                     *sys_, places.blkio, "blkio.throttle.io_serviced_recursive"));
+            out.io = parse_blkio(bytes, files.read(files.io_operations, *sys_, places.blkio,
+                                                   "blkio.throttle.io_serviced_recursive"));
     } else {
         // A group that has done nothing has an empty file.
-        const std::string_view text = files.io.read(*sys_, places.v2, "io.stat");
+        const std::string_view text = files.read(files.io, *sys_, places.v2, "io.stat");
         if (files.io.file) out.io = parse_io_stat(text);
     }
     files.kept_io.keep(group.io_mark, out.monotonic_ns, out.io);
@@ -267,7 +292,7 @@ void Collector::read_pressure(Files& files, const Group& group, ContainerFigures
                                 files.kept_for(limits::kept_ns)))
         return;
     const auto pressure = [&](Lazy& file, const char* name) {
-        return parse_pressure(file.read(*sys_, files.places.v2, name));
+        return parse_pressure(files.read(file, *sys_, files.places.v2, name));
     };
     out.pressure = {pressure(files.pressure_cpu, "cpu.pressure"),
                     pressure(files.pressure_memory, "memory.pressure"),
@@ -289,7 +314,7 @@ void Collector::read_network(const Target& target, Files& files, const Group& gr
         files.net.file = open("/proc/" + std::to_string(target.pid), "net/dev");
         if (files.net.file && !runs_still(target)) files.net.file.reset();
     }
-    const std::string_view text = files.net.read(*sys_, "", "");
+    const std::string_view text = files.read(files.net, *sys_, "", "");
     if (text.empty()) return;
     out.networks = parse_net_dev(text);
     std::erase_if(out.networks, [](const Network& network) { return network.name == "lo"; });
@@ -301,7 +326,7 @@ bool Collector::read_container(const Target& target, Files& files, const Counted
                                ContainerFigures& out) {
     static const Group none;
     const Group& group = counted != nullptr ? counted->group : none;
-    out.who = target.who;
+    out.who = target.who.get();
     out.run = target.run;
     out.monotonic_ns = group.cpu ? group.monotonic_ns : sys_->monotonic_ns();
     read_cpu(files, group, out);
@@ -310,9 +335,10 @@ bool Collector::read_container(const Target& target, Files& files, const Counted
     if (!out.pids) {
         const std::string& folder =
             files.places.pids.empty() ? files.places.v2 : files.places.pids;
-        if (const auto current = parse_value(files.pids.read(*sys_, folder, "pids.current")))
-            out.pids = {*current,
-                        parse_value(files.pids_limit.read(*sys_, folder, "pids.max")).value_or(0)};
+        if (const auto current = parse_value(files.read(files.pids, *sys_, folder, "pids.current")))
+            out.pids = {
+                *current,
+                parse_value(files.read(files.pids_limit, *sys_, folder, "pids.max")).value_or(0)};
     }
     // A process's namespace outlives its cgroup as long as the file is open: without the cgroup
     // there is no container.
@@ -367,13 +393,14 @@ void Collector::read_node(NodeFigures& node) {
 
 /// False when it has none: it ended.
 bool Collector::sample_container(const Target& target, Entry& entry, Sample& sample) {
-    const Counted* counted = nullptr;
-    if (counted_ != nullptr && entry.cgroup_id != 0) {
+    if (counted_ != nullptr && entry.counted == nullptr && entry.cgroup_id != 0) {
         const auto found = counted_->find(entry.cgroup_id);
-        if (found != counted_->end()) counted = &found->second;
+        if (found != counted_->end()) entry.counted = &found->second;
     }
     ContainerFigures& figures = sample.containers.emplace_back();
-    if (read_container(target, *entry.files, counted, figures)) return true;
+    if (read_container(target, *entry.files, counted_ != nullptr ? entry.counted : nullptr,
+                       figures))
+        return true;
     sample.containers.pop_back();
     return false;
 }
@@ -387,23 +414,38 @@ void Collector::read_counters() {
     if (!counters_) return;
     if (counters_->reads_groups())
         std::erase_if(above_, [](const auto& entry) { return !entry.second->read(); });
-    counted_ = &counters_->read();
+    counted_ = &counters_->read(updates_all_);
 }
 
-void Collector::take(const std::vector<Target>& targets, bool node_wanted, bool follow,
-                     Sample& sample) {
+/// What is known of a container was last looked at a sample ago and is in no cache: it is on its
+/// way while those before it are dealt with.
+void Collector::fetch_ahead(size_t at) const {
+    constexpr size_t kEntries = 8, kFiles = 4;
+    if (at + kEntries < met_.size()) __builtin_prefetch(met_[at + kEntries]);
+    if (at + kFiles >= met_.size()) return;
+    const Entry& next = *met_[at + kFiles];
+    fetch(next.files.get(), Files::kLooked);
+    fetch(next.counted, sizeof *next.counted);
+}
+
+void Collector::take(const Targets& all, bool node_wanted, bool follow, Sample& sample) {
+    const std::vector<Target>& targets = *all;
     sample.containers.clear();
-    sample = Sample{.containers = std::move(sample.containers)};
+    sample = Sample{.targets = all, .containers = std::move(sample.containers)};
     sample.monotonic_ns = sys_->monotonic_ns();
     sample.time_ns = sys_->realtime_ns();
     if (node_wanted) read_node(sample.node);
-    sample.kernel = watch(targets);
+    const bool known = settled_ && known_ == all;
+    sample.kernel = known ? kernel_state() : watch(targets);
+    known_ = all;
     follow_scheduler(follow);
     if (std::ranges::any_of(targets, &Target::wanted)) read_counters();
     sample.containers.reserve(targets.size());
     size_t open = above_.size() + (node_ ? node_->count() : 0);
-    for (const Target& target : targets) {
-        Entry& entry = entries_[target.who->key];
+    for (size_t i = 0; i < targets.size(); ++i) {
+        const Target& target = targets[i];
+        Entry& entry = *met_[i];
+        fetch_ahead(i);
         if (!entry.files && target.wanted) entry.files = find_files(target);
         if (!entry.files) continue;
         if (target.wanted && !sample_container(target, entry, sample)) {
@@ -447,7 +489,9 @@ void Collector::find_group(const Target& target, Entry& entry) {
         const std::string reader = who_updates(folder);
         const std::string path = reader + "/" + name;
         if (above_.contains(path)) continue;
-        if (FilePtr file = open(reader, name)) above_.emplace(path, std::move(file));
+        FilePtr file = open(reader, name);
+        updates_all_ &= file != nullptr || !runs_still(target);
+        if (file) above_.emplace(path, std::move(file));
     }
 }
 
@@ -477,18 +521,23 @@ void Collector::forget(const Entry& entry) {
 
 KernelState Collector::watch_more(const std::vector<Target>& targets) {
     if (!counters_tried_) load_counters();
+    met_.clear();
+    known_ = nullptr;
+    settled_ = true;
     for (const Target& target : targets) {
         Entry& entry = entries_[target.who->key];
+        met_.push_back(&entry);
         if (entry.run != target.run) {
             forget(entry);
             entry = {};  // the files of an earlier run are closed first
             entry.run = target.run;
         }
         entry.round = round_;
-        if (counters_ && entry.cgroup_id == 0 && entry.tries < limits::watch_tries_max)
-            find_group(target, entry);
+        if (!counters_ || entry.cgroup_id != 0 || entry.tries >= limits::watch_tries_max) continue;
+        find_group(target, entry);
+        settled_ &= entry.cgroup_id != 0;
     }
-    return counters_ ? counters_->state() : kernel_;
+    return kernel_state();
 }
 
 KernelState Collector::watch(const std::vector<Target>& targets) {

@@ -19,26 +19,16 @@
 
 namespace noded::stats {
 
-/// One container that runs, as the log knows it.
-struct Target {
-    std::shared_ptr<const Who> who;
-    uint32_t run = 0;
-    uint32_t pid = 0;
-    uint64_t pid_start_time = 0;
-    bool host_network = false;  ///< whose figures are the node's
-    bool wanted = true;         ///< otherwise its files only stay open
-};
-
 class Collector {
 public:
     explicit Collector(std::shared_ptr<Sys> sys);
     ~Collector();
 
     /// All figures of now; the rows are in the order of the targets. Files of containers that are
-    /// not among them are closed.
+    /// not among them are closed. The same list again costs no look at who is new or gone.
     /// `follow` attaches what counts on the scheduler's path, or takes it away. `sample` is one of
     /// before, or an empty one: of another only the memory is used.
-    void take(const std::vector<Target>& targets, bool node_wanted, bool follow, Sample& sample);
+    void take(const Targets& targets, bool node_wanted, bool follow, Sample& sample);
     void follow_scheduler(bool follow);
     /// Begins to count in the kernel for those that are new, and ends it for those that are gone.
     /// Called by take.
@@ -67,7 +57,8 @@ private:
         uint64_t cgroup_id = 0;  ///< 0: it is not counted for
         uint32_t tries = 0;
         std::unique_ptr<Files> files;
-        uint64_t round = 0;  ///< in which it was seen last
+        const Counted* counted = nullptr;  ///< once it was looked for
+        uint64_t round = 0;                ///< in which it was seen last
     };
 
     void discover();
@@ -90,17 +81,23 @@ private:
     std::string who_updates(const std::string& folder) const;
     void forget(const Entry& entry);
     void read_counters();
+    KernelState kernel_state() const { return counters_ ? counters_->state() : kernel_; }
+    void fetch_ahead(size_t at) const;
 
     const std::shared_ptr<Sys> sys_;
     std::vector<Mount> mounts_;
     std::vector<std::string> sources_, warnings_;
     std::unique_ptr<NodeFiles> node_;
     std::unordered_map<uint64_t, Entry> entries_;  ///< by key
+    std::vector<Entry*> met_;  ///< those of the targets that were looked at last, in their order
+    Targets known_;            ///< these, if all were looked at that run
+    bool settled_ = false;     ///< there is none among them that may be counted for next time
     uint64_t round_ = 0;
     size_t files_open_max_ = 0;
     /// Files of the groups above containers, or of their own: whoever reads them brings what is
     /// below up to date.
     std::map<std::string, std::unique_ptr<File>> above_;
+    bool updates_all_ = true;  ///< none was missing
     std::unique_ptr<Counters> counters_;
     bool counters_tried_ = false;
     KernelState kernel_;  ///< while there are no counters

@@ -36,8 +36,11 @@ public:
     virtual void forget(uint64_t cgroup_id) = 0;
     /// Attaches what costs on a hot path, or takes it away.
     virtual void follow_scheduler(bool follow) = 0;
-    /// All that is watched, by cgroup id; valid until the next call.
-    virtual const Table& read() = 0;
+    /// All that is watched, by cgroup id; valid until the next call. An entry stays where it is
+    /// until its container is forgotten. `updated`: somebody has just brought up to date what
+    /// reads_groups() speaks of. Then those who used no CPU since the last time are not looked at
+    /// again.
+    virtual const Table& read(bool updated = false) = 0;
     /// Whether read() fills Counted::group. The kernel brings what it tells up to date when
     /// somebody reads such files of a group above.
     virtual bool reads_groups() const = 0;

@@ -1,5 +1,6 @@
 // The eBPF programs of bpf/containers.bpf.c, loaded and read; see counters.h.
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -141,8 +142,15 @@ uint32_t slot_of(uint64_t cgroup_id) { return uint32_t(cgroup_id % NODED_SLOTS);
 /// What is attached to a program's own place, once.
 bool is_hook(const bpf_program* program) {
     const std::string section = lib.bpf_program__section_name(program);
-    return !section.starts_with("iter/") && section != "syscall";
+    return section != "syscall";
 }
+
+/// NODED_ROWS of them, which the programs have, too.
+struct Unmap {
+    void operator()(noded_row* rows) const { munmap(rows, kBytes); }
+    static constexpr size_t kBytes = NODED_ROWS * sizeof(noded_row);
+};
+using Rows = std::unique_ptr<noded_row[], Unmap>;
 
 class BpfCounters final : public Counters {
 public:
@@ -181,7 +189,7 @@ public:
         Watched& watched = watched_[id];
         watched.blkio_id = watch.blkio_id != 0 ? watch.blkio_id : id;
         lib.bpf_map_update_elem(blkio_, &watched.blkio_id, &id, BPF_ANY);
-        table_.try_emplace(id);
+        if (table_.try_emplace(id).second) in_table_.clear();
         strangers_.erase(id);
         if (watch.network.empty()) count_packets(watched, watch.v2);
         take_slot(id);
@@ -199,6 +207,7 @@ public:
         leave_packets(found->second);
         watched_.erase(found);
         table_.erase(cgroup_id);
+        in_table_.clear();
     }
 
     void follow_scheduler(bool follow) override {
@@ -208,8 +217,8 @@ public:
         if (follow) attach_those(of_scheduler, scheduler_links_);
     }
 
-    const Table& read() override;
-    bool reads_groups() const override { return bool(figures_); }
+    const Table& read(bool updated) override;
+    bool reads_groups() const override { return rows_ != nullptr; }
 
     KernelState state() const override {
         KernelState state;
@@ -242,7 +251,8 @@ private:
     void leave_slot(uint64_t id);
     bool set_slot(uint64_t id, uint64_t owner);
     void add_slot(uint64_t id, Value& sum);
-    bool read_rows();
+    bool read_rows(bool updated);
+    size_t read_some(std::span<Table::value_type* const> some, bool updated);
     void read_counters(bool figures_too);
     void take(Counted& counted, const Value& value) const;
     void take_counters(size_t count, bool figures_too);
@@ -278,12 +288,13 @@ private:
     Object object_;
     std::vector<Link> links_, scheduler_links_;
     std::map<Place, Above> above_;
-    Link figures_;  ///< nothing where the kernel does not let its figures be read
-    int find_ = -1;
+    int find_ = -1, figures_ = -1;
+    Rows rows_;  ///< null where the kernel does not let its figures be read
     std::string lacks_;
     int map_ = -1, blkio_ = -1, places_ = -1, slots_ = -1;
     std::unordered_map<uint64_t, Watched> watched_;  ///< by cgroup id, as the next
     Table table_;
+    std::vector<Table::value_type*> in_table_;  ///< all of it; empty: to be made anew
     std::map<uint64_t, int64_t> strangers_;  ///< when a group was met that nobody asks for
     size_t cpus_ = 1;
     bool following_ = false;
@@ -292,7 +303,6 @@ private:
     std::vector<Value> values_;
     std::array<uint64_t, NODED_SLOTS> slot_owners_{};  ///< by cgroup id; 0: it is free
     std::vector<noded_slot> slot_;                     ///< one of each CPU
-    std::vector<noded_row> rows_;  ///< of one read
     int64_t all_read_ns_ = 0;      ///< also those that nobody asks for
 };
 
@@ -396,13 +406,12 @@ void BpfCounters::begin_to_read_groups() {
     if (find == nullptr || figures == nullptr || !lib.bpf_program__autoload(find) ||
         !lib.bpf_program__autoload(figures))
         return;
+    const int map = lib.bpf_object__find_map_fd_by_name(object_.get(), "rows");
+    void* const rows = mmap(nullptr, Unmap::kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
+    if (rows == MAP_FAILED) return lack(figures, strerror(errno));
+    rows_.reset(static_cast<noded_row*>(rows));
     find_ = lib.bpf_program__fd(find);
-    bpf_iter_link_info info{};
-    info.map.map_fd = static_cast<__u32>(places_);
-    LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info, .link_info_len = sizeof info);
-    said.clear();
-    figures_.reset(lib.bpf_program__attach_iter(figures, &options));
-    if (!figures_) lack(figures, strerror(errno) + last_words());
+    figures_ = lib.bpf_program__fd(figures);
 }
 
 /// Where it cannot be found its files are read.
@@ -450,9 +459,9 @@ Group group_of(const noded_figures& from, const Group& before, uint64_t page_byt
     return group;
 }
 
-const Counters::Table& BpfCounters::read() {
+const Counters::Table& BpfCounters::read(bool updated) {
     const int64_t now = clock_ns();
-    const bool all = reads_groups() && read_rows();
+    const bool all = reads_groups() && read_rows(updated);
     if (all && now - all_read_ns_ < limits::stranger_ns) return table_;
     all_read_ns_ = now;
     read_counters(!all);
@@ -460,32 +469,58 @@ const Counters::Table& BpfCounters::read() {
     return table_;
 }
 
-/// False when there is no row of some that are watched.
-bool BpfCounters::read_rows() {
-    static const auto page_bytes = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-    constexpr size_t kBatch = 64;
-    rows_.resize(kBatch);
-    const int64_t begun_ns = clock_ns();
+/// The program fills some rows at a time. False when there is none of some that are watched.
+bool BpfCounters::read_rows(bool updated) {
+    if (in_table_.empty())
+        for (auto& entry : table_) in_table_.push_back(&entry);
     size_t seen = 0;
-    const Fd fd(lib.bpf_iter_create(lib.bpf_link__fd(figures_.get())));
-    for (;;) {
-        const ssize_t got = ::read(fd.get(), rows_.data(), kBatch * sizeof(noded_row));
-        if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-        if (got <= 0) break;
-        for (size_t i = 0; i < size_t(got) / sizeof(noded_row); ++i) {
-            const auto found = table_.find(rows_[i].figures.cgroup_id);
-            if (found == table_.end()) continue;
-            Counted& counted = found->second;
-            counted.group = group_of(rows_[i].figures, counted.group, page_bytes);
-            take(counted, rows_[i].counters);
-            ++seen;
-        }
+    for (std::span left(in_table_); !left.empty();) {
+        const auto some = left.first(std::min<size_t>(left.size(), NODED_ROWS));
+        seen += read_some(some, updated);
+        left = left.subspan(some.size());
     }
-    if (seen == table_.size()) return true;
-    // Of groups that are gone nothing is left.
-    for (auto& [id, counted] : table_)
-        if (counted.group.monotonic_ns < begun_ns) counted.group = {};
-    return false;
+    return seen == table_.size();
+}
+
+/// At most NODED_ROWS of them; of how many there is a row.
+size_t BpfCounters::read_some(std::span<Table::value_type* const> some, bool updated) {
+    static const auto page_bytes = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    constexpr size_t kCacheLine = 64, kAhead = 8;
+    for (size_t i = 0; i < some.size(); ++i) {
+        // What will be written to is on its way while the program runs.
+        if (i + kAhead < some.size()) {
+            const Counted& next = some[i + kAhead]->second;
+            for (size_t at = 0; at < sizeof next.group; at += kCacheLine)
+                __builtin_prefetch(reinterpret_cast<const char*>(&next.group) + at, 1);
+        }
+        noded_row& row = rows_[i];
+        row.figures.cgroup_id = some[i]->first;
+        row.figures.monotonic_ns = 0;
+        row.cpu_ns_before = updated ? some[i]->second.cpu_ns : NODED_UNKNOWN;
+        row.besides_before = some[i]->second.besides;
+    }
+    noded_reading asked{static_cast<unsigned>(some.size()), static_cast<unsigned>(cpus_)};
+    LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &asked, .ctx_size_in = sizeof asked);
+    lib.bpf_prog_test_run_opts(figures_, &options);
+    size_t seen = 0;
+    for (size_t i = 0; i < some.size(); ++i) {
+        const noded_row& row = rows_[i];
+        Counted& counted = some[i]->second;
+        if (row.figures.monotonic_ns == 0) {
+            counted.group = {};  // of groups that are gone nothing is left
+            counted.cpu_ns = NODED_UNKNOWN;
+            continue;
+        }
+        ++seen;
+        const uint64_t io_mark = counted.group.io_mark;
+        counted.group = group_of(row.figures, counted.group, page_bytes);
+        counted.group.io_mark = io_mark;
+        if (row.counted == 0) continue;
+        take(counted, row.counters);
+        counted.cpu_ns = row.figures.cpu_ns;
+        counted.besides = row.besides;
+    }
+    return seen;
 }
 
 void BpfCounters::take(Counted& counted, const Value& value) const {

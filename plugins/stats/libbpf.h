@@ -12,9 +12,7 @@
 
 /// All that is used of it.
 #define NODED_LIBBPF(function)                \
-    function(bpf_iter_create)                 \
     function(bpf_link__destroy)               \
-    function(bpf_link__fd)                    \
     function(bpf_map__fd)                     \
     function(bpf_map__name)                   \
     function(bpf_map__set_initial_value)      \
@@ -35,7 +33,6 @@
     function(bpf_prog_test_run_opts)          \
     function(bpf_program__attach)             \
     function(bpf_program__attach_cgroup)      \
-    function(bpf_program__attach_iter)        \
     function(bpf_program__autoload)           \
     function(bpf_program__fd)                 \
     function(bpf_program__name)               \

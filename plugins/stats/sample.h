@@ -85,6 +85,9 @@ struct Group {
 struct Counted {
     Kernel kernel;
     Group group;
+    /// When `kernel` was told, and what was at that time: nothing more was counted if both are as
+    /// they were (bpf/containers.h).
+    uint64_t cpu_ns = NODED_UNKNOWN, besides = NODED_UNKNOWN;
 };
 
 /// Whether there are such, for the status; a sentence on what is missing and why.
@@ -99,8 +102,19 @@ struct Who {
     uint64_t key = 0;  ///< by which it is found faster than by its id; never 0
 };
 
+/// One container that runs, as the log knows it.
+struct Target {
+    std::shared_ptr<const Who> who;
+    uint32_t run = 0;
+    uint32_t pid = 0;
+    uint64_t pid_start_time = 0;
+    bool host_network = false;  ///< whose figures are the node's
+    bool wanted = true;         ///< otherwise its files only stay open
+};
+using Targets = std::shared_ptr<const std::vector<Target>>;
+
 struct ContainerFigures {
-    std::shared_ptr<const Who> who;  ///< never null
+    const Who* who = nullptr;  ///< never null; one of the sample's targets owns it
     uint32_t run = 0;
     int64_t monotonic_ns = 0;
     std::optional<Cpu> cpu;
@@ -169,6 +183,7 @@ struct Sample {
     int64_t monotonic_ns = 0;
     int64_t time_ns = 0;
     NodeFigures node;
+    Targets targets;
     std::vector<ContainerFigures> containers;
     std::map<std::string, uint32_t> runs;  ///< of those that have a row, by id; of a kept one
     /// Beside the figures: how the looking went.

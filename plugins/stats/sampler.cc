@@ -94,7 +94,7 @@ void Sampler::take() {
     const bool asked = asked_due_ns(now) <= now;
     const bool once = once_due_ns() <= now;
     auto targets = state_.targets();
-    if (!asked && !once) streams_.mark_wanted(now, targets);
+    if (!asked && !once && !streams_.wants_all(now)) targets = streams_.marked(now, *targets);
     const bool node_wanted = asked || once || streams_.node_wanted(now);
     auto sample = std::make_shared<Sample>(std::move(spare_));
     spare_ = {};
@@ -146,14 +146,16 @@ void Sampler::look_at_all() {
 void Sampler::look_at_containers() {
     if (busy_ || stopped_) return;
     const bool all = all_changed_ || looks_since_all_ >= limits::looks_between_all;
-    auto targets = all ? state_.targets() : std::move(started_);
+    const auto targets =
+        all ? state_.targets()
+            : std::make_shared<const std::vector<Target>>(std::exchange(started_, {}));
     started_.clear();
     all_changed_ = false;
     looks_since_all_ = all ? 0 : looks_since_all_ + 1;
     auto state = std::make_shared<KernelState>();
     busy_ = host_.offload(
-        [state, collector = collector_, targets = std::move(targets), all] {
-            *state = all ? collector->watch(targets) : collector->watch_more(targets);
+        [state, collector = collector_, targets, all] {
+            *state = all ? collector->watch(*targets) : collector->watch_more(*targets);
         },
         [this, state] {
             know(std::move(*state));

@@ -22,8 +22,8 @@ std::optional<Target> State::target(const std::string& id) const {
     return target_of(id, found->second);
 }
 
-const std::vector<Target>& State::targets() const {
-    if (targets_) return *targets_;
+Targets State::targets() const {
+    if (targets_) return targets_;
     std::vector<const std::pair<const std::string, Container>*> running;
     for (const auto& entry : containers)
         if (entry.second.pid != 0) running.push_back(&entry);
@@ -33,10 +33,11 @@ const std::vector<Target>& State::targets() const {
     // The oldest are kept when there are too many, so that what is watched stays.
     if (running.size() > limits::containers_max)
         running.erase(running.begin(), running.end() - ptrdiff_t(limits::containers_max));
-    std::vector<Target>& targets = targets_.emplace();
+    std::vector<Target> targets;
     targets.reserve(running.size());
     for (const auto* entry : running) targets.push_back(target_of(entry->first, entry->second));
-    return targets;
+    targets_ = std::make_shared<const std::vector<Target>>(std::move(targets));
+    return targets_;
 }
 
 Container& State::at(const std::string& id) {

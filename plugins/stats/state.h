@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,8 +28,8 @@ struct Container {
 struct State {
     std::map<std::string, Container> containers;  ///< by id
 
-    /// Those that run, newest first. Made anew after a change.
-    const std::vector<Target>& targets() const;
+    /// Those that run, newest first. Never changed; made anew after an event.
+    Targets targets() const;
     /// One of them.
     std::optional<Target> target(const std::string& id) const;
     void changed() { targets_.reset(); }
@@ -43,7 +44,7 @@ struct State {
     void load(schema::StatsSnapshot::Reader in);
 
 private:
-    mutable std::optional<std::vector<Target>> targets_;
+    mutable Targets targets_;
     uint64_t newest_key_ = 0;
 };
 

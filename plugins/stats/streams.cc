@@ -1,7 +1,11 @@
 // Samples for subscribers, see streams.h.
 #include "plugins/stats/streams.h"
 
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "plugins/sdk/message.h"
@@ -39,6 +43,20 @@ Status add_last(std::string_view last, Feed& feed) {
     else if (!node)
         return fail("the topics are node and <container id>, all 64 digits of it");
     return {};
+}
+
+void append(kj::ArrayPtr<const kj::byte> bytes, std::string& out) {
+    out.append(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
+}
+
+/// As capnp::messageToFlatArray does, without the array: nearly every message is one segment, whose
+/// table is the number of further ones and its size in words.
+void append_flat(capnp::MessageBuilder& message, std::string& out) {
+    const auto segments = message.getSegmentsForOutput();
+    if (segments.size() != 1) return append(capnp::messageToFlatArray(segments).asBytes(), out);
+    const std::array<uint32_t, 2> table = {0, uint32_t(segments[0].size())};
+    append({reinterpret_cast<const kj::byte*>(table.data()), sizeof table}, out);
+    append(segments[0].asBytes(), out);
 }
 
 }  // namespace
@@ -102,7 +120,9 @@ void Streams::refresh(const State& state) {
     for (auto& [key, feed] : feeds) {
         const auto before = feeds_.find(key);
         feed.due_ns = before != feeds_.end() ? before->second.due_ns : now;
-        if (before != feeds_.end()) feed.counts = std::move(before->second.counts);
+        if (before == feeds_.end()) continue;
+        feed.counts = std::move(before->second.counts);
+        feed.in_order = std::move(before->second.in_order);
     }
     feeds_ = std::move(feeds);
     known_ = std::move(known);
@@ -138,11 +158,18 @@ bool Streams::node_wanted(int64_t now_ns) const {
     });
 }
 
-void Streams::mark_wanted(int64_t now_ns, std::vector<Target>& targets) const {
+bool Streams::wants_all(int64_t now_ns) const {
+    return std::ranges::any_of(feeds_, [&](const auto& entry) {
+        return entry.second.all && is_due(entry.second, now_ns);
+    });
+}
+
+Targets Streams::marked(int64_t now_ns, std::vector<Target> targets) const {
     for (Target& target : targets)
         target.wanted = std::ranges::any_of(feeds_, [&](const auto& entry) {
             return is_due(entry.second, now_ns) && entry.second.wants(target.who->id);
         });
+    return std::make_shared<const std::vector<Target>>(std::move(targets));
 }
 
 void Streams::publish(const Sample& sample, int64_t now_ns) {
@@ -158,40 +185,57 @@ void Streams::publish_to(Feed& feed, const Sample& sample) {
     ++feed.round;
     size_t sent = 0;
     if (feed.node) {
-        write(feed, 0, std::string(kNode), sample, sample.monotonic_ns,
+        write(feed, sent, 0, std::string(kNode), sample, sample.monotonic_ns,
               [&](auto message) { write_node(sample.node, message.initNode()); });
         ++sent;
     }
-    for (const ContainerFigures& row : sample.containers) {
+    const auto& rows = sample.containers;
+    for (size_t i = 0; i < rows.size(); ++i) {
+        const ContainerFigures& row = rows[i];
+        if (i + 8 < rows.size()) __builtin_prefetch(rows[i + 8].who);
+        if (i + 4 < rows.size()) __builtin_prefetch(rows[i + 4].who->id.data());
         if (!feed.wants(row.who->id)) continue;
-        write(feed, row.who->key, row.who->id, sample, row.monotonic_ns,
+        write(feed, sent, row.who->key, row.who->id, sample, row.monotonic_ns,
               [&](auto message) { write_container(row, message.initContainer()); });
         ++sent;
     }
     send_ready();
     if (sent == feed.counts.size()) return;
+    feed.in_order.clear();
     std::erase_if(feed.counts,
                   [&](const auto& entry) { return entry.second.round != feed.round; });
 }
 
-void Streams::write(Feed& feed, uint64_t key, const std::string& last, const Sample& sample,
-                    int64_t monotonic_ns, Fill fill) {
-    Feed::Counts& counts = feed.counts[key];
-    if (counts.topic.empty()) counts.topic = feed.topic(last);
-    counts.round = feed.round;
-    sdk::Message<schema::StatsMessage> message;
-    message->setSequence(++counts.sequence);
-    message->setLost(counts.lost);
-    message->setMonotonicNs(monotonic_ns);
-    message->setTimeNs(sample.time_ns);
-    fill(*message);
-    const size_t before = ready_bytes_.size();
-    if (feed.json) {
-        ready_bytes_ += json_.of(message->asReader());
-    } else {
-        const noded_bytes flat = message.flat();
-        ready_bytes_.append(reinterpret_cast<const char*>(flat.data), flat.size);
+Feed::Counts& Feed::counts_at(size_t at, uint64_t key, const std::string& last) {
+    if (at >= in_order.size()) in_order.resize(at + 1);
+    // One that was looked at a sample ago is in no cache: the next ones are on their way meanwhile.
+    constexpr size_t kNodes = 8, kTopics = 4;
+    if (at + kNodes < in_order.size()) __builtin_prefetch(in_order[at + kNodes]);
+    if (at + kTopics < in_order.size() && in_order[at + kTopics] != nullptr)
+        __builtin_prefetch(in_order[at + kTopics]->topic.data());
+    Counts*& found = in_order[at];
+    if (found == nullptr || found->key != key) found = &counts[key];
+    if (found->topic.empty()) {
+        found->key = key;
+        found->topic = topic(last);
     }
+    found->round = round;
+    return *found;
+}
+
+void Streams::write(Feed& feed, size_t at, uint64_t key, const std::string& last,
+                    const Sample& sample, int64_t monotonic_ns, Fill fill) {
+    Feed::Counts& counts = feed.counts_at(at, key, last);
+    capnp::MallocMessageBuilder message(kj::arrayPtr(scratch_.data(), scratch_.size()));
+    auto root = message.initRoot<schema::StatsMessage>();
+    root.setSequence(++counts.sequence);
+    root.setLost(counts.lost);
+    root.setMonotonicNs(monotonic_ns);
+    root.setTimeNs(sample.time_ns);
+    fill(root);
+    const size_t before = ready_bytes_.size();
+    if (feed.json) ready_bytes_ += json_.of(root.asReader());
+    else append_flat(message, ready_bytes_);
     ready_.push_back({&counts, ready_bytes_.size() - before});
     if (ready_bytes_.size() >= limits::send_together_bytes) send_ready();
 }

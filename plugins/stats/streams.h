@@ -9,11 +9,14 @@
 // here runs on the reactor.
 #pragma once
 
+#include <capnp/common.h>
 #include <kj/function.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -38,16 +41,20 @@ struct Feed {
     int64_t due_ns = 0;
 
     struct Counts {
+        uint64_t key = 0;  ///< a row's, or 0 for the node
         std::string topic;
         uint64_t sequence = 0;
         uint64_t lost = 0;
         uint64_t round = 0;  ///< in which it was sent last
     };
-    std::unordered_map<uint64_t, Counts> counts;  ///< by key, the node's by 0
+    std::unordered_map<uint64_t, Counts> counts;  ///< by key
+    std::vector<Counts*> in_order;  ///< as they were sent last: mostly as they are sent next
     uint64_t round = 0;
 
     std::string topic(const std::string& last) const;
     bool wants(const std::string& id) const;
+    /// Of what is sent as the `at`th in this round.
+    Counts& counts_at(size_t at, uint64_t key, const std::string& last);
     int64_t period_ns() const { return 1'000'000'000 / std::max(rate_said, 1u); }
 };
 
@@ -69,7 +76,9 @@ public:
     bool wants_containers() const;
     /// What the feeds that are due at `now_ns` need.
     bool node_wanted(int64_t now_ns) const;
-    void mark_wanted(int64_t now_ns, std::vector<Target>& targets) const;
+    bool wants_all(int64_t now_ns) const;  ///< containers
+    /// The same targets, of which those are wanted that somebody subscribed to.
+    Targets marked(int64_t now_ns, std::vector<Target> targets) const;
     /// To the feeds that are due.
     void publish(const Sample& sample, int64_t now_ns);
 
@@ -84,8 +93,8 @@ private:
 
     bool is_due(const Feed& feed, int64_t now_ns) const;
     void publish_to(Feed& feed, const Sample& sample);
-    void write(Feed& feed, uint64_t key, const std::string& last, const Sample& sample,
-               int64_t monotonic_ns, Fill fill);
+    void write(Feed& feed, size_t at, uint64_t key, const std::string& last,
+               const Sample& sample, int64_t monotonic_ns, Fill fill);
     void send_ready();
     void notice(const std::string& prefix, const std::string& message) const;
 
@@ -94,6 +103,8 @@ private:
     std::set<std::string> known_;  ///< subscriptions that were looked at
     JsonText json_;
     std::vector<Ready> ready_;
+    /// The memory of each message in turn, all 0 in between; of a longer one the beginning.
+    std::array<capnp::word, 256> scratch_{};
     std::string ready_bytes_;  ///< of all of them, one behind the other
 };
 

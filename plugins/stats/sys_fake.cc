@@ -44,7 +44,7 @@ public:
     }
     void forget(uint64_t cgroup_id) override { sys_.counted.erase(cgroup_id); }
     void follow_scheduler(bool follow) override { sys_.scheduler_followed = follow; }
-    const Table& read() override { return sys_.counted; }
+    const Table& read(bool) override { return sys_.counted; }
     bool reads_groups() const override { return sys_.groups_read; }
     KernelState state() const override { return {"kernel eBPF", ""}; }
 

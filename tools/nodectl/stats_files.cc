@@ -21,7 +21,7 @@ Result<std::unique_ptr<stats::Counters>> count_nothing(const std::string&) {
 StatsFiles::StatsFiles(Session& session)
     : session_(session), collector_(stats::linux_sys(count_nothing)) {}
 
-Result<std::vector<stats::Target>> StatsFiles::targets() {
+Result<stats::Targets> StatsFiles::targets() {
     const ContainerList list = TRY(ContainerList::fetch(session_));
     std::vector<Inspected> asked;   // the list has no pids
     for (const auto& state : list.states())
@@ -42,7 +42,7 @@ Result<std::vector<stats::Target>> StatsFiles::targets() {
         found.push_back({who, state.getRun(), state.getPid(), state.getPidStartTime(),
                          std::string_view(state.getSpec().getNetwork().cStr()) == "host"});
     }
-    return found;
+    return std::make_shared<const std::vector<stats::Target>>(std::move(found));
 }
 
 Result<stats::Sample> StatsFiles::take(int64_t pause_ms) {

@@ -21,7 +21,7 @@ public:
     Result<std::unique_ptr<capnp::MessageBuilder>> read();
 
 private:
-    Result<std::vector<stats::Target>> targets();
+    Result<stats::Targets> targets();
     Result<stats::Sample> take(int64_t pause_ms);
 
     Session& session_;
