@@ -14,6 +14,7 @@ import resource
 import signal
 import statistics
 import subprocess
+import sys
 import time
 
 import sides
@@ -211,15 +212,20 @@ class Load:
             self.more[state].append((ratio - 1) * 100)
         self.used = {}
 
+    def is_certain_in(self, state):
+        """The median is on one side of its bar, whichever it is."""
+        within = median_lies_within(self.more[state])
+        return within is not None and not within[0] <= self.bars[state] < within[1]
+
     def is_certain(self):
-        """Each median is on one side of its bar, whichever it is."""
-        within = {state: median_lies_within(more) for state, more in self.more.items()}
-        return all(within[state] and not within[state][0] <= bar < within[state][1]
-                   for state, bar in self.bars.items())
+        return all(map(self.is_certain_in, self.bars))
 
     def lines(self):
         for state, bar in self.bars.items():
             name, more = f"stats-overhead/{self.name}/{state}", self.more[state]
+            if not self.is_certain_in(state):
+                print(f"compare: {name}: the machine is not quiet enough to tell on which side of "
+                      f"{bar} % it is", file=sys.stderr)
             yield at_most(name, "%", statistics.median(more), bar)
             if within := median_lies_within(more):
                 yield at_most(f"{name}: from", "%", within[0])
