@@ -4,14 +4,12 @@
 #include <cerrno>
 
 #include "plugins/container/cgroup.h"
+#include "plugins/container/weights.h"
 
 namespace noded::container {
 namespace {
 
 constexpr int64_t kPeriodUsDefault = 100'000;
-
-/// runc's conversion: 2..262144 to 1..10000.
-int64_t weight_of_shares(int64_t shares) { return 1 + (shares - 2) * 9999 / 262142; }
 
 std::string number_of(const DeviceNumber& device) {
     return std::to_string(device.major) + ":" + std::to_string(device.minor);
@@ -83,14 +81,12 @@ Status Cgroups::limit_cpu(std::string_view id, const Resources& asked) const {
             TRY_STATUS(set(id, "cpu", "cpu.cfs_quota_us", "cpu.max",
                            v1 ? std::to_string(quota) : most + " " + std::to_string(period)));
     }
+    const std::string shares = std::to_string(asked.cpu_shares);
     if (asked.cpu_shares != 0)
         TRY_STATUS(set(id, "cpu", "cpu.shares", "cpu.weight",
-                       std::to_string(v1 ? asked.cpu_shares : weight_of_shares(asked.cpu_shares))));
+                       v1 ? shares : std::to_string(weight_of_shares(uint64_t(asked.cpu_shares)))));
     return {};
 }
-
-/// io.weight goes from 1 to 10,000, what docker calls a weight from 10 to 1,000: runc's arithmetic.
-static int64_t weight_of_io(int64_t weight) { return 1 + (weight - 10) * 9999 / 990; }
 
 /// The weight's file is another one with each scheduler.
 Status Cgroups::limit_io(std::string_view id, const Resources& asked) const {
@@ -99,7 +95,7 @@ Status Cgroups::limit_io(std::string_view id, const Resources& asked) const {
         const std::string weight = std::to_string(asked.blkio_weight);
         if (!set(id, "blkio", "blkio.bfq.weight", "io.bfq.weight", weight))
             TRY_STATUS(set(id, "blkio", "blkio.weight", "io.weight",
-                           v1 ? weight : std::to_string(weight_of_io(asked.blkio_weight))));
+                           v1 ? weight : std::to_string(weight_of_block(asked.blkio_weight))));
     }
     for (const DeviceRate& rate : asked.rates) {
         struct Names {

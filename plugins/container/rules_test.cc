@@ -13,6 +13,7 @@
 #include "plugins/container/signals.h"
 #include "plugins/container/spec.h"
 #include "plugins/container/state.h"
+#include "plugins/container/weights.h"
 
 namespace noded::container {
 namespace {
@@ -111,6 +112,18 @@ TEST(Cgroups, each_controller_is_found_where_it_is_mounted) {
     EXPECT_NE(found[1].on_demand, "");
     EXPECT_EQ(found[2].name, "");
     EXPECT_EQ(found[2].mount, "/cg/unified");
+}
+
+TEST(CgroupRules, weights_of_v1_and_v2_have_the_same_default) {
+    EXPECT_EQ(weight_of_shares(2), 1u);
+    EXPECT_EQ(weight_of_shares(3), 2u);
+    EXPECT_EQ(weight_of_shares(1024), 100u);
+    EXPECT_EQ(weight_of_shares(260000), 9929u);
+    EXPECT_EQ(weight_of_shares(262144), 10000u);
+    EXPECT_EQ(weight_of_shares(UINT64_MAX), 10000u);
+    EXPECT_EQ(weight_of_block(10), 1u);
+    EXPECT_EQ(weight_of_block(1000), 10000u);
+    EXPECT_EQ(weight_of_block(5), 1u);
 }
 
 /// FakeSys has cpu, devices and cpuset as v1, and a v2 tree without controllers.

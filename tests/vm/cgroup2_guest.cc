@@ -182,7 +182,7 @@ TEST_F(Cgroup2, a_cpu_limit_throttles) {
               "sh", "-c", "while :; do :; done"});
     const std::string group = kTop + group_of(inspect("busy", "Pid"));
     EXPECT_EQ(trimmed(read_text(group + "/cpu.max")), "20000 100000");
-    EXPECT_EQ(trimmed(read_text(group + "/cpu.weight")), "20");
+    EXPECT_EQ(trimmed(read_text(group + "/cpu.weight")), "59");
     EXPECT_TRUE(eventually([&] {
         const std::string text = read_text(group + "/cpu.stat");
         const size_t at = text.find("nr_throttled ");

@@ -6,14 +6,18 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <sstream>
 
 #include "plugins/container/noci/cgroups.h"
 #include "plugins/container/noci/device_program.h"
 #include "plugins/container/noci/id_helpers.h"
+#include "plugins/container/weights.h"
 
 namespace noded::noci {
+
+using container::weight_of_block;
+using container::weight_of_shares;
+
 namespace {
 
 std::string number_or_max(int64_t value) { return value < 0 ? "max" : std::to_string(value); }
@@ -40,19 +44,6 @@ bool has_controller(const CgroupPlace& place, const std::string& name) {
 }
 
 }  // namespace
-
-uint64_t weight_of_shares(uint64_t shares) {
-    if (shares <= 2) return 1;
-    if (shares >= 262144) return 10000;
-    const double bits = std::log2(double(shares));
-    const double exponent = (bits * bits + 125 * bits) / 612 - 7.0 / 34;
-    constexpr double rounding = 1e-9;  // 100 is not to become 101
-    return uint64_t(std::ceil(std::pow(10, exponent) - rounding));
-}
-
-uint64_t weight_of_block(uint64_t weight) {
-    return 1 + (std::clamp<uint64_t>(weight, 10, 1000) - 10) * 9999 / 990;
-}
 
 Status Cgroups::set(const std::string& controller, const std::string& v1_file,
                     const std::string& v2_file, const std::string& v1_value,

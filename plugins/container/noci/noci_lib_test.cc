@@ -126,18 +126,6 @@ TEST(NociConfig, a_deadline_is_what_the_kernel_can_keep) {
     EXPECT_EQ(said(R"({"runtime": 10000, "deadline": 20000, "period": 20000})"), "");
 }
 
-TEST(NociCgroups, weights_of_v1_and_v2_have_the_same_default) {
-    EXPECT_EQ(weight_of_shares(2), 1u);
-    EXPECT_EQ(weight_of_shares(3), 2u);
-    EXPECT_EQ(weight_of_shares(1024), 100u);
-    EXPECT_EQ(weight_of_shares(260000), 9929u);
-    EXPECT_EQ(weight_of_shares(262144), 10000u);
-    EXPECT_EQ(weight_of_shares(UINT64_MAX), 10000u);
-    EXPECT_EQ(weight_of_block(10), 1u);
-    EXPECT_EQ(weight_of_block(1000), 10000u);
-    EXPECT_EQ(weight_of_block(5), 1u);
-}
-
 TEST(NociConfig, lists_of_numbers_become_bits) {
     Json json = good();
     json["process"]["execCPUAffinity"] = {{"initial", "0,2-3"}, {"final", "64"}};
