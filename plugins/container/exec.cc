@@ -13,7 +13,7 @@ void Effects::execute(LiveExec& exec, schema::ExecRequested::Reader event) {
     spec.id = exec.id;
     spec.arguments = to_strings(event.getArgv());
     spec.environment = merge_env(container->spec.env, to_strings(event.getEnv()));
-    spec.cwd = to_string(event.getWorkingDir());
+    if (event.getWorkingDir().size() > 0) spec.cwd = to_string(event.getWorkingDir());
     spec.user = to_string(event.getUser());
     spec.tty = event.getTty();
     spec.open_stdin = event.getOpenStdin();

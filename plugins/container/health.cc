@@ -92,7 +92,7 @@ Status Effects::send_probe(Live& live, const Container& container) {
     spec.id = live.probes->exec_id;
     spec.arguments = container.spec.health.argv();
     spec.environment = container.spec.env;
-    spec.cwd = container.spec.working_dir;
+    if (!container.spec.working_dir.empty()) spec.cwd = container.spec.working_dir;
     spec.user = container.spec.user;
     const Buffer encoded = TRY(exec_encode(spec));
     int ends[2];

@@ -273,7 +273,7 @@ Result<LaunchSpec> Effects::launch_spec(const Live& live, const Container& conta
     spec.id = container.id;
     spec.arguments = from.argv;
     spec.environment = from.env;
-    spec.cwd = from.working_dir;
+    if (!from.working_dir.empty()) spec.cwd = from.working_dir;
     spec.user = from.user;
     spec.tty = from.tty;
     spec.open_stdin = from.open_stdin;

@@ -196,7 +196,7 @@ Status check(const Spec& spec) {
     TRY_STATUS(check_labels(spec));
     TRY_STATUS(check_text(spec.user, limits::user_bytes_max, "the user"));
     TRY_STATUS(check_text(spec.hostname, limits::hostname_bytes_max, "the hostname"));
-    TRY_STATUS(check_working_dir(spec.working_dir));
+    if (!spec.working_dir.empty()) TRY_STATUS(check_working_dir(spec.working_dir));
     TRY_STATUS(spec.options.check());
     TRY_STATUS(spec.restart.check());
     TRY_STATUS(spec.health.check());
@@ -272,7 +272,6 @@ Result<Spec> resolve(schema::ContainerSpec::Reader asked, const Image& image, st
     spec.labels = resolve_labels(asked, image);
     spec.working_dir = to_string(asked.getWorkingDir());
     if (spec.working_dir.empty()) spec.working_dir = image.config.working_dir;
-    if (spec.working_dir.empty()) spec.working_dir = "/";
     spec.user = asked.getUser().size() > 0 ? to_string(asked.getUser()) : image.config.user;
     spec.tty = asked.getTty();
     spec.open_stdin = asked.getOpenStdin();

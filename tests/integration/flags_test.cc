@@ -284,6 +284,27 @@ TEST_F(FlagsTest, sizes_and_fractions_are_read_as_docker_reads_them) {
               "tmpfs");
 }
 
+TEST_F(FlagsTest, inspect_tells_of_mounts_and_folders_as_docker_does) {
+    node->ok({"create", "--name", "one", "--tmpfs", "/a", "--tmpfs", "/b:size=64k,exec", "--mount",
+              "type=tmpfs,target=/c,tmpfs-size=1m,tmpfs-mode=700", "busybox", "true"});
+    EXPECT_EQ(node->ok({"inspect", "-f",
+                        "{{json .HostConfig.Tmpfs}} {{json .HostConfig.Mounts}}", "one"}),
+              "{\"/a\":\"\",\"/b\":\"size=64k,exec\"} [{\"Type\":\"tmpfs\",\"Target\":\"/c\","
+              "\"TmpfsOptions\":{\"SizeBytes\":1048576,\"Mode\":448}}]");
+    EXPECT_EQ(node->ok({"inspect", "-f", "{{range .Mounts}}{{.Type}} {{.Destination}}{{end}}",
+                        "one"}),
+              "tmpfs /c");
+    EXPECT_EQ(node->ok({"inspect", "-f", "[{{.Config.WorkingDir}}]", "one"}), "[]");
+    node->ok({"rm", "one"});
+    node->ok({"run", "-d", "--name", "one", "-w", "/", "--health-cmd", "pwd", "busybox", "sleep",
+              "1000"});
+    EXPECT_EQ(node->ok({"inspect", "-f", "[{{.Config.WorkingDir}}]", "one"}), "[/]");
+    node->ok({"rm", "-f", "one"});
+    node->ok({"run", "-d", "--name", "one", "busybox", "sleep", "1000"});
+    EXPECT_EQ(node->ok({"exec", "one", "pwd"}), "/");
+    EXPECT_EQ(node->ok({"run", "--rm", "busybox", "pwd"}), "/");
+}
+
 TEST_F(FlagsTest, what_docker_takes_is_taken) {
     const std::vector<std::vector<std::string>> right = {
         {"--pids-limit", "-7"},   {"--pids-limit", "0"},

@@ -111,6 +111,15 @@ TEST_F(ShareTest, what_cannot_be_shared_is_refused_in_dockers_words) {
     node->ok({"rm", "-f", "alone", "asleep"});
 }
 
+TEST_F(ShareTest, without_ipc_there_is_no_shared_memory_to_mount) {
+    EXPECT_EQ(run({"--ipc", "none"}, "ls -d /dev/shm 2>&1; readlink /proc/self/ns/ipc | cut -c1-4")
+                  .out,
+              "ls: /dev/shm: No such file or directory\nipc:\n");
+    EXPECT_EQ(run({"--ipc", "none", "--tmpfs", "/dev/shm"}, "stat -f -c %T /dev/shm").out,
+              "tmpfs\n");
+    EXPECT_EQ(run({"--ipc", "host"}, "grep -c ' /dev/shm ' /proc/mounts").out, "1\n");
+}
+
 TEST_F(ShareTest, the_hosts_names_are_seen_with_uts_host) {
     char name[256] = {};
     ASSERT_EQ(gethostname(name, sizeof name - 1), 0);

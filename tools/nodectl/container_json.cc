@@ -7,6 +7,7 @@
 
 #include "plugins/container/shim/hidden_paths.h"
 #include "tools/nodectl/health_options.h"
+#include "tools/nodectl/host_options.h"
 #include "tools/nodectl/restart_policy.h"
 #include "tools/nodectl/table.h"
 #include "tools/nodectl/units.h"
@@ -328,6 +329,34 @@ bool has_option(const schema::Mount::Reader& mount, const std::string& option) {
     return all.find("," + option + ",") != std::string::npos;
 }
 
+bool is_tmpfs(const schema::Mount::Reader& mount) {
+    return std::string_view(mount.getType().cStr()) == "tmpfs";
+}
+
+/// Without what every tmpfs has: as --tmpfs had it behind the colon.
+std::string tmpfs_options(const schema::Mount::Reader& mount) {
+    std::string_view options = mount.getOptions().cStr();
+    if (options.starts_with(tmpfs_options_default))
+        options.remove_prefix(strlen(tmpfs_options_default));
+    if (options.starts_with(',')) options.remove_prefix(1);
+    return std::string(options);
+}
+
+Json tmpfs_mount_json(const schema::Mount::Reader& mount) {
+    Json out = {{"Type", "tmpfs"}, {"Target", mount.getTarget().cStr()}};
+    if (has_option(mount, "ro")) out["ReadOnly"] = true;
+    const std::string all = "," + tmpfs_options(mount) + ",";
+    Json options = Json::object();
+    const auto number = [&](const std::string& key, const char* name, int base) {
+        if (const size_t at = all.find("," + key + "="); at != std::string::npos)
+            options[name] = strtoll(all.c_str() + at + key.size() + 2, nullptr, base);
+    };
+    number("size", "SizeBytes", 10);
+    number("mode", "Mode", 8);
+    if (!options.empty()) out["TmpfsOptions"] = std::move(options);
+    return out;
+}
+
 /// What -v asked for, which makes its source, stands in Binds, what --mount did in Mounts.
 void add_mounts(const schema::HostOptions::Reader& options, Json& out) {
     Json binds = Json::array();
@@ -336,8 +365,10 @@ void add_mounts(const schema::HostOptions::Reader& options, Json& out) {
     for (const auto mount : options.getMounts()) {
         const std::string source = mount.getSource().cStr();
         const std::string target = mount.getTarget().cStr();
-        if (std::string_view(mount.getType().cStr()) == "tmpfs") {
-            tmpfs[target] = mount.getOptions().cStr();
+        if (is_tmpfs(mount) && mount.getMakeSource()) {
+            tmpfs[target] = tmpfs_options(mount);
+        } else if (is_tmpfs(mount)) {
+            mounts.push_back(tmpfs_mount_json(mount));
         } else if (is_volume(mount) && mount.getMakeSource()) {
             continue;
         } else if (is_volume(mount)) {
@@ -470,7 +501,8 @@ Json volume_json(const schema::Mount::Reader& mount, const std::string& state_fo
             {"Propagation", ""}};
 }
 
-/// Volumes lie beside the container's log.
+/// Volumes lie beside the container's log. What --tmpfs asked for stands in HostConfig alone, as in
+/// docker.
 Json mounts_json(const schema::HostOptions::Reader& options, const std::string& state_folder) {
     Json list = Json::array();
     for (const auto mount : options.getMounts()) {
@@ -478,6 +510,7 @@ Json mounts_json(const schema::HostOptions::Reader& options, const std::string& 
             list.push_back(volume_json(mount, state_folder));
             continue;
         }
+        if (is_tmpfs(mount) && mount.getMakeSource()) continue;
         list.push_back({{"Type", mount.getType().cStr()},
                         {"Source", mount.getSource().cStr()},
                         {"Destination", mount.getTarget().cStr()},

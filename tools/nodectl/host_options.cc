@@ -113,7 +113,6 @@ Result<std::pair<int64_t, int64_t>> parse_ulimit(const std::string& text) {
     return std::pair(soft, TRY(parse_integer(values.back())));
 }
 
-constexpr const char* kTmpfsOptions = "noexec,nosuid,nodev";
 
 }  // namespace
 
@@ -356,7 +355,7 @@ Result<std::vector<MountField>> mount_fields(const std::string& text) {
 
 Result<MountText> parse_mount(const std::string& text) {
     MountText mount{"", "", "", "", false};
-    std::string tmpfs_options = kTmpfsOptions;
+    std::string tmpfs_options = tmpfs_options_default;
     BindText bind;
     bool is_bound = false;
     bool is_tmpfs = false;
@@ -547,7 +546,7 @@ Status HostOptions::fill_mounts(schema::HostOptions::Builder out) const {
             return fail("invalid mount path: '" + text.substr(0, colon) +
                         "' mount path must be absolute");
         const std::string more = colon < text.size() ? "," + text.substr(colon + 1) : "";
-        all.push_back({"tmpfs", "", text.substr(0, colon), kTmpfsOptions + more, false});
+        all.push_back({"tmpfs", "", text.substr(0, colon), tmpfs_options_default + more, true});
     }
     auto list = out.initMounts(static_cast<unsigned>(all.size()));
     for (unsigned i = 0; i < all.size(); i++) {

@@ -72,6 +72,9 @@ private:
     Status fill_log(schema::HostOptions::Builder out) const;
 };
 
+/// Of every tmpfs, before its own options.
+constexpr const char* tmpfs_options_default = "noexec,nosuid,nodev";
+
 struct MountText {
     std::string type;
     std::string source;

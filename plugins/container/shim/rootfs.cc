@@ -114,7 +114,10 @@ void need_folder(Start& start, const char* path) {
 /// What of the kernel's trees waits for the container: its processes, the size of its memory.
 void mount_own(Start& start) {
     mount_at(start, "proc", "/proc", safe, nullptr);
-    if (start.container->shm_bytes == 0) return;
+    if (start.container->shm_bytes == 0) {
+        sys(SYS_unlinkat, AT_FDCWD, "/dev/shm", AT_REMOVEDIR);   // what is to be there makes it
+        return;
+    }
     mount_at(start, "tmpfs", "/dev/shm", safe,
              Text<64>("mode=1777,size=", start.container->shm_bytes).c_str());
     give_to_root(start, AT_FDCWD, "/dev/shm");
