@@ -56,8 +56,6 @@ std::vector<Option> ContainerOptions::table(std::vector<Option> more) {
     options.insert(options.end(), of_host.begin(), of_host.end());
     const std::vector<Option> of_docker = docker.table();
     options.insert(options.end(), of_docker.begin(), of_docker.end());
-    std::ranges::stable_sort(options, {},
-                             [](const Option& at) { return std::string_view(at.name); });
     return options;
 }
 

@@ -174,6 +174,15 @@ Result<ParsedArguments> parse_options(std::span<const Option> options,
     return Parser(options, arguments, order).run();
 }
 
+std::vector<const Option*> shown_options(std::span<const Option> options) {
+    std::vector<const Option*> shown;
+    for (const Option& option : options)
+        if (option.help != nullptr) shown.push_back(&option);
+    std::ranges::stable_sort(shown, {},
+                             [](const Option* at) { return std::string_view(at->name); });
+    return shown;
+}
+
 std::string describe_options(std::span<const Option> options) {
     std::vector<std::pair<std::string, const char*>> lines;
     size_t width = 0;
@@ -181,14 +190,13 @@ std::string describe_options(std::span<const Option> options) {
         width = std::max(width, left.size());
         lines.emplace_back(std::move(left), help);
     };
-    for (const Option& option : options) {
-        if (option.help == nullptr) continue;
-        std::string left = option.letter != 0 ? std::string("  -") + option.letter + ", --"
-                                              : std::string("      --");
-        left += option.name;
-        if (!std::holds_alternative<bool*>(option.target))
-            left += std::string(" ") + option.value_name;
-        add(std::move(left), option.help);
+    for (const Option* option : shown_options(options)) {
+        std::string left = option->letter != 0 ? std::string("  -") + option->letter + ", --"
+                                               : std::string("      --");
+        left += option->name;
+        if (!std::holds_alternative<bool*>(option->target))
+            left += std::string(" ") + option->value_name;
+        add(std::move(left), option->help);
     }
     add("      --help", "Print usage");
     std::string out;

@@ -47,7 +47,10 @@ std::unexpected<Error> invalid_argument(const std::string& value, const std::str
 /// As Go's strconv.ParseInt with base 0, whose sentence is the error: "42", "+7", "-1", "0x1f".
 Result<int64_t> parse_integer(const std::string& text);
 
-/// "  -d, --detach          Run in the background" lines, sorted as given.
+/// Those that help tells of, by name.
+std::vector<const Option*> shown_options(std::span<const Option> options);
+
+/// "  -d, --detach          Run in the background" lines, by name.
 std::string describe_options(std::span<const Option> options);
 
 }  // namespace noded::nodectl

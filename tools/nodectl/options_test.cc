@@ -154,6 +154,7 @@ TEST(Options, older_spellings_work_and_are_not_described) {
     EXPECT_EQ(text.find("older"), std::string::npos);
     EXPECT_NE(text.find("  -n, --name string         name\n"), std::string::npos) << text;
     EXPECT_NE(text.find("      --sig-proxy           signals\n"), std::string::npos) << text;
+    EXPECT_LT(text.find("--name"), text.find("--sig-proxy")) << "by name, not as in the table";
 }
 
 }  // namespace

@@ -133,6 +133,16 @@ std::string Verb::main_spelling() const {
     return std::string(all.substr(0, all.find(',')));
 }
 
+/// Without a copy of each: every command looks here before it does anything.
+static bool is_spelled(const Verb& verb, std::string_view wanted) {
+    for (std::string_view rest = verb.spellings;;) {
+        const size_t comma = rest.find(',');
+        if (rest.substr(0, comma) == wanted) return true;
+        if (comma == std::string_view::npos) return false;
+        rest.remove_prefix(comma + 1);
+    }
+}
+
 std::vector<std::string> Verb::all_spellings() const {
     std::vector<std::string> all;
     for (std::string_view rest = spellings; !rest.empty();) {
@@ -148,8 +158,7 @@ FoundVerb find_verb(std::span<const std::string> words) {
         if (words.size() < count) continue;
         const std::string wanted = count == 2 ? words[0] + " " + words[1] : words[0];
         for (const Verb& verb : verbs())
-            for (const std::string& spelling : verb.all_spellings())
-                if (spelling == wanted) return {&verb, wanted, count};
+            if (is_spelled(verb, wanted)) return {&verb, wanted, count};
     }
     return {};
 }
@@ -160,10 +169,10 @@ bool is_group(std::string_view word) {
 
 std::vector<OptionText> option_texts(std::span<const Option> options) {
     std::vector<OptionText> texts;
-    for (const Option& option : options) {
-        if (option.help == nullptr) continue;
-        const bool flag = std::holds_alternative<bool*>(option.target);
-        texts.push_back({option.letter, option.name, flag ? "" : option.value_name, option.help});
+    for (const Option* option : shown_options(options)) {
+        const bool flag = std::holds_alternative<bool*>(option->target);
+        texts.push_back(
+            {option->letter, option->name, flag ? "" : option->value_name, option->help});
     }
     return texts;
 }

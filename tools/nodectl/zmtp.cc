@@ -27,7 +27,7 @@ std::string greeting(std::string_view mechanism) {
     return bytes;
 }
 
-const std::string kMetadata("\x0bSocket-Type\0\0\0\x03SUB", 12 + 4 + 3);
+constexpr std::string_view kMetadata("\x0bSocket-Type\0\0\0\x03SUB", 12 + 4 + 3);
 
 std::string frame_head(uint8_t flags, size_t size) {
     std::string head;
@@ -103,7 +103,7 @@ Status ZmtpSubscriber::greet() {
         return fail(curve_ ? "what answers there does not speak ZMTP 3 with CURVE"
                            : "what noded publishes on does not speak ZMTP 3 without encryption");
     if (curve_) return shake_hands();
-    TRY_STATUS(send_command("\x05READY" + kMetadata));
+    TRY_STATUS(send_command("\x05READY" + std::string(kMetadata)));
     const std::string answer = TRY(read_command());
     if (!answer.starts_with("\x05READY")) return fail("noded refused the subscriber: " + answer);
     return {};
