@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -21,7 +20,6 @@ namespace {
 struct Free {
     void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
     void operator()(SSL* connection) const { SSL_free(connection); }
-    void operator()(addrinfo* list) const { freeaddrinfo(list); }
     void operator()(X509* certificate) const { X509_free(certificate); }
 };
 
@@ -31,6 +29,16 @@ std::string reason() {
     const char* text = error != 0 ? ERR_reason_error_string(error) : nullptr;
     ERR_clear_error();
     return text != nullptr ? text : "unknown error";
+}
+
+/// Why a key was not taken.
+std::string key_trouble() {
+    const unsigned long error = ERR_peek_last_error();
+    const int why = ERR_GET_REASON(error);
+    if (ERR_GET_LIB(error) == ERR_LIB_X509 &&
+        (why == X509_R_KEY_VALUES_MISMATCH || why == X509_R_KEY_TYPE_MISMATCH))
+        return "it belongs to another certificate";
+    return reason();
 }
 
 class TlsLink final : public Link {
@@ -105,9 +113,13 @@ public:
 private:
     std::unexpected<Error> trouble(const char* what) const {
         const int error = errno;
-        const bool hung_up =
-            ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
-        if (hung_up) return fail_errno(ECONNRESET, what);
+        const int why = ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_SSL
+                            ? ERR_GET_REASON(ERR_peek_error())
+                            : 0;
+        if (why == SSL_R_UNEXPECTED_EOF_WHILE_READING) return fail_errno(ECONNRESET, what);
+        if (why > SSL_AD_REASON_OFFSET)
+            return fail(std::string("the other side does not accept this side's certificate: ") +
+                        SSL_alert_desc_string_long(why - SSL_AD_REASON_OFFSET));
         if (ERR_peek_error() == 0) return fail_errno(error != 0 ? error : ECONNRESET, what);
         return fail(std::string(what) + ": " + reason());
     }
@@ -133,6 +145,12 @@ Status check_certificate(const std::string& what, const std::string& path) {
                 ": ops/docs/remote.md says how it is made and how another place is named");
 }
 
+/// Nobody is asked for one; `wanted` is whether there was occasion.
+int no_password(char*, int, int, void* wanted) {
+    *static_cast<bool*>(wanted) = true;
+    return -1;
+}
+
 Status check_secret(const std::string& path) {
     struct stat info {};
     if (stat(path.c_str(), &info) != 0) return fail_errno(errno, "read the key " + path);
@@ -147,18 +165,6 @@ bool is_address(const std::string& host) {
            inet_pton(AF_INET6, host.c_str(), bytes) == 1;
 }
 
-Result<std::unique_ptr<addrinfo, Free>> find(const TcpAddress& address, int flags) {
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = flags;
-    addrinfo* found = nullptr;
-    const int error = getaddrinfo(address.host.empty() ? nullptr : address.host.c_str(),
-                                  address.port.c_str(), &hints, &found);
-    if (error != 0)
-        return fail("find " + address.host + ":" + address.port + ": " + gai_strerror(error));
-    return std::unique_ptr<addrinfo, Free>(found);
-}
-
 /// So that a peer whose machine is gone is noticed within two minutes.
 void keep_alive(int fd) {
     const auto set = [fd](int level, int option, int value) {
@@ -169,25 +175,6 @@ void keep_alive(int fd) {
     set(IPPROTO_TCP, TCP_KEEPINTVL, 15);
     set(IPPROTO_TCP, TCP_KEEPCNT, 6);
     set(IPPROTO_TCP, TCP_NODELAY, 1);
-}
-
-int connect_one(const addrinfo& one, Deadline deadline, Fd& connected) {
-    Fd fd(socket(one.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!fd.valid()) return errno;
-    if (connect(fd.get(), one.ai_addr, one.ai_addrlen) != 0) {
-        if (errno != EINPROGRESS) return errno;
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-            deadline - std::chrono::steady_clock::now());
-        pollfd wait{fd.get(), POLLOUT, 0};
-        if (poll(&wait, 1, static_cast<int>(std::max<int64_t>(left.count(), 0))) <= 0)
-            return ETIMEDOUT;
-        int error = 0;
-        socklen_t size = sizeof error;
-        getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-        if (error != 0) return error;
-    }
-    connected = std::move(fd);
-    return 0;
 }
 
 }  // namespace
@@ -220,8 +207,12 @@ Result<TlsContext> TlsContext::make(Side side, const TlsFiles& files) {
     if (SSL_CTX_use_certificate_chain_file(context, files.certificate.c_str()) != 1)
         return fail("read the certificate " + files.certificate + ": " + reason());
     TRY_STATUS(check_secret(files.key));
+    bool locked = false;
+    SSL_CTX_set_default_passwd_cb(context, no_password);
+    SSL_CTX_set_default_passwd_cb_userdata(context, &locked);
     if (SSL_CTX_use_PrivateKey_file(context, files.key.c_str(), SSL_FILETYPE_PEM) != 1)
-        return fail("read the key " + files.key + ": " + reason());
+        return fail("read the key " + files.key + " of " + files.certificate + ": " +
+                    (locked ? "it is locked with a password: store it without" : key_trouble()));
     return TlsContext(std::move(impl));
 }
 
@@ -251,53 +242,6 @@ Result<std::unique_ptr<Link>> TlsContext::begin(Fd socket, const std::string& ho
 std::string peer_name(const Link& link) {
     const auto* tls = dynamic_cast<const TlsLink*>(&link);
     return tls != nullptr ? tls->peer() : "";
-}
-
-Result<TcpAddress> parse_tcp(const std::string& text, const std::string& port_default) {
-    constexpr std::string_view kScheme = "tcp://";
-    const auto wrong = [&] {
-        return fail("an address is written as tcp://HOST:PORT, not \"" + text + "\"");
-    };
-    if (!text.starts_with(kScheme)) return wrong();
-    std::string rest = text.substr(kScheme.size());
-    while (rest.ends_with('/')) rest.pop_back();
-    TcpAddress address{"", port_default};
-    const size_t bracket = rest.starts_with('[') ? rest.find(']') : 0;
-    if (bracket == std::string::npos) return wrong();
-    const size_t colon = rest.find(':', bracket);
-    address.host = rest.substr(0, colon);
-    if (colon != std::string::npos) address.port = rest.substr(colon + 1);
-    if (bracket > 0) {
-        if (address.host.size() != bracket + 1) return wrong();
-        address.host = address.host.substr(1, bracket - 1);
-    }
-    if (address.port.empty() || address.port.size() > 5 ||
-        address.port.find_first_not_of("0123456789") != std::string::npos)
-        return wrong();
-    return address;
-}
-
-Result<Fd> connect_tcp(const TcpAddress& address, Deadline deadline) {
-    const auto list = TRY(find(address, 0));
-    int error = ECONNREFUSED;
-    Fd connected;
-    for (const addrinfo* one = list.get(); one != nullptr; one = one->ai_next) {
-        error = connect_one(*one, deadline, connected);
-        if (connected.valid()) return connected;
-    }
-    return fail_errno(error, "connect to " + address.host + ":" + address.port);
-}
-
-Result<Fd> listen_tcp(const TcpAddress& address, int backlog) {
-    const auto list = TRY(find(address, AI_PASSIVE));
-    const std::string shown = "listen on " + address.host + ":" + address.port;
-    Fd fd(socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!fd.valid()) return fail_errno(errno, shown);
-    const int yes = 1;
-    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    if (bind(fd.get(), list->ai_addr, list->ai_addrlen) != 0) return fail_errno(errno, shown);
-    if (listen(fd.get(), backlog) != 0) return fail_errno(errno, shown);
-    return fd;
 }
 
 }  // namespace noded::remote

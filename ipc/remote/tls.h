@@ -6,15 +6,9 @@
 #include <string>
 
 #include "ipc/remote/link.h"
+#include "ipc/remote/tls_files.h"
 
 namespace noded::remote {
-
-/// Paths of PEM files.
-struct TlsFiles {
-    std::string authority;     ///< who signed the other side's certificate
-    std::string certificate;   ///< this side's, with what is between it and the authority
-    std::string key;           ///< secret
-};
 
 /// The settings of one side; shared by its connections.
 class TlsContext {
@@ -38,18 +32,5 @@ private:
 
 /// Who is at the other end, from the certificate: "CN = alice". Only of links that begin() made.
 std::string peer_name(const Link& link);
-
-struct TcpAddress {
-    std::string host;   ///< a name or an address, without brackets
-    std::string port;
-};
-
-/// "tcp://HOST:PORT", "tcp://[ADDRESS]:PORT"; without a port it is `port_default`.
-Result<TcpAddress> parse_tcp(const std::string& text, const std::string& port_default);
-
-/// Tries all addresses that the name has.
-Result<Fd> connect_tcp(const TcpAddress& address, Deadline deadline);
-/// Listens on the first address that the name has.
-Result<Fd> listen_tcp(const TcpAddress& address, int backlog);
 
 }  // namespace noded::remote

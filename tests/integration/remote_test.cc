@@ -34,6 +34,7 @@ protected:
         certify("alice", "ca", "DNS:alice");
         certify("mallory", "other", "DNS:mallory");
         certify("elsewhere", "ca", "DNS:elsewhere");
+        certify("expired", "ca", "IP:127.0.0.1", "-1");
         begin_serving("node");
     }
     static void TearDownTestSuite() {
@@ -43,7 +44,7 @@ protected:
     void TearDown() override {
         SharedNodeTest::TearDown();
         // Each connection had a process at this end, and its own programs.
-        EXPECT_TRUE(eventually([] { return children_of(served->pid(), "nodectl").empty(); }, 30));
+        EXPECT_TRUE(eventually([] { return carriers().empty(); }, 30));
     }
 
     static std::string keys() { return node->dir() + "/keys"; }
@@ -54,44 +55,38 @@ protected:
         ASSERT_EQ(ran.exit_code, 0) << ran.err;
     }
     static void certify(const std::string& name, const std::string& authority,
-                        const std::string& place) {
+                        const std::string& place, const std::string& days = "2") {
         openssl({"req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
                  key(name) + "-key.pem", "-out", key(name) + ".req", "-subj", "/CN=" + name,
                  "-addext", "subjectAltName=" + place});
         openssl({"x509", "-req", "-in", key(name) + ".req", "-CA", key(authority) + ".pem",
-                 "-CAkey", key(authority) + "-key.pem", "-CAcreateserial", "-days", "2",
+                 "-CAkey", key(authority) + "-key.pem", "-CAcreateserial", "-days", days,
                  "-copy_extensions", "copy", "-out", key(name) + ".pem"});
         chmod((key(name) + "-key.pem").c_str(), 0600);
     }
     static void begin_serving(const std::string& certificate) {
-        // A port that is free: who takes it first listens, all others are refused.
+        // A port that is free: who takes it first listens, all others end. What it says comes on
+        // the stream that is read.
         for (int tries = 0; tries < 50; ++tries) {
             port = 20000 + (getpid() * 7 + tries * 131) % 20000;
-            served = new Running(node->command({"serve", "--tlscacert", key("ca") + ".pem",
-                                                "--tlscert", key(certificate) + ".pem", "--tlskey",
-                                                key(certificate) + "-key.pem", host()}));
-            bool answers = false;
-            eventually(
-                [] { return kill(served->pid(), 0) != 0 || has_ended(served->pid()) || listens(); },
-                30);
-            answers = !has_ended(served->pid()) && listens();
-            if (answers) return;
+            std::vector<std::string> words =
+                node->command({"serve", "--tlscacert", key("ca") + ".pem", "--tlscert",
+                               key(certificate) + ".pem", "--tlskey",
+                               key(certificate) + "-key.pem", host()});
+            words.insert(words.begin(), {"/bin/sh", "-c", "exec \"$@\" 2>&1", "sh"});
+            served = new Running(words);
+            if (served->read_until("listening on", 30)) return;
             delete served;
         }
         FAIL() << "no port is free";
-    }
-    static bool has_ended(pid_t pid) {
-        return says(read_text("/proc/" + std::to_string(pid) + "/stat"), ") Z ");
-    }
-    static bool listens() {
-        char hex[16];
-        snprintf(hex, sizeof hex, "0100007F:%04X", unsigned(port));
-        return says(read_text("/proc/net/tcp"), std::string(hex) + " 00000000:0000 0A");
     }
     static void stop_serving() {
         kill(served->pid(), SIGTERM);
         served->wait();
         delete served;
+    }
+    static std::vector<std::string> carriers() {
+        return children_of(served->pid(), "nodectl-tls");
     }
     static std::string host() { return "tcp://127.0.0.1:" + std::to_string(port); }
 
@@ -223,11 +218,10 @@ TEST_F(RemoteTest, logs_are_read_and_followed) {
     // Who goes away takes the program there along.
     ok({"run", "-d", "--name", "long", "busybox", "sleep", "1000"});
     Running left(far({"logs", "-f", "long"}));
-    ASSERT_TRUE(
-        eventually([] { return !children_of(served->pid(), "nodectl").empty(); }, 30));
+    ASSERT_TRUE(eventually([] { return !carriers().empty(); }, 30));
     kill(left.pid(), SIGKILL);
     left.wait();
-    EXPECT_TRUE(eventually([] { return children_of(served->pid(), "nodectl").empty(); }, 30));
+    EXPECT_TRUE(eventually([] { return carriers().empty(); }, 30));
 }
 
 TEST_F(RemoteTest, only_whom_the_authority_knows_is_let_in) {
@@ -268,6 +262,31 @@ TEST_F(RemoteTest, only_whom_the_authority_knows_is_let_in) {
                      "unix:PATH, tcp://HOST[:PORT] or ssh://[USER@]HOST"));
 }
 
+TEST_F(RemoteTest, the_program_that_has_tls_is_found_where_it_is_installed) {
+    const std::string prefix = node->dir() + "/prefix";
+    for (const char* folder : {"/bin", "/libexec/noded"}) fs::create_directories(prefix + folder);
+    std::vector<std::string> ps = far({"ps"});
+    const std::vector<std::string> serve = {prefix + "/bin/nodectl", "serve"};
+    fs::copy_file(ps[0], prefix + "/bin/nodectl");
+    ps[0] = serve[0];
+    for (const auto& words : {ps, serve}) {
+        const Ran missing = run_program(words);
+        EXPECT_EQ(missing.exit_code, 1);
+        EXPECT_TRUE(says(missing.err, "needs the program nodectl-tls")) << missing.err;
+        EXPECT_TRUE(says(missing.err, prefix + "/libexec/noded/nodectl-tls")) << missing.err;
+    }
+    // What needs no TLS does not miss it.
+    EXPECT_EQ(run_program({ps[0], "serve", "--help"}).exit_code, 0);
+    EXPECT_EQ(run_program({ps[0], "--host", host(), "ps", "--nonsense"}).exit_code, 125);
+    for (const char* place : {"/libexec/noded/nodectl-tls", "/bin/nodectl-tls"}) {
+        fs::copy_file(built("tools/nodectl/nodectl-tls"), prefix + place);
+        const Ran found = run_program(ps);
+        EXPECT_EQ(found.exit_code, 0) << place << ": " << found.err;
+        fs::remove(prefix + place);
+    }
+    fs::remove_all(prefix);
+}
+
 TEST_F(RemoteTest, a_stream_outlives_noded_and_its_end_is_known) {
     Running run(far({"run", "--name", "lives", "busybox", "sh", "-c",
                      "echo ready; until test -e /stop; do sleep 0.05; done; echo last; exit 6"}));
@@ -291,6 +310,59 @@ TEST_F(RemoteTest, a_door_that_closes_ends_the_clients_and_not_the_containers) {
     EXPECT_EQ(from_afar({"ps"}).exit_code, 1);
     begin_serving("node");
     EXPECT_EQ(ok({"ps", "--format", "{{.Names}}"}), "stays");
+}
+
+TEST_F(RemoteTest, certificates_that_are_no_good_are_told_apart) {
+    const auto said = [](std::vector<std::string> words) {
+        const Ran ran = run_program(words);
+        EXPECT_EQ(ran.exit_code, 1);
+        return ran.err;
+    };
+    const std::string late = said(far({"ps"}, "expired"));
+    EXPECT_TRUE(says(late, "certificate expired")) << late;
+    const std::string strange = said(far({"ps"}, "mallory"));
+    EXPECT_TRUE(says(strange, "unknown CA")) << strange;
+    std::vector<std::string> mixed = far({"ps"});
+    mixed[8] = key("node") + "-key.pem";
+    EXPECT_TRUE(says(said(mixed), "it belongs to another certificate")) << said(mixed);
+    std::vector<std::string> nonsense = far({"ps"});
+    nonsense[6] = key("alice") + ".req";
+    EXPECT_TRUE(says(said(nonsense), "read the certificate " + nonsense[6] + ": "))
+        << said(nonsense);
+    std::vector<std::string> nobody = far({"ps"});
+    nobody[2] = "tcp://127.0.0.1:1";
+    EXPECT_TRUE(says(said(nobody), "connect to 127.0.0.1:1: ECONNREFUSED")) << said(nobody);
+    stop_serving();
+    begin_serving("expired");
+    const std::string old_node = said(far({"ps"}));
+    EXPECT_TRUE(says(old_node, "certificate has expired")) << old_node;
+    stop_serving();
+    begin_serving("node");
+}
+
+TEST_F(RemoteTest, what_was_under_way_when_the_door_died_ends_with_a_sentence) {
+    ok({"run", "-d", "-i", "--name", "box", "busybox", "sh", "-c",
+        "dd if=/dev/zero of=/much bs=1M count=32 2>/dev/null; echo ready; sleep 1000"});
+    Running follower(far({"logs", "-f", "box"}));
+    Running attached(far({"attach", "box"}));
+    ASSERT_TRUE(follower.read_until("ready", 60));
+    Running execs(far({"exec", "-i", "box", "sh", "-c", "echo ready; cat"}));
+    ASSERT_TRUE(execs.read_until("ready", 60));
+    Running copies(far({"cp", "box:/much", "-"}));
+    ASSERT_TRUE(copies.read_until("much", 60));   // and then it waits: nobody reads
+    Running runs(far({"run", "--name", "runs", "busybox", "sh", "-c", "echo ready; sleep 1000"}));
+    ASSERT_TRUE(runs.read_until("ready", 60));
+    kill(served->pid(), SIGKILL);
+    served->wait();
+    delete served;
+    Running* const all[] = {&follower, &attached, &execs, &copies, &runs};
+    for (size_t i = 0; i < std::size(all); ++i) {
+        const Ran ran = all[i]->wait();
+        EXPECT_EQ(ran.exit_code, all[i] == &runs ? 125 : 1) << i << ": " << ran.err;
+        EXPECT_TRUE(says(ran.err, "Error: ")) << i << ": " << ran.err;
+    }
+    EXPECT_EQ(node->ok({"ps", "-q"}).size(), 2 * 12u + 1);
+    begin_serving("node");
 }
 
 TEST_F(RemoteTest, ssh_carries_it_too) {

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include <kj/exception.h>
 
@@ -79,7 +78,7 @@ Result<Bound> parse_at(const std::optional<std::string>& at) {
 }
 
 struct Globals {
-    std::string host;
+    std::string host = default_host();
     std::optional<std::string> at;
     remote::TlsFiles tls = user_tls_files();
 };
@@ -110,9 +109,7 @@ int dispatch(std::vector<std::string> words, const Globals& chosen,
 }
 
 int run_main(std::vector<std::string> words) {
-    const char* host_variable = getenv("NODECTL_HOST");
     Globals chosen;
-    chosen.host = host_variable != nullptr && *host_variable != 0 ? host_variable : kHostDefault;
     bool version_wanted = false;
     bool taken = false;     // these two are taken for docker's sake: other machines need TLS anyway
     std::string log_level;

@@ -5,9 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstring>
-#include <string>
 
 namespace noded::nodectl {
 

@@ -2,7 +2,9 @@
 // as SIGPIPE would.
 #pragma once
 
+#include <csignal>
 #include <memory>
+#include <string>
 #include <string_view>
 
 namespace noded::nodectl {
@@ -34,5 +36,17 @@ void print_error(std::string_view message);
 
 /// Ends the process as a write to a closed pipe does.
 [[noreturn]] void die_of_sigpipe();
+
+/// While there is one, a write to who hung up is an error and not the end of the process.
+class NoSigpipe {
+public:
+    NoSigpipe() : before_(signal(SIGPIPE, SIG_IGN)) {}
+    ~NoSigpipe() { signal(SIGPIPE, before_); }
+    NoSigpipe(const NoSigpipe&) = delete;
+    NoSigpipe& operator=(const NoSigpipe&) = delete;
+
+private:
+    void (*before_)(int);
+};
 
 }  // namespace noded::nodectl

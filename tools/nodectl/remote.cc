@@ -13,24 +13,16 @@
 
 #include "ipc/remote/tunnel.h"
 #include "tools/nodectl/output.h"
+#include "tools/nodectl/tls.h"
 
 namespace noded::nodectl {
 namespace {
 
 constexpr std::string_view kTcp = "tcp://";
 constexpr std::string_view kSsh = "ssh://";
-constexpr const char* kPort = "9482";
 constexpr std::chrono::seconds kAnswerSeconds{20};
 
 remote::Deadline soon() { return std::chrono::steady_clock::now() + kAnswerSeconds; }
-
-Result<std::unique_ptr<remote::Link>> dial_tls(const std::string& host,
-                                               const remote::TlsFiles& files) {
-    const auto address = TRY(remote::parse_tcp(host, kPort));
-    if (address.host.empty()) return fail("tcp:// needs the name of a machine");
-    const auto context = TRY(remote::TlsContext::make(remote::TlsContext::Side::client, files));
-    return context.begin(TRY(remote::connect_tcp(address, soon())), address.host, soon());
-}
 
 /// In a session of its own, as docker starts it: the keys that end nodectl, or a container, are not
 /// for ssh. So it cannot ask for a password.
@@ -66,16 +58,18 @@ std::string shown(const std::string& host) {
     return std::string(kSsh) + host.substr(at + 1);
 }
 
+bool hung_up(const Error& error) { return error.code == ECONNRESET || error.code == EPIPE; }
+
 /// Through to the node's side, which has said that it is ready.
 Result<std::unique_ptr<remote::Link>> dial(const std::string& host, const remote::TlsFiles& files,
                                            const remote::Hello& hello) {
-    // A write to who hung up is an error, not the end.
-    const auto before = signal(SIGPIPE, SIG_IGN);
     auto dialled = [&]() -> Result<std::unique_ptr<remote::Link>> {
-        auto link = TRY(host.starts_with(kTcp) ? dial_tls(host, files) : dial_ssh(host));
+        auto link = TRY(host.starts_with(kTcp) ? dial_tls(host, files, soon()) : dial_ssh(host));
+        const NoSigpipe no_sigpipe;
         auto answered = remote::say_hello(*link, hello, soon());
-        if (answered) answered = remote::hear_answer(*link, soon());
-        if (!answered && (answered.error().code == ECONNRESET || answered.error().code == EPIPE))
+        // Who is not let in may notice before all is said; why is still to be heard.
+        if (answered || hung_up(answered.error())) answered = remote::hear_answer(*link, soon());
+        if (!answered && hung_up(answered.error()))
             answered = fail(host.starts_with(kTcp)
                                 ? "the node hung up: is this certificate signed by the authority "
                                   "that it knows?"
@@ -84,7 +78,6 @@ Result<std::unique_ptr<remote::Link>> dial(const std::string& host, const remote
         if (!answered) return std::unexpected(answered.error());
         return link;
     }();
-    signal(SIGPIPE, before);
     if (!dialled) return context(dialled.error(), "connect to " + shown(host));
     return dialled;
 }
@@ -115,6 +108,11 @@ remote::TlsFiles files_in(const std::string& folder) {
 }  // namespace
 
 bool is_remote(const std::string& host) { return host.starts_with(kTcp) || host.starts_with(kSsh); }
+
+std::string default_host() {
+    const std::string said = environment("NODECTL_HOST");
+    return said.empty() ? kHostDefault : said;
+}
 
 remote::TlsFiles user_tls_files() {
     const std::string folder = environment("NODECTL_CERT_PATH");

@@ -1,6 +1,6 @@
 // A noded on another machine: tcp://HOST:PORT with TLS, where `nodectl serve` listens, or
-// ssh://[USER@]HOST, where nodectl is installed. What carries is ipc/remote. Called by Session, and
-// by verbs that run on the node instead.
+// ssh://[USER@]HOST, where nodectl is installed. What carries is ipc/remote; TLS is in a program of
+// its own (tls.h). Called by Session, and by verbs that run on the node instead.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
-#include "ipc/remote/tls.h"
+#include "ipc/remote/tls_files.h"
 #include "tools/nodectl/verb.h"
 
 namespace noded::nodectl {
@@ -27,6 +27,9 @@ Result<Fd> connect_remote(const std::string& host, const remote::TlsFiles& files
 /// Runs the verb there, with these words behind it, and ends as it does; `input`, if it is valid,
 /// is its standard input. For what needs the node's files.
 int run_there(Invocation& call, const std::vector<std::string>& words, Fd input = {});
+
+/// What NODECTL_HOST says, else this machine's socket.
+std::string default_host();
 
 /// The files of this user, and of the node, where nothing else is said.
 remote::TlsFiles user_tls_files();

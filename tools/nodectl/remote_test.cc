@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 
+#include "ipc/remote/tcp.h"
+
 namespace noded::nodectl {
 namespace {
 

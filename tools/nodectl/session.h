@@ -18,7 +18,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/ids.h"
 #include "agent/base/result.h"
-#include "ipc/remote/tls.h"
+#include "ipc/remote/tls_files.h"
 #include "ipc/rpc/client.h"
 #include "schemas/container.capnp.h"
 #include "schemas/node.capnp.h"
