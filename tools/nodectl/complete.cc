@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <cstring>
 
 #include "tools/nodectl/completion.h"
 #include "tools/nodectl/container_call.h"
+#include "tools/nodectl/files.h"
 #include "tools/nodectl/output.h"
 
 namespace noded::nodectl {
@@ -22,8 +24,9 @@ class NamesOfNode final : public Names {
 public:
     explicit NamesOfNode(Session& session) : session_(&session) {}
 
-    void ask(const std::string& host) override {
+    void ask(const std::string& host, const remote::TlsFiles& files) override {
         other_ = std::make_unique<Session>(host);
+        other_->set_tls_files(files);
         session_ = other_.get();
     }
     std::vector<std::string> containers(Which which) override {
@@ -54,6 +57,13 @@ public:
         if (!answer) return names;
         for (const auto plugin : answer->getPlugins()) names.emplace_back(plugin.getId().cStr());
         return names;
+    }
+
+    std::vector<std::string> machines() override {
+        const char* home = getenv("HOME");
+        if (home == nullptr) return {};
+        const auto text = read_file(std::string(home) + "/.ssh/config");
+        return text ? machines_in(*text) : std::vector<std::string>();
     }
 
 private:

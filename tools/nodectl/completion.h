@@ -12,17 +12,22 @@
 
 namespace noded::nodectl {
 
+/// Names of machines in a configuration of ssh (ssh_config(5)), those with patterns left out.
+std::vector<std::string> machines_in(std::string_view ssh_config);
+
 /// The names that a node has. Empty lists where it cannot be asked.
 class Names {
 public:
     enum class Which { all, running, stopped };
 
     virtual ~Names() = default;
-    /// The line says so with -H or --host.
-    virtual void ask(const std::string& host) = 0;
+    /// The line says so with -H or --host, and with which certificates.
+    virtual void ask(const std::string& host, const remote::TlsFiles& files) = 0;
     virtual std::vector<std::string> containers(Which which) = 0;
     virtual std::vector<std::string> images() = 0;
     virtual std::vector<std::string> plugins() = 0;
+    /// Machines that ssh of this user has names for.
+    virtual std::vector<std::string> machines() = 0;
 };
 
 struct Candidate {

@@ -9,8 +9,12 @@ namespace {
 class TestNames final : public Names {
 public:
     std::string asked;
+    std::string key;
 
-    void ask(const std::string& host) override { asked = host; }
+    void ask(const std::string& host, const remote::TlsFiles& files) override {
+        asked = host;
+        key = files.key;
+    }
     std::vector<std::string> containers(Which which) override {
         if (which == Which::running) return {"web"};
         if (which == Which::stopped) return {"old"};
@@ -18,6 +22,7 @@ public:
     }
     std::vector<std::string> images() override { return {"box:1"}; }
     std::vector<std::string> plugins() override { return {"storage"}; }
+    std::vector<std::string> machines() override { return {"node1", "node2"}; }
 };
 
 class Completion : public testing::Test {
@@ -27,6 +32,8 @@ protected:
         std::string host;
         bool version = false;
         const Option globals[] = {{'H', "host", &host, "string", "Socket"},
+                                  {0, "at", &host, "string", "When"},
+                                  {0, "tlskey", &host, "file", "Key"},
                                   {'v', "version", &version, "", "Version"}};
         const Candidates found = complete_line(words, globals, names);
         std::string out;
@@ -43,6 +50,7 @@ TEST_F(Completion, begins_with_the_verbs_in_both_spellings) {
     EXPECT_EQ(of({"cont"}), "container");
     EXPECT_EQ(of({"container", "ren"}), "rename");
     EXPECT_EQ(of({"image", "l"}), "ls list load");
+    EXPECT_EQ(of({"system", ""}), "events sub prune info") << "dial-stdio is for programs";
     EXPECT_EQ(of({"nothing", ""}), "");
     EXPECT_EQ(of({"__"}), "");
     EXPECT_EQ(of({"--h"}), "--host --help");
@@ -81,7 +89,36 @@ TEST_F(Completion, asks_the_node_that_the_line_names) {
     EXPECT_EQ(names.asked, "unix:/a");
     EXPECT_EQ(of({"--host=unix:/b", "rm", "w"}), "web");
     EXPECT_EQ(names.asked, "unix:/b");
-    EXPECT_EQ(of({"-H", "unix"}), "FILES");
+    EXPECT_EQ(of({"-H", "unix:/a", "--tlskey", "/k", "--at", "7", "rm", "w"}), "web");
+    EXPECT_EQ(names.key, "/k");
+    EXPECT_EQ(of({"-H", ""}), "unix:/ tcp:// ssh://");
+    EXPECT_EQ(of({"-H", "unix:/"}), "FILES");
+    EXPECT_EQ(of({"--host=ssh://node2"}), "--host=ssh://node2");
+    EXPECT_EQ(of({"--host", "tcp://"}), "tcp://node1 tcp://node2");
+    EXPECT_EQ(of({"--tlskey", ""}), "FILES");
+    EXPECT_EQ(of({"--at", ""}), "");
+}
+
+TEST_F(Completion, knows_keys_and_values_of_filters_for_each_verb) {
+    EXPECT_EQ(of({"ps", "-f", "s"}), "since= status=");
+    EXPECT_EQ(of({"ps", "--filter", "status=p"}), "status=paused");
+    EXPECT_EQ(of({"ps", "--filter=ancestor="}), "--filter=ancestor=box:1");
+    EXPECT_EQ(of({"images", "--filter", ""}), "before= dangling= label= reference= since=");
+    EXPECT_EQ(of({"images", "--filter", "since="}), "since=box:1");
+    EXPECT_EQ(of({"container", "prune", "--filter", ""}), "label= label!= until=");
+    EXPECT_EQ(of({"events", "--filter", "plugin="}), "plugin=storage");
+    EXPECT_EQ(of({"events", "-o", ""}), "json text");
+    EXPECT_EQ(of({"export", "-o", ""}), "FILES");
+    EXPECT_EQ(of({"run", "--ipc", "container:"}), "container:web");
+    EXPECT_EQ(of({"serve", "--tlscert", ""}), "FILES");
+    EXPECT_EQ(of({"serve", ""}), "tcp://");
+    EXPECT_EQ(of({"sub", "s"}), "stats/ stats/node");
+}
+
+TEST(CompletionMachines, are_those_that_ssh_has_names_for) {
+    EXPECT_EQ(machines_in("# Host no\nHost a b.c\n  HostName x\nhost=d\n\tHost *.e !f g?\n"
+                          "Host \"h\""),
+              (std::vector<std::string>{"a", "b.c", "d", "h"}));
 }
 
 TEST(CompletionScript, is_there_for_three_shells) {

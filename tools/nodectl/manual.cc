@@ -53,12 +53,23 @@ std::string verb_text(const Verb& verb) {
 constexpr std::string_view kEnd = R"(.SH ENVIRONMENT
 .TP
 .B NODECTL_HOST
-The socket of the noded to talk to, where
+The noded to talk to, where
 .B \-\-host
 is not given.
 .TP
 .B NODECTL_CERT_PATH
-The folder of ca.pem, cert.pem and key.pem for hosts on other machines, instead of ~/.nodectl.
+The folder of ca.pem, cert.pem and key.pem for tcp:// hosts, instead of ~/.nodectl.
+.SH FILES
+.TP
+.I /run/noded/noded.sock
+Where noded is asked if nothing else is said.
+.TP
+.I ~/.nodectl
+ca.pem, cert.pem and key.pem of this user, for tcp:// hosts.
+.TP
+.I /etc/noded/tls
+The same of the node, for
+.BR "nodectl serve" .
 .SH "EXIT STATUS"
 0 if all went well, 1 if not.
 .B run

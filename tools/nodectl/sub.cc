@@ -317,7 +317,7 @@ int subscribe(Invocation& call) {
     std::optional<int64_t> count, tail;
     const Option table[] = {
         {'n', "count", &count, "int", "End after so many messages"},
-        {0, "tail", &tail, "int", "Of log/CONTAINER/… also this many lines from before"},
+        {0, "tail", &tail, "int", "Of log/CONTAINER/... also this many lines from before"},
         {0, "key", &key, "file", "With --server: the file of your secret key"},
         {0, "server", &server, "endpoint", "A node on another machine: tcp://HOST:PORT"},
         {0, "server-key", &server_key, "string",
