@@ -85,6 +85,15 @@ protected:
         served->wait();
         delete served;
     }
+    /// Whether a signal would not simply end this process.
+    static bool takes(pid_t pid, int number) {
+        const std::string status = read_text("/proc/" + std::to_string(pid) + "/status");
+        unsigned long taken = 0;
+        for (const std::string mask : {"SigBlk:\t", "SigCgt:\t"})
+            if (const size_t at = status.find(mask); at != std::string::npos)
+                taken |= strtoul(status.c_str() + at + mask.size(), nullptr, 16);
+        return (taken >> (number - 1) & 1) != 0;
+    }
     static std::vector<std::string> carriers() {
         return children_of(served->pid(), "nodectl-tls");
     }
@@ -165,8 +174,11 @@ TEST_F(RemoteTest, signals_go_to_the_container) {
         far({"run", "--name", "sig", "busybox", "sh", "-c",
              "trap 'echo got TERM; exit 9' TERM; echo ready; while :; do sleep 0.05; done"}));
     ASSERT_TRUE(run.read_until("ready", 30));
+    // Output may come before the answer that the container was accepted, and signals are taken
+    // after it.
+    ASSERT_TRUE(eventually([&] { return takes(run.pid(), SIGTERM); }, 60));
     kill(run.pid(), SIGTERM);
-    EXPECT_TRUE(run.read_until("got TERM", 30));
+    EXPECT_TRUE(run.read_until("got TERM", 60));
     EXPECT_EQ(run.wait().exit_code, 9);
 }
 
