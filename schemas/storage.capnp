@@ -107,6 +107,10 @@ interface Storage @0xe5e1f3a902c7b020 {
   # With a descriptor (Node.callWithStream): the archive of the command with this id.
   waitImport @3 (commandId :Data) -> (ids :List(Text), names :List(Text), error :Text);
   # Answers when the outcome of ImportImage, LoadImages or CommitContainer with this id is durable.
+  save @4 (references :List(Text)) -> (notices :List(Text));
+  # With a descriptor (Node.callWithStream), that of a regular file: an archive of these images is
+  # written there from where it stands. A repository without a tag stands for all its tags. Answers
+  # when the archive is whole; notices are sentences for the user.
 }
 
 struct Image {

@@ -50,11 +50,13 @@ bool StoragePlugin::start_sweep() {
 void StoragePlugin::next_store_work() {
     if (retry_timer_ != 0) return;
     bool lane_full = false;
-    while (!store_busy_ && !lane_full && (sweep_wanted_ || !imports_waiting_.empty())) {
-        const size_t waiting = imports_waiting_.size();
+    const auto waiting = [this] { return imports_waiting_.size() + saves_waiting_.size(); };
+    while (!store_busy_ && !lane_full && (sweep_wanted_ || waiting() > 0)) {
+        const size_t before = waiting();
         // The sweep first: it is short, and makes room.
-        store_busy_ = sweep_wanted_ ? start_sweep() : start_import();
-        lane_full = !store_busy_ && imports_waiting_.size() == waiting;
+        if (sweep_wanted_) store_busy_ = start_sweep();
+        else store_busy_ = imports_waiting_.empty() ? start_save() : start_import();
+        lane_full = !store_busy_ && waiting() == before;
     }
     if (!lane_full) return;
     retry_timer_ = host_.start_timer(

@@ -13,6 +13,8 @@ constexpr int64_t archive_given_ns_max = 60'000'000'000;  ///< so long; then the
 constexpr int64_t commit_wait_ns_max = 20'000'000'000;
 /// calls of waitImport that are not answered yet
 constexpr size_t waits_max = 1024;
+constexpr size_t saves_waiting_max = 16;           ///< calls of save; more are refused with BUSY
+constexpr size_t save_references_max = 256;        ///< of one call, as many as load takes
 constexpr size_t outcomes_remembered_max = 256;    ///< of imports, for waits that come late
 constexpr size_t changes_max = 128;                ///< instructions of one import
 constexpr size_t changes_bytes_max = 64 << 10;

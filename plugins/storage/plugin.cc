@@ -52,7 +52,8 @@ constexpr noded_type kFoldedToo[] = {
 
 constexpr auto kFolds = sdk::joined(kEvents, kFoldedToo);
 
-const char* const kMethods[] = {"listImages", "inspectImage", "give", "waitImport"};
+const char* const kMethods[] = {"listImages", "inspectImage", "give", "waitImport",
+                                "save"};
 const noded_plugin_rpc kRpc = sdk::rpc_table<StoragePlugin>(capnp::typeId<schema::Storage>(),
                                                             kMethods, std::size(kMethods));
 

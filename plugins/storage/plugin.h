@@ -1,6 +1,6 @@
 // The storage plugin's class: its folded state, and what is in memory only — archives that were
 // given, calls that wait, the queue to the store. All of the latter is lost in a crash and made
-// anew by reconcile.cc.
+// anew by reconcile.cc, or, of calls, asked for again by their clients.
 //
 // The store takes one long operation at a time. An import or a commit holds it from its start until
 // its outcome was folded, because until then a sweep would take its layers for garbage.
@@ -49,6 +49,12 @@ private:
         Fd file;
         int64_t given_ns;
     };
+    /// A call of Storage.save.
+    struct Save {
+        uint64_t token;
+        Fd file;
+        std::vector<std::string> references;
+    };
 
     // rpc.cc
     void list_images(const noded_call& call);
@@ -71,6 +77,11 @@ private:
     void request_commits();
     bool start_commit(const Origin& origin, const Import& wanted);
     void give_up_commits();
+
+    // save.cc
+    void save_images(const noded_call& call);
+    bool start_save();
+    bool stop_save(uint64_t token);
 
     // images.cc
     void want_sweep();
@@ -104,10 +115,13 @@ private:
     std::map<CommandId, int64_t> commits_since_;  // they wait for the store since then
     uint64_t commit_timer_ = 0;
     std::set<CommandId> failed_commits_;  // whose outcome was proposed before they began
+    std::deque<Save> saves_waiting_;
+    uint64_t saving_ = 0;  ///< the token of the call that holds the store
+    std::shared_ptr<SaveJob> save_job_;
     bool sweep_wanted_ = false;
     bool orphans_ = false;  // the last sweep kept layers that only containers refer to
     bool store_busy_ = false;
-    CommandId importing_;  // the import that holds the store; zero for a sweep
+    CommandId importing_;  // the import that holds the store; zero for a sweep or a save
     uint64_t retry_timer_ = 0;
 };
 

@@ -39,6 +39,7 @@ void StoragePlugin::call(const noded_call& call) {
         case 1: return inspect_image(call);
         case 2: return give(call);
         case 3: return wait_import(call);
+        case 4: return save_images(call);
     }
     Fd unwanted(call.fd_owned);
     host_.refuse(call.token, NODED_REJECT_INVALID, "storage has no such method");
@@ -120,6 +121,7 @@ void StoragePlugin::wait_import(const noded_call& call) {
 }
 
 void StoragePlugin::cancelled(uint64_t token) {
+    if (stop_save(token)) return;
     std::erase_if(waits_, [token](const auto& wait) { return wait.second == token; });
 }
 

@@ -53,6 +53,15 @@ protected:
         EXPECT_TRUE(host.command<LoadImages>([](auto) {}).accepted);
         return command;
     }
+    uint64_t save(std::vector<const char*> references, Fd file) {
+        return host.call<Calls::SaveParams>(
+            "storage", "save",
+            [&](auto params) {
+                auto list = params.initReferences(unsigned(references.size()));
+                for (unsigned i = 0; i < list.size(); ++i) list.set(i, references[i]);
+            },
+            std::move(file));
+    }
     void remove(const char* reference) {
         auto outcome = host.command<RemoveImage>([&](auto root) { root.setReference(reference); });
         EXPECT_TRUE(outcome.accepted) << outcome.message;
@@ -285,6 +294,75 @@ TEST_F(StorageTest, malformed_commands_are_rejected) {
     const auto outcome = host.command(capnp::typeId<ImportImage>(), {garbage, sizeof garbage});
     EXPECT_EQ(outcome.code, NODED_REJECT_INVALID);
     EXPECT_TRUE(host.events().empty());
+}
+
+// -------------------------------------------------------------------------------------- saves
+
+std::string text_of(const Fd& file) {
+    char buffer[4096];
+    const ssize_t size = pread(file.get(), buffer, sizeof buffer, 0);
+    return {buffer, size_t(std::max<ssize_t>(size, 0))};
+}
+
+Fd again(const Fd& file) { return Fd(fcntl(file.get(), F_DUPFD_CLOEXEC, 0)); }
+
+TEST_F(StorageTest, a_repository_stands_for_all_its_tags_and_an_id_for_no_name) {
+    load("1 box:1 a\n2 box:2 a b\n3 other:1 a\n");
+    const std::string one = fake_digest("1"), two = fake_digest("2"), three = fake_digest("3");
+    const std::vector<std::pair<std::vector<const char*>, std::string>> cases = {
+        {{"box"}, one + " box:1\n" + two + " box:2\n"},
+        {{"box:2"}, two + " box:2\n"},
+        {{"docker.io/library/box:2", "box:2", two.c_str()}, two + " box:2\n"},
+        {{three.c_str()}, three + "\n"},
+        {{"other", "box:1"}, three + " other:1\n" + one + " box:1\n"},
+    };
+    for (const auto& [references, expected] : cases) {
+        const Fd file = archive("");
+        const auto* answer = host.answer(save(references, again(file)));
+        ASSERT_NE(answer, nullptr);
+        EXPECT_FALSE(answer->refused) << answer->message;
+        EXPECT_EQ(text_of(file), expected);
+    }
+    EXPECT_EQ(host.answer(save({"box:3"}, archive("")))->message, "No such image: box:3");
+    EXPECT_EQ(host.answer(save({"nope"}, archive("")))->message, "No such image: nope:latest");
+    EXPECT_TRUE(host.answer(save({}, archive("")))->refused);
+    EXPECT_TRUE(host.answer(save({"box:1"}, {}))->refused);
+    disk.full = true;
+    EXPECT_NE(host.answer(save({"box:1"}, archive("")))->message.find("write the archive"),
+              std::string::npos);
+}
+
+TEST_F(StorageTest, a_sweep_waits_for_a_save_and_a_save_for_an_import) {
+    load("1 box:1 a\n2 box:2 b\n");
+    host.hold_offload(true);
+    const Fd first = archive(""), second = archive("");
+    const uint64_t saving = save({"box:1"}, again(first));
+    remove("box:1");
+    const uint64_t late = save({"box:1"}, again(second));
+    const uint64_t given_up = save({"box:2"}, again(second));
+    EXPECT_TRUE(disk.layers.contains(fake_digest("a")));
+    ASSERT_TRUE(host.run_offload());
+    EXPECT_FALSE(host.answer(saving)->refused);
+    EXPECT_EQ(text_of(first), fake_digest("1") + " box:1\n");
+    host.cancel(given_up);
+    while (host.run_offload()) {
+    }
+    EXPECT_FALSE(disk.layers.contains(fake_digest("a")));
+    EXPECT_EQ(host.answer(late)->message, "No such image: box:1");
+    EXPECT_EQ(text_of(second), "");
+}
+
+TEST_F(StorageTest, a_save_whose_client_has_gone_frees_the_store) {
+    load("1 box:1 a\n");
+    host.hold_offload(true);
+    const uint64_t saving = save({"box:1"}, archive(""));
+    host.cancel(saving);
+    while (host.run_offload()) {
+    }
+    host.hold_offload(false);
+    const Fd file = archive("");
+    EXPECT_FALSE(host.answer(save({"box:1"}, again(file)))->refused);
+    EXPECT_NE(text_of(file), "");
 }
 
 // ------------------------------------------------------------------------------------ commits

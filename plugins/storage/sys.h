@@ -6,6 +6,7 @@
 // meanwhile.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <set>
 #include <string>
@@ -15,6 +16,7 @@
 #include "agent/base/result.h"
 #include "plugins/storage/image/commit.h"
 #include "plugins/storage/image/import.h"
+#include "plugins/storage/image/save.h"
 #include "plugins/storage/image/store.h"
 
 namespace noded::storage {
@@ -33,6 +35,12 @@ struct CommitJob {
     image::CommitOptions options;
 };
 
+struct SaveJob {
+    Fd file;
+    std::vector<image::SavedImage> images;
+    std::atomic<bool> stop = false;  ///< whoever waited for it has gone
+};
+
 /// What a sweep leaves alone; digests, "sha256:…".
 struct Keep {
     std::set<std::string> layers;
@@ -49,6 +57,8 @@ public:
     virtual Result<std::vector<image::ImportedImage>> import(ImportJob& job) = 0;
     /// [offload] The container's upper directory on top of its image. The same of an error.
     virtual Result<image::ImportedImage> commit(const CommitJob& job) = 0;
+    /// [offload] Writes an archive of the images; what it returns is for the user.
+    virtual Result<std::vector<std::string>> save(SaveJob& job) = 0;
     /// [offload] Removes all layers and blobs but those to keep; returns how many it removed.
     virtual Result<size_t> sweep(const Keep& keep) = 0;
     /// [reactor] Upper and work directory of a container; harmless if they are there.

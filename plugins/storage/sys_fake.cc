@@ -60,6 +60,23 @@ public:
         return image;
     }
 
+    /// One line per image: its id, then its names.
+    Result<std::vector<std::string>> save(SaveJob& job) override {
+        if (disk_.full) return fail_errno(ENOSPC, "write the archive");
+        std::string text;
+        for (const image::SavedImage& image : job.images) {
+            for (const std::string& layer : image.diff_ids)
+                if (!disk_.layers.contains(layer))
+                    return fail("layer " + layer + " is not in the store");
+            text += image.id;
+            for (const std::string& name : image.names) text += " " + name;
+            text += "\n";
+        }
+        if (write(job.file.get(), text.data(), text.size()) != ssize_t(text.size()))
+            return fail_errno(errno, "write the archive");
+        return std::vector<std::string>{};
+    }
+
     Result<size_t> sweep(const Keep& keep) override {
         ++disk_.sweeps;
         auto sweep_of = [](std::set<std::string>& from, const std::set<std::string>& kept) {

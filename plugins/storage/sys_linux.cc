@@ -48,6 +48,10 @@ public:
         return image::commit_upper(paths_, paths_.rootfs(job.container) + "/upper", options);
     }
 
+    Result<std::vector<std::string>> save(SaveJob& job) override {
+        return image::save_archive(paths_, job.file.get(), job.images, job.stop);
+    }
+
     Result<size_t> sweep(const Keep& keep) override {
         return image::collect_garbage(paths_, keep.layers, keep.blobs);
     }

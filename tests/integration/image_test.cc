@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -163,6 +164,77 @@ TEST_F(ImageTest, what_skopeo_and_umoci_make_loads_and_runs) {
     fs::remove_all(dir);
 }
 
+// ------------------------------------------------------------------------------------------ save
+
+TEST_F(ImageTest, what_is_saved_loads_with_the_same_id_and_runs) {
+    const TestImage two{{rootfs, image::tar_of({{"etc/motd", "from the second layer"}})}};
+    const std::string layout = image::tar_of(image::oci_layout(two, "app:1", image::gzip));
+    node->ok({"load", "-i", write("two.tar", layout)});
+    import_as("base", {"CMD [\"cat\", \"/made\"]"});
+    node->ok({"run", "--name", "maker", "base", "sh", "-c", "echo made >/made; rm /etc/group"});
+    node->ok({"commit", "-c", "CMD [\"cat\", \"/made\"]", "maker", "made:1"});
+    node->ok({"rm", "maker"});
+    std::map<std::string, std::string> ids;
+    for (const char* name : {"app:1", "base:latest", "made:1"})
+        ids[name] = inspect(name, "{{.Id}}");
+    const std::string file = node->dir() + "/saved.tar";
+    EXPECT_EQ(node->ok({"save", "-o", file, "app", "base:latest", "made:1"}), "");
+    EXPECT_EQ(fs::status(file).permissions(), fs::perms(0600));
+    const Ran piped = node->nodectl({"image", "save", "app", "base:latest", "made:1"});
+    EXPECT_EQ(piped.err, "");
+    EXPECT_EQ(piped.out, read_text(file)) << "the same through a pipe";
+    for (const auto& [name, id] : ids) node->ok({"rmi", name});
+    EXPECT_TRUE(eventually([] { return layers() == 0; }, 30));
+    EXPECT_EQ(node->ok({"load", "-i", file}),
+              "Loaded image: app:1\nLoaded image: base:latest\nLoaded image: made:1");
+    for (const auto& [name, id] : ids) EXPECT_EQ(inspect(name, "{{.Id}}"), id) << name;
+    EXPECT_EQ(run({"app:1", "cat", "/etc/motd"}), "from the second layer");
+    EXPECT_EQ(run({"made:1"}), "made");
+    EXPECT_EQ(node->nodectl({"run", "--rm", "made:1", "ls", "/etc/group"}).exit_code, 1);
+    fs::remove(file);
+}
+
+TEST_F(ImageTest, what_is_saved_is_read_by_skopeo_in_both_formats) {
+    if (!fs::exists("/usr/bin/skopeo")) GTEST_SKIP();
+    import_as("web:1");
+    const std::string dir = node->dir() + "/skopeo";
+    fs::create_directories(dir);
+    node->ok({"save", "-o", dir + "/a.tar", "web:1"});
+    const std::string script = "set -e; export HOME=" + dir + "; cd " + dir +
+                               "; for from in docker-archive oci-archive; do skopeo "
+                               "--insecure-policy copy -q $from:a.tar oci:$from:x; done; "
+                               "cat docker-archive/index.json oci-archive/index.json";
+    const Ran copied = run_program({"/bin/sh", "-c", script});
+    EXPECT_EQ(copied.exit_code, 0) << copied.err;
+    const Ran listed = run_program({"/bin/sh", "-c", "tar xOf " + dir + "/a.tar manifest.json"});
+    const std::string id = inspect("web:1", "{{.Id}}").substr(7);
+    EXPECT_TRUE(listed.out.starts_with("[{\"Config\":\"blobs/sha256/" + id + "\",\"Layer"))
+        << listed.out;
+    EXPECT_NE(listed.out.find("\"RepoTags\":[\"web:1\"]"), std::string::npos) << listed.out;
+    fs::remove_all(dir);
+}
+
+TEST_F(ImageTest, a_save_that_cannot_be_leaves_no_file) {
+    import_as("web:1");
+    const std::string dir = node->dir() + "/nowhere";
+    fs::create_directories(dir);
+    const std::pair<std::vector<std::string>, const char*> kCases[] = {
+        {{"save", "-o", dir + "/a", "nope"}, "No such image: nope:latest"},
+        {{"save", "-o", dir + "/no/such/a", "web:1"}, "does not exist"},
+        {{"save", "-o", "/dev/null", "web:1"}, "must be a directory or a regular file"},
+        {{"save", "-o", dir, "web:1"}, "create "},
+        {{"export", "-o", "/dev/null", "web"}, "must be a directory or a regular file"},
+    };
+    for (const auto& [words, sentence] : kCases) {
+        const Ran ran = node->nodectl(words);
+        EXPECT_EQ(ran.exit_code, 1) << ran.err;
+        EXPECT_NE(ran.err.find(sentence), std::string::npos) << ran.err;
+    }
+    EXPECT_TRUE(fs::is_empty(dir));
+    EXPECT_TRUE(fs::is_character_file("/dev/null"));
+    fs::remove_all(dir);
+}
+
 // ------------------------------------------------------------------------------------------ list
 
 TEST_F(ImageTest, the_list_has_dockers_columns_and_formats) {
@@ -221,7 +293,7 @@ TEST_F(ImageTest, a_history_tells_each_step_the_last_one_first) {
         return node->ok(words);
     };
     EXPECT_EQ(told({"--format", "{{.ID}}|{{.CreatedBy}}|{{.Comment}}"}),
-              id.substr(7, 12) + "|sh -c true|why\n<missing>||");
+              id.substr(7, 12) + "|sh -c true|why\n<missing>||Imported from -");
     EXPECT_EQ(told({"-q", "--no-trunc"}), id + "\n<missing>");
     const std::vector<std::string> sizes =
         lines_of(told({"--human=false", "--format", "{{.Size}} {{.CreatedSince}}"}));

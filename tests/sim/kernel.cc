@@ -379,6 +379,9 @@ public:
         if (kernel_.storage_fails()) return fail_errno(EIO, "write a layer");
         return fake_->commit(job);
     }
+    Result<std::vector<std::string>> save(storage::SaveJob& job) override {
+        return fake_->save(job);
+    }
     Result<size_t> sweep(const storage::Keep& keep) override { return fake_->sweep(keep); }
     Result<image::RootfsDirs> prepare_rootfs(
         const std::string& container, const std::vector<std::string>& layers) override {

@@ -23,6 +23,17 @@ Result<Fd> open_path(const std::string& path) {
     return fd;
 }
 
+/// The next bytes; 0 at the end.
+Result<size_t> read_some(const Fd& fd, char* buffer, size_t size, const std::string& path) {
+    for (;;) {
+        const ssize_t count = read(fd.get(), buffer, size);
+        if (count >= 0) return static_cast<size_t>(count);
+        if (errno != EINTR) return fail_errno(errno, "read " + path);
+    }
+}
+
+}  // namespace
+
 Result<Fd> temporary_file() {
     const char* folder = getenv("TMPDIR");
     if (folder == nullptr || *folder == 0) folder = "/var/tmp";
@@ -36,30 +47,18 @@ Result<Fd> temporary_file() {
     return fd;
 }
 
-/// The next bytes; 0 at the end.
-Result<size_t> read_some(const Fd& fd, char* buffer, size_t size, const std::string& path) {
-    for (;;) {
-        const ssize_t count = read(fd.get(), buffer, size);
-        if (count >= 0) return static_cast<size_t>(count);
-        if (errno != EINTR) return fail_errno(errno, "read " + path);
-    }
-}
-
-Status copy_all(const Fd& from, const Fd& to, const std::string& path) {
+Status copy_all(const Fd& from, const Fd& to, const std::string& what) {
     const auto buffer = std::make_unique<char[]>(kCopyBytes);
     for (;;) {
-        const size_t count = TRY(read_some(from, buffer.get(), kCopyBytes, path));
+        const size_t count = TRY(read_some(from, buffer.get(), kCopyBytes, what));
         if (count == 0) return {};
         for (size_t done = 0; done < count;) {
             const ssize_t written = write(to.get(), buffer.get() + done, count - done);
-            if (written < 0 && errno != EINTR)
-                return fail_errno(errno, "copy " + path + " to a temporary file");
+            if (written < 0 && errno != EINTR) return fail_errno(errno, "copy " + what);
             if (written > 0) done += static_cast<size_t>(written);
         }
     }
 }
-
-}  // namespace
 
 Result<std::string> read_file(const std::string& path) {
     const Fd fd = TRY(open_path(path));
@@ -84,6 +83,25 @@ Result<Fd> open_archive(const std::string& path) {
     TRY_STATUS(copy_all(fd, copy, path));
     lseek(copy.get(), 0, SEEK_SET);
     return copy;
+}
+
+Status write_whole(const std::string& path, const std::function<Status(Fd file)>& write) {
+    const auto invalid = [](const std::string& why) { return fail("invalid output path: " + why); };
+    const std::string folder = path.substr(0, path.rfind('/') + 1);
+    struct stat status {};
+    if (!folder.empty() && (stat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)))
+        return invalid("directory \"" + folder + "\" does not exist");
+    // A device would be replaced.
+    if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+        return invalid("\"" + path + "\" must be a directory or a regular file");
+    const std::string partial = path + ".part-" + std::to_string(getpid());
+    Fd file(open(partial.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+    if (!file.valid()) return fail_errno(errno, "create " + path);
+    Status done = write(std::move(file));
+    if (done && rename(partial.c_str(), path.c_str()) != 0)
+        done = fail_errno(errno, "create " + path);
+    if (!done) unlink(partial.c_str());
+    return done;
 }
 
 }  // namespace noded::nodectl

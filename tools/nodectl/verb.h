@@ -139,6 +139,7 @@ int history(Invocation&);
 int image_import(Invocation&);
 int image_load(Invocation&);
 int image_prune(Invocation&);
+int image_save(Invocation&);
 int images(Invocation&);
 int info(Invocation&);
 int inspect(Invocation&);

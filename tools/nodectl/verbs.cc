@@ -66,6 +66,8 @@ constexpr Verb kVerbs[] = {
      "Make an image of a root file system archive", image_import},
     {"image load,load", "[OPTIONS]",
      "Load images from an archive made by docker save, or an OCI layout", image_load},
+    {"save,image save", "[OPTIONS] IMAGE [IMAGE...]",
+     "Save one or more images to a tar archive (streamed to STDOUT by default)", image_save},
     {"rmi,image rm,image remove", "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", rmi},
     {"image prune", "[OPTIONS]", "Remove unused images", image_prune},
     {"tag,image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image another name", tag},
@@ -106,7 +108,7 @@ constexpr std::string_view kReads[] = {
 /// What they show is in no log.
 constexpr std::string_view kLive[] = {
     "logs",  "attach", "wait",   "top",        "version", "diff",       "export",
-    "stats", "sub",    "keygen", "completion", "man",     "__complete",
+    "stats", "sub",    "keygen", "completion", "man",     "__complete", "save",
 };
 
 /// Whether it stands in the table as a main spelling.

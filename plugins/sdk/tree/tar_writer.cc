@@ -124,6 +124,11 @@ Status TarWriter::flush() {
 }
 
 Status TarWriter::put(Bytes bytes) {
+    if (bytes.size() >= kBuffer) {
+        TRY_STATUS(flush());
+        bytes_ += bytes.size();
+        return write_fully(out_, bytes, "write the archive");
+    }
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
     bytes_ += bytes.size();
     return buffer_.size() >= kBuffer ? flush() : Status();
@@ -225,6 +230,10 @@ Status TarWriter::content(int file, uint64_t size, const std::string& shown) {
     }
     if (done < size) done += TRY(copy(file, size - done, shown));
     return put_zeros(size - done + (kBlock - size % kBlock) % kBlock);
+}
+
+Status TarWriter::padding(uint64_t size) {
+    return put_zeros((kBlock - size % kBlock) % kBlock);
 }
 
 Status TarWriter::finish() {

@@ -42,6 +42,9 @@ public:
     /// Exactly `size` bytes: what the file has lost meanwhile is zeros, what it has gained is left
     /// out. `shown` is for errors.
     Status content(int file, uint64_t size, const std::string& shown);
+    /// The same piece by piece, `size` bytes altogether, and what fills up the last block.
+    Status piece(Bytes bytes) { return put(bytes); }
+    Status padding(uint64_t size);
     /// The end marker, and all that is still buffered.
     Status finish();
 

@@ -11,12 +11,20 @@
 namespace noded::image {
 namespace {
 
+constexpr const char* kSkeleton = "skeleton";
+
 Result<Fd> make_subdir(const Workspace& work, const char* name) {
     if (mkdirat(work.fd(), name, 0755) != 0)
         return fail_errno(errno, "create directory " + work.path() + "/" + name);
     Fd dir(openat(work.fd(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!dir.valid()) return fail_errno(errno, "open directory " + work.path() + "/" + name);
     return dir;
+}
+
+Result<Fd> make_skeleton(const Workspace& work) {
+    Fd file(openat(work.fd(), kSkeleton, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!file.valid()) return fail_errno(errno, "create " + work.path() + "/" + kSkeleton);
+    return file;
 }
 
 Status check(const std::string& name, const std::string& got, const std::string& expected) {
@@ -44,11 +52,17 @@ Result<std::string> Additions::layer(ContentStream& stream, const LayerExpectati
     Workspace work = TRY(Workspace::make(paths_));
     Fd tree = TRY(make_subdir(work, "tree"));
     Fd trash = TRY(make_subdir(work, "trash"));
-    TRY_STATUS(unpack_tar(stream, tree.get(), trash.get(), options, notices));
+    const Fd skeleton = TRY(make_skeleton(work));
+    SkeletonWriter writer(skeleton.get());
+    UnpackOptions with_skeleton = options;
+    with_skeleton.skeleton = &writer;
+    TRY_STATUS(unpack_tar(stream, tree.get(), trash.get(), with_skeleton, notices));
     TRY_STATUS(check(stream.name(), stream.stored_digest(), expected.stored_digest));
     TRY_STATUS(check(stream.name() + ", uncompressed,", stream.digest(), expected.diff_id));
     std::string diff_id = stream.digest();
-    if (TRY(install_layer(paths_, work, "tree", TRY(digest_hex(diff_id)))))
+    const std::string hex = TRY(digest_hex(diff_id));
+    if (TRY(writer.finish())) TRY_STATUS(install_skeleton(paths_, work, kSkeleton, hex));
+    if (TRY(install_layer(paths_, work, "tree", hex)))
         layers_.push_back(diff_id);
     return diff_id;
 }

@@ -220,6 +220,7 @@ Status open_store(const StorePaths& paths) {
     // and setuid programs of images must not be reachable by the node's own users.
     TRY_STATUS(make_dir(paths.root, 0700));
     TRY_STATUS(make_dir(paths.layers(), 0700));
+    TRY_STATUS(make_dir(paths.skeletons(), 0700));
     TRY_STATUS(make_dir(paths.root + "/blobs", 0700));
     TRY_STATUS(make_dir(paths.blobs(), 0700));
     TRY_STATUS(make_dir(paths.rootfs(), 0700));
@@ -254,6 +255,15 @@ bool has_layer(const StorePaths& paths, std::string_view hex) {
     CHECK(is_sha256_hex(hex));
     struct stat info;
     return lstat(paths.layer(hex).c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+Status install_skeleton(const StorePaths& paths, const Workspace& work, const char* name,
+                        std::string_view hex) {
+    CHECK(is_sha256_hex(hex));
+    const std::string target = paths.skeleton(hex);
+    if (renameat(work.fd(), name, AT_FDCWD, target.c_str()) != 0)
+        return fail_errno(errno, "install skeleton " + target);
+    return {};
 }
 
 // syncfs and not one fsync per file: a layer has thousands of files, an fsync waits for a journal
@@ -324,7 +334,9 @@ Result<std::string> read_blob(const StorePaths& paths, std::string_view digest) 
 }
 
 Status remove_layer(const StorePaths& paths, std::string_view diff_id) {
-    return discard(paths, paths.layer(TRY(digest_hex(diff_id))));
+    const std::string hex = TRY(digest_hex(diff_id));
+    TRY_STATUS(discard(paths, paths.layer(hex)));
+    return discard(paths, paths.skeleton(hex));
 }
 
 Status remove_blob(const StorePaths& paths, std::string_view digest) {
@@ -334,6 +346,7 @@ Status remove_blob(const StorePaths& paths, std::string_view digest) {
 Result<size_t> collect_garbage(const StorePaths& paths, const std::set<std::string>& diff_ids,
                                const std::set<std::string>& blobs) {
     size_t layers_gone = TRY(sweep(paths, paths.layers(), diff_ids));
+    TRY(sweep(paths, paths.skeletons(), diff_ids));
     return layers_gone + TRY(sweep(paths, paths.blobs(), blobs));
 }
 

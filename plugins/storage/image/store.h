@@ -2,6 +2,7 @@
 // progress.
 //
 //   ROOT/layers/HEX/        one unpacked layer, named by its diff id; an overlayfs lower as it is
+//   ROOT/skeletons/HEX      how the tar of a layer was written (skeleton.h), where that is known
 //   ROOT/blobs/sha256/HEX   image configs and manifests
 //   ROOT/rootfs/ID/         upper/ and work/ of one container
 //   ROOT/tmp/               work in progress; whatever is found here at start is removed
@@ -32,6 +33,10 @@ struct StorePaths {
 
     std::string layers() const { return root + "/layers"; }
     std::string layer(std::string_view hex) const { return layers() + "/" + std::string(hex); }
+    std::string skeletons() const { return root + "/skeletons"; }
+    std::string skeleton(std::string_view hex) const {
+        return skeletons() + "/" + std::string(hex);
+    }
     std::string blobs() const { return root + "/blobs/sha256"; }
     std::string blob(std::string_view hex) const { return blobs() + "/" + std::string(hex); }
     std::string rootfs() const { return root + "/rootfs"; }
@@ -61,6 +66,11 @@ private:
 
 bool has_layer(const StorePaths& paths, std::string_view hex);
 
+/// Makes `name` of the workspace the skeleton of the layer `hex`: before the layer itself, with
+/// which it becomes durable.
+Status install_skeleton(const StorePaths& paths, const Workspace& work, const char* name,
+                        std::string_view hex);
+
 /// Makes `name` of the workspace the layer `hex`, durably. If the layer is there already, keeps
 /// that one: false.
 Result<bool> install_layer(const StorePaths& paths, Workspace& work, const char* name,
@@ -74,11 +84,13 @@ Result<std::string> write_blob(const StorePaths& paths, Bytes content);
 bool has_blob(const StorePaths& paths, std::string_view hex);
 Result<std::string> read_blob(const StorePaths& paths, std::string_view digest);
 
-/// `diff_id` and `digest` are "sha256:…". Removing what is not there succeeds.
+/// `diff_id` and `digest` are "sha256:…". Removing what is not there succeeds. A layer goes with
+/// its skeleton.
 Status remove_layer(const StorePaths& paths, std::string_view diff_id);
 Status remove_blob(const StorePaths& paths, std::string_view digest);
 
-/// Removes every layer and blob that is not named ("sha256:…"); returns how many.
+/// Removes every layer and blob that is not named ("sha256:…"); returns how many. Skeletons go with
+/// their layers and are not counted.
 Result<size_t> collect_garbage(const StorePaths& paths, const std::set<std::string>& diff_ids,
                                const std::set<std::string>& blobs);
 

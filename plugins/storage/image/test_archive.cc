@@ -156,7 +156,7 @@ std::string TestStore::in(const ImportedImage& image, const std::string& name, s
 std::vector<std::string> TestStore::content() const {
     std::vector<std::string> names;
     for (const std::string& path :
-         {paths_.layers(), paths_.blobs(), paths_.rootfs(), paths_.tmp()}) {
+         {paths_.layers(), paths_.skeletons(), paths_.blobs(), paths_.rootfs(), paths_.tmp()}) {
         DIR* dir = opendir(path.c_str());
         CHECK(dir != nullptr);
         while (dirent* entry = readdir(dir))

@@ -65,7 +65,7 @@ public:
                                             const UnpackLimits& limits = {}) const;
     /// Path of a file in an image's only layer.
     std::string in(const ImportedImage& image, const std::string& name, size_t layer = 0) const;
-    /// Names of everything in layers/, blobs/sha256/, rootfs/ and tmp/, sorted.
+    /// Names of everything in layers/, skeletons/, blobs/sha256/, rootfs/ and tmp/, sorted.
     std::vector<std::string> content() const;
 
 private:

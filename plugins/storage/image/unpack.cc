@@ -93,6 +93,7 @@ private:
     /// What stood at a name before.
     enum class Before { nothing, directory, whiteout };
 
+    Result<Bytes> next_bytes();
     static la_ssize_t feed(archive* reader, void* self, const void** block);
     Bytes missing_padding();
     Status open_archive(archive* reader);
@@ -122,6 +123,7 @@ private:
     Result<Fd> step_into(int dir, const std::string& name, const EntryPath& path);
     Result<Before> clear(int parent, const EntryPath& path, bool for_directory);
     void left_out(const std::string& what);
+    void not_in_layer();
 
     ContentStream& stream_;
     int tree_;
@@ -155,9 +157,15 @@ std::unexpected<Error> entry_errno(int error_number, const EntryPath& path,
 
 // Reading.
 
+Result<Bytes> Unpacker::next_bytes() {
+    const Bytes bytes = TRY(stream_.next());
+    if (options_.skeleton != nullptr) options_.skeleton->take(bytes);
+    return bytes;
+}
+
 la_ssize_t Unpacker::feed(archive* reader, void* self, const void** block) {
     auto* unpacker = static_cast<Unpacker*>(self);
-    auto bytes = unpacker->stream_.next();
+    auto bytes = unpacker->next_bytes();
     if (!bytes) {
         unpacker->stream_error_ = bytes.error();
         archive_set_error(reader, EIO, "read failed");
@@ -224,7 +232,8 @@ Status Unpacker::check_count(const std::string& shown) {
 /// libarchive takes the end of the bytes for the end of the archive, also where tar's end marker
 /// (at least one block of zeros) is missing.
 Status Unpacker::check_end(archive* reader) {
-    TRY_STATUS(stream_.drain());
+    while (!TRY(next_bytes()).empty()) {
+    }
     uint64_t end = uint64_t(archive_read_header_position(reader));
     if (options_.require_end_marker && stream_.bytes() < end + 512)
         return fail("the archive is truncated: it has no end marker after " +
@@ -257,6 +266,11 @@ Status Unpacker::run() {
 void Unpacker::left_out(const std::string& what) {
     if (notices_.size() < limits::notices_max)
         notices_.push_back(stream_.name() + ": left out " + what);
+}
+
+/// The archive has the content of a file that the layer does not have, or no longer.
+void Unpacker::not_in_layer() {
+    if (options_.skeleton != nullptr) options_.skeleton->give_up();
 }
 
 /// Opens, or creates, the directory `name` in `dir`.
@@ -318,8 +332,9 @@ Result<Unpacker::Before> Unpacker::clear(int parent, const EntryPath& path, bool
         if (errno == ENOENT) return Before::nothing;
         return entry_errno(errno, path, "look for");
     }
+    if (S_ISDIR(info.st_mode) && for_directory) return Before::directory;
+    if (!tree::is_whiteout(info)) not_in_layer();
     if (S_ISDIR(info.st_mode)) {
-        if (for_directory) return Before::directory;
         std::string aside = std::to_string(trashed_++);
         if (renameat(parent, path.name.c_str(), trash_, aside.c_str()) != 0)
             return entry_errno(errno, path, "move aside the directory at");
@@ -333,9 +348,13 @@ Result<Unpacker::Before> Unpacker::clear(int parent, const EntryPath& path, bool
 
 Status Unpacker::unpack_entry(archive* reader, archive_entry* entry) {
     EntryPath path = TRY(clean_entry_path(archive_entry_pathname(entry)));
-    if (path.has_component_prefix(kWhiteoutMeta) && path.name != kOpaque) return {};
+    if (path.has_component_prefix(kWhiteoutMeta) && path.name != kOpaque) {
+        if (archive_entry_size(entry) > 0) not_in_layer();
+        return {};
+    }
     if (path.parent_has_prefix(kWhiteout)) return entry_error(path, "lies below a whiteout");
     int parent = TRY(parent_of(path));
+    if (path.name.starts_with(kWhiteout) && archive_entry_size(entry) > 0) not_in_layer();
     if (path.name == kOpaque) return set_opaque(parent, path.parent);
     if (path.name.starts_with(kWhiteout)) return place_whiteout(path, parent);
     return place(reader, entry, path, parent);
@@ -367,6 +386,8 @@ Status Unpacker::place_regular(archive* reader, archive_entry* entry, const Entr
     }
     if (!file.valid()) return entry_errno(errno, path, "create");
     TRY_STATUS(write_content(reader, entry, path, file.get()));
+    if (options_.skeleton != nullptr)
+        options_.skeleton->placed(path.full(), uint64_t(archive_entry_size(entry)));
     return set_metadata(entry, path, file.get());
 }
 

@@ -10,6 +10,7 @@
 
 #include "agent/base/result.h"
 #include "plugins/storage/image/limits.h"
+#include "plugins/storage/image/skeleton.h"
 #include "plugins/storage/image/stream.h"
 
 namespace noded::image {
@@ -22,6 +23,8 @@ struct UnpackOptions {
     /// refused. Not wanted where a digest proves that the archive is whole: some builders never
     /// write the marker.
     bool require_end_marker = true;
+    /// Is told where everything went, if it is there.
+    SkeletonWriter* skeleton = nullptr;
 };
 
 /// Unpacks all of `stream` into the empty directory `tree`. `trash` is another directory of the

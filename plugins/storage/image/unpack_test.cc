@@ -227,7 +227,8 @@ TEST(Unpack, later_entries_replace_earlier_ones) {
     EXPECT_EQ(slurp(store.in(*image, "d/y")), "2");
     EXPECT_EQ(slurp(store.in(*image, "e/z")), "3");
     EXPECT_EQ(lstat_of(store.in(*image, "e")).st_mode & 07777, 0755u);
-    EXPECT_EQ(store.content().size(), 2u) << "one layer, one config, nothing in tmp";
+    EXPECT_EQ(store.content().size(), 2u)
+        << "one layer, one config, nothing in tmp; no skeleton of a tar that replaces its own";
 }
 
 TEST(Unpack, climbing_out_is_refused_and_names_the_entry) {
