@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "agent/base/number.h"
+#include "agent/base/proc_text.h"
 #include "plugins/container/cgroup.h"
 #include "plugins/container/weights.h"
 
@@ -155,17 +157,45 @@ Status Cgroups::update(std::string_view id, const Resources& now, const Resource
     return limit(id, changed);
 }
 
-/// A v1 group has no CPUs and no memory until both are written: what was not asked for is all.
+/// Whether "0-1,5" has all that `asked`, a list of the same kind, names. Both are right; that of
+/// the kernel has as few ranges as can be.
+static bool has_all(std::string_view list, std::string_view asked) {
+    const auto range = [](std::string_view text) {
+        const size_t dash = std::min(text.find('-'), text.size());
+        std::pair<uint64_t, uint64_t> out{UINT64_MAX, 0};
+        if (!to_number(text.substr(0, dash), out.first)) return out;
+        out.second = out.first;
+        if (dash < text.size()) (void)to_number(text.substr(dash + 1), out.second);
+        return out;
+    };
+    return std::ranges::all_of(split(asked, ','), [&](std::string_view part) {
+        const auto wanted = range(part);
+        return std::ranges::any_of(split(list, ','), [&](std::string_view one) {
+            const auto there = range(one);
+            return there.first <= wanted.first && wanted.second <= there.second;
+        });
+    });
+}
+
+/// A v1 group has no CPUs and no memory until both are written: what was not asked for is all. v2
+/// takes what the host does not have, and then lets the container have everything.
 Status Cgroups::limit_cpuset(std::string_view id, const std::string& what, const std::string& file,
                              const std::string& asked) const {
     std::string all;
+    bool v2 = false;
     for (const Hierarchy& hierarchy : hierarchies_) {
-        if (hierarchy.name == "cpuset") all = TRY(sys_->read_file(hierarchy.mount + "/" + file));
+        const std::string path = hierarchy.mount + "/" + file;
+        if (hierarchy.name == "cpuset") all = TRY(sys_->read_file(path));
+        if (!hierarchy.name.empty() || !sys_->exists(path + ".effective")) continue;
+        all = TRY(sys_->read_file(path + ".effective"));
+        v2 = true;
     }
     while (all.ends_with('\n')) all.pop_back();
-    const std::string& list = asked.empty() ? all : asked;
+    const std::string& list = asked.empty() && !v2 ? all : asked;
     if (list.empty()) return {};
-    const Status written = set(id, "cpuset", file, file, list);
+    Status written;
+    if (v2 && !has_all(all, list)) written = fail_errno(ERANGE, "");
+    else written = set(id, "cpuset", file, file, list);
     if (written || (written.error().code != ERANGE && written.error().code != EINVAL))
         return written;
     return fail("Requested " + what + " are not available - requested " + list +

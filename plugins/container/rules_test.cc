@@ -184,6 +184,36 @@ TEST_F(Limits, a_v2_group_takes_them_in_its_own_words) {
     EXPECT_EQ(written(folder + "/io.max"), "254:0 wiops=100\n");
 }
 
+/// A kernel with v2 alone takes any list, and gives all CPUs to a group whose own are not there.
+TEST(LimitsOfV2, cpus_that_the_host_does_not_have_are_refused) {
+    auto sys = std::make_shared<FakeSys>();
+    sys->files["/proc/self/mountinfo"] = "41 31 0:38 / /cg/unified rw - cgroup2 cgroup2 rw\n";
+    sys->files["/cg/unified/cpuset.cpus.effective"] = "0-3,6\n";
+    sys->files["/cg/unified/cpuset.mems.effective"] = "0\n";
+    std::vector<std::string> warnings;
+    Cgroups cgroups(sys, "/state", warnings);
+    ASSERT_TRUE(cgroups.create("c1", {.cpuset = true}));
+    const std::string folder =
+        "/cg/unified/noded/" + sys->folders_in("/cg/unified/noded").at(0) + "/c1";
+    for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) sys->files[folder + file] = "";
+    const auto ask = [&](const char* cpus, const char* mems) {
+        Resources asked;
+        asked.cpuset_cpus = cpus;
+        asked.cpuset_mems = mems;
+        const auto limited = cgroups.limit("c1", asked);
+        return limited ? std::string("taken") : limited.error().message;
+    };
+    for (const char* cpus : {"0", "0-3", "6,1-2", "6-6", "3,0"}) EXPECT_EQ(ask(cpus, ""), "taken");
+    EXPECT_EQ(sys->files[folder + "/cpuset.cpus"], "0\n0-3\n6,1-2\n6-6\n3,0\n");
+    EXPECT_EQ(sys->files[folder + "/cpuset.mems"], "") << "what was not asked for is left";
+    for (const char* cpus : {"4", "2-4", "0,5", "3-6", "7"})
+        EXPECT_EQ(ask(cpus, ""), "Requested CPUs are not available - requested " +
+                                     std::string(cpus) + ", available: 0-3,6");
+    EXPECT_EQ(ask("", "1"),
+              "Requested memory nodes are not available - requested 1, available: 0");
+    EXPECT_EQ(ask("", "0"), "taken");
+}
+
 TEST_F(Limits, devices_of_its_own_are_a_list_of_its_own) {
     sys->devices["/dev/fuse"] = {'c', 10, 229};
     ASSERT_TRUE(cgroups.create("c1", {.cpuset = false, .devices = true}));
