@@ -38,6 +38,32 @@ struct ImageNeeds : SharedNodeTest {
     }
 };
 
+TEST_F(ImageNeeds, any_user_may_have_any_port_and_ping_in_a_network_of_its_own) {
+    const std::string show = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start "
+                             "/proc/sys/net/ipv4/ping_group_range";
+    const std::string open = "0\n0\t2147483647\n";
+    EXPECT_EQ(run({}, show).out, open);
+    EXPECT_EQ(run({"--privileged"}, show).out, open);
+    EXPECT_EQ(run({"--sysctl", "net.ipv4.ip_unprivileged_port_start=7"}, show).out,
+              "7\n0\t2147483647\n");
+    EXPECT_EQ(run({"--network", "host"}, show).out,
+              read_text("/proc/sys/net/ipv4/ip_unprivileged_port_start") +
+                  read_text("/proc/sys/net/ipv4/ping_group_range"));
+    const Ran bound = run({"-u", "1000"}, "nc -l -p 80 & for i in $(seq 100); do "
+                                          "netstat -tln | grep -q ':80 ' && echo bound && break; "
+                                          "sleep 0.1; done; kill $!");
+    EXPECT_EQ(bound.out, "bound\n") << bound.err;
+}
+
+TEST_F(ImageNeeds, in_the_network_of_the_host_a_container_has_its_name) {
+    char name[256] = {};
+    ASSERT_EQ(gethostname(name, sizeof name - 1), 0);
+    const std::string show = "hostname; echo $HOSTNAME; cat /etc/hostname";
+    const std::string host(name);
+    EXPECT_EQ(run({"--network", "host"}, show).out, host + "\n" + host + "\n" + host + "\n");
+    EXPECT_EQ(run({"--network", "host", "-h", "own"}, show).out, "own\nown\nown\n");
+}
+
 TEST_F(ImageNeeds, standard_streams_can_be_opened_again_by_any_user) {
     const std::string script = "echo out > /dev/stdout; echo err > /dev/stderr; "
                                "echo fd > /dev/fd/1; ls -l /dev/fd > /dev/null && echo listed";

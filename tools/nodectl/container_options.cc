@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 
@@ -172,6 +174,24 @@ Status ContainerOptions::read_profile() {
         if (host.seccomp_profile.empty())
             return fail("opening seccomp profile (" + file + ") failed: the file is empty");
     }
+    return {};
+}
+
+Status ContainerOptions::take_host_name(Session& session) {
+    if (!hostname.empty() || network != "host" || host.uts == "host") return {};
+    std::string name;
+    if (session.elsewhere()) {
+        const auto response = TRY(session.wait(session.node().infoRequest().send()));
+        name = response.getInfo().getNodeName().cStr();
+    } else {
+        char text[HOST_NAME_MAX + 1] = {};
+        if (gethostname(text, sizeof text - 1) == 0) name = text;
+    }
+    // One that noded would refuse is not what the user asked for.
+    const bool usable = std::ranges::all_of(name, [](unsigned char c) {
+        return isalnum(c) != 0 || c == '-' || c == '.';
+    });
+    if (usable) hostname = name;
     return {};
 }
 

@@ -15,6 +15,8 @@
 
 namespace noded::nodectl {
 
+class Session;
+
 struct ContainerOptions {
     bool auto_remove = false;
     bool interactive = false;
@@ -40,6 +42,10 @@ struct ContainerOptions {
 
     /// The table for parse(), with `more` behind it.
     std::vector<Option> table(std::vector<Option> more);
+
+    /// In the host's network a container has the host's name, unless it is given one of its own. To
+    /// be called before fill().
+    Status take_host_name(Session& session);
 
     /// `positional`: the image, then the command.
     Status fill(schema::ContainerSpec::Builder spec, const std::vector<std::string>& positional);

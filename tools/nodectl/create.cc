@@ -10,6 +10,7 @@ int create(Invocation& call) {
     OR_FAIL_STATUS(call, container.make_cid_file());
     Payload<schema::CreateContainer> command;
     auto spec = command.root.initSpec();
+    OR_FAIL_STATUS(call, container.take_host_name(call.session));
     OR_FAIL_STATUS(call, container.fill(spec, call.arguments));
     spec.setStdinOnce(container.interactive);
     const CommandId id = mint_command_id();

@@ -94,6 +94,7 @@ int run(Invocation& call) {
 
     Payload<schema::RunContainer> command;
     auto spec = command.root.initSpec();
+    OR_FAIL_STATUS(call, container.take_host_name(call.session));
     OR_FAIL_STATUS(call, container.fill(spec, call.arguments));
     spec.setStdinOnce(container.interactive && !options.detach);
     const CommandId id = mint_command_id();

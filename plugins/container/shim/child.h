@@ -176,6 +176,7 @@ void mount_cgroup_trees(Start& start);
 void die_with_shim(Start& start);  ///< child.cc
 void set_oom_score(Start& start);
 void raise_loopback(Start& start);  ///< spare.cc
+void open_network();
 void make_kernel_mounts(Start& start, KernelMounts* mounts);
 /// Attaches them below the present root, to folders that are there; /proc is the container's own.
 void attach_kernel_mounts(Start& start, const KernelMounts& mounts);

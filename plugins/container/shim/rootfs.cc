@@ -491,7 +491,10 @@ void enter_rootfs_by_spare(Start& start, int rootfs) {
 void enter_rootfs_on_the_spot(Start& start, int rootfs) {
     KernelMounts kernel;
     if (start.container->rootfs == nullptr) rootfs = receive_rootfs(start);
-    if ((start.container->namespaces & CLONE_NEWNET) != 0) raise_loopback(start);
+    if ((start.container->namespaces & CLONE_NEWNET) != 0) {
+        raise_loopback(start);
+        open_network();
+    }
     make_kernel_mounts(start, &kernel);
     pivot(start, rootfs);
     for (const char* folder : kernel_folders) need_folder(start, folder);

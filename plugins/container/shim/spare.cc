@@ -135,6 +135,22 @@ void raise_loopback(Start& start) {
     close_fd(fd);
 }
 
+/// Nobody else is in there: any user of the container may have any port, and ping, as in docker. A
+/// kernel that lacks one of these, or a range that the ids of the container do not have, keeps what
+/// it is. --sysctl comes later.
+void open_network() {
+    constexpr const char* settings[][2] = {
+        {"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
+        {"/proc/sys/net/ipv4/ping_group_range", "0 2147483647"},
+    };
+    for (const auto& [path, value] : settings) {
+        int fd = static_cast<int>(sys(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC));
+        if (fd < 0) continue;
+        sys(SYS_write, fd, value, strlen(value));
+        close_fd(fd);
+    }
+}
+
 void make_kernel_mounts(Start& start, KernelMounts* mounts) {
     mounts->sysfs =
         make_mount(start, "sysfs", {Option{nullptr, nullptr}}, safe | MOUNT_ATTR_RDONLY);
@@ -179,6 +195,7 @@ void spare_child(void* argument) {
     spare.own = static_cast<int>(
         sys(SYS_openat, AT_FDCWD, "/proc/self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC));
     raise_loopback(start);
+    open_network();
     open_spare_groups(start, groups);
     KernelMounts mounts;
     make_kernel_mounts(start, &mounts);
