@@ -17,8 +17,8 @@ struct Bound {
     bool given() const { return seq || time_ns; }
 };
 
-/// A number is a seq; else a time: RFC 3339, "@1700000000", or a duration ago ("10m"). `option` is
-/// how the user wrote it.
+/// A number below 1,000,000,000 is a seq; else a time: seconds since 1970, also with an "@" or a
+/// fraction, RFC 3339, or a duration ago ("10m"). `option` is how the user wrote it.
 Result<Bound> parse_bound(const char* option, const std::string& text);
 
 /// An error where both are seqs, or both times, and the first comes after the second. The options

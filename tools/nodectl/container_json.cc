@@ -524,6 +524,12 @@ Json mounts_json(const schema::HostOptions::Reader& options, const std::string& 
 
 }  // namespace
 
+/// No root is mounted where the host could see it; that of a process can be looked into.
+static std::string merged_dir(const schema::ContainerState::Reader& state) {
+    if (state.getPhase() != schema::Phase::RUNNING) return "";
+    return "/proc/" + std::to_string(state.getPid()) + "/root";
+}
+
 Json container_json(const schema::ContainerState::Reader& state) {
     const auto spec = state.getSpec();
     Json arguments = texts(spec.getArgv());
@@ -552,6 +558,7 @@ Json container_json(const schema::ContainerState::Reader& state) {
         {"GraphDriver",
          {{"Data",
            {{"LowerDir", joined(state.getLowers(), ":")},
+            {"MergedDir", merged_dir(state)},
             {"UpperDir", state.getUpper().cStr()},
             {"WorkDir", state.getWork().cStr()}}},
           {"Name", "overlay2"}}},

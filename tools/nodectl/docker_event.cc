@@ -46,7 +46,7 @@ std::string command_of(const Json& payload) {
     if (argv == nullptr || !argv->is_array()) return out;
     for (const Json& word : *argv)
         if (word.is_string()) out += (out.empty() ? "" : " ") + word.get<std::string>();
-    return out;
+    return argv->size() == 1 ? out + " " : out;  // as docker's, which ends the program with a blank
 }
 
 std::string first_of(const Json& payload, const char* name) {
@@ -94,7 +94,10 @@ Json DockerEvents::message(const ShownEvent& event, const std::string& type,
         all["image"] = from = known->second.image;
         all["name"] = known->second.name;
         for (const auto& [key, value] : attributes.items()) all[key] = value;
-        attributes = std::move(all);
+        std::map<std::string, Json> sorted;
+        for (const auto& [key, value] : all.items()) sorted[key] = value;
+        attributes = Json::object();
+        for (const auto& [key, value] : sorted) attributes[key] = value;
     }
     Json out = {{"status", action}, {"id", id}};
     if (!from.empty()) out["from"] = from;
@@ -159,8 +162,9 @@ std::vector<Json> DockerEvents::messages(const ShownEvent& event) {
             of_container(action, std::move(attributes));
     } else if (event.name == "ExecRequested") {
         const Json attributes = {{"execID", text_of(payload, "execId")}};
-        of_container("exec_create: " + command_of(payload), attributes);
-        of_container("exec_start: " + command_of(payload), attributes);
+        const std::string command = command_of(payload);
+        of_container("exec_create: " + command, attributes);
+        of_container("exec_start: " + command, attributes);
     } else if (event.name == "ContainerHealthChanged") {
         of_container("health_status: " + text_of(payload, "status"), Json::object());
     } else if (const char* action = action_of(event.name); action != nullptr) {

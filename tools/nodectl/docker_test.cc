@@ -40,8 +40,8 @@ TEST(DockerEvents, a_message_has_dockers_shape_and_what_the_container_is_known_b
     ASSERT_EQ(died.size(), 1u);
     EXPECT_EQ(to_line(died[0]),
               "{\"status\":\"die\",\"id\":\"c1\",\"from\":\"app:1\",\"Type\":\"container\","
-              "\"Action\":\"die\",\"Actor\":{\"ID\":\"c1\",\"Attributes\":{\"tier\":\"front\","
-              "\"image\":\"app:1\",\"name\":\"web\",\"exitCode\":\"3\"}},\"scope\":\"local\","
+              "\"Action\":\"die\",\"Actor\":{\"ID\":\"c1\",\"Attributes\":{\"exitCode\":\"3\","
+              "\"image\":\"app:1\",\"name\":\"web\",\"tier\":\"front\"}},\"scope\":\"local\","
               "\"time\":1,\"timeNano\":1500000000}");
 }
 
@@ -55,6 +55,8 @@ TEST(DockerEvents, one_event_may_be_two_actions_or_none) {
               (std::vector<std::string>{"exec_create: ls -l", "exec_start: ls -l"}));
     EXPECT_TRUE(is_action(events.messages(exec)[0], "exec_create"));
     EXPECT_TRUE(is_action(events.messages(exec)[0], "exec_create: ls -l"));
+    EXPECT_EQ(to_line(events.messages(exec)[0]["Actor"]["Attributes"]).find("{\"execID\""), 0u)
+        << "sorted, as Go writes a map";
     EXPECT_FALSE(is_action(events.messages(exec)[0], "exec"));
     EXPECT_TRUE(events.messages(event("ContainerStartRequested", {{"id", "c"}})).empty());
     EXPECT_TRUE(events.messages(event("RootfsPrepared", {{"containerId", "c"}})).empty());

@@ -124,9 +124,19 @@ Result<EventFilter> EventFilter::parse(const std::vector<std::string>& arguments
     return result;
 }
 
-void EventFilter::learn(const std::string& id, const std::string& name) {
+/// "app" is "app:latest", and an id goes without its algorithm.
+static bool is_named(const std::string& text, const std::string& wanted) {
+    return text == wanted || text == wanted + ":latest" || text + ":latest" == wanted ||
+           text == "sha256:" + wanted;
+}
+
+void EventFilter::learn(const std::string& id, const std::string& name, const std::string& image,
+                        const std::string& image_id) {
     for (const std::string& wanted : filters_.of("container")) {
         if (wanted == name) ids_.insert(id);
+    }
+    for (const std::string& wanted : filters_.of("image")) {
+        if (is_named(image, wanted) || is_named(image_id, wanted)) of_images_.emplace(id, wanted);
     }
 }
 
@@ -139,29 +149,30 @@ bool EventFilter::matches_container(const ShownEvent& event, const std::string& 
     return text_of(event.payload, "name") == wanted;
 }
 
+bool EventFilter::matches_image(const ShownEvent& event, const std::string& wanted) const {
+    for (const char* member : {"id", "containerId"})
+        if (of_images_.contains({text_of(event.payload, member), wanted})) return true;
+    for (const char* member : {"reference", "name", "id"})
+        if (const std::string text = text_of(event.payload, member);
+            !text.empty() && event.plugin != "container" && is_named(text, wanted))
+            return true;
+    const auto names =
+        event.payload.is_object() ? event.payload.find("names") : event.payload.end();
+    if (names == event.payload.end() || !names->is_array()) return false;
+    return std::ranges::any_of(*names, [&](const Json& one) {
+        return one.is_string() && is_named(one.get<std::string>(), wanted);
+    });
+}
+
 bool EventFilter::matches(const ShownEvent& event) {
     const std::string id = text_of(event.payload, "id");
     const std::string name = text_of(event.payload, "name");
-    if (event.plugin == "container" && !id.empty() && !name.empty()) learn(id, name);
-    const auto is_image = [&](const std::string& wanted) {
-        const auto spec =
-            event.payload.is_object() ? event.payload.find("spec") : event.payload.end();
-        const Json empty = Json::object();
-        const Json& inner = spec != event.payload.end() ? *spec : empty;
-        for (const std::string& text :
-             {text_of(event.payload, "reference"), text_of(inner, "imageName"),
-              text_of(inner, "imageId"), name, id}) {
-            if (text == wanted || text == wanted + ":latest" || text == "sha256:" + wanted)
-                return true;
-        }
-        const auto names =
-            event.payload.is_object() ? event.payload.find("names") : event.payload.end();
-        if (names == event.payload.end() || !names->is_array()) return false;
-        for (const Json& one : *names) {
-            if (one == wanted || one == wanted + ":latest") return true;
-        }
-        return false;
-    };
+    const auto spec = event.payload.is_object() ? event.payload.find("spec") : event.payload.end();
+    const bool has_spec = event.payload.is_object() && spec != event.payload.end();
+    if (event.plugin == "container" && !id.empty() && (has_spec || !name.empty()))
+        learn(id, name, has_spec ? text_of(*spec, "imageName") : "",
+              has_spec ? text_of(*spec, "imageId") : "");
+    const auto is_image = [&](const std::string& wanted) { return matches_image(event, wanted); };
     // Docker's types are those of objects.
     const auto is_type = [&](const std::string& wanted) {
         return wanted == event_type(event) ||

@@ -55,14 +55,17 @@ std::string event_type(const ShownEvent& event);
 std::string type_name(const std::string& name, uint64_t type);
 
 /// type=, plugin=, container=, image=; event= and label= are for docker_event.h. A container asked
-/// for by name is followed by its id once the name was seen.
+/// for by name, or by its image, is followed by its id once that was seen.
 class EventFilter {
 public:
     static Result<EventFilter> parse(const std::vector<std::string>& arguments);
 
     /// A container that is known already, so that events without a name match too.
-    void learn(const std::string& id, const std::string& name);
-    bool wants_containers() const { return filters_.has("container") || wants_docker(); }
+    void learn(const std::string& id, const std::string& name, const std::string& image,
+               const std::string& image_id);
+    bool wants_containers() const {
+        return filters_.has("container") || filters_.has("image") || wants_docker();
+    }
     /// Only what docker calls these, on objects with these labels.
     bool wants_docker() const { return filters_.has("event") || filters_.has("label"); }
     const Filters& filters() const { return filters_; }
@@ -70,9 +73,12 @@ public:
 
 private:
     bool matches_container(const ShownEvent& event, const std::string& wanted) const;
+    bool matches_image(const ShownEvent& event, const std::string& wanted) const;
 
     Filters filters_;
     std::set<std::string> ids_;  ///< of the containers that were asked for by name
+    /// Of containers, and an image that they are of and that was asked for.
+    std::set<std::pair<std::string, std::string>> of_images_;
 };
 
 }  // namespace noded::nodectl

@@ -48,7 +48,9 @@ public:
         if (!filter_.wants_containers() && options_.format.empty()) return {};
         const ContainerList list = TRY(ContainerList::fetch(session_));
         for (const auto state : list.states()) {
-            filter_.learn(state.getId().cStr(), state.getName().cStr());
+            filter_.learn(state.getId().cStr(), state.getName().cStr(),
+                          state.getSpec().getImageName().cStr(),
+                          state.getSpec().getImageId().cStr());
             Json labels = Json::object();
             for (const auto label : state.getSpec().getLabels())
                 labels[label.getKey().cStr()] = label.getValue().cStr();
@@ -211,7 +213,7 @@ int events(Invocation& call) {
         {0, "no-trunc", &options.no_trunc, "", "Don't truncate ids and long values"},
         {'o', "output", &options.output, "string", "text or json (one object per line)"},
         {0, "since", &options.since, "string",
-         "From this seq (42), time (RFC 3339, @1700000000) or duration ago (10m)"},
+         "From this seq (42), time (RFC 3339, 1700000000) or duration ago (10m)"},
         {0, "until", &options.until, "string", "Up to and with this seq, time or duration ago"},
     };
     if (const auto status = call.parse(table, {})) return *status;

@@ -30,6 +30,7 @@ int image_import(Invocation& call) {
         {'m', "message", &message, "string", "Set commit message for imported image"},
     };
     if (const auto status = call.parse(options, {.min = 1, .max = 2})) return *status;
+    if (message.empty()) message = "Imported from -";
     Fd archive = OR_FAIL(call, open_archive(call.arguments[0]));
     if (call.session.elsewhere())
         return run_there(call, words_there(call, changes, message), std::move(archive));

@@ -97,6 +97,7 @@ Json image_json(const schema::Image::Reader& image) {
         {"VirtualSize", image.getSizeBytes()},
         {"GraphDriver", {{"Data", nullptr}, {"Name", "overlay2"}}},
         {"RootFS", {{"Type", "layers"}, {"Layers", std::move(layers)}}},
+        {"Metadata", {{"LastTagTime", "0001-01-01T00:00:00Z"}}},
     };
     if (const Json variant = member(config, "variant", ""); variant != "") out["Variant"] = variant;
     return out;

@@ -74,6 +74,8 @@ Result<std::string> output_of(const std::vector<std::string>& argv) {
     }
     // The first line says what is wrong, what follows is about the program's usage.
     complaint.resize(std::min(complaint.find('\n'), complaint.size()));
+    if (complaint.empty() && WIFEXITED(status))
+        complaint = "exit status " + std::to_string(WEXITSTATUS(status));
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return fail(argv[0] + ": " + complaint);
     return text;
 }

@@ -57,10 +57,18 @@ bool has_image(const State& state, const std::string& wanted) {
            name + ":latest" == wanted;
 }
 
-/// An extended regular expression, see regex(7); parse_filters has refused those that are none.
+/// An extended regular expression, see regex(7), which has no word for digits.
+bool compile(std::string pattern, regex_t& compiled) {
+    for (const auto& [go, posix] : {std::pair("\\d", "[0-9]"), {"\\D", "[^0-9]"}})
+        for (size_t at = 0; (at = pattern.find(go, at)) != std::string::npos;)
+            pattern.replace(at, 2, posix);
+    return regcomp(&compiled, pattern.c_str(), REG_EXTENDED | REG_NOSUB) == 0;
+}
+
+/// parse_filters has refused those that are none.
 bool fits(const std::string& pattern, const std::string& text) {
     regex_t compiled;
-    if (regcomp(&compiled, pattern.c_str(), REG_EXTENDED | REG_NOSUB) != 0) return false;
+    if (!compile(pattern, compiled)) return false;
     const bool found = regexec(&compiled, text.c_str(), 0, nullptr, 0) == 0;
     regfree(&compiled);
     return found;
@@ -140,7 +148,7 @@ Result<std::vector<State>> select(std::vector<State> states, const PsOptions& op
     const size_t last = options.latest                   ? 1
                         : options.last.value_or(-1) >= 0 ? static_cast<size_t>(*options.last)
                                                          : 0;
-    const bool all = options.all || last > 0 || filters.has("status") || filters.has("exited");
+    const bool all = options.all || last > 0 || filters.has("status");
     std::vector<State> chosen;
     for (const State& state : states) {
         const bool running = state.getPhase() == schema::Phase::RUNNING ||
@@ -184,7 +192,7 @@ Result<Filters> parse_filters(const std::vector<std::string>& arguments) {
     TRY_STATUS(check_words(filters, "is-task", {"true", "false", "1", "0"}));
     for (const std::string& name : filters.of("name")) {
         regex_t compiled;
-        if (regcomp(&compiled, name.c_str(), REG_EXTENDED | REG_NOSUB) != 0)
+        if (!compile(name, compiled))
             return fail("invalid filter 'name=" + name + "': it is no regular expression");
         regfree(&compiled);
     }
@@ -250,7 +258,8 @@ int ps(Invocation& call) {
     // docker counts them, too, when a template asks.
     const bool sizes = options.size || options.format.find(".Size") != std::string::npos;
     if (sizes && !options.quiet) OR_FAIL_STATUS(call, add_sizes(call.session, chosen, rows));
-    std::string format = options.quiet && options.format.empty() ? "{{.ID}}" : options.format;
+    const bool plain = options.format.empty() || options.format == "table";
+    std::string format = options.quiet && plain ? "{{.ID}}" : options.format;
     if (format == "raw") format = raw_format(options);
     const std::string table_form = std::string(kTable) + (options.size ? "\t{{.Size}}" : "");
     print(OR_FAIL(call, render_rows(rows, format, table_form.c_str(), headers())));

@@ -126,6 +126,33 @@ TEST(EventFilter, goes_by_type_plugin_container_and_image) {
     EXPECT_FALSE(EventFilter::parse({"foo=bar"}));
 }
 
+TEST(EventFilter, an_image_stands_for_all_that_its_containers_do) {
+    const std::string id(64, 'a');
+    ShownEvent exited = started();
+    exited.payload = {{"id", id}, {"run", 1}};
+    ShownEvent exec = started();
+    exec.payload = {{"containerId", id}};
+    for (const char* wanted : {"busybox", "busybox:latest", "sha256:77", "77"}) {
+        auto filter = EventFilter::parse({std::string("image=") + wanted});
+        ASSERT_TRUE(filter);
+        EXPECT_FALSE(filter->matches(exited));
+        filter->learn(std::string(64, 'b'), "other", "alpine", "sha256:88");
+        EXPECT_FALSE(filter->matches(exited));
+        filter->learn(id, "web", "busybox", "sha256:77");
+        EXPECT_TRUE(filter->matches(exited)) << wanted;
+        EXPECT_TRUE(filter->matches(exec)) << wanted;
+    }
+    auto filter = EventFilter::parse({"image=busybox"});
+    EXPECT_TRUE(filter->matches(started())) << "and is known from its first event on";
+    EXPECT_TRUE(filter->matches(exited));
+    ShownEvent tagged = started();
+    tagged.plugin = "storage";
+    tagged.payload = {{"id", "sha256:77"}, {"name", "busybox:latest"}};
+    EXPECT_TRUE(filter->matches(tagged));
+    tagged.payload["name"] = "alpine:latest";
+    EXPECT_FALSE(filter->matches(tagged));
+}
+
 TEST(EventFilter, a_name_stands_for_its_id_once_it_was_seen) {
     auto filter = EventFilter::parse({"container=web"});
     ASSERT_TRUE(filter);

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 
 namespace noded::nodectl {
@@ -55,7 +56,7 @@ constexpr std::string_view kLists[] = {
     "VolumesFrom"};
 constexpr std::string_view kOptional[] = {"Init",        "Sysctls",    "Tmpfs",        "Health",
                                           "Healthcheck", "StorageOpt", "StopTimeout",  "Shell",
-                                          "ExposedPorts"};
+                                          "ExposedPorts", "Mounts"};
 
 template <size_t N>
 bool is_one_of(std::string_view name, const std::string_view (&names)[N]) {
@@ -328,7 +329,8 @@ Result<Json> truncated(Arguments arguments) {
 Result<Json> title(Arguments arguments) {
     std::string text = to_text(arguments[0]);
     for (size_t i = 0; i < text.size(); i++) {
-        if (i == 0 || text[i - 1] == ' ')
+        const auto before = static_cast<unsigned char>(i == 0 ? ' ' : text[i - 1]);
+        if (isalnum(before) == 0 && before != '_' && before < 128)
             text[i] = static_cast<char>(toupper(static_cast<unsigned char>(text[i])));
     }
     return Json(std::move(text));
@@ -369,6 +371,44 @@ Result<Json> printed_line(Arguments arguments) { return Json(print(arguments, tr
 
 constexpr size_t kAny = 64;
 
+/// What stands for each byte of the arguments, printed one after the other; nothing: itself.
+Result<Json> escaped(Arguments arguments, std::string (*change)(unsigned char)) {
+    std::string out;
+    for (const char byte : print(arguments, false)) {
+        const std::string other = change(static_cast<unsigned char>(byte));
+        if (other.empty()) out += byte;
+        else out += other;
+    }
+    return Json(std::move(out));
+}
+
+std::string in_html(unsigned char byte) {
+    switch (byte) {
+        case '"': return "&#34;";
+        case '\'': return "&#39;";
+        case '&': return "&amp;";
+        case '<': return "&lt;";
+        case '>': return "&gt;";
+        default: return "";
+    }
+}
+
+std::string in_javascript(unsigned char byte) {
+    if (byte == '\\' || byte == '\'' || byte == '"') return {'\\', static_cast<char>(byte)};
+    if (byte >= ' ' && strchr("<>&=", byte) == nullptr) return "";
+    return "\\u00" + hexadecimal({reinterpret_cast<const char*>(&byte), 1}, true);
+}
+
+std::string in_query(unsigned char byte) {
+    if (byte == ' ') return "+";
+    if (isalnum(byte) != 0 || (byte != 0 && strchr("-_.~", byte) != nullptr)) return "";
+    return "%" + hexadecimal({reinterpret_cast<const char*>(&byte), 1}, true);
+}
+
+Result<Json> html(Arguments arguments) { return escaped(arguments, in_html); }
+Result<Json> js(Arguments arguments) { return escaped(arguments, in_javascript); }
+Result<Json> urlquery(Arguments arguments) { return escaped(arguments, in_query); }
+
 struct Function {
     std::string_view name;
     size_t arguments_min;
@@ -381,10 +421,18 @@ constexpr Function kFunctions[] = {
     {"join", 2, 2, join}, {"split", 2, 2, split}, {"index", 1, kAny, index}, {"len", 1, 1, length},
     {"not", 1, 1, negated}, {"print", 0, kAny, printed}, {"println", 0, kAny, printed_line},
     {"printf", 1, kAny, formatted}, {"pad", 3, 3, padded}, {"truncate", 2, 2, truncated},
-    {"slice", 1, 3, sliced},
+    {"slice", 1, 3, sliced}, {"html", 1, kAny, html}, {"js", 1, kAny, js},
+    {"urlquery", 1, kAny, urlquery},
 };
 
+constexpr std::string_view kComparisons[] = {"eq", "ne", "lt", "le", "gt", "ge"};
+
 }  // namespace
+
+bool is_template_function(std::string_view name) {
+    return is_one_of(name, kComparisons) || name == "and" || name == "or" ||
+           std::ranges::find(kFunctions, name, &Function::name) != std::end(kFunctions);
+}
 
 Result<Json> call_template_function(std::string_view name, Arguments arguments) {
     const auto wrong_count = [&] { return fail("wrong number of args for " + std::string(name)); };
@@ -394,8 +442,7 @@ Result<Json> call_template_function(std::string_view name, Arguments arguments) 
             return wrong_count();
         return function.call(arguments);
     }
-    for (const std::string_view comparison : {"eq", "ne", "lt", "le", "gt", "ge"}) {
-        if (comparison != name) continue;
+    if (is_one_of(name, kComparisons)) {
         if (arguments.size() < 2 || (name != "eq" && arguments.size() > 2)) return wrong_count();
         return compared(name, arguments);
     }

@@ -10,6 +10,8 @@
 
 namespace noded::nodectl {
 
+bool is_template_function(std::string_view name);
+
 /// The error is the end of a sentence: "wrong number of args for upper".
 Result<Json> call_template_function(std::string_view name, std::span<const Json> arguments);
 

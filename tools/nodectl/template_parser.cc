@@ -4,9 +4,14 @@
 #include <charconv>
 #include <optional>
 
+#include "tools/nodectl/template_functions.h"
 #include "tools/nodectl/template_tree.h"
 
 namespace noded::nodectl {
+
+std::string template_error(std::string_view what) {
+    return "template parsing error: template: :1: " + std::string(what);
+}
 
 std::string template_error(size_t offset, std::string_view what) {
     return "template parsing error: template: :1:" + std::to_string(offset) + ": " +
@@ -177,7 +182,7 @@ private:
                 break;
             case Token::Kind::text: result.literal = std::move(token.text); break;
             case Token::Kind::number: result.literal = TRY(number(token.text)); break;
-            case Token::Kind::word: word(std::move(token.text), result); break;
+            case Token::Kind::word: TRY_STATUS(word(std::move(token.text), result)); break;
             case Token::Kind::symbol:
                 if (token.text != "(") return error("unexpected \"" + token.text + "\" in operand");
                 skip_blank();
@@ -195,13 +200,16 @@ private:
         return result;
     }
 
-    static void word(std::string text, Operand& result) {
+    static Status word(std::string text, Operand& result) {
         if (text == "true" || text == "false") {
             result.literal = text == "true";
         } else if (text != "nil") {
+            if (!is_template_function(text))
+                return fail(template_error("function \"" + text + "\" not defined"));
             result.kind = Operand::Kind::function;
             result.name = std::move(text);
         }
+        return {};
     }
 
     Result<Json> number(const std::string& text) const {
@@ -294,7 +302,7 @@ private:
         const bool comment = source.starts_with("/*") || source.starts_with("- /*");
         end = comment ? text_.find("}}", text_.find("*/", begin)) : action_end(begin);
         if (end == std::string_view::npos) {
-            return fail(template_error(at_, comment ? "unclosed comment" : "unclosed action"));
+            return fail(template_error(comment ? "unclosed comment" : "unclosed action"));
         }
         source = text_.substr(begin, end - begin);
         at_ = end + 2;

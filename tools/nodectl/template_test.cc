@@ -80,6 +80,9 @@ TEST(Template, with_moves_the_dot_and_variables_end_with_their_block) {
 TEST(Template, functions_do_what_dockers_do) {
     EXPECT_EQ(render("{{join .Env \", \"}}"), "A=1, B=2");
     EXPECT_EQ(render("{{upper .Names}} {{lower \"AbC\"}} {{title \"ab cd\"}}"), "WEB abc Ab Cd");
+    EXPECT_EQ(render("{{title \"/ab-cd e_f\"}}"), "/Ab-Cd E_f");
+    EXPECT_EQ(render("{{html \"<a href='x'>&\" 1}} {{js \"a'<\\n\"}} {{urlquery \"a b/é\"}}"),
+              "&lt;a href=&#39;x&#39;&gt;&amp;1 a\\'\\u003C\\u000A a+b%2F%C3%A9");
     EXPECT_EQ(render("{{index .Env 1}} {{index .Labels \"tier\"}} {{index .Labels \"none\"}}."),
               "B=2 front .");
     EXPECT_EQ(render("{{len .Env}} {{len .Names}}"), "2 3");
@@ -159,16 +162,16 @@ TEST(Template, a_field_that_is_not_there_is_an_error_as_in_docker) {
 
 TEST(Template, broken_templates_are_refused) {
     const std::string start = "ERROR template parsing error: template: :1:";
-    EXPECT_EQ(render("{{.ID"), start + "0: unclosed action");
+    EXPECT_EQ(render("{{.ID"), start + " unclosed action");
     EXPECT_EQ(render("{{if .ID}}x"), start + "11: unexpected EOF");
     EXPECT_EQ(render("{{end}}"), start + "2: unexpected {{end}} or {{else}}");
-    EXPECT_EQ(render("{{foo .ID}}"),
-              start + "2: executing \"\" at <foo .ID>: function \"foo\" not defined");
+    EXPECT_EQ(render("{{foo .ID}}"), start + " function \"foo\" not defined");
+    EXPECT_EQ(render("{{if false}}{{.ID | foo}}{{end}}"), start + " function \"foo\" not defined");
     EXPECT_EQ(render("{{upper}}"),
               start + "2: executing \"\" at <upper>: wrong number of args for upper");
     EXPECT_EQ(render("{{.ID | }}"), start + "2: missing value for command");
     EXPECT_EQ(render("{{(.ID}}"), start + "2: unclosed left paren");
-    EXPECT_EQ(render("{{\"a}}"), start + "0: unclosed action");
+    EXPECT_EQ(render("{{\"a}}"), start + " unclosed action");
     EXPECT_EQ(
         render("{{index .Env 9}}"),
         start + "2: executing \"\" at <index .Env 9>: error calling index: index out of range: 9");

@@ -43,5 +43,7 @@ Result<std::vector<TemplateNode>> parse_template(std::string_view text);
 
 /// "template parsing error: template: :1:2: WHAT", as docker words it.
 std::string template_error(size_t offset, std::string_view what);
+/// Of the template as a whole, or of a word in it.
+std::string template_error(std::string_view what);
 
 }  // namespace noded::nodectl

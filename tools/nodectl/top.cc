@@ -83,8 +83,17 @@ using Processes = capnp::List<schema::Process>::Reader;
 
 Result<std::string> lines_of_ps(const Processes& processes, std::vector<std::string> options) {
     std::set<std::string> pids;
-    for (const auto process : processes) pids.insert(std::to_string(process.getPid()));
+    std::string list;
+    for (const auto process : processes) {
+        const std::string pid = std::to_string(process.getPid());
+        list += (list.empty() ? "-q" : ",") + pid;
+        pids.insert(pid);
+    }
     options.insert(options.begin(), "ps");
+    // Some options do not go together with a list of processes, and some with none.
+    std::vector<std::string> of_these = options;
+    of_these.push_back(list);
+    if (const auto lines = output_of(of_these)) return chosen_lines(*lines, pids);
     return chosen_lines(TRY(output_of(options)), pids);
 }
 

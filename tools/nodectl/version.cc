@@ -15,11 +15,13 @@ int version(Invocation& call) {
         OR_FAIL(call, call.session.wait(call.session.node().versionRequest().send()));
     const auto server = response.getVersion();
     const Json document = {
-        {"Client", {{"Version", kVersion}}},
+        {"Client", {{"Version", kVersion}, {"Os", "linux"}, {"Arch", "amd64"}}},
         {"Server",
          {{"Version", server.getVersion().cStr()},
           {"PluginAbi", server.getAbi().cStr()},
           {"KernelVersion", server.getKernel().cStr()},
+          {"Os", "linux"},
+          {"Arch", "amd64"},
           {"Pid", server.getPid()}}},
     };
     const std::string text =
