@@ -28,16 +28,6 @@ static std::string node_name() {
     return name.nodename;
 }
 
-static const char* status_name(host::Instance::Status status) {
-    switch (status) {
-        case host::Instance::Status::loaded: return "loaded";
-        case host::Instance::Status::loading: return "loading";
-        case host::Instance::Status::refused: return "refused";
-        case host::Instance::Status::stopped: return "stopped";
-    }
-    return "?";
-}
-
 template <typename List, typename Names>
 static void fill_texts(List to, const Names& names) {
     for (unsigned i = 0; i < names.size(); ++i) to.set(i, names[i].c_str());
@@ -160,7 +150,12 @@ kj::Promise<void> NodeService::submit(SubmitContext context) {
                             std::to_string(limits::command_client_bytes_max) +
                             " bytes and no control characters"});
     }
-    if (payload.size() > limits::command_events_bytes_max || payload.size() % kWordSize != 0) {
+    if (payload.size() % kWordSize != 0) {
+        return refusal({NODED_REJECT_INVALID,
+                        "a command is a whole number of words of 8 bytes, this one has " +
+                            std::to_string(payload.size()) + " bytes"});
+    }
+    if (payload.size() > limits::command_events_bytes_max) {
         return refusal({NODED_REJECT_LIMIT, "a command has at most " +
                                                 std::to_string(limits::command_events_bytes_max) +
                                                 " bytes, this one has " +
@@ -192,7 +187,7 @@ static void fill_plugin(schema::Plugin::Builder to, const host::Instance& from,
                                     : description.id.c_str());
     to.setVersion(description.version.c_str());
     to.setDescription(description.text.c_str());
-    to.setStatus(status_name(from.status));
+    to.setStatus(host::word_of(from.status));
     to.setReason(from.reason.c_str());
     to.setAbi(description.abi.c_str());
     to.setFile(from.file.c_str());
@@ -224,11 +219,8 @@ kj::Promise<void> NodeService::schema(SchemaContext context) {
     if (instance == nullptr) {
         return refusal({NODED_REJECT_NOT_FOUND, node_.host.why_not(name)});
     }
-    context.getResults().setSchema(as_bytes(instance->description.schema).empty()
-                                       ? capnp::Data::Reader()
-                                       : kj::StringPtr(instance->description.schema.data(),
-                                                       instance->description.schema.size())
-                                             .asBytes());
+    const Bytes schema = as_bytes(instance->description.schema);
+    context.getResults().setSchema(kj::arrayPtr(schema.data(), schema.size()));
     return kj::READY_NOW;
 }
 

@@ -453,6 +453,15 @@ TEST_F(BadInput, commands_that_no_plugin_knows_and_ids_that_are_none_are_refused
     EXPECT_NE(response.error().message.find("a command id has 32 bytes, this one has 0"),
               std::string::npos)
         << response.error().message;
+    request = raw.session.node().submitRequest();
+    auto command = request.initCommand();
+    command.initId(32)[0] = 1;
+    command.initPayload(13);
+    response = raw.session.wait<capnp::Response<schema::Node::SubmitResults>>(request.send());
+    ASSERT_FALSE(response);
+    EXPECT_NE(response.error().message.find("words of 8 bytes, this one has 13 bytes"),
+              std::string::npos)
+        << response.error().message;
     // The id of none, and words that would move the cursor of whoever reads the history.
     nodectl::Payload<schema::TagImage> tag;
     const auto zeros = raw.session.wait_caused(raw.session.submit(CommandId{}, tag));
