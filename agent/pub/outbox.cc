@@ -21,16 +21,9 @@ namespace {
 constexpr std::string_view kEvents = "event/";
 constexpr std::string_view kJson = "json/";
 
-/// A topic as JSON text: it came from a subscriber and may hold anything.
-std::string json_text(std::string_view text) {
-    std::string out = "\"";
-    for (const char c : text) {
-        const bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-        char hex[8];
-        snprintf(hex, sizeof hex, "\\u%04x", static_cast<unsigned char>(c));
-        out += plain ? std::string(1, c) : hex;
-    }
-    return out + "\"";
+/// Also of what a subscriber sent, which may hold anything.
+std::string text_of(const PayloadJson& json) {
+    return json.dump(-1, ' ', false, PayloadJson::error_handler_t::replace);
 }
 
 }  // namespace
@@ -121,9 +114,8 @@ void Outbox::drain() {
 
 /// A message on the very topic that was subscribed to, so that the subscriber has it.
 void Outbox::notice(const std::string& prefix, const std::string& what) {
-    const std::string text =
-        "{\"error\":" + json_text("the subscription \"" + prefix + "\" " + what) + "}";
-    send(prefix, as_bytes(text));
+    const PayloadJson message{{"error", "the subscription \"" + prefix + "\" " + what}};
+    send(prefix, as_bytes(text_of(message)));
 }
 
 bool Outbox::exists(const std::string& prefix) const {
@@ -169,15 +161,14 @@ std::string Outbox::json_of(const core::Event& event, const host::Instance& owne
     if (known->second)
         payload = decode_payload(*known->second, event.type,
                                  {event.payload.data(), event.payload.size()});
-    return PayloadJson{{"seq", event.seq},
-                       {"time", event.time_ns / kSecondNs},
-                       {"timeNano", event.time_ns},
-                       {"type", name},
-                       {"plugin", plugin},
-                       {"commandId", to_hex(event.command_id.bytes)},
-                       {"causeSeq", event.cause_seq},
-                       {"payload", std::move(payload)}}
-        .dump(-1, ' ', false, PayloadJson::error_handler_t::replace);
+    return text_of({{"seq", event.seq},
+                    {"time", event.time_ns / kSecondNs},
+                    {"timeNano", event.time_ns},
+                    {"type", name},
+                    {"plugin", plugin},
+                    {"commandId", to_hex(event.command_id.bytes)},
+                    {"causeSeq", event.cause_seq},
+                    {"payload", std::move(payload)}});
 }
 
 bool Outbox::publish_sample(const std::string& topic, Bytes payload) {

@@ -5,42 +5,42 @@ namespace noded::rpc_service {
 
 namespace {
 
+class Adapter;
+
 /// The reactor holds it until its completion came, so a dropped promise leaves it to free itself.
 struct Deadline final : reactor::Completion {
-    kj::PromiseFulfiller<void>* fulfiller = nullptr;
+    Adapter* adapter = nullptr;   ///< null: nobody waits any more
 
-    void complete(int32_t, bool) override {
-        if (fulfiller != nullptr) {
-            fulfiller->fulfill();
-            adapter_done();
-        }
-        delete this;
-    }
-    void adapter_done() {
-        if (slot != nullptr) *slot = nullptr;
-    }
-    Deadline** slot = nullptr;
+    void complete(int32_t result, bool more) override;
 };
 
 class Adapter {
 public:
     Adapter(kj::PromiseFulfiller<void>& fulfiller, reactor::Reactor& reactor, int64_t delay_ns)
-        : reactor_(reactor), deadline_(new Deadline) {
-        deadline_->fulfiller = &fulfiller;
-        deadline_->slot = &deadline_;
+        : fulfiller_(fulfiller), reactor_(reactor), deadline_(new Deadline) {
+        deadline_->adapter = this;
         reactor.timer(reactor.clock().monotonic_ns() + delay_ns, *deadline_);
     }
     ~Adapter() {
         if (deadline_ == nullptr) return;
-        deadline_->fulfiller = nullptr;
-        deadline_->slot = nullptr;
+        deadline_->adapter = nullptr;
         reactor_.cancel(*deadline_);
+    }
+    void passed() {
+        deadline_ = nullptr;
+        fulfiller_.fulfill();
     }
 
 private:
+    kj::PromiseFulfiller<void>& fulfiller_;
     reactor::Reactor& reactor_;
     Deadline* deadline_;
 };
+
+void Deadline::complete(int32_t, bool) {
+    if (adapter != nullptr) adapter->passed();
+    delete this;
+}
 
 }  // namespace
 
