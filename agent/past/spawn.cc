@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 #include "agent/base/check.h"
@@ -51,17 +52,25 @@ Status SnapshotReplica::start(uint64_t seq, const std::string& plugins, uint64_t
     for (std::string& setting : settings_of(limited)) arguments.push_back(std::move(setting));
     auto child = TRY(start_child(std::move(arguments), input.get(), -1));
     pid_ = child.pid;
-    pidfd_ = std::move(child.pidfd);
-    reactor_.poll(pidfd_.get(), POLLIN, false, *this);
+    watch_ = new Watch;
+    watch_->owner = this;
+    watch_->pidfd = std::move(child.pidfd);
+    reactor_.poll(watch_->pidfd.get(), POLLIN, false, *watch_);
     return {};
 }
 
-void SnapshotReplica::complete(int32_t result, bool) {
-    if (!running() || result < 0) return;
+void SnapshotReplica::Watch::complete(int32_t result, bool) {
+    if (owner != nullptr) {
+        owner->watch_ = nullptr;
+        if (result >= 0) owner->ended();
+    }
+    delete this;
+}
+
+void SnapshotReplica::ended() {
     int status = 0;
     if (waitpid(pid_, &status, 0) != pid_) status = -1;
     pid_ = 0;
-    pidfd_.reset();
     remove_scratch(config_);
     const std::string said = last_line(output_.get());
     output_.reset();
@@ -74,6 +83,10 @@ void SnapshotReplica::complete(int32_t result, bool) {
 
 void SnapshotReplica::end() {
     if (!running()) return;
+    if (watch_ != nullptr) {
+        watch_->owner = nullptr;
+        reactor_.cancel(*std::exchange(watch_, nullptr));
+    }
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
     pid_ = 0;

@@ -14,14 +14,16 @@
 
 namespace noded::past {
 
-class SnapshotReplica final : private reactor::Completion {
+class SnapshotReplica {
 public:
     /// How it ended: the size of the state that it wrote, or why it did not.
     using Done = std::function<void(Result<uint64_t>)>;
 
     SnapshotReplica(reactor::Reactor& reactor, const Config& config, Done done)
         : reactor_(reactor), config_(config), done_(std::move(done)) {}
-    ~SnapshotReplica() override { end(); }
+    ~SnapshotReplica() { end(); }
+    SnapshotReplica(const SnapshotReplica&) = delete;
+    SnapshotReplica& operator=(const SnapshotReplica&) = delete;
 
     /// `bytes_max` is what log and snapshots may take now.
     Status start(uint64_t seq, const std::string& plugins, uint64_t bytes_max);
@@ -30,13 +32,20 @@ public:
     void end();
 
 private:
-    void complete(int32_t result, bool more) override;
+    /// Waits for the end of one child, and for nobody once that was ended here: the reactor holds it
+    /// until its completion came, when the next child may run already.
+    struct Watch final : reactor::Completion {
+        SnapshotReplica* owner = nullptr;
+        Fd pidfd;
+        void complete(int32_t result, bool more) override;
+    };
+    void ended();
 
     reactor::Reactor& reactor_;
     const Config& config_;
     const Done done_;
     pid_t pid_ = 0;
-    Fd pidfd_;
+    Watch* watch_ = nullptr;   ///< frees itself
     Fd output_;
 };
 
