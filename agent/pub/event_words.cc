@@ -1,5 +1,7 @@
-// Fills the schema's Event; see event_words.h.
+// See event_words.h.
 #include "agent/pub/event_words.h"
+
+#include <cstdio>
 
 #include "agent/log/sender.h"
 
@@ -29,6 +31,19 @@ void fill_event(schema::Event::Builder to, const core::Event& from, const host::
         to.setPlugin(owner->description.id.c_str());
     }
     if (!from.sender.empty()) fill_sender(to.initSender(), from.sender, host);
+}
+
+PayloadJson sender_json(Bytes sender, const host::Host& host) {
+    const log::Sender from = log::decode_sender(sender);
+    const std::string* name = host.name_of_command(from.command_type);
+    char number[24];
+    snprintf(number, sizeof number, "0x%016llx",
+             static_cast<unsigned long long>(from.command_type));
+    return {{"type", name != nullptr ? *name : number},
+            {"client", from.client},
+            {"uid", from.uid},
+            {"gid", from.gid},
+            {"pid", from.pid}};
 }
 
 }  // namespace noded::pub

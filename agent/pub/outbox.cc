@@ -161,14 +161,16 @@ std::string Outbox::json_of(const core::Event& event, const host::Instance& owne
     if (known->second)
         payload = decode_payload(*known->second, event.type,
                                  {event.payload.data(), event.payload.size()});
-    return text_of({{"seq", event.seq},
-                    {"time", event.time_ns / kSecondNs},
-                    {"timeNano", event.time_ns},
-                    {"type", name},
-                    {"plugin", plugin},
-                    {"commandId", to_hex(event.command_id.bytes)},
-                    {"causeSeq", event.cause_seq},
-                    {"payload", std::move(payload)}});
+    PayloadJson json{{"seq", event.seq},
+                     {"time", event.time_ns / kSecondNs},
+                     {"timeNano", event.time_ns},
+                     {"type", name},
+                     {"plugin", plugin},
+                     {"commandId", to_hex(event.command_id.bytes)},
+                     {"causeSeq", event.cause_seq},
+                     {"payload", std::move(payload)}};
+    if (!event.sender.empty()) json["command"] = sender_json(event.sender, *host_);
+    return text_of(json);
 }
 
 bool Outbox::publish_sample(const std::string& topic, Bytes payload) {

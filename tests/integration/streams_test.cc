@@ -171,23 +171,35 @@ TEST_F(StreamsTest, a_container_that_comes_later_is_heard_from_its_first_word) {
     EXPECT_TRUE(says(stream.out(), "/stdout hello")) << stream.out();
 }
 
-TEST_F(StreamsTest, events_come_as_json_to_those_who_ask_so) {
+/// What Python prints of the first event of a type that a subscriber of JSON gets.
+std::string told_as_json(const TestNode& node, const std::string& type, const std::string& print) {
     const Ran ran =
-        python(*node,
+        python(node,
                "import subprocess\n"
-               "sub.subscribe('json/event/container/ContainerExited')\n"
+               "sub.subscribe('json/event/container/" + type + "')\n"
                "sub.setsockopt(zmq.RCVTIMEO, 500)\n"
                "for _ in range(20):\n"
                "    subprocess.run(['" +
-                   built("tools/nodectl/nodectl") + "', '--host', 'unix:" + node->runtime_dir() +
+                   built("tools/nodectl/nodectl") + "', '--host', 'unix:" + node.runtime_dir() +
                    "/noded.sock', 'run', '--rm', 'busybox', 'sh', "
                    "'-c', 'exit 3'])\n"
                    "    try: topic, payload = sub.recv_multipart()\n"
                    "    except zmq.Again: continue\n"
                    "    event = json.loads(payload)\n"
-                   "    print(event['type'], event['plugin'], event['payload']['exitCode'])\n"
+                   "    print(" + print + ")\n"
                    "    break\n");
-    EXPECT_EQ(trimmed(ran.out), "ContainerExited container 3") << ran.err;
+    return trimmed(ran.out) + ran.err;
+}
+
+TEST_F(StreamsTest, events_come_as_json_to_those_who_ask_so) {
+    EXPECT_EQ(told_as_json(*node, "ContainerExited",
+                           "event['type'], event['plugin'], event['payload']['exitCode'], "
+                           "'command' in event"),
+              "ContainerExited container 3 False");
+    EXPECT_EQ(told_as_json(*node, "ContainerRequested",
+                           "event['command']['type'], event['command']['client'], "
+                           "event['command']['uid'], event['command']['pid'] > 0"),
+              "RunContainer nodectl run 0 True");
 }
 
 TEST_F(StreamsTest, a_topic_that_does_not_exist_is_answered_by_a_sentence) {
