@@ -159,8 +159,8 @@ struct noded_plugin {
     /* [pure] The folded state as bytes that snapshot_load of this and later versions
      * understands. */
     void (*snapshot_save)(void *self, const struct noded_sink *) NODED_NOEXCEPT;
-    /* [replay] Replaces the state. False: unreadable; the host then folds from the first event, or
-     * stops the plugin if the log begins later. */
+    /* [replay] Replaces the state. False: unreadable, and the state is as it was before the call;
+     * the host then folds from the first event, or stops the plugin if the log begins later. */
     int (*snapshot_load)(void *self, struct noded_bytes) NODED_NOEXCEPT;
     /* [reactor] No more calls but destroy will come. Leave what runs alone: the next start
      * reconciles. */

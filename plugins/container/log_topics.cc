@@ -210,7 +210,10 @@ void LogTopics::open(Follow& follow) {
     }
     follow.log = std::make_unique<LogFolder>(std::move(folder));
     // Before reading: what is written from now on is told of.
-    if (!watch_folder(follow)) follow.log.reset();
+    if (const std::string why = watch_folder(follow); !why.empty()) {
+        host_.warn("the output of container " + follow.id + " cannot be followed: " + why);
+        follow.log.reset();
+    }
     if (!follow.log || follow.from_start) return;
     const auto lines = follow.log->line_count(INT64_MAX);
     if (lines) (void)follow.log->begin_at_line(*lines);
@@ -219,23 +222,22 @@ void LogTopics::open(Follow& follow) {
     if (!read) host_.warn("the log of container " + follow.id + ": " + read.error().message);
 }
 
-bool LogTopics::watch_folder(Follow& follow) {
+/// Empty: what is written from now on is told of. Otherwise why not.
+std::string LogTopics::watch_folder(Follow& follow) {
     if (!inotify_.valid()) {
         inotify_ = Fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-        if (inotify_.valid())
-            inotify_watch_ = host_.watch(inotify_.get(), POLLIN, on_inotify, this);
+        if (!inotify_.valid())
+            return std::string(strerror(errno)) + " (see fs.inotify.max_user_instances in sysctl)";
     }
+    if (inotify_watch_ == 0)
+        inotify_watch_ = host_.watch(inotify_.get(), POLLIN, on_inotify, this);
+    if (inotify_watch_ == 0) return "the plugin watches as many descriptors as it may";
     const std::string path = "/proc/self/fd/" + std::to_string(follow.log->fd());
-    follow.watch = inotify_watch_ == 0
-                       ? -1
-                       : inotify_add_watch(inotify_.get(), path.c_str(), IN_MODIFY | IN_CREATE);
-    if (follow.watch >= 0) {
-        watches_[follow.watch] = follow.id;
-        return true;
-    }
-    host_.warn("the output of container " + follow.id + " cannot be followed: " +
-               strerror(errno) + " (see fs.inotify in sysctl)");
-    return false;
+    follow.watch = inotify_add_watch(inotify_.get(), path.c_str(), IN_MODIFY | IN_CREATE);
+    if (follow.watch < 0)
+        return std::string(strerror(errno)) + " (see fs.inotify.max_user_watches in sysctl)";
+    watches_[follow.watch] = follow.id;
+    return "";
 }
 
 void LogTopics::on_inotify(void*, void* argument, uint32_t) noexcept {

@@ -87,7 +87,7 @@ private:
     void follow(const std::string& id, const std::array<bool, 4>& which, bool is_new);
     void forget(const std::string& id);
     void open(Follow& follow);
-    bool watch_folder(Follow& follow);
+    std::string watch_folder(Follow& follow);
     void take_changes();
     void turn();
     bool read(Follow& follow, size_t bytes_max);
