@@ -49,6 +49,16 @@ bool is_dot(const char* name) {
     return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0));
 }
 
+/// The next name in it that is not the directory itself or the one above; null at the end.
+Result<dirent*> next_in(DIR* dir, const std::string& shown) {
+    for (;;) {
+        errno = 0;
+        dirent* child = readdir(dir);
+        if (child == nullptr && errno != 0) return fail_errno(errno, "list directory " + shown);
+        if (child == nullptr || !is_dot(child->d_name)) return child;
+    }
+}
+
 Status make_dir(const std::string& path, mode_t mode) {
     if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
         return fail_errno(errno, "create directory " + path);
@@ -95,8 +105,7 @@ Status move_aside(int from, const char* name, int to, uint64_t& counter) {
 /// `top`.
 Status lift_children(int top, const char* name, uint64_t& counter) {
     Dir sub = TRY(list_dir(top, name));
-    while (dirent* child = readdir(sub.get())) {
-        if (is_dot(child->d_name)) continue;
+    while (dirent* child = TRY(next_in(sub.get(), name))) {
         if (!TRY(try_remove(dirfd(sub.get()), child->d_name)))
             TRY_STATUS(move_aside(dirfd(sub.get()), child->d_name, top, counter));
     }
@@ -117,8 +126,7 @@ Status discard(const StorePaths& paths, const std::string& path) {
 Status add_sizes(int root, const std::string& dir, std::vector<std::string>& todo,
                  std::set<ino_t>& seen, uint64_t& bytes) {
     Dir stream = TRY(list_dir(root, dir.empty() ? "." : dir.c_str()));
-    while (dirent* child = readdir(stream.get())) {
-        if (is_dot(child->d_name)) continue;
+    while (dirent* child = TRY(next_in(stream.get(), dir))) {
         if (child->d_type == DT_DIR) todo.push_back((dir.empty() ? "" : dir + "/") + child->d_name);
         if (child->d_type != DT_REG) continue;
         struct stat info;
@@ -189,8 +197,8 @@ Result<size_t> sweep(const StorePaths& paths, const std::string& dir,
                      const std::set<std::string>& keep) {
     std::vector<std::string> dead;
     Dir stream = TRY(list_dir(AT_FDCWD, dir.c_str()));
-    while (dirent* child = readdir(stream.get()))
-        if (!is_dot(child->d_name) && !keep.contains(std::string("sha256:") + child->d_name))
+    while (dirent* child = TRY(next_in(stream.get(), dir)))
+        if (!keep.contains(std::string("sha256:") + child->d_name))
             dead.push_back(child->d_name);
     for (const std::string& name : dead) TRY_STATUS(discard(paths, dir + "/" + name));
     return dead.size();
@@ -203,8 +211,7 @@ Status empty_directory(int fd) {
     for (bool found = true; found;) {
         found = false;
         Dir stream = TRY(list_dir(fd, "."));
-        while (dirent* child = readdir(stream.get())) {
-            if (is_dot(child->d_name)) continue;
+        while (dirent* child = TRY(next_in(stream.get(), "."))) {
             found = true;
             if (TRY(try_remove(fd, child->d_name))) continue;
             TRY_STATUS(lift_children(fd, child->d_name, counter));
