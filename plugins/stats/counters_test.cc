@@ -17,8 +17,12 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 #include <sstream>
+#include <vector>
 
+#include "agent/base/fd.h"
+#include "bpf/containers.h"
 #include "bpf/containers_object.h"
 #include "bpf/refused_object.h"
 #include "plugins/stats/libbpf.h"
@@ -459,6 +463,41 @@ TEST(StatsCounters, packets_are_counted_of_those_in_the_nodes_network_alone) {
     EXPECT_EQ((*loaded)->state().warning, "");
 }
 
+/// -1 or a descriptor, or 0 where the command has none.
+int bpf(bpf_cmd command, bpf_attr& attributes) {
+    return static_cast<int>(syscall(SYS_bpf, command, &attributes, sizeof attributes));
+}
+
+/// The map behind an id, if it is one of slots.
+Fd map_of_slots(uint32_t id) {
+    bpf_attr which{};
+    which.map_id = id;
+    Fd map(bpf(BPF_MAP_GET_FD_BY_ID, which));
+    bpf_map_info info{};
+    bpf_attr asked{};
+    asked.info.bpf_fd = static_cast<uint32_t>(map.get());
+    asked.info.info_len = sizeof info;
+    asked.info.info = reinterpret_cast<uint64_t>(&info);
+    const bool known = map.valid() && bpf(BPF_OBJ_GET_INFO_BY_FD, asked) == 0;
+    return known && std::string_view(info.name) == "slots" ? std::move(map) : Fd();
+}
+
+/// Packets that the slot of a group counted, as it stands in the kernel; nothing: none is its. The
+/// group's id is nobody else's, so the maps of other tests have none, either.
+std::optional<uint64_t> sent_in_slot(uint64_t cgroup_id) {
+    const uint32_t index = cgroup_id % NODED_SLOTS;
+    std::vector<noded_slot> slots(static_cast<size_t>(lib.libbpf_num_possible_cpus()));
+    for (bpf_attr next{}; bpf(BPF_MAP_GET_NEXT_ID, next) == 0; next.start_id = next.next_id) {
+        const Fd map = map_of_slots(next.next_id);
+        if (!map.valid() || lib.bpf_map_lookup_elem(map.get(), &index, slots.data()) != 0) continue;
+        if (slots[0].id != cgroup_id) continue;
+        uint64_t sent = 0;
+        for (const noded_slot& slot : slots) sent += slot.counters.sent_packets;
+        return sent;
+    }
+    return std::nullopt;
+}
+
 TEST(StatsCounters, who_finds_its_slot_taken_is_counted_for_all_the_same) {
     const std::string mount = v2_mount();
     if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
@@ -477,6 +516,7 @@ TEST(StatsCounters, who_finds_its_slot_taken_is_counted_for_all_the_same) {
         watched.run(kSendOnePacket);
         const Kernel kernel = counters.read().at(watched.id()).kernel;
         EXPECT_EQ(kernel.sent_packets, 1u) << taken;
+        EXPECT_EQ(sent_in_slot(watched.id()), taken ? std::nullopt : std::optional<uint64_t>(1));
         EXPECT_GT(kernel.waits, 0u) << taken;
         EXPECT_GE(kernel.wait_ns, kernel.wait_us_log2[1] * 2000) << taken;
         if (taken) {
