@@ -235,8 +235,18 @@ std::vector<uint32_t> Cgroups::processes(std::string_view id) const {
     return {pids.begin(), pids.end()};
 }
 
+void Cgroups::let_die(std::string_view id) const {
+    for (const Hierarchy& hierarchy : hierarchies_) {
+        if (!hierarchy.has("freezer")) continue;
+        const std::string file = folder(hierarchy, id) + "/freezer.state";
+        const auto state = sys_->read_file(file);
+        if (state && !state->starts_with("THAWED")) (void)sys_->write_file(file, "THAWED");
+    }
+}
+
 bool Cgroups::kill(std::string_view id) const {
     const std::vector<uint32_t> pids = processes(id);
+    let_die(id);
     for (const Hierarchy& hierarchy : hierarchies_)
         if (hierarchy.name.empty())
             (void)sys_->write_file(folder(hierarchy, id) + "/cgroup.kill", "1");

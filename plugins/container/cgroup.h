@@ -78,6 +78,8 @@ public:
     bool frozen(std::string_view id) const;
     /// Other limits for one that runs: what differs is written.
     Status update(std::string_view id, const Resources& now, const Resources& wanted) const;
+    /// What somebody froze takes no SIGKILL in v1, unlike in v2: it is thawed, whoever froze it.
+    void let_die(std::string_view id) const;
     /// SIGKILL to all that is in there. True if there was something.
     bool kill(std::string_view id) const;
     std::vector<uint32_t> processes(std::string_view id) const;

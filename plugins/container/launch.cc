@@ -50,7 +50,8 @@ launch::LogLimits log_limits_of(const Options& options) {
 /// nodectl puts docker's "noexec,nosuid,nodev" before what the user says of a tmpfs, which may take
 /// one of them back.
 std::string mount_options(const Mount& mount, bool mapped) {
-    if (mount.type == "bind") return mount.options + (mapped ? ",idmap" : "");
+    if (mount.type == "bind")
+        return mount.options + (mapped ? ",idmap" : "") + (mount.make_source ? ",make" : "");
     std::string out = "," + mount.options + ",";
     for (const std::string word : {"exec", "suid", "dev"}) {
         const std::string said = "," + word + ",";
@@ -206,14 +207,6 @@ Status Effects::make_places(Live& live) {
 
 Status Effects::launch_now(Live& live, const Container& container) {
     TRY_STATUS(make_places(live));
-    for (const Mount& mount : container.spec.options.mounts) {
-        if (mount.type != "bind" || sys_->exists(mount.source)) continue;
-        if (!mount.make_source)
-            return fail(
-                "invalid mount config for type \"bind\": bind source path does not exist: " +
-                mount.source);
-        TRY_STATUS(sys_->make_folders(mount.source));
-    }
     for (const Mount& mount : container.spec.options.mounts)
         if (wants_peers(mount))
             TRY_STATUS(check_peers(mount, TRY(sys_->mount_line(mount.source))));

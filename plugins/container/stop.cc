@@ -24,6 +24,7 @@ void Effects::send_signal(Live& live, uint32_t signal, uint64_t seq) {
 
 /// A shim that answers did its part, even if the kernel needs a while for its own.
 void Effects::send_kill(Live& live) {
+    cgroups_->let_die(cgroup_of(live));
     send_signal(live, SIGKILL);
     if (!live.link || live.adopting) return;
     cancel(live.kill_timer);

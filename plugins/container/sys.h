@@ -56,8 +56,6 @@ public:
 
     /// True if it was not there before. A mode that is not the default one is set in any case.
     virtual Result<bool> make_folder(const std::string& path, uint32_t mode = 0700) = 0;
-    /// With what is missing above it, mode 0755.
-    virtual Status make_folders(const std::string& path) = 0;
     /// What is not there is removed already.
     virtual Status remove_tree(const std::string& path) = 0;
     virtual Status move(const std::string& from, const std::string& to) = 0;

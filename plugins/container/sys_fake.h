@@ -92,9 +92,6 @@ public:
     Result<Fd> connect_shim(const std::string& folder) override;
     uint32_t peer_pid(int) override { return 4321; }
     Result<bool> make_folder(const std::string& path, uint32_t mode) override;
-    Status make_folders(const std::string& path) override {
-        return make_folder(path, 0755), Status();
-    }
     Status remove_tree(const std::string& path) override;
     Status move(const std::string& from, const std::string& to) override;
     Status remove_folder(const std::string& path) override;

@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,7 +47,6 @@ public:
     }
     uint32_t peer_pid(int socket) override;
     Result<bool> make_folder(const std::string& path, uint32_t mode) override;
-    Status make_folders(const std::string& path) override;
     Status remove_tree(const std::string& path) override;
     Status move(const std::string& from, const std::string& to) override;
     Status remove_folder(const std::string& path) override;
@@ -174,17 +172,11 @@ Result<bool> LinuxSys::make_folder(const std::string& path, uint32_t mode) {
     return made;
 }
 
-Status LinuxSys::make_folders(const std::string& path) {
-    std::error_code error;
-    std::filesystem::create_directories(path, error);
-    if (error) return fail_errno(error.value(), "make the folder " + path);
-    return {};
-}
-
-/// Line by line: a machine with many mounts has a long table.
+/// Line by line: a machine with many mounts has a long table. A file system that does not answer is
+/// not asked.
 Result<std::string> LinuxSys::mount_line(const std::string& path) {
     struct statx info {};
-    if (statx(AT_FDCWD, path.c_str(), 0, STATX_MNT_ID, &info) != 0)
+    if (statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_MNT_ID, &info) != 0)
         return fail_errno(errno, "look at " + path);
     const std::string id = std::to_string(info.stx_mnt_id) + " ";
     std::ifstream table("/proc/self/mountinfo");
@@ -194,12 +186,13 @@ Result<std::string> LinuxSys::mount_line(const std::string& path) {
 }
 
 Result<DeviceNumber> LinuxSys::device_number(const std::string& path) {
-    struct stat info {};
-    if (stat(path.c_str(), &info) != 0) return fail_errno(errno, "look at the device " + path);
-    if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode))
+    struct statx info {};
+    if (statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_TYPE, &info) != 0)
+        return fail_errno(errno, "look at the device " + path);
+    if (!S_ISCHR(info.stx_mode) && !S_ISBLK(info.stx_mode))
         return fail(path + " is not a device node");
-    return DeviceNumber{S_ISBLK(info.st_mode) ? 'b' : 'c', major(info.st_rdev),
-                        minor(info.st_rdev)};
+    return DeviceNumber{S_ISBLK(info.stx_mode) ? 'b' : 'c', info.stx_rdev_major,
+                        info.stx_rdev_minor};
 }
 
 Status LinuxSys::remove_tree(const std::string& path) {

@@ -48,7 +48,7 @@ enum class Tag : uint16_t {
     read_only = 15,     ///< text*: path in the container, made read-only if it exists
     rlimit = 16,        ///< Rlimit*
     /// texts*: type ("bind", "tmpfs"; "of": what is at the target in the mount namespace `source`),
-    /// source, target, options
+    /// source, target, options; of a bind "make" makes the folders of a source that is missing
     mount = 17,
     namespaces = 18,    ///< u32: CLONE_NEW* bits; without CLONE_NEWNET the network is the host's
     /// text: join the network namespace pinned at this path instead of a new one

@@ -123,11 +123,14 @@ void mount_own(Start& start) {
     give_to_root(start, AT_FDCWD, "/dev/shm");
 }
 
+using TargetPath = Text<launch::path_bytes_max + 1>;
+
 struct MountOptions {
     uint64_t attributes = 0;
     bool recursive = true;
     bool mapped = false;     ///< seen with the container's ids
     bool top_only = false;   ///< the attributes are not for what is mounted below
+    bool makes = false;      ///< folders where there is nothing to bind
     uint64_t propagation = MS_PRIVATE;
 };
 
@@ -162,6 +165,7 @@ void take_option(Start& start, const launch::Mount& mount, std::string_view opti
     else if (option == "bind") out->recursive = false;
     else if (option == "toponly") out->top_only = true;
     else if (option == "idmap") out->mapped = true;
+    else if (option == "make") out->makes = true;
     else if (propagation_of(option) != 0) out->propagation = propagation_of(option);
     else if (option == "rw" || option == "rbind" || option.empty()) return;
     else if (context >= 0 && equals != std::string_view::npos) {
@@ -206,12 +210,42 @@ int open_tmpfs(Start& start, const launch::Mount& mount) {
     return static_cast<int>(result);
 }
 
+/// All that is missing of a path of the host.
+void make_source(Start& start, const char* source) {
+    TargetPath path;
+    long made = 0;
+    for (std::string_view rest = source; !rest.empty();) {
+        const size_t slash = rest.find('/', 1);
+        const size_t length = slash == std::string_view::npos ? rest.size() : slash;
+        path.add({rest.data(), length});
+        rest.remove_prefix(length);
+        made = sys(SYS_mkdirat, AT_FDCWD, path.c_str(), 0755);
+    }
+    if (made < 0 && made != -EEXIST) give_up(start, 125, "make the folder", source, made);
+}
+
+/// It may be on a file system that does not answer, so nobody but this child looks at it.
+int open_source(Start& start, const launch::Mount& mount, const MountOptions& options) {
+    const unsigned flags =
+        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (options.recursive ? AT_RECURSIVE : 0);
+    long tree = sys(SYS_open_tree, AT_FDCWD, mount.source, flags);
+    if (tree == -ENOENT && options.makes) {
+        make_source(start, mount.source);
+        tree = sys(SYS_open_tree, AT_FDCWD, mount.source, flags);
+    }
+    if (tree == -ENOENT)
+        give_up(start, 125,
+                Sentence("invalid mount config for type \"bind\": bind source path does not exist: ",
+                         mount.source)
+                    .view());
+    if (tree < 0) give_up(start, 125, "bind", mount.source, tree);
+    return static_cast<int>(tree);
+}
+
 int open_bind(Start& start, const launch::Mount& mount) {
     const MountOptions options = take_options(start, mount, -1);
     const unsigned recursive = options.recursive ? AT_RECURSIVE : 0;
-    const int tree = static_cast<int>(sys(SYS_open_tree, AT_FDCWD, mount.source,
-                                          OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive));
-    if (tree < 0) give_up(start, 125, "bind", mount.source, tree);
+    const int tree = open_source(start, mount, options);
     if (options.mapped && is_mapped(start.container)) {
         const long mapped = map_ids(tree, start.user_fd, options.recursive);
         if (mapped < 0) give_up_mapping(start, mount.source, mapped);
@@ -318,8 +352,6 @@ void make_entry(Start& start, int parent, const char* path, const Text<256>& nam
 }
 
 constexpr int links_max = 40;  ///< as many as the kernel follows
-
-using TargetPath = Text<launch::path_bytes_max + 1>;
 
 /// What is missing of the path, made; or, at a link that leads to nothing yet, -1 and in `next` the
 /// path with what the link says in its place.

@@ -384,6 +384,22 @@ TEST(ShimConfinement, bind_mounts_make_their_targets_and_may_be_read_only) {
     EXPECT_EQ(output_of(box, spec), "from outside\n127.0.0.1 box\nrefused\n");
 }
 
+TEST(ShimConfinement, the_source_of_a_bind_mount_is_made_only_if_that_is_wanted) {
+    ShimBox box;
+    LaunchSpec spec = box.spec("echo x >/m/f");
+    const std::string source = box.scratch("not/there/yet");
+    spec.mounts = {{"bind", source, "/m", "rbind"}};
+    EXPECT_EQ(box.run_failing(spec),
+              std::pair(125, "invalid mount config for type \"bind\": bind source path does not "
+                             "exist: " + source));
+    EXPECT_FALSE(fs::exists(box.scratch("not")));
+    ShimBox wanted;
+    spec = wanted.spec("echo x >/m/f");
+    spec.mounts = {{"bind", wanted.scratch("not/there/yet"), "/m", "rbind,make"}};
+    EXPECT_EQ(wanted.run(spec), 0);
+    EXPECT_TRUE(fs::exists(wanted.scratch("not/there/yet/f")));
+}
+
 TEST(ShimConfinement, working_folder_is_made_and_entered) {
     ShimBox box;
     LaunchSpec spec = box.spec("pwd");
