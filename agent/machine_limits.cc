@@ -74,6 +74,33 @@ void warn_if_less(std::vector<std::string>& warnings, uint64_t has, uint64_t wan
                        ": " + how);
 }
 
+/// Of the whole machine, bytes.
+uint64_t memory_of(const std::string& root) {
+    std::ifstream file(root + "/proc/meminfo");
+    uint64_t kilobytes = 0;
+    for (std::string name, rest; file >> name && std::getline(file, rest);)
+        if (name == "MemTotal:") kilobytes = strtoull(rest.c_str(), nullptr, 10);
+    return kilobytes == 0 ? kNone : kilobytes * 1024;
+}
+
+/// What the kernel gives a few containers of as a rule, but not a full node.
+void look_at_kernel(const std::string& root, std::vector<std::string>& warnings) {
+    const auto number = [&](const char* name) { return number_in(root + "/proc/sys/" + name); };
+    warn_if_less(warnings, number("fs/inotify/max_user_watches"), FullNode::watches,
+                 "watches of files and folders to one user",
+                 "raise fs.inotify.max_user_watches with sysctl");
+    warn_if_less(warnings, number("fs/inotify/max_user_instances"), FullNode::watchers,
+                 "watchers of files and folders to one user",
+                 "raise fs.inotify.max_user_instances with sysctl");
+    warn_if_less(warnings, number("kernel/keys/root_maxkeys"), FullNode::keyrings,
+                 "keys and keyrings to root, where each container has one",
+                 "raise kernel.keys.root_maxkeys with sysctl");
+    warn_if_less(warnings, number("kernel/pty/max"), FullNode::terminals, "terminals",
+                 "raise kernel.pty.max with sysctl");
+    warn_if_less(warnings, memory_of(root), FullNode::memory_bytes, "bytes of memory in all",
+                 "give it more, or run fewer");
+}
+
 uint64_t namespaces_of(const std::string& root) {
     uint64_t least = kNone;
     for (const char* kind : {"mnt", "pid", "net", "ipc", "uts", "cgroup"})
@@ -109,6 +136,7 @@ MachineLimits look_at_machine(const std::string& root) {
                  "raise MemoryMax in its unit, or memory.max of its cgroup");
     warn_if_less(out.warnings, out.namespaces_max, FullNode::namespaces,
                  "namespaces of one kind", "raise user.max_*_namespaces with sysctl");
+    look_at_kernel(root, out.warnings);
     return out;
 }
 

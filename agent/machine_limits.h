@@ -1,6 +1,6 @@
-// What this machine gives noded: descriptors, processes, memory and namespaces, as limits of the
-// process, of its cgroups and of the kernel bound them. Looked at once, at the start; what is too
-// little for a full node is a sentence that says what to do.
+// What this machine gives noded: descriptors, processes, memory, namespaces, keyrings, terminals
+// and watches, as limits of the process, of its cgroups and of the kernel bound them. Looked at
+// once, at the start; what is too little for a full node is a sentence that says what to do.
 //
 // Reads /proc and cgroup files below `root`, which is "" but in tests.
 #pragma once
@@ -28,6 +28,10 @@ struct FullNode {
     static constexpr uint64_t processes = 8 * containers;     ///< and theirs
     static constexpr uint64_t memory_bytes = 512ull << 20;    ///< noded and shims alone
     static constexpr uint64_t namespaces = containers + 256;
+    static constexpr uint64_t keyrings = containers + 256;
+    static constexpr uint64_t terminals = containers;         ///< if all were begun with -t
+    static constexpr uint64_t watches = containers + 64;      ///< of logs that are followed
+    static constexpr uint64_t watchers = 8;                   ///< with other programs of root's
 };
 
 MachineLimits look_at_machine(const std::string& root = "");

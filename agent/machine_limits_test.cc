@@ -66,6 +66,22 @@ TEST_F(MachineLimitsTest, the_tightest_of_all_groups_above_counts) {
     EXPECT_NE(said[1].find("52428800 bytes of memory"), std::string::npos);
 }
 
+TEST_F(MachineLimitsTest, what_the_kernel_has_little_of_is_told_with_the_name_of_its_setting) {
+    put("/proc/sys/fs/inotify/max_user_watches", "500\n");
+    put("/proc/sys/fs/inotify/max_user_instances", "2\n");
+    put("/proc/sys/kernel/keys/root_maxkeys", "200\n");
+    put("/proc/sys/kernel/pty/max", "64\n");
+    put("/proc/meminfo", "MemTotal:         262144 kB\nMemFree:          100 kB\n");
+    const auto said = warnings();
+    ASSERT_EQ(said.size(), 5u);
+    const char* const parts[] = {"allows 500 watches", "allows 2 watchers",
+                                 "kernel.keys.root_maxkeys", "allows 64 terminals",
+                                 "allows 268435456 bytes of memory in all"};
+    for (size_t i = 0; i < 5; ++i) EXPECT_NE(said[i].find(parts[i]), std::string::npos) << said[i];
+    put("/proc/meminfo", "MemTotal:        8388608 kB\n");
+    EXPECT_EQ(warnings().size(), 4u);
+}
+
 TEST_F(MachineLimitsTest, few_namespaces_and_processes_are_told) {
     put("/proc/sys/user/max_net_namespaces", "100\n");
     put("/proc/sys/kernel/pid_max", "4096\n");
