@@ -32,8 +32,8 @@ public:
     void end();
 
 private:
-    /// Waits for the end of one child, and for nobody once that was ended here: the reactor holds it
-    /// until its completion came, when the next child may run already.
+    /// Waits for the end of one child, and for nobody once that was ended here: the reactor holds
+    /// it until its completion came, when the next child may run already.
     struct Watch final : reactor::Completion {
         SnapshotReplica* owner = nullptr;
         Fd pidfd;

@@ -1,5 +1,5 @@
-// An event of the log as the schema's Event, as subscribers and Node.events get it, and who caused it
-// as subscribers get it in JSON.
+// An event of the log as the schema's Event, as subscribers and Node.events get it, and who caused
+// it as subscribers get it in JSON.
 #pragma once
 
 #include "agent/core/domain.h"

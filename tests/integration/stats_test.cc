@@ -104,8 +104,8 @@ TEST_F(StatsTest, what_a_container_does_is_what_its_figures_say) {
 }
 
 TEST_F(StatsTest, cpu_time_is_the_kernels_own_and_throttling_is_counted) {
-    // As little as may be asked for: on a busy machine nobody has more than their share, and who may
-    // have more than that is not slowed down.
+    // As little as may be asked for: on a busy machine nobody has more than their share, and who
+    // may have more than that is not slowed down.
     node->ok({"run", "-d", "--name", "slow", "--cpus", "0.01", "busybox", "sh", "-c",
               "while :; do :; done"});
     EXPECT_TRUE(eventually([&] {

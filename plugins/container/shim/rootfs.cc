@@ -234,10 +234,11 @@ int open_source(Start& start, const launch::Mount& mount, const MountOptions& op
         tree = sys(SYS_open_tree, AT_FDCWD, mount.source, flags);
     }
     if (tree == -ENOENT)
-        give_up(start, 125,
-                Sentence("invalid mount config for type \"bind\": bind source path does not exist: ",
-                         mount.source)
-                    .view());
+        give_up(
+            start, 125,
+            Sentence("invalid mount config for type \"bind\": bind source path does not exist: ",
+                     mount.source)
+                .view());
     if (tree < 0) give_up(start, 125, "bind", mount.source, tree);
     return static_cast<int>(tree);
 }
