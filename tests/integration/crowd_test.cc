@@ -1,12 +1,16 @@
-// Many containers beside each other, and some that are stuck: a process that is stopped, a shim
-// that is stopped, a client that never reads. Nobody else may have to wait for them.
+// Many containers beside each other, and some that are stuck: a process that is stopped or frozen,
+// a shim that is stopped, a client that never reads, a disk that does not answer. Nobody else may
+// have to wait for them.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <thread>
 
+#include "tests/integration/freezer.h"
+#include "tests/integration/silent_disk.h"
 #include "tests/integration/test_node.h"
 #include "tests/integration/text.h"
 
@@ -93,6 +97,45 @@ TEST_F(CrowdTest, a_stopped_shim_delays_only_its_own_container) {
     ASSERT_EQ(::kill(shim, SIGCONT), 0);
     EXPECT_EQ(executed.wait().out, "late\n");
     works({"rm", "-f", "stuck"});
+}
+
+TEST_F(CrowdTest, what_somebody_else_froze_delays_nobody_and_can_be_ended) {
+    const std::vector<std::vector<std::string>> ends = {
+        {"kill", "stuck"}, {"stop", "-t", "1", "stuck"}, {"rm", "-f", "stuck"}};
+    for (const auto& words : ends) {
+        box("stuck");
+        const Freezer freezer =
+            freezer_of(atoi(node->ok({"inspect", "-f", "{{.State.Pid}}", "stuck"}).c_str()));
+        ASSERT_TRUE(freezer.write(freezer.freeze)) << freezer.file;
+        if (words[0] == "kill") others_go_on();
+        works(words);
+        node->nodectl({"rm", "stuck"});
+    }
+}
+
+TEST_F(CrowdTest, a_disk_that_does_not_answer_delays_only_who_wants_it) {
+    const std::string folder = node->dir() + "/silent";
+    std::filesystem::create_directory(folder);
+    SilentDisk disk(folder);
+    if (!disk.mounted()) GTEST_SKIP() << "there is no FUSE here";
+    const auto run = [&](const char* name, const std::vector<std::string>& options) {
+        std::vector<std::string> words = {"run", "-d", "--name", name, "--network", "none"};
+        words.insert(words.end(), options.begin(), options.end());
+        words.insert(words.end(), {"busybox", "sleep", "1000"});
+        return node->command(words);
+    };
+    Running below(run("below", {"-v", folder + "/sub:/x"}));
+    Running whole(run("whole", {"--mount", "type=bind,source=" + folder + ",target=/x"}));
+    Running peer(run("peer", {"-v", folder + ":/x:rslave"}));
+    ASSERT_TRUE(eventually([&] { return disk.asked() >= 2; }, 60)) << disk.asked();
+    others_go_on();
+    disk.give_up();
+    for (Running* each : {&below, &whole, &peer}) {
+        const Ran ran = each->wait();
+        EXPECT_EQ(ran.exit_code, 125) << ran.err;
+        EXPECT_TRUE(says(ran.err, folder)) << ran.err;
+    }
+    works({"rm", "-f", "below", "whole", "peer"});
 }
 
 TEST_F(CrowdTest, a_kill_returns_when_the_container_has_ended) {
