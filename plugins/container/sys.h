@@ -78,7 +78,7 @@ public:
     /// An anonymous file with this content.
     virtual Result<Fd> make_memfd(Bytes content) = 0;
     /// The line of /proc/self/mountinfo about the mount that holds what is at a path, links
-    /// followed.
+    /// followed; where nothing is, what will be made there.
     virtual Result<std::string> mount_line(const std::string& path) = 0;
     virtual Result<DeviceNumber> device_number(const std::string& path) = 0;
     /// Paths of the device nodes in /dev, but for terminals and those that every container has.

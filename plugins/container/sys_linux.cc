@@ -176,8 +176,13 @@ Result<bool> LinuxSys::make_folder(const std::string& path, uint32_t mode) {
 /// not asked.
 Result<std::string> LinuxSys::mount_line(const std::string& path) {
     struct statx info {};
-    if (statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_MNT_ID, &info) != 0)
-        return fail_errno(errno, "look at " + path);
+    std::string at = path;
+    while (statx(AT_FDCWD, at.c_str(), AT_STATX_DONT_SYNC, STATX_MNT_ID, &info) != 0) {
+        const size_t slash = at.rfind('/');
+        if (errno != ENOENT || slash == std::string::npos || at == "/")
+            return fail_errno(errno, "look at " + path);
+        at.erase(std::max<size_t>(slash, 1));
+    }
     const std::string id = std::to_string(info.stx_mnt_id) + " ";
     std::ifstream table("/proc/self/mountinfo");
     for (std::string line; std::getline(table, line);)

@@ -60,6 +60,21 @@ TEST_F(MountTest, what_is_mounted_later_is_seen_by_a_slave_alone) {
     EXPECT_EQ(seen_later(":ro,shared"), "1");
 }
 
+TEST_F(MountTest, a_source_that_is_missing_is_made_also_where_its_peers_are_asked_for) {
+    share();
+    const Ran ran = run({"-v", folder + "/made/for/it:/m:rslave"}, "echo here >/m/f");
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    EXPECT_EQ(read_text(folder + "/made/for/it/f"), "here\n");
+    const Ran none =
+        run({"--mount", "type=bind,source=" + folder + "/no,target=/m,bind-propagation=rslave"},
+            "true");
+    EXPECT_EQ(none.exit_code, 125);
+    EXPECT_NE(none.err.find("bind source path does not exist: " + folder + "/no"),
+              std::string::npos)
+        << none.err;
+    EXPECT_FALSE(fs::exists(folder + "/no"));
+}
+
 TEST_F(MountTest, what_a_container_mounts_is_seen_by_the_host_only_if_it_is_shared) {
     share();
     for (const char* how : {"rprivate", "rslave", "rshared"}) {
