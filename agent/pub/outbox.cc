@@ -114,7 +114,9 @@ void Outbox::drain() {
 
 /// A message on the very topic that was subscribed to, so that the subscriber has it.
 void Outbox::notice(const std::string& prefix, const std::string& what) {
-    const PayloadJson message{{"error", "the subscription \"" + prefix + "\" " + what}};
+    std::string shown = prefix.substr(0, limits::subscription_bytes_max);
+    if (shown.size() < prefix.size()) shown += "...";
+    const PayloadJson message{{"error", "the subscription \"" + shown + "\" " + what}};
     send(prefix, as_bytes(text_of(message)));
 }
 

@@ -12,6 +12,10 @@
 
 namespace noded::ipc {
 
+/// Who sends more is hung up on. What is too long for a prefix, but not for this, can be answered
+/// under its own topic.
+constexpr size_t kMessageBytesMax = 64 << 10;
+
 struct PublisherSocket::Zmq {
     void* context = nullptr;
     void* socket = nullptr;
@@ -38,7 +42,7 @@ Result<std::unique_ptr<PublisherSocket>> PublisherSocket::bind(const std::string
                                                                const Options& options) {
     auto zmq = std::make_unique<Zmq>();
     zmq->options = options;
-    zmq->buffer.resize(1 + options.prefix_bytes_max);
+    zmq->buffer.resize(kMessageBytesMax);
     zmq->context = zmq_ctx_new();
     CHECK(zmq->context != nullptr);
     zmq_ctx_set(zmq->context, ZMQ_IO_THREADS, 1);
@@ -49,7 +53,7 @@ Result<std::unique_ptr<PublisherSocket>> PublisherSocket::bind(const std::string
     zmq->set(ZMQ_XPUB_VERBOSE, 1);
     zmq->set(ZMQ_XPUB_NODROP, 1);
     // What no subscriber may send is not even read: prefixes are short.
-    const int64_t bytes_max = 64 << 10;
+    const int64_t bytes_max = kMessageBytesMax;
     zmq_setsockopt(zmq->socket, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max);
     if (zmq_bind(zmq->socket, endpoint.c_str()) != 0) {
         return fail_errno(zmq_errno(), "bind the publish socket to " + endpoint);
@@ -94,14 +98,14 @@ PublisherSocket::Drained PublisherSocket::drain() {
         const int size = zmq_recv(zmq_->socket, buffer.data(), buffer.size(), ZMQ_DONTWAIT);
         if (size < 0) return drained;
         if (size == 0 || buffer[0] > 1) continue;
-        const bool whole = static_cast<size_t>(size) <= buffer.size();
         const size_t length = std::min(static_cast<size_t>(size), buffer.size()) - 1;
+        const bool short_enough = length <= zmq_->options.prefix_bytes_max;
         std::string prefix(reinterpret_cast<const char*>(buffer.data()) + 1, length);
         if (buffer[0] == 0) {
-            const bool gone = whole && prefixes.erase(prefix) > 0;
+            const bool gone = short_enough && prefixes.erase(prefix) > 0;
             if (gone && --zmq_->lengths[length] == 0) zmq_->lengths.erase(length);
             drained.changed |= gone;
-        } else if (!whole || (prefixes.size() >= zmq_->options.prefixes_max &&
+        } else if (!short_enough || (prefixes.size() >= zmq_->options.prefixes_max &&
                               !prefixes.contains(prefix))) {
             drained.refused.push_back(std::move(prefix));
         } else {

@@ -170,8 +170,11 @@ TEST_F(PublisherTest, too_many_and_too_long_subscriptions_are_refused_and_the_ot
     ASSERT_EQ(drained.refused.size(), 1u);
     EXPECT_EQ(drained.refused[0], "d");
     EXPECT_EQ(publisher->prefixes().size(), 3u);
-    one.subscribe("longer-than-that");
-    EXPECT_EQ(drain(1).refused.size(), 1u);
+    const std::string longer(300, 'l');
+    one.subscribe(longer);
+    EXPECT_EQ(drain(1).refused, std::vector<std::string>{longer}) << "all of it, to be answered";
+    EXPECT_TRUE(publisher->send(longer, as_bytes("no")));
+    EXPECT_EQ(one.receive(), longer.substr(0, 64) + "=no");
     // What is told to one that was refused reaches it.
     EXPECT_TRUE(publisher->send("d", as_bytes("no")));
     EXPECT_EQ(one.receive(), "d=no");
