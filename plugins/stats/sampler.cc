@@ -67,8 +67,11 @@ void Sampler::answer(const Question& question) {
 }
 
 void Sampler::answer_with(const Question& question, std::span<const Sample* const> samples) {
+    // What has ended since the samples were taken is not told of as if it ran.
     const auto wanted = [&](const ContainerFigures& row) {
-        return question.wants(row.who->id, row.who->name);
+        if (!question.wants(row.who->id, row.who->name)) return false;
+        const auto found = state_.containers.find(row.who->id);
+        return found != state_.containers.end() && found->second.pid != 0;
     };
     sdk::Message<schema::Stats::ReadResults> results;
     auto list = results->initSamples(unsigned(samples.size()));

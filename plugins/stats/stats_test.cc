@@ -287,6 +287,7 @@ TEST_P(StatsTest, an_exit_takes_the_row_away_and_the_next_run_brings_it_back) {
     ask();
     advance_ms(300);
     exited(kWeb);
+    EXPECT_EQ(rows(ask()), "") << "nor is it told of from samples of before";
     advance_ms(1000);
     EXPECT_EQ(rows(ask()), "");
     EXPECT_LE(machine->open_now, 9u) << "the node's files alone";
