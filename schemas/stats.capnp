@@ -76,7 +76,7 @@ struct KernelFigures {
   execs @2 :UInt64;
   exits @3 :UInt64;               # of processes
   oomKills @4 :UInt64;
-  involuntarySwitches @5 :UInt64; # this and the rest: only while somebody asks
+  involuntarySwitches @5 :UInt64; # this and the waits: only while somebody asks or subscribes
   waits @6 :UInt64;               # for a CPU, of tasks that could run
   waitNs @7 :UInt64;
   waitUsLog2 @8 :List(UInt64);    # item n: how many took 2^n to 2^(n+1) µs
@@ -135,6 +135,8 @@ struct PressureFigures {
   cpu @0 :Pressure;
   memory @1 :Pressure;
   io @2 :Pressure;
+  monotonicNs @3 :Int64;          # when they were read: the same is told for up to a second where
+                                  # samples are more frequent
 
   struct Pressure {
     someUs @0 :UInt64;            # some task waited

@@ -285,18 +285,19 @@ void Collector::read_io(Files& files, const Group& group, ContainerFigures& out)
 
 void Collector::read_pressure(Files& files, const Group& group, ContainerFigures& out) {
     auto& kept = files.kept_pressure;
-    const bool just_read = group.pressure_mark != 0 && kept.mark != 0 &&
+    const bool just_read = group.pressure_mark != 0 && kept.mark != 0 && !pressure_anew_ &&
                            out.monotonic_ns - kept.read_ns < limits::pressure_ns;
+    const bool holds =
+        kept.holds(group.pressure_mark, out.monotonic_ns, files.kept_for(limits::kept_ns));
+    if (holds) kept.value.monotonic_ns = out.monotonic_ns;  // it would be read the same
     out.pressure = kept.value;
-    if (just_read || kept.holds(group.pressure_mark, out.monotonic_ns,
-                                files.kept_for(limits::kept_ns)))
-        return;
+    if (just_read || holds) return;
     const auto pressure = [&](Lazy& file, const char* name) {
         return parse_pressure(files.read(file, *sys_, files.places.v2, name));
     };
     out.pressure = {pressure(files.pressure_cpu, "cpu.pressure"),
                     pressure(files.pressure_memory, "memory.pressure"),
-                    pressure(files.pressure_io, "io.pressure")};
+                    pressure(files.pressure_io, "io.pressure"), out.monotonic_ns};
     kept.keep(group.pressure_mark, out.monotonic_ns, out.pressure);
 }
 
@@ -388,7 +389,7 @@ void Collector::read_node(NodeFigures& node) {
     node.networks = parse_net_dev(text_in(node_->net));
     node.pressure = {parse_pressure(text_in(node_->pressure_cpu)),
                      parse_pressure(text_in(node_->pressure_memory)),
-                     parse_pressure(text_in(node_->pressure_io))};
+                     parse_pressure(text_in(node_->pressure_io)), sys_->monotonic_ns()};
 }
 
 /// False when it has none: it ended.
@@ -456,6 +457,7 @@ void Collector::take(const Targets& all, bool node_wanted, bool follow, Sample& 
         if (open + count > files_open_max_) entry.files->close();  // opened anew each time
         else open += count;
     }
+    pressure_anew_ = false;
     sample.open_files = open;
     sample.took_ns = sys_->monotonic_ns() - sample.monotonic_ns;
 }

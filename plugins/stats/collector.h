@@ -29,6 +29,9 @@ public:
     /// `follow` attaches what counts on the scheduler's path, or takes it away. `sample` is one of
     /// before, or an empty one: of another only the memory is used.
     void take(const Targets& targets, bool node_wanted, bool follow, Sample& sample);
+    /// The next sample follows another one so soon that what was read of pressure for that one
+    /// would be taken for now.
+    void read_pressure_anew() { pressure_anew_ = true; }
     void follow_scheduler(bool follow);
     /// Begins to count in the kernel for those that are new, and ends it for those that are gone.
     /// Called by take.
@@ -100,6 +103,7 @@ private:
     bool updates_all_ = true;  ///< none was missing
     std::unique_ptr<Counters> counters_;
     bool counters_tried_ = false;
+    bool pressure_anew_ = false;
     KernelState kernel_;  ///< while there are no counters
     const Counters::Table* counted_ = nullptr;  ///< of the newest sample
 };

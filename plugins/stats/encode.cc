@@ -59,6 +59,7 @@ void write_pressures(const Pressures& from, schema::PressureFigures::Builder out
     if (from.cpu) write_pressure(*from.cpu, out.initCpu());
     if (from.memory) write_pressure(*from.memory, out.initMemory());
     if (from.io) write_pressure(*from.io, out.initIo());
+    out.setMonotonicNs(from.monotonic_ns);
 }
 
 void write_networks(const std::vector<Network>& from, auto init) {

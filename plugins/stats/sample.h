@@ -52,6 +52,7 @@ struct Pressure {
 
 struct Pressures {
     std::optional<Pressure> cpu, memory, io;
+    int64_t monotonic_ns = 0;  ///< when they were read
     bool any() const { return cpu || memory || io; }
 };
 

@@ -104,8 +104,12 @@ void Sampler::take() {
     // Who asks once sees what is always counted: programs on a hot path are for those who stay, and
     // have to do with containers.
     const bool follow = asked_due_ns(now) != INT64_MAX || streams_.wants_containers();
-    auto work = [sample, collector = collector_, targets = std::move(targets), node_wanted,
-                 follow] { collector->take(targets, node_wanted, follow, *sample); };
+    const bool pair = asked && std::ranges::any_of(waiting_, &Question::wants_pair);
+    auto work = [sample, collector = collector_, targets = std::move(targets), node_wanted, follow,
+                 pair] {
+        if (pair) collector->read_pressure_anew();
+        collector->take(targets, node_wanted, follow, *sample);
+    };
     auto done = [this, sample, asked, number = takes_ + 1] {
         taken(std::move(*sample), asked, number);
     };

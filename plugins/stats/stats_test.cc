@@ -673,6 +673,54 @@ TEST_P(StatsTest,
     EXPECT_EQ(published(), "stats/DB 1\n");
 }
 
+TEST_P(StatsTest, pressure_has_a_time_of_its_own_and_is_read_for_each_of_a_pair_of_samples) {
+    machine->groups_read = true;
+    run(kWeb, "web", 10, 50);
+    Group& group = know_group(10);
+    const auto waited = [&](uint64_t us, int64_t now_ms) {
+        for (auto& [path, text] : machine->files)
+            if (path.ends_with("/cpu.pressure"))
+                text = "some avg10=0.00 avg60=0.00 avg300=0.00 total=" + std::to_string(us) + "\n";
+        ++group.pressure_mark;
+        group.monotonic_ns = now_ms * 1'000'000;
+    };
+    const auto tells = [](schema::PressureFigures::Reader pressure, uint64_t us, int64_t ms) {
+        EXPECT_EQ(pressure.getCpu().getSomeUs(), us);
+        EXPECT_EQ(pressure.getMonotonicNs(), ms * 1'000'000);
+    };
+    waited(100, 10'000);
+    const uint64_t token = ask();
+    advance_ms(10);
+    waited(350, 10'250);
+    advance_ms(250);
+    ASSERT_EQ(rows(token), "web ");
+    {
+        sdk::Reading<Calls::ReadResults> results(host.answer(token)->bytes());
+        tells(results->getSamples()[0].getContainers()[0].getPressure(), 100, 10'000);
+        tells(results->getSamples()[1].getContainers()[0].getPressure(), 350, 10'250);
+    }
+    advance_ms(limits::interest_ns / 1'000'000 + 1000);
+    host.subscribe("stats@10/" + kWeb);
+    const auto newest = [&](uint64_t us, int64_t ms) {
+        ASSERT_FALSE(host.published().empty());
+        const auto& payload = host.published().back().payload;
+        sdk::Reading<schema::StatsMessage> message({payload.data(), payload.size()});
+        tells(message->getContainer().getPressure(), us, ms);
+    };
+    waited(500, 30'000);
+    advance_ms(100);
+    newest(500, 30'000);
+    group.monotonic_ns = 30'100'000'000;
+    advance_ms(100);
+    newest(500, 30'100);  // nobody waited meanwhile
+    waited(600, 30'200);
+    advance_ms(100);
+    newest(500, 30'100);
+    waited(700, 31'000);
+    advance_ms(100);
+    newest(700, 31'000);
+}
+
 TEST_P(StatsTest, what_was_read_of_files_that_may_not_stay_open_is_used_all_the_same) {
     machine->files_allowed = 40;  // a quarter of them: those of one container
     machine->groups_read = true;

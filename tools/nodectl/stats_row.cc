@@ -41,8 +41,12 @@ std::string pressure(const StatsSubject& subject,
     if (!comparable(subject)) return kUnknown;
     const auto now = subject.figures->getPressure(), before = subject.before->getPressure();
     if (!has(now) || !has(before)) return kUnknown;
-    return percent(
-        part_of_time(subject, get(now).getSomeUs() * 1000, get(before).getSomeUs() * 1000));
+    // It is not read for each sample, and has times of its own.
+    const int64_t time_ns = now.getMonotonicNs() - before.getMonotonicNs();
+    const uint64_t now_us = get(now).getSomeUs(), before_us = get(before).getSomeUs();
+    if (time_ns <= 0) return kUnknown;
+    if (now_us < before_us) return percent(0);
+    return percent(double(now_us - before_us) * 1000 / double(time_ns) * 100);
 }
 
 std::string throttled(const StatsSubject& subject) {

@@ -88,6 +88,8 @@ TEST(Stats, waits_pressure_and_throttling_are_of_the_time_between_the_samples) {
     now.getCpu().setThrottledNs(250'000'005);
     before.initPressure().initCpu().setSomeUs(100);
     now.initPressure().initCpu().setSomeUs(500'100);
+    before.getPressure().setMonotonicNs(1'000'000'000);
+    now.getPressure().setMonotonicNs(2'000'000'000);
     auto old_waits = before.initKernel().initWaitUsLog2(24);
     auto waits = now.initKernel().initWaitUsLog2(24);
     now.getKernel().setTcpRetransmits(4);
@@ -105,6 +107,11 @@ TEST(Stats, waits_pressure_and_throttling_are_of_the_time_between_the_samples) {
     EXPECT_EQ(row.methods["Throttled"], "25.00%");
     EXPECT_EQ(row.methods["PressureCPU"], "50.00%");
     EXPECT_EQ(row.methods["PressureIO"], "--") << "it has none";
+    now.getPressure().setMonotonicNs(3'000'000'000);
+    EXPECT_EQ(stats_row(subject, 1 << 30, true).methods["PressureCPU"], "25.00%");
+    now.getPressure().setMonotonicNs(1'000'000'000);
+    EXPECT_EQ(stats_row(subject, 1 << 30, true).methods["PressureCPU"], "--")
+        << "it was not read meanwhile";
     EXPECT_EQ(row.methods["Retransmits"], "4");
     EXPECT_FALSE(row.fields.contains("Throttled")) << "docker's JSON is docker's";
     subject.before.reset();
