@@ -32,6 +32,9 @@ const Json& headers() {
         {"IOP50", "I/O P50"},             {"IOP99", "I/O P99"},
         {"PressureMemory", "MEM PRESSURE"}, {"PressureIO", "I/O PRESSURE"},
         {"Retransmits", "RETRANSMITS"},   {"OOMKills", "OOM KILLS"},
+        {"Switches", "SWITCHES"},         {"PageFaults", "PAGE FAULTS"},
+        {"Execs", "EXECS"},               {"Exits", "EXITS"},
+        {"Connects", "CONNECTS"},
     };
     return names;
 }
@@ -195,7 +198,10 @@ int stats(Invocation& call) {
     StatsOptions options;
     const Option table[] = {
         {'a', "all", &options.all, "", "Show all containers (default shows just running)"},
-        {0, "format", &options.format, "string", "table, 'table TEMPLATE', json, or a Go template"},
+        {0, "format", &options.format, "string",
+         "table, 'table TEMPLATE', json, or a Go template, which may also have .Throttled, "
+         ".WaitP50, .WaitP99 (for a CPU), .IOP50, .IOP99, .PressureCPU, .PressureMemory, "
+         ".PressureIO, .Switches, .PageFaults, .Execs, .Exits, .Connects, .Retransmits, .OOMKills"},
         {0, "no-stream", &options.no_stream, "",
          "Disable streaming stats and only pull the first result"},
         {0, "no-trunc", &options.no_trunc, "", "Do not truncate output"},

@@ -77,6 +77,13 @@ Json further_fields(const StatsSubject& subject) {
                   [](const Figures& all) -> Pressure { return all.getMemory(); })},
         {"PressureIO", pressure(subject, [](const Figures& all) { return all.hasIo(); },
                                 [](const Figures& all) -> Pressure { return all.getIo(); })},
+        {"Switches", count(kernel.getInvoluntarySwitches())},
+        {"PageFaults", subject.figures && subject.figures->hasMemory()
+                           ? std::to_string(subject.figures->getMemory().getPageFaults())
+                           : std::string(kUnknown)},
+        {"Execs", count(kernel.getExecs())},
+        {"Exits", count(kernel.getExits())},
+        {"Connects", count(kernel.getTcpConnects())},
         {"Retransmits", count(kernel.getTcpRetransmits())},
         {"OOMKills", count(kernel.getOomKills())},
     };
