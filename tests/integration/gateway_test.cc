@@ -161,6 +161,52 @@ TEST_F(GatewayTest, what_a_container_wrote_is_told_from_a_walk_beside_the_scrape
     EXPECT_FALSE(says(gateway.metrics(), id));
 }
 
+TEST_F(GatewayTest, what_the_kernel_counted_is_told_where_it_counts) {
+    const auto status = [&] { return node->ok({"call", "stats", "status"}); };
+    ASSERT_TRUE(eventually([&] { return says(status(), "eBPF"); }));
+    if (says(status(), "nothing is counted by eBPF")) GTEST_SKIP() << status();
+    node->ok({"run", "-d", "--name", "busy", "--label", "\xc3\xbcn=1", "busybox", "sh", "-c",
+              "while :; do dd if=/dev/zero of=/file bs=64k count=4 conv=fsync; nc 127.0.0.1 1; "
+              "sleep 0.1; done"});
+    node->ok({"run", "-d", "--name", "idle", "busybox", "sleep", "1000"});
+    Gateway gateway(*node);
+    std::string text;
+    const auto value = [&](const std::string& name, const std::string& more) {
+        for (const std::string& line : lines_of(text)) {
+            const size_t end = line.find("} ");
+            if (!line.starts_with(name + "{") || !says(line, "name=\"busy\"") || end == line.npos ||
+                !line.substr(0, end).ends_with(more))
+                continue;
+            EXPECT_TRUE(says(line, ",container_label__n=\"1\"")) << line;
+            return strtod(line.c_str() + end + 2, nullptr);
+        }
+        return -1.0;
+    };
+    const std::string connects = "noded_container_tcp_connects_total";
+    ASSERT_TRUE(eventually([&] {
+        text = gateway.metrics();
+        return value(connects, "") > 1;
+    }, 60)) << text;
+    const bool on_disk = value("container_fs_writes_total", "device=\"\"") > 0;
+    const std::string io = "noded_container_block_io_duration_seconds";
+    if (!on_disk) GTEST_SKIP() << "containers are on no block device here";
+    ASSERT_TRUE(eventually([&] {
+        text = gateway.metrics();
+        return value(io + "_count", "") > 1;
+    }, 60)) << text;
+    EXPECT_EQ(value(io + "_bucket", "le=\"+Inf\""), value(io + "_count", ""));
+    EXPECT_GT(value(io + "_sum", ""), 0);
+    double before = 0;
+    for (const char* le : {"6.4e-05", "0.000256", "0.001024", "0.004096", "0.016384", "0.065536",
+                           "0.262144", "1.048576", "4.194304", "+Inf"}) {
+        const double now = value(io + "_bucket", std::string("le=\"") + le + "\"");
+        EXPECT_GE(now, before) << le << "\n" << text;
+        before = now;
+    }
+    for (const std::string& line : lines_of(text))
+        EXPECT_FALSE(line.starts_with(io) && says(line, "name=\"idle\"")) << line;
+}
+
 TEST_F(GatewayTest, each_interface_of_a_containers_network_has_a_row) {
     node->ok({"run", "-d", "--name", "wired", "--cap-add", "NET_ADMIN", "busybox", "sh", "-c",
               "ip link add eth0 type veth && ip link set eth0 up && "

@@ -173,6 +173,8 @@ constexpr Metric kMetrics[] = {
      kernel<&Kernel::getExecs>},
     {"noded_container_exits_total", Type::counter, "Processes of the container that ended.", "",
      kernel<&Kernel::getExits>},
+    {"noded_container_tcp_connects_total", Type::counter,
+     "TCP connections that the container began.", "", kernel<&Kernel::getTcpConnects>},
     {"noded_container_tcp_retransmits_total", Type::counter,
      "TCP segments that the container sent again.", "", kernel<&Kernel::getTcpRetransmits>},
     {"container_start_time_seconds", Type::gauge,
@@ -375,6 +377,31 @@ void write_page_faults(const std::vector<Named>& rows, Exposition& out) {
     }
 }
 
+/// Of those that did any: an idle container costs no lines. Item n of the kernel's list counts what
+/// took less than 2^(n+1) µs and not less than 2^n; every second bound is enough here.
+void write_block_io_durations(const std::vector<Named>& rows, Exposition& out) {
+    constexpr unsigned kFirst = 6, kLast = 22, kStep = 2;  // 64 µs to 4.2 s
+    out.family("noded_container_block_io_duration_seconds", Type::histogram,
+               "Time that requests of block devices took, from the queue to the end.");
+    for (const Named& one : rows) {
+        if (!one.row.figures.hasKernel()) continue;
+        const auto kernel = one.row.figures.getKernel();
+        const auto items = kernel.getIoUsLog2();
+        if (items.size() == 0) continue;
+        double count = 0;
+        unsigned next = 0;
+        for (unsigned bound = kFirst; bound <= kLast; bound += kStep) {
+            for (; next < bound && next < items.size(); ++next) count += double(items[next]);
+            const std::string le = number(double(uint64_t{1} << bound) * kUs);
+            out.sample("_bucket", joined(one.labels, labels({{"le", le}})), count);
+        }
+        for (; next < items.size(); ++next) count += double(items[next]);
+        out.sample("_bucket", joined(one.labels, labels({{"le", "+Inf"}})), count);
+        out.sample("_sum", one.labels, double(kernel.getIoNs()) * kNs);
+        out.sample("_count", one.labels, count);
+    }
+}
+
 void write_machine(const Answers& answers, Exposition& out) {
     if (!answers.node) return;
     const auto node = answers.node->getNode();
@@ -411,6 +438,7 @@ void write_containers(const Answers& answers, Exposition& out) {
     }
     write_networks(rows, answers, out);
     write_page_faults(rows, out);
+    write_block_io_durations(rows, out);
     write_disk_space(rows, answers, out);
     out.family("container_last_seen", Type::gauge,
                "Last time a container was seen by the exporter.");

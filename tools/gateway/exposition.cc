@@ -1,6 +1,7 @@
 // Metrics as text, see exposition.h.
 #include "tools/gateway/exposition.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -71,12 +72,20 @@ std::string labels(std::initializer_list<std::pair<std::string_view, std::string
     return out;
 }
 
+std::string number(double value) {
+    std::string out;
+    append_number(out, value);
+    return out;
+}
+
 std::string name_part(std::string_view text) {
     std::string out;
-    for (const char c : text) {
+    while (!text.empty()) {
+        const char c = text[0];
         const bool plain =
             (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
         out += plain ? c : '_';
+        text.remove_prefix(std::max(sequence_length(text), size_t{1}));
     }
     return out;
 }

@@ -20,7 +20,10 @@ enum class Type { counter, gauge, histogram };
 /// `a="b",c="d"`, for sample(). Values may be any bytes: what is no UTF-8 becomes U+FFFD, since one
 /// bad byte would cost the whole scrape.
 std::string labels(std::initializer_list<std::pair<std::string_view, std::string_view>> pairs);
-/// `text` as a label's name, or the rest of one: letters, digits and underscores.
+/// As a value of `le`.
+std::string number(double value);
+/// `text` as a label's name, or the rest of one: letters, digits and underscores. Each other
+/// character is one underscore, as cAdvisor has it.
 std::string name_part(std::string_view text);
 
 class Exposition {

@@ -38,6 +38,7 @@ TEST(Exposition, values_of_labels_may_be_any_bytes) {
 
 TEST(Exposition, a_name_has_only_letters_digits_and_underscores) {
     EXPECT_EQ(name_part("com.docker/a-b1"), "com_docker_a_b1");
+    EXPECT_EQ(name_part("\xc3\xbcn\xff"), "_n_") << "one for each character";
 }
 
 TEST(Exposition, a_histogram_has_its_parts_under_one_name) {
