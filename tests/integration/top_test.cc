@@ -74,6 +74,20 @@ TEST_F(TopTest, a_container_is_looked_at_closely) {
     EXPECT_EQ(top.exit_code(), 0);
 }
 
+TEST_F(TopTest, what_is_longer_than_a_line_is_cut) {
+    node->ok({"run", "-d", "--name", "long", "busybox", "sh", "-c",
+              "printf '%0300d\\nshort\\n' 7; head -c 10000 /dev/zero | tr '\\0' x; "
+              "while :; do sleep 0.3; done"});
+    OnTerminal top(node->command({"top"}), environment(), 24, 80);
+    ASSERT_TRUE(top.shows("long"));
+    ASSERT_TRUE(top.shows("short", "\r")) << top.drawn();
+    EXPECT_FALSE(says(top.drawn(), "short0")) << top.drawn();
+    EXPECT_TRUE(top.shows("TTY   TIME", "p")) << top.drawn();
+    EXPECT_TRUE(top.shows("sh -c")) << top.drawn();
+    top.type("q");
+    EXPECT_EQ(top.exit_code(), 0);
+}
+
 TEST_F(TopTest, the_size_of_the_terminal_may_change) {
     run_two();
     OnTerminal top(node->command({"top"}), environment());

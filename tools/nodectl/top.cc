@@ -18,8 +18,6 @@
 namespace noded::nodectl {
 namespace {
 
-constexpr size_t kColumnWidth = 20;  ///< docker's for this verb
-
 /// "13:41" today, "Nov24" before.
 std::string start_time(int64_t started_ns) {
     const time_t seconds = started_ns / kSecondNs;
@@ -99,7 +97,7 @@ Result<std::string> lines_of_ps(const Processes& processes, std::vector<std::str
 
 }  // namespace
 
-std::string process_table(const Processes& processes) {
+std::string process_table(const Processes& processes, size_t column_width_min) {
     std::string text = "UID\tPID\tPPID\tC\tSTIME\tTTY\tTIME\tCMD\n";
     for (const auto process : processes) {
         const std::string user = process.getUser().cStr();
@@ -110,7 +108,7 @@ std::string process_table(const Processes& processes) {
                 start_time(process.getStartedNs()) + "\t" + (tty.empty() ? "?" : tty) + "\t" +
                 cpu_time(process.getCpuTimeMs()) + "\t" + process.getCommand().cStr() + "\n";
     }
-    return align_tabs(text, kColumnWidth);
+    return align_tabs(text, column_width_min);
 }
 
 int top(Invocation& call) {
@@ -124,7 +122,7 @@ int top(Invocation& call) {
     if (call.arguments.size() > 1) {
         const auto lines = lines_of_ps(response.getProcesses(),
                                        {call.arguments.begin() + 1, call.arguments.end()});
-        print(align_tabs(OR_FAIL(call, lines), kColumnWidth));
+        print(align_tabs(OR_FAIL(call, lines), kProcessColumnWidth));
         return 0;
     }
     print(process_table(response.getProcesses()));

@@ -348,7 +348,9 @@ void TopScreen::draw_detail(const TopModel& model) {
                         : std::max(0, count - scroll_);
     const int first = std::max(0, end - lines);
     for (int i = first; i < end; ++i)
-        put(kHeadLines + 3 + i - first, 0, harmless(detail_.lines[size_t(i)], utf8_));
+        // What is inserted does not go on in the next line, which has another text.
+        mvinsnstr(kHeadLines + 3 + i - first, 0, harmless(detail_.lines[size_t(i)], utf8_).c_str(),
+                  -1);
     if (!detail_.trouble.empty()) put(kHeadLines + 3, 2, harmless(detail_.trouble, utf8_));
     else if (detail_.lines.empty()) put(kHeadLines + 3, 2, "there is nothing");
 }

@@ -15,7 +15,8 @@
 namespace noded::nodectl {
 namespace {
 
-constexpr size_t kLinesKept = 2000;  ///< of output
+constexpr size_t kLinesKept = 2000;      ///< of output
+constexpr size_t kLineBytesMax = 4096;   ///< that are kept of each; no terminal shows more
 
 class TopUi {
 public:
@@ -82,7 +83,8 @@ private:
         auto request = session_.container().topRequest();
         request.setContainer(detail.id);
         const auto response = TRY(session_.wait(request.send()));
-        std::string text = process_table(response.getProcesses());
+        // As narrow as can be: what is executed is at the end of the line.
+        std::string text = process_table(response.getProcesses(), 0);
         detail.lines.clear();
         for (std::string_view rest = text; !rest.empty();) {
             const size_t end = std::min(rest.find('\n'), rest.size());
@@ -117,8 +119,9 @@ private:
         while (!text.empty()) {
             const size_t end = text.find('\n');
             const std::string_view line = text.substr(0, end);
-            if (open_line_ && !detail.lines.empty()) detail.lines.back() += line;
-            else detail.lines.emplace_back(line);
+            if (!open_line_ || detail.lines.empty()) detail.lines.emplace_back();
+            std::string& last = detail.lines.back();
+            last += line.substr(0, kLineBytesMax - std::min(last.size(), kLineBytesMax));
             open_line_ = end == std::string_view::npos;
             text.remove_prefix(open_line_ ? text.size() : end + 1);
         }
