@@ -162,6 +162,22 @@ TEST_F(StreamsTest, the_tail_of_one_that_is_quiet_is_all_that_there_is) {
     EXPECT_FALSE(says(one, "stdout")) << one;
 }
 
+TEST_F(StreamsTest, the_tail_of_one_stream_is_lines_of_it_alone_and_a_line_stays_whole) {
+    node->ok({"run", "-d", "--name", "mixed", "busybox", "sh", "-c",
+              "i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo out=$i.; echo err=$i. >&2; "
+              "echo more >&2; done; printf 'half-'; while [ ! -e /go ]; do sleep 0.05; done; "
+              "echo whole; sleep 1000"});
+    ASSERT_TRUE(eventually([&] { return says(node->ok({"logs", "mixed"}), "half-"); }));
+    Running stream(node->command({"sub", "--tail", "5", "log/mixed/stdout"}));
+    ASSERT_TRUE(stream.read_until("/stdout half-")) << stream.out();
+    EXPECT_TRUE(says(stream.out(), "/stdout out=97.\n")) << stream.out();
+    EXPECT_FALSE(says(stream.out(), "out=96.")) << stream.out();
+    node->ok({"exec", "mixed", "touch", "/go"});
+    EXPECT_TRUE(stream.read_until("/stdout half-whole\n")) << stream.out();
+    const auto all = lines_of(node->ok({"sub", "-n", "1", "--tail", "1000", "log/mixed/stderr"}));
+    EXPECT_TRUE(says(all[0], "/stderr err=1.")) << all[0];
+}
+
 TEST_F(StreamsTest, a_container_that_comes_later_is_heard_from_its_first_word) {
     Running stream(node->command({"sub", "log/"}));
     for (int i = 0; i < 50 && !says(stream.out(), "hello"); ++i) {

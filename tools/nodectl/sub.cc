@@ -52,13 +52,15 @@ std::string pair(const char* key, uint64_t value) {
 }
 
 std::string container_line(const schema::ContainerFigures::Reader& row) {
+    // What shares the node's network has the packets that the kernel counted for it.
+    const auto net = row.hasNet() ? row.getNet() : row.getKernel().getNet();
     return " name=" + std::string(row.getName().cStr()) +
            pair("cpuNs", row.getCpu().getTotalNs()) +
            pair("throttledNs", row.getCpu().getThrottledNs()) +
            " memory=" + binary_size(row.getMemory().getWorkingSetBytes()) +
            pair("pids", row.getPids().getCurrent()) +
-           " net=" + human_size(row.getNet().getReceivedBytes()) + "/" +
-           human_size(row.getNet().getSentBytes()) + " io=" +
+           " net=" + human_size(net.getReceivedBytes()) + "/" +
+           human_size(net.getSentBytes()) + " io=" +
            human_size(row.getIo().getReadBytes()) + "/" + human_size(row.getIo().getWriteBytes());
 }
 
@@ -84,6 +86,9 @@ public:
           tail_(tail),
           server_(std::move(server)),
           logs_(session_, [this](const LogOutput& output) { show_output(output); }) {}
+    ~Subscriber() { end_line(); }
+    Subscriber(const Subscriber&) = delete;
+    Subscriber& operator=(const Subscriber&) = delete;
 
     /// A container may be named: topics have its id.
     Status add(std::string topic) {
@@ -198,7 +203,7 @@ private:
             Json line = {{"topic", topic}};
             line.update(message);
             ++seen_;
-            print(json_ ? to_line(line) + "\n" : topic + " " + payload + "\n");
+            print_line(json_ ? to_line(line) + "\n" : topic + " " + payload + "\n");
             return {};
         }
         if (is_log(topic)) return take_output(payload);
@@ -210,8 +215,8 @@ private:
 
     /// Of a plugin whose payloads nobody here can read.
     Status say_size(const std::string& topic, const std::string& payload) {
-        if (json_) print(to_line(Json{{"topic", topic}, {"bytes", payload.size()}}) + "\n");
-        else print(topic + " " + std::to_string(payload.size()) + " bytes\n");
+        if (json_) print_line(to_line(Json{{"topic", topic}, {"bytes", payload.size()}}) + "\n");
+        else print_line(topic + " " + std::to_string(payload.size()) + " bytes\n");
         return {};
     }
 
@@ -221,7 +226,7 @@ private:
         return logs_.take(reader.getRoot<schema::LogMessage>());
     }
 
-    /// As text a line each, with the time of what it was written with.
+    /// As text a line each, with the time of the message that it began in.
     void show_output(const LogOutput& output) {
         ++seen_;
         const char* stream = output.stream == schema::OutputStream::STDOUT ? "stdout" : "stderr";
@@ -237,16 +242,27 @@ private:
             print(to_line(line) + "\n");
             return;
         }
-        const std::string head = rfc3339_fixed(output.time_ns) + " log/" +
-                                 short_id(output.container) + "/" + stream + " ";
+        const std::string topic = " log/" + short_id(output.container) + "/" + stream + " ";
+        const std::string head = rfc3339_fixed(output.time_ns) + topic;
         std::string text;
+        if (open_line_ != topic) end_line();
         for (std::string_view rest = output.data; !rest.empty();) {
-            const size_t end = std::min(rest.find('\n'), rest.size());
-            text += head;
+            const size_t end = std::min(rest.find('\n'), rest.size() - 1) + 1;
+            if (open_line_.empty()) text += head;
             text += rest.substr(0, end);
-            text += '\n';
-            rest.remove_prefix(std::min(end + 1, rest.size()));
+            open_line_ = rest[end - 1] == '\n' ? "" : topic;
+            rest.remove_prefix(end);
         }
+        print(text);
+    }
+
+    /// A message may end within a line, which the next one of its topic goes on with.
+    void end_line() {
+        if (!open_line_.empty()) print("\n");
+        open_line_.clear();
+    }
+    void print_line(const std::string& text) {
+        end_line();
         print(text);
     }
 
@@ -266,7 +282,7 @@ private:
         shown.payload = schemas_.decode(shown.plugin, shown.type, event.getPayload());
         Json line = {{"topic", topic}};
         line.update(event_json(shown));
-        print((json_ ? to_line(line) : event_line(shown, true)) + "\n");
+        print_line((json_ ? to_line(line) : event_line(shown, true)) + "\n");
         return {};
     }
 
@@ -280,7 +296,7 @@ private:
                pair("sequence", message.getSequence()) + pair("lost", message.getLost());
         text += message.isNode() ? node_line(message.getNode())
                                  : container_line(message.getContainer());
-        print(text + "\n");
+        print_line(text + "\n");
         return {};
     }
 
@@ -292,6 +308,7 @@ private:
     std::optional<Server> server_;
     bool catch_up_ = false;
     uint64_t seen_ = 0;  ///< messages that were shown
+    std::string open_line_;  ///< whose line is not at its end; empty: nobody's
     LogJoin logs_;
 };
 

@@ -32,7 +32,7 @@ public:
     using Show = std::function<void(const LogOutput&)>;
     LogJoin(Session& session, Show show) : session_(session), show_(std::move(show)) {}
 
-    /// Shows the last `lines` of a container, those of the streams that are wanted.
+    /// Shows the last `lines` of a container, of the streams that are wanted.
     Status begin(const std::string& container, bool out, bool err, uint64_t lines);
     Status take(const schema::LogMessage::Reader& message);
     /// What was written before the subscription was there, if nothing came since then to tell.
@@ -41,6 +41,14 @@ public:
 private:
     using Key = std::pair<std::string, schema::OutputStream>;
 
+    struct Tail {
+        uint64_t position = 0;  ///< it begins somewhere behind
+        uint64_t lines_before = 0;  ///< between, of the stream
+    };
+    Result<Tail> find_tail(const std::string& container, schema::OutputStream stream,
+                           uint64_t lines);
+    Status show_from(const std::string& container, int64_t tail, uint64_t position,
+                     const std::function<bool(schema::OutputStream)>& wanted);
     /// One part; those chunks are shown that `wanted` takes, up to `end`.
     Result<uint64_t> read(const std::string& container, int64_t tail, uint64_t position,
                           const std::function<bool(schema::OutputStream)>& wanted, uint64_t end,
@@ -50,6 +58,7 @@ private:
     Session& session_;
     const Show show_;
     std::map<Key, uint64_t> seen_;  ///< up to which position
+    uint64_t lines_skipped_ = 0;    ///< that are still to be left out of what is read
 };
 
 /// `log/<id>/stdout`: container and stream of a topic; of a shorter prefix they are empty.
