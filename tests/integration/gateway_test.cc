@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <set>
 #include <sstream>
 
@@ -287,6 +288,16 @@ TEST_F(GatewayTest, a_wrong_command_line_says_what_is_wrong) {
     const Ran host = run_program({program, "--host", "tcp://x"});
     EXPECT_EQ(host.exit_code, 2);
     EXPECT_TRUE(says(host.err, "a host is written as unix:PATH")) << host.err;
+    const Ran nowhere = run_program({program, "--host", "unix:"});
+    EXPECT_EQ(nowhere.exit_code, 2);
+    EXPECT_TRUE(says(nowhere.err, "has no path")) << nowhere.err;
+    // An address that no other test has at this moment.
+    std::random_device random;
+    std::string address = "127";
+    for (int i = 0; i < 3; ++i) address += "." + std::to_string(1 + random() % 250);
+    Running default_port({program, "--listen", address});
+    EXPECT_TRUE(default_port.read_until("http://" + address + ":9480/metrics\n"))
+        << default_port.out();
     Gateway gateway(*node);
     const Ran taken =
         run_program({program, "--listen", "127.0.0.1:" + std::to_string(gateway.port())});

@@ -34,8 +34,10 @@ foreground.
                           somebody scrapes; 0 is never                                       (60)
 )";
 
+constexpr unsigned kPort = 9480;
+
 struct Options {
-    std::string listen = "127.0.0.1:9480";
+    std::string listen = "127.0.0.1";
     std::string host = "unix:/run/noded/noded.sock";
     int64_t disk_usage_s = 60;
 };
@@ -103,6 +105,7 @@ int run(const Options& options) {
         return complain("a host is written as unix:PATH, not \"" + path + "\"", 2);
     path.erase(0, kScheme.size());
     if (path.starts_with("//")) path.erase(0, 2);
+    if (path.empty()) return complain("\"" + options.host + "\" has no path: unix:PATH", 2);
     // Before the loop begins: the signals are taken by it.
     kj::UnixEventPort::captureSignal(SIGTERM);
     kj::UnixEventPort::captureSignal(SIGINT);
@@ -113,14 +116,15 @@ int run(const Options& options) {
     int status = 0;
     KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] {
         auto address = io.provider->getNetwork()
-                           .parseAddress(kj::StringPtr(options.listen.c_str()))
+                           .parseAddress(kj::StringPtr(options.listen.c_str()), kPort)
                            .wait(io.waitScope);
         auto port = address->listen();
-        // Port 0 is one that the kernel chose.
+        // None was said perhaps, or 0, for one that the kernel chooses.
         std::string where = options.listen;
         const size_t colon = where.rfind(':');
         if (colon != std::string::npos && where.find(']', colon) == std::string::npos)
-            where = where.substr(0, colon) + ":" + std::to_string(port->getPort());
+            where.resize(colon);
+        where += ":" + std::to_string(port->getPort());
         printf("noded-gateway: http://%s/metrics\n", where.c_str());
         fflush(stdout);
         auto ended = io.unixEventPort.onSignal(SIGTERM)
