@@ -5,8 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 
 #include "agent/base/fd.h"
 #include "agent/base/number.h"
@@ -16,7 +16,8 @@ namespace {
 
 constexpr uint32_t kAllRights = BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE;
 
-/// Registers: 1 the context, 2 the type, 3 the rights asked for, 4 major, 5 minor, 0 the answer.
+/// Registers: 1 the context, 2 the type, 3 the rights of which nothing is decided yet, 4 major,
+/// 5 minor, 0 the answer.
 constexpr bpf_insn load_word(uint8_t to, int16_t offset) {
     return {BPF_LDX | BPF_W | BPF_MEM, to, BPF_REG_1, offset, 0};
 }
@@ -32,47 +33,44 @@ constexpr bpf_insn mask(uint8_t to, int32_t bits) {
 constexpr bpf_insn shift_right(uint8_t to, int32_t bits) {
     return {BPF_ALU | BPF_RSH | BPF_K, to, 0, 0, bits};
 }
-/// The distance is set when the end of the rule is known.
+/// The distances are set when the end of the rule is known.
 constexpr bpf_insn jump_unless(uint8_t left, uint32_t value) {
     return {BPF_JMP32 | BPF_JNE | BPF_K, left, 0, 0, int32_t(value)};
 }
+constexpr bpf_insn jump_if(uint8_t left, uint32_t value) {
+    return {BPF_JMP32 | BPF_JEQ | BPF_K, left, 0, 0, int32_t(value)};
+}
 constexpr bpf_insn leave() { return {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}; }
 
+bool decides_all(const DeviceRule& rule) {
+    return rule.type == 'a' && !rule.major && !rule.minor && rule.rights == kAllRights;
+}
+
+/// Answers if nothing is left to decide, or goes on to what comes behind it.
 void add_rule(std::vector<bpf_insn>& program, const DeviceRule& rule) {
     const size_t begin = program.size();
     if (rule.type != 'a')
         program.push_back(jump_unless(
             BPF_REG_2, rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR));
-    if (rule.rights != kAllRights) {
-        program.push_back(copy(BPF_REG_0, BPF_REG_3));
-        program.push_back(mask(BPF_REG_0, int32_t(kAllRights & ~rule.rights)));
-        program.push_back(jump_unless(BPF_REG_0, 0));
-    }
     if (rule.major) program.push_back(jump_unless(BPF_REG_4, *rule.major));
     if (rule.minor) program.push_back(jump_unless(BPF_REG_5, *rule.minor));
-    program.push_back(set(BPF_REG_0, 1));
+    if (rule.rights != kAllRights && rule.allow) {
+        program.push_back(mask(BPF_REG_3, int32_t(kAllRights & ~rule.rights)));
+        program.push_back(jump_unless(BPF_REG_3, 0));
+    } else if (rule.rights != kAllRights) {
+        program.push_back(copy(BPF_REG_0, BPF_REG_3));
+        program.push_back(mask(BPF_REG_0, int32_t(rule.rights)));
+        program.push_back(jump_if(BPF_REG_0, 0));
+    }
+    program.push_back(set(BPF_REG_0, rule.allow ? 1 : 0));
     program.push_back(leave());
     for (size_t i = begin; i < program.size(); ++i)
-        if (program[i].code == (BPF_JMP32 | BPF_JNE | BPF_K))
+        if (BPF_CLASS(program[i].code) == BPF_JMP32)
             program[i].off = int16_t(program.size() - i - 1);
 }
 
 bool number_or_any(std::string_view text, std::optional<uint32_t>& out) {
     return text == "*" || to_number(text, out.emplace());
-}
-
-/// v1 adds the rights of rules about the same devices; so that "r" and "w" allow what asks for
-/// both.
-std::vector<DeviceRule> merged(const std::vector<DeviceRule>& rules) {
-    std::vector<DeviceRule> out;
-    for (const DeviceRule& rule : rules) {
-        const auto same = std::ranges::find_if(out, [&](const DeviceRule& had) {
-            return had.type == rule.type && had.major == rule.major && had.minor == rule.minor;
-        });
-        if (same == out.end()) out.push_back(rule);
-        else same->rights |= rule.rights;
-    }
-    return out;
 }
 
 long bpf(bpf_cmd command, bpf_attr& attributes) {
@@ -107,7 +105,7 @@ std::optional<DeviceRule> parse_device_rule(std::string_view text) {
     return rule;
 }
 
-std::vector<bpf_insn> device_program(std::vector<DeviceRule> rules) {
+std::vector<bpf_insn> device_program(const std::vector<DeviceRule>& rules) {
     std::vector<bpf_insn> program = {
         load_word(BPF_REG_2, offsetof(bpf_cgroup_dev_ctx, access_type)),
         copy(BPF_REG_3, BPF_REG_2),
@@ -116,25 +114,18 @@ std::vector<bpf_insn> device_program(std::vector<DeviceRule> rules) {
         load_word(BPF_REG_4, offsetof(bpf_cgroup_dev_ctx, major)),
         load_word(BPF_REG_5, offsetof(bpf_cgroup_dev_ctx, minor)),
     };
-    for (const DeviceRule& rule : merged(rules)) add_rule(program, rule);
-    // Behind a rule that allows everything nothing is reached, which the kernel refuses.
-    const auto is_jump = [](const bpf_insn& at) {
-        return at.code == (BPF_JMP32 | BPF_JNE | BPF_K);
-    };
-    for (size_t i = 6, end = i; i < program.size(); i = end) {
-        while (program[end].code != (BPF_JMP | BPF_EXIT)) ++end;
-        ++end;
-        if (std::any_of(program.begin() + ptrdiff_t(i), program.begin() + ptrdiff_t(end), is_jump))
-            continue;
-        program.resize(end);
-        return program;
+    for (auto rule = rules.rbegin(); rule != rules.rend(); ++rule) {
+        add_rule(program, *rule);
+        // Behind it nothing is reached, which the kernel refuses.
+        if (decides_all(*rule)) return program;
     }
     program.push_back(set(BPF_REG_0, 0));
     program.push_back(leave());
     return program;
 }
 
-Status attach_device_program(const std::string& folder, const std::vector<DeviceRule>& rules) {
+Status attach_device_program(const std::string& folder, const std::vector<DeviceRule>& rules,
+                             DeviceAttach how) {
     const Fd group(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!group.valid()) return fail_errno(errno, "open the cgroup " + folder);
     const std::vector<bpf_insn> program = device_program(rules);
@@ -150,7 +141,7 @@ Status attach_device_program(const std::string& folder, const std::vector<Device
     attach.target_fd = uint32_t(group.get());
     attach.attach_bpf_fd = uint32_t(loaded.get());
     attach.attach_type = BPF_CGROUP_DEVICE;
-    attach.attach_flags = BPF_F_ALLOW_OVERRIDE;
+    attach.attach_flags = uint32_t(how);
     if (bpf(BPF_PROG_ATTACH, attach) != 0)
         return fail_errno(errno, "attach the list of devices to " + folder);
     return {};

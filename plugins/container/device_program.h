@@ -16,12 +16,13 @@
 
 namespace noded {
 
-/// What is allowed; all else is not. Rights are bits of BPF_DEVCG_ACC_*.
+/// What is allowed, or taken back again. Rights are bits of BPF_DEVCG_ACC_*.
 struct DeviceRule {
     char type = 'a';                ///< 'c', 'b', or 'a' for both
     std::optional<uint32_t> major;  ///< none: all
     std::optional<uint32_t> minor;
     uint32_t rights = 0;
+    bool allow = true;
     bool operator==(const DeviceRule&) const = default;
 };
 
@@ -29,11 +30,17 @@ struct DeviceRule {
 /// rule.
 std::optional<DeviceRule> parse_device_rule(std::string_view text);
 
-/// The program that allows what at least one of the rules allows whole.
-std::vector<bpf_insn> device_program(std::vector<DeviceRule> rules);
+/// The program that decides each right by the last rule that speaks of it; a right of which none
+/// speaks is not given.
+std::vector<bpf_insn> device_program(const std::vector<DeviceRule>& rules);
 
-/// Loads it and attaches it to the group at `folder` instead of the one that was attached there
-/// before in this way; groups below obey it until they have their own. It goes with the group.
-Status attach_device_program(const std::string& folder, const std::vector<DeviceRule>& rules);
+/// How the program stands to others of the group: instead of the one that was attached in this way
+/// before, and until a group below has its own; or beside all others, and everything that is
+/// allowed is allowed by each.
+enum class DeviceAttach : uint32_t { replace = BPF_F_ALLOW_OVERRIDE, beside = BPF_F_ALLOW_MULTI };
+
+/// Loads it and attaches it to the group at `folder`. It goes with the group.
+Status attach_device_program(const std::string& folder, const std::vector<DeviceRule>& rules,
+                             DeviceAttach how = DeviceAttach::replace);
 
 }  // namespace noded

@@ -27,6 +27,9 @@ bool allows(const std::vector<bpf_insn>& program, uint32_t type, uint32_t rights
             case BPF_JMP32 | BPF_JNE | BPF_K:
                 if (uint32_t(to) != uint32_t(now.imm)) at += size_t(now.off);
                 break;
+            case BPF_JMP32 | BPF_JEQ | BPF_K:
+                if (uint32_t(to) == uint32_t(now.imm)) at += size_t(now.off);
+                break;
             case BPF_JMP | BPF_EXIT: return registers[0] != 0;
             default: ADD_FAILURE() << "unknown instruction " << int(now.code); return false;
         }
@@ -35,9 +38,14 @@ bool allows(const std::vector<bpf_insn>& program, uint32_t type, uint32_t rights
     return false;
 }
 
+/// "-" before a rule takes back.
 std::vector<bpf_insn> program_of(const std::vector<std::string>& texts) {
     std::vector<DeviceRule> rules;
-    for (const std::string& text : texts) rules.push_back(*parse_device_rule(text));
+    for (const std::string& text : texts) {
+        const bool allow = text[0] != '-';
+        rules.push_back(*parse_device_rule(text.substr(allow ? 0 : 1)));
+        rules.back().allow = allow;
+    }
     return device_program(rules);
 }
 
@@ -74,6 +82,18 @@ TEST(DeviceProgram, of_no_rule_allows_nothing_and_of_a_rule_for_all_everything) 
     const auto all = program_of({"c 1:3 r", "a", "b 8:0 r"});
     EXPECT_TRUE(allows(all, BPF_DEVCG_DEV_BLOCK, kRead | kWrite | kMake, 259, 1));
     EXPECT_EQ(all.back().code, BPF_JMP | BPF_EXIT);
+}
+
+TEST(DeviceProgram, a_later_rule_takes_back_what_it_speaks_of_and_no_more) {
+    const auto program = program_of({"a", "-c 1:* w", "c 1:3 w", "-b 8:0 rwm"});
+    EXPECT_TRUE(allows(program, BPF_DEVCG_DEV_CHAR, kRead | kWrite, 1, 3));
+    EXPECT_TRUE(allows(program, BPF_DEVCG_DEV_CHAR, kRead | kMake, 1, 5));
+    EXPECT_FALSE(allows(program, BPF_DEVCG_DEV_CHAR, kRead | kWrite, 1, 5));
+    EXPECT_FALSE(allows(program, BPF_DEVCG_DEV_BLOCK, kRead, 8, 0));
+    EXPECT_TRUE(allows(program, BPF_DEVCG_DEV_BLOCK, kRead, 8, 1));
+    const auto none = program_of({"c 1:3 rwm", "-a", "c 1:5 r"});
+    EXPECT_FALSE(allows(none, BPF_DEVCG_DEV_CHAR, kRead, 1, 3));
+    EXPECT_TRUE(allows(none, BPF_DEVCG_DEV_CHAR, kRead, 1, 5));
 }
 
 }  // namespace
