@@ -851,13 +851,32 @@ TEST_F(Noci, an_exec_enters_no_cgroup_above_the_containers) {
     EXPECT_EQ(noci({"exec", "--cgroup", "/", id_, "true"}).exit_code, 0);
 }
 
+TEST_F(Noci, shares_of_caches_need_a_machine_that_has_them) {
+    std::ifstream mounts("/proc/self/mounts");
+    if (std::string(std::istreambuf_iterator<char>(mounts), {}).find(" resctrl ") !=
+        std::string::npos)
+        GTEST_SKIP() << "this one has";
+    config_["linux"]["intelRdt"] = {{"l3CacheSchema", "L3:0=f"}};
+    const Ran refused = run("true");
+    EXPECT_EQ(refused.exit_code, 1);
+    EXPECT_NE(refused.err.find("Intel RDT is not enabled"), std::string::npos) << refused.err;
+    config_["linux"].erase("intelRdt");
+    command("sleep 1000");
+    ASSERT_EQ(detached({"run", "-d", "--bundle", bundle_, id_}).exit_code, 0);
+    const Ran updated = noci({"update", "--l3-cache-schema", "L3:0=f", id_});
+    EXPECT_EQ(updated.exit_code, 1);
+    EXPECT_NE(updated.err.find("l3 cache schema is not enabled"), std::string::npos)
+        << updated.err;
+}
+
 TEST_F(Noci, features_are_told) {
     const Json features = Json::parse(noci({"features"}).out, nullptr, false);
     EXPECT_EQ(features["ociVersionMin"], "1.0.0");
     EXPECT_EQ(features["ociVersionMax"], "1.3.0");
     EXPECT_TRUE(features["linux"]["netDevices"]["enabled"]);
-    EXPECT_FALSE(features["linux"]["cgroup"]["systemd"]);
-    EXPECT_FALSE(features["linux"]["intelRdt"]["enabled"]);
+    EXPECT_TRUE(features["linux"]["cgroup"]["systemd"]);
+    EXPECT_FALSE(features["linux"]["cgroup"]["systemdUser"]);
+    EXPECT_TRUE(features["linux"]["intelRdt"]["schemata"]);
     EXPECT_TRUE(features["linux"]["seccomp"]["enabled"]);
     EXPECT_EQ(features["hooks"].size(), 6u);
 }

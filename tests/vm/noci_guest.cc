@@ -55,6 +55,17 @@ TEST_F(NociCgroup2, limits_go_to_their_files) {
     EXPECT_EQ(stats["data"]["pids"]["limit"], 30);
 }
 
+TEST_F(NociCgroup2, what_idles_may_have_shares_for_later) {
+    config_["linux"]["resources"]["cpu"] = {{"idle", 1}, {"shares", 512}};
+    sleeper();
+    EXPECT_EQ(value("cpu.idle"), "1");
+    ASSERT_EQ(noci({"update", "--cpu-idle", "1", "--cpu-share", "1024", id_}).exit_code, 0);
+    EXPECT_EQ(value("cpu.idle"), "1");
+    ASSERT_EQ(noci({"update", "--cpu-idle", "0", "--cpu-share", "512", id_}).exit_code, 0);
+    EXPECT_EQ(value("cpu.idle"), "0");
+    EXPECT_EQ(value("cpu.weight"), "59");
+}
+
 TEST_F(NociCgroup2, what_cannot_be_is_refused_and_leaves_nothing) {
     sleeper();
     const Ran swap = noci({"update", "--memory-swap", "96468992", id_});

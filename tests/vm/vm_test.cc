@@ -7,7 +7,8 @@
 // disk stands in one directory that is removed. A case passes if the console says so; what the
 // guest printed between the case's start and its end is the message.
 //
-// usage: vm_test GUEST-PROGRAM      a path below the runfiles; as root, by bazel test
+// usage: vm_test GUEST-PROGRAM [INIT]      a path below the runfiles; as root, by bazel test. INIT
+// is what guest-init becomes, a path of the host's.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -31,7 +32,8 @@ constexpr const char* kNoComplaint = "guest: the tests ended with status 0";
 /// One boot for all cases.
 class Guest : public testing::Environment {
 public:
-    explicit Guest(std::string program) : program_(std::move(program)) {}
+    Guest(std::string program, std::string init)
+        : program_(std::move(program)), init_(std::move(init)) {}
     void SetUp() override;
     void TearDown() override { std::filesystem::remove_all(dir_); }
     const std::string& console() const { return console_; }
@@ -40,6 +42,7 @@ private:
     std::vector<std::string> command() const;
 
     std::string program_;
+    std::string init_;
     std::string dir_;
     std::string console_;
 };
@@ -71,6 +74,7 @@ std::vector<std::string> Guest::command() const {
             "uml_dir=" + dir_ + "/uml",
             "init=" + built("tests/vm/guest-init"),
             "GUEST_PROGRAM=" + built(program_),
+            "GUEST_INIT=" + init_,
             "GUEST_SECONDS=" + std::to_string(kGuestSeconds),
             "GUEST_BUSYBOX=" + dir_ + "/busybox.tar",
             "TEST_SRCDIR=" + std::string(getenv("TEST_SRCDIR"))};
@@ -142,11 +146,11 @@ size_t register_cases(const std::string& list) {
 
 int run(int argc, char** argv) {
     testing::InitGoogleTest(&argc, argv);
-    if (argc != 2 || getenv("TEST_SRCDIR") == nullptr) {
-        fprintf(stderr, "usage: vm_test GUEST-PROGRAM, by bazel test\n");
+    if (argc < 2 || argc > 3 || getenv("TEST_SRCDIR") == nullptr) {
+        fprintf(stderr, "usage: vm_test GUEST-PROGRAM [INIT], by bazel test\n");
         return 2;
     }
-    guest = new Guest(argv[1]);
+    guest = new Guest(argv[1], argc > 2 ? argv[2] : "");
     testing::AddGlobalTestEnvironment(guest);
     const Ran listed = run_program({built(argv[1]), "--gtest_list_tests"});
     if (listed.exit_code != 0 || register_cases(listed.out) == 0) {

@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "plugins/container/noci/cgroups.h"
-#include "plugins/container/noci/device_program.h"
+#include "plugins/container/noci/device_rules.h"
 #include "plugins/container/noci/id_helpers.h"
 #include "plugins/container/weights.h"
 
@@ -23,17 +23,6 @@ namespace {
 std::string number_or_max(int64_t value) { return value < 0 ? "max" : std::to_string(value); }
 
 bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
-
-/// What every container may do besides its own rules: make any node, use the harmless ones and
-/// terminals of its own.
-constexpr const char* kAlways[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",  "c 1:5 rwm",
-                                   "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",  "c 5:0 rwm",
-                                   "c 5:2 rwm", "c 136:* rwm"};
-
-std::string part_of(const JsonView& number) {
-    const int64_t value = number ? number.integer() : -1;
-    return value < 0 ? "*" : std::to_string(value);
-}
 
 /// Of v2.
 bool has_controller(const CgroupPlace& place, const std::string& name) {
@@ -97,19 +86,23 @@ Status Cgroups::set_memory_limit(int64_t limit, int64_t both) const {
                 ")");
 }
 
+Status Cgroups::check_memory(const JsonView& in) const {
+    if (!in["checkBeforeUpdate"].flag()) return {};
+    const auto usage = strtoll(
+        read_file("memory", "memory.usage_in_bytes", "memory.current").c_str(), nullptr, 10);
+    for (const auto& [name, value] : {std::pair("memory+swap", in["swap"].integer()),
+                                      std::pair("memory", in["limit"].integer())})
+        if (value > 0 && value <= usage)
+            return fail(std::string("rejecting ") + name + " limit " + std::to_string(value) +
+                        ": current usage is " + std::to_string(usage));
+    return {};
+}
+
 Status Cgroups::limit_memory(const JsonView& in) const {
     if (!in) return {};
     const int64_t limit = in["limit"].integer();
     const int64_t both = in["swap"].integer();
-    if (in["checkBeforeUpdate"].flag()) {
-        const auto usage = strtoll(
-            read_file("memory", "memory.usage_in_bytes", "memory.current").c_str(), nullptr, 10);
-        for (const auto& [name, value] :
-             {std::pair("memory+swap", both), std::pair("memory", limit)})
-            if (value > 0 && value <= usage)
-                return fail(std::string("rejecting ") + name + " limit " + std::to_string(value) +
-                            ": current usage is " + std::to_string(usage));
-    }
+    TRY_STATUS(check_memory(in));
     TRY_STATUS(set_memory_limit(limit, both));
     if (const int64_t low = in["reservation"].integer(); low != 0)
         TRY_STATUS(set("memory", "memory.soft_limit_in_bytes", "memory.low", std::to_string(low),
@@ -126,6 +119,24 @@ Status Cgroups::limit_memory(const JsonView& in) const {
     if (in["disableOOMKiller"].flag())
         TRY_STATUS(set("memory", "memory.oom_control", "", "1"));
     return {};
+}
+
+void Cgroups::complete_bandwidth(Json& resources) const {
+    std::string error;
+    const JsonView in = JsonView(&resources, "linux.resources", &error)["cpu"];
+    const int64_t quota = in["quota"].integer();
+    const uint64_t period = in["period"].u64();
+    if (!error.empty() || (quota == 0) == (period == 0)) return;
+    std::istringstream both(
+        read_file("cpu", "cpu.cfs_quota_us", "cpu.max") + " " +
+        (pure_v2() ? "" : read_file("cpu", "cpu.cfs_period_us", "cpu.max")));
+    std::string quota_now, period_now;
+    both >> quota_now >> period_now;
+    if (quota == 0)
+        resources["cpu"]["quota"] =
+            quota_now == "max" ? -1 : strtoll(quota_now.c_str(), nullptr, 10);
+    else if (const uint64_t now = strtoull(period_now.c_str(), nullptr, 10); now != 0)
+        resources["cpu"]["period"] = now;
 }
 
 /// Quota and period bound each other, too.
@@ -167,13 +178,25 @@ Status Cgroups::limit_realtime(const JsonView& in) const {
     return first ? first : set_period();
 }
 
+/// What idles has no shares to set, until it idles no more.
+Status Cgroups::limit_shares(const JsonView& in) const {
+    const auto set_idle = [&] {
+        return set("cpu", "cpu.idle", "cpu.idle", std::to_string(in["idle"].integer()));
+    };
+    const bool idles = in["idle"].integer() == 1;
+    if (in["idle"] && !idles) TRY_STATUS(set_idle());
+    if (const uint64_t shares = in["shares"].u64(); shares != 0) {
+        const Status done = set("cpu", "cpu.shares", "cpu.weight", std::to_string(shares),
+                                std::to_string(weight_of_shares(shares)));
+        const bool idles_already = idles && !done && done.error().code == EINVAL;
+        if (!idles_already) TRY_STATUS(done);
+    }
+    return idles ? set_idle() : Status();
+}
+
 Status Cgroups::limit_cpu(const JsonView& in) const {
     if (!in) return {};
-    if (in["idle"])
-        TRY_STATUS(set("cpu", "cpu.idle", "cpu.idle", std::to_string(in["idle"].integer())));
-    if (const uint64_t shares = in["shares"].u64(); shares != 0)
-        TRY_STATUS(set("cpu", "cpu.shares", "cpu.weight", std::to_string(shares),
-                       std::to_string(weight_of_shares(shares))));
+    TRY_STATUS(limit_shares(in));
     TRY_STATUS(limit_bandwidth(in));
     TRY_STATUS(limit_realtime(in));
     if (const std::string cpus = in["cpus"].text(); !cpus.empty())
@@ -208,8 +231,12 @@ Status Cgroups::limit_block(const JsonView& in) const {
         return std::to_string(item["major"].integer()) + ":" +
                std::to_string(item["minor"].integer()) + " ";
     };
-    for (const JsonView& item : in["weightDevice"].items())
+    for (const JsonView& item : in["weightDevice"].items()) {
         TRY_STATUS(set_weight(device(item), item["weight"].u64()));
+        if (const uint64_t weight = item["leafWeight"].u64(); weight != 0)
+            TRY_STATUS(set("blkio", "blkio.leaf_weight_device", "",
+                           device(item) + std::to_string(weight)));
+    }
     struct Rate {
         const char* key;
         const char* v1;
@@ -304,36 +331,16 @@ Status Cgroups::limit(const Json& resources) const {
 
 /// A new group may do nothing but what its rules and the harmless ones say.
 Status Cgroups::limit_devices(const JsonView& rules) const {
-    std::vector<DeviceRule> all = {{false, "a"}};
-    for (const JsonView& rule : rules.items()) {
-        const std::string type = rule["type"].text();
-        std::string access = rule["access"].text();
-        if (access.empty()) access = "rwm";
-        std::erase(access, 'a');  // "all", which other runtimes read over
-        if (access.find_first_not_of("rwm") != std::string::npos)
-            return fail(rule.path() + ": invalid cgroup device access \"" + access + "\"");
-        if (type != "" && type != "a" && type != "b" && type != "c")
-            return fail(rule.path() + ": invalid cgroup device type \"" + type + "\"");
-        const std::string numbers = part_of(rule["major"]) + ":" + part_of(rule["minor"]);
-        const bool allow = rule["allow"].flag();
-        const bool any_type = type.empty() || type == "a";
-        if (any_type && numbers == "*:*" && access.size() == 3) {
-            all.push_back({allow, "a"});
-        } else if (any_type) {
-            for (const char* each : {"c ", "b "})
-                all.push_back({allow, each + numbers + " " + access});
-        } else {
-            all.push_back({allow, type + " " + numbers + " " + access});
-        }
-    }
-    for (const char* rule : kAlways) all.push_back({true, rule});
+    const std::vector<DeviceLine> lines = TRY(device_lines(rules));
     const CgroupPlace* place = place_of("devices");
     // Rules of devices are the host's root's to set.
     if (place == nullptr || !is_host_root()) return {};
-    if (place->name.empty()) return attach_device_program(place->folder, all);
-    for (const DeviceRule& rule : all)
-        TRY_STATUS(write_file(place->folder + (rule.allow ? "/devices.allow" : "/devices.deny"),
-                              rule.text));
+    // systemd may have attached a program of its own to the group.
+    if (place->name.empty())
+        return attach_device_program(place->folder, device_rules(lines), DeviceAttach::beside);
+    for (const DeviceLine& line : lines)
+        TRY_STATUS(write_file(place->folder + (line.allow ? "/devices.allow" : "/devices.deny"),
+                              line.text));
     return {};
 }
 

@@ -13,47 +13,32 @@
 #include <set>
 #include <sstream>
 
+#include "agent/base/proc_text.h"
 #include "plugins/container/noci/config.h"
 #include "plugins/container/noci/limits.h"
 
 namespace noded::noci {
 namespace {
 
-std::vector<std::string> split(const std::string& text, char separator) {
-    std::vector<std::string> parts;
-    std::istringstream in(text);
-    for (std::string part; std::getline(in, part, separator);) parts.push_back(part);
-    return parts;
-}
-
-/// The word of /proc/PID/cgroup for a hierarchy: "memory", "cpu,cpuacct", "name=systemd", "".
-std::map<std::string, std::string> paths_of(const std::string& pid) {
-    std::map<std::string, std::string> paths;
+/// By the word of /proc/PID/cgroup for a hierarchy: "memory", "cpu,cpuacct", "name=systemd", "".
+std::map<std::string, std::string, std::less<>> paths_of(const std::string& pid) {
+    std::map<std::string, std::string, std::less<>> paths;
     const auto text = read_whole("/proc/" + pid + "/cgroup", 64 << 10);
     if (!text) return paths;
-    for (const std::string& line : split(*text, '\n')) {
-        const size_t first = line.find(':');
-        const size_t second = line.find(':', first + 1);
-        if (second == std::string::npos) continue;
-        paths[line.substr(first + 1, second - first - 1)] = line.substr(second + 1);
-    }
+    for (const std::string_view line : split(*text, '\n'))
+        if (const auto found = parse_cgroup_line(line))
+            paths.emplace(found->controllers, found->path);
     return paths;
 }
 
-/// One line of mountinfo: "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu".
-bool parse_line(const std::string& line, CgroupPlace* place, std::string* root, std::string* key) {
-    const size_t dash = line.find(" - ");
-    if (dash == std::string::npos) return false;
-    const auto before = split(line.substr(0, dash), ' ');
-    const auto after = split(line.substr(dash + 3), ' ');
-    if (before.size() < 5 || after.size() < 3) return false;
-    if (after[0] != "cgroup" && after[0] != "cgroup2") return false;
-    place->mount = before[4];
-    *root = before[3];
-    if (after[0] == "cgroup2") return true;
+/// A mount of a hierarchy; `key` is its word in /proc/PID/cgroup.
+bool read_mount(const MountLine& mount, CgroupPlace* place, std::string* key) {
+    if (mount.type != "cgroup" && mount.type != "cgroup2") return false;
+    place->mount = unescape_mount(mount.place);
+    if (mount.type == "cgroup2") return true;
     constexpr std::string_view not_controllers[] = {"rw", "ro", "noprefix", "clone_children",
                                                     "xattr", "nodelegate", "memory_recursiveprot"};
-    for (const std::string& option : split(after[2], ',')) {
+    for (const std::string_view option : split(mount.super_options, ',')) {
         if (std::ranges::count(not_controllers, option) > 0 ||
             option.starts_with("release_agent="))
             continue;
@@ -61,8 +46,8 @@ bool parse_line(const std::string& line, CgroupPlace* place, std::string* root, 
             place->name = option.substr(5);
             *key = option;
         } else {
-            place->controllers.push_back(option);
-            place->name += (place->name.empty() ? "" : ",") + option;
+            place->controllers.emplace_back(option);
+            place->name += (place->name.empty() ? "" : ",") + std::string(option);
             *key = place->name;
         }
     }
@@ -99,8 +84,10 @@ Status inherit_cpuset(const std::string& folder) {
 void delegate(const std::string& folder) {
     const auto has = read_whole(folder + "/cgroup.controllers", 4096);
     if (!has) return;
-    for (const std::string& controller : split(has->substr(0, has->find('\n')), ' '))
-        (void)write_file(folder + "/cgroup.subtree_control", "+" + controller);
+    const std::string_view names = std::string_view(*has).substr(0, has->find('\n'));
+    for (const std::string_view controller : split(names, ' '))
+        if (!controller.empty())
+            (void)write_file(folder + "/cgroup.subtree_control", "+" + std::string(controller));
 }
 
 Status create_place(const CgroupPlace& place) {
@@ -147,15 +134,17 @@ Result<Cgroups> Cgroups::of(const std::string& path, const std::string& id) {
     const std::string text = TRY(read_whole("/proc/self/mountinfo", 16 << 20));
     const auto own = paths_of("self");
     Cgroups found;
-    for (const std::string& line : split(text, '\n')) {
+    for (const std::string_view line : split(text, '\n')) {
         CgroupPlace place;
-        std::string root, key;
-        if (!parse_line(line, &place, &root, &key)) continue;
+        std::string key;
+        const auto mount = parse_mount_line(line);
+        if (!mount || !read_mount(*mount, &place, &key)) continue;
         const auto same = [&](const CgroupPlace& other) { return other.name == place.name; };
         if (std::ranges::any_of(found.places_, same)) continue;
         const auto at = own.find(key);
         place.folder = at == own.end() ? "/" : at->second;
         // A container sees its own group as the top of the hierarchy.
+        const std::string root = unescape_mount(mount->root);
         if (root != "/" && place.folder.starts_with(root)) place.folder.erase(0, root.size());
         found.places_.push_back(std::move(place));
     }
@@ -251,7 +240,8 @@ Status Cgroups::give_to(uint32_t uid) const {
                                   .value_or("cgroup.procs\ncgroup.subtree_control\n"
                                             "cgroup.threads\n");
     std::vector<std::string> paths = {v2->folder};
-    for (const std::string& file : split(files, '\n')) paths.push_back(v2->folder + "/" + file);
+    for (const std::string_view file : split(files, '\n'))
+        if (!file.empty()) paths.push_back(v2->folder + "/" + std::string(file));
     for (const std::string& path : paths)
         if (chown(path.c_str(), uid, gid_t(-1)) != 0 && errno != ENOENT)
             return fail_errno(errno, "give " + path + " to the user " + std::to_string(uid));
@@ -386,7 +376,8 @@ Json numbers(const std::string& text) {
 Json block_entries(const std::string& text,
                    std::initializer_list<std::pair<const char*, const char*>> keys) {
     Json list = Json::array();
-    for (const std::string& line : split(text, '\n')) {
+    for (const std::string_view view : split(text, '\n')) {
+        const std::string line(view);
         unsigned major = 0, minor = 0;
         char op[32] = "";
         unsigned long long value = 0;
@@ -407,7 +398,8 @@ Json block_entries(const std::string& text,
 /// "some avg10=0.12 avg60=0.03 avg300=0.00 total=4711", and "full".
 Json pressure(const std::string& text) {
     Json all = Json::object();
-    for (const std::string& line : split(text, '\n')) {
+    for (const std::string_view view : split(text, '\n')) {
+        const std::string line(view);
         char kind[8] = "";
         double average[3] = {};
         unsigned long long total = 0;

@@ -44,6 +44,10 @@ public:
     /// `resources` as in linux.resources; what is absent stays as it is.
     Status limit(const Json& resources) const;
     Status limit_devices(const JsonView& rules) const;
+    /// An error if what is used already is more, where the configuration asks for that look.
+    Status check_memory(const JsonView& memory) const;
+    /// A quota without its period, or the other way round, gets what is in force.
+    void complete_bandwidth(Json& resources) const;
     /// Waits a moment for processes that are about to be gone.
     Status remove() const;
     bool exist() const;
@@ -72,6 +76,7 @@ private:
     Status limit_memory(const JsonView& memory) const;
     Status set_memory_limit(int64_t limit, int64_t both) const;
     Status limit_cpu(const JsonView& cpu) const;
+    Status limit_shares(const JsonView& cpu) const;
     Status limit_bandwidth(const JsonView& cpu) const;
     Status limit_realtime(const JsonView& cpu) const;
     Status limit_block(const JsonView& block) const;

@@ -163,28 +163,12 @@ void read_io_priority(const JsonView& in, ProcessConfig& out) {
     out.io_priority = kind << 13 | uint32_t(priority);
 }
 
-/// "0-3,7": bit n is set for each n. `what` names them in the sentence.
+/// `what` names them in the sentence.
 std::vector<uint64_t> read_bits(const JsonView& at, const char* what) {
-    std::vector<uint64_t> bits;
     const std::string text = at.text();
-    const auto wrong = [&] { at.wrong(std::string(what) + " \"" + text + "\""); };
-    for (size_t from = 0; from < text.size();) {
-        const size_t end = std::min(text.find(',', from), text.size());
-        const std::string part = text.substr(from, end - from);
-        from = end + 1;
-        unsigned long long first = 0, last = 0;
-        int used = 0, used_all = 0;
-        const int count = sscanf(part.c_str(), "%llu%n-%llu%n", &first, &used, &last, &used_all);
-        if (count == 1) last = first;
-        if (count < 1 || size_t(count == 1 ? used : used_all) != part.size() || last < first ||
-            last >= limits::bits_max) {
-            wrong();
-            return {};
-        }
-        bits.resize(std::max(bits.size(), size_t(last / 64 + 1)));
-        for (uint64_t n = first; n <= last; ++n) bits[n / 64] |= uint64_t{1} << n % 64;
-    }
-    return bits;
+    const auto bits = parse_bits(text);
+    if (!bits) at.wrong(std::string(what) + " \"" + text + "\"");
+    return bits.value_or(std::vector<uint64_t>());
 }
 
 ProcessConfig read_process(const JsonView& in) {
@@ -327,6 +311,22 @@ void read_memory_policy(const JsonView& in, Config& out) {
     out.memory_policy = std::move(policy);
 }
 
+/// By the rules of config-linux.md, "IntelRdt".
+void read_intel_rdt(const JsonView& in, Config& out) {
+    if (!in) return;
+    IntelRdtConfig rdt{in["closID"].text(), in["l3CacheSchema"].text(), in["memBwSchema"].text(),
+                       in["schemata"].texts(), in["enableMonitoring"].flag()};
+    const std::string& clos = rdt.clos_id;
+    if (clos == "." || clos == ".." || (clos.size() > 1 && clos.find('/') != std::string::npos))
+        in.wrong("invalid intelRdt.ClosID \"" + clos + "\"");
+    if (!rdt.bandwidth.empty() && !rdt.bandwidth.starts_with("MB:"))
+        in["memBwSchema"].wrong("has to begin with \"MB:\"");
+    std::string all = rdt.l3_cache + rdt.bandwidth;
+    for (const std::string& line : rdt.schemata) all += line;
+    if (all.find('\n') != std::string::npos) in.wrong("a schema of intelRdt is one line");
+    out.intel_rdt = std::move(rdt);
+}
+
 /// What the kernel takes for a name.
 bool is_device_name(const std::string& name) {
     return !name.empty() && name.size() < IFNAMSIZ && name != "." && name != ".." &&
@@ -429,8 +429,7 @@ void read_linux(const JsonView& in, Config& out) {
         out.personality = named(domains, personality["domain"], "invalid personality domain");
     }
     read_memory_policy(in["memoryPolicy"], out);
-    if (in["intelRdt"] && !in["intelRdt"].json().empty())
-        in["intelRdt"].wrong("intelRdt is specified in config, but noci does not set it");
+    read_intel_rdt(in["intelRdt"], out);
 }
 
 /// "1.0.2-dev"; without one it is nobody's mistake but old writers'.
@@ -481,6 +480,25 @@ Result<Config> parse_config(const std::string& text, const std::string& bundle) 
     if (!error.empty()) return fail(error);
     if (out.has_process) TRY_STATUS(check_process(out.process));
     return out;
+}
+
+std::optional<std::vector<uint64_t>> parse_bits(const std::string& text) {
+    std::vector<uint64_t> bits;
+    for (size_t from = 0; from < text.size();) {
+        const size_t end = std::min(text.find(',', from), text.size());
+        const std::string part = text.substr(from, end - from);
+        from = end + 1;
+        unsigned long long first = 0, last = 0;
+        int used = 0, used_all = 0;
+        const int count = sscanf(part.c_str(), "%llu%n-%llu%n", &first, &used, &last, &used_all);
+        if (count == 1) last = first;
+        if (count < 1 || size_t(count == 1 ? used : used_all) != part.size() || last < first ||
+            last >= limits::bits_max)
+            return std::nullopt;
+        bits.resize(std::max(bits.size(), size_t(last / 64 + 1)));
+        for (uint64_t n = first; n <= last; ++n) bits[n / 64] |= uint64_t{1} << n % 64;
+    }
+    return bits;
 }
 
 Status check_resources(const Json& resources, const std::string& name) {

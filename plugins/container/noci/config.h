@@ -105,6 +105,14 @@ struct NetDeviceConfig {
     std::string name;
 };
 
+/// Shares of the processor's caches and of the way to memory, by resctrl.
+struct IntelRdtConfig {
+    std::string clos_id;  ///< empty: a class of the container's own; "/": the one of all others
+    std::string l3_cache, bandwidth;    ///< "L3:0=f", "MB:0=20"
+    std::vector<std::string> schemata;  ///< more lines of this kind
+    bool monitors = false;
+};
+
 struct Config {
     std::string version;
     ProcessConfig process;
@@ -129,6 +137,7 @@ struct Config {
     std::vector<std::string> masked_paths, read_only_paths;
     std::optional<uint32_t> personality;
     std::optional<MemoryPolicyConfig> memory_policy;
+    std::optional<IntelRdtConfig> intel_rdt;
 
     /// nullptr if the container shares the host's.
     const NamespaceConfig* find(uint32_t type) const;
@@ -148,6 +157,9 @@ std::optional<uint32_t> host_id(const std::vector<IdMap>& maps, uint32_t id);
 bool maps_only_caller(const Config& config);
 /// What the kernel and the host have to say to a configuration that is well formed.
 Status check_config(const Config& config);
+
+/// Of "0-3,7": bit n is set for each n. Nothing if it is no such list, or one of too large numbers.
+std::optional<std::vector<uint64_t>> parse_bits(const std::string& text);
 
 /// "CAP_KILL" or "KILL"; nothing if there is none of this name.
 std::optional<uint32_t> capability_number(const std::string& name);

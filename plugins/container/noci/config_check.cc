@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "plugins/container/noci/config.h"
+#include "plugins/container/noci/resctrl.h"
 
 namespace noded::noci {
 namespace {
@@ -177,6 +178,7 @@ Status check_config(const Config& config) {
     if (geteuid() != 0) TRY_STATUS(check_unprivileged(config));
     TRY_STATUS(check_namespaces(config));
     for (const auto& [path, value] : config.sysctls) TRY_STATUS(check_sysctl(config, path, value));
+    TRY_STATUS(check_rdt(config.intel_rdt));
     if (config.rootfs == "/") return fail("invalid rootfs: the host's own root cannot be one");
     return {};
 }

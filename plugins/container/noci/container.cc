@@ -18,8 +18,8 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
-#include <sstream>
 
+#include "agent/base/proc_text.h"
 #include "plugins/container/noci/limits.h"
 
 namespace noded::noci {
@@ -105,15 +105,9 @@ uint64_t process_start_time(int pid) {
     const auto text = read_whole("/proc/" + std::to_string(pid) + "/stat", 4096);
     if (!text) return 0;
     // The name may hold anything, parentheses, too.
-    const size_t end = text->rfind(')');
-    if (end == std::string::npos) return 0;
-    const char* at = text->c_str() + end + 2;
-    if (*at == 'Z' || *at == 'X') return 0;
-    for (int field = 3; field < 22 && at != nullptr; ++field) {
-        at = strchr(at, ' ');
-        if (at != nullptr) ++at;
-    }
-    return at == nullptr ? 0 : strtoull(at, nullptr, 10);
+    const size_t state = text->rfind(')') + 2;
+    if (state < text->size() && ((*text)[state] == 'Z' || (*text)[state] == 'X')) return 0;
+    return start_time_of(*text);
 }
 
 std::string now_text() {
@@ -128,18 +122,12 @@ std::string now_text() {
 }
 
 int count_mounts_on(const std::string& path) {
-    // "36 35 98:0 /root /on ...": the fifth word, with a space as \040.
-    std::string escaped;
-    for (const char c : path)
-        escaped += c == ' ' ? "\\040" : c == '\t' ? "\\011" : std::string(1, c);
-    std::istringstream lines(read_whole("/proc/self/mountinfo", 16 << 20).value_or(""));
+    const std::string text = read_whole("/proc/self/mountinfo", 16 << 20).value_or("");
     int count = 0;
-    for (std::string line; std::getline(lines, line);) {
-        std::istringstream words(line);
-        std::string word;
-        for (int i = 0; i < 5; ++i) words >> word;
-        if (word == escaped) ++count;
-    }
+    for (const std::string_view line : split(text, '\n'))
+        if (const auto mount = parse_mount_line(line);
+            mount && unescape_mount(mount->place) == path)
+            ++count;
     return count;
 }
 
@@ -198,6 +186,10 @@ Result<Container> Container::read(const std::string& folder, const std::string& 
     out.bundle = in["bundle"].text();
     out.rootfs = in["rootfs"].text();
     out.own_pids = in["own_pids"].flag();
+    out.systemd_unit = in["systemd_unit"].text();
+    const JsonView rdt = in["intel_rdt"];
+    out.rdt = {rdt["top"].text(), rdt["folder"].text(), rdt["monitor"].text(),
+               rdt["is_own"].flag()};
     if (in["root_mounts"]) out.root_mounts = int(in["root_mounts"].integer());
     for (const auto& [key, value] : in["annotations"].members())
         out.annotations.emplace_back(key, value.text());
@@ -280,6 +272,12 @@ Status Container::save() const {
                  {"cgroups", cgroups.write()},
                  {"namespace_paths", namespace_paths(pid)}};
     if (root_mounts >= 0) json["root_mounts"] = root_mounts;
+    if (!systemd_unit.empty()) json["systemd_unit"] = systemd_unit;
+    if (!rdt.folder.empty())
+        json["intel_rdt"] = {{"top", rdt.top},
+                             {"folder", rdt.folder},
+                             {"monitor", rdt.monitor},
+                             {"is_own", rdt.is_own}};
     return write_new(folder_ + kState, json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 

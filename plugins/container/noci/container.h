@@ -14,6 +14,7 @@
 #include "agent/base/result.h"
 #include "plugins/container/noci/cgroups.h"
 #include "plugins/container/noci/config.h"
+#include "plugins/container/noci/resctrl.h"
 
 namespace noded::noci {
 
@@ -81,6 +82,8 @@ public:
     std::string owner;
     std::vector<std::pair<std::string, std::string>> annotations;
     Cgroups cgroups;
+    std::string systemd_unit;  ///< that systemd made for it; empty: noci made its groups itself
+    RdtGroup rdt;
     bool own_pids = false;  ///< a PID namespace of its own
     /// Of a container without mounts of its own: how many the host had on the rootfs before it. -1:
     /// it has its own.

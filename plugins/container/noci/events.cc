@@ -11,6 +11,7 @@
 #include "plugins/container/noci/command.h"
 #include "plugins/container/noci/container.h"
 #include "plugins/container/noci/limits.h"
+#include "plugins/container/noci/unit.h"
 
 namespace noded::noci {
 namespace {
@@ -131,9 +132,9 @@ std::vector<Flag> flags_of(UpdateOptions& options) {
          "Total memory usage (memory + swap); set '-1' to enable unlimited swap"},
         {"pids-limit", &options.pids, "Maximum number of pids allowed in the container"},
         {"l3-cache-schema", &options.cache_schema,
-         "The string of Intel RDT/CAT L3 cache schema: not set by noci"},
+         "The string of Intel RDT/CAT L3 cache schema"},
         {"mem-bw-schema", &options.bandwidth_schema,
-         "The string of Intel RDT/MBA memory bandwidth schema: not set by noci"}};
+         "The string of Intel RDT/MBA memory bandwidth schema"}};
 }
 
 }  // namespace
@@ -171,12 +172,14 @@ Result<int> update_command(Call& call) {
     UpdateOptions options;
     PARSE(call, flags_of(options));
     const Container container = TRY(Container::load(call.globals.root, call.words[0]));
-    if (!options.cache_schema.empty() || !options.bandwidth_schema.empty())
-        return fail("Intel RDT: noci does not set it");
-    const Json resources = TRY(resources_of(options));
+    Json resources = TRY(resources_of(options));
     if (container.status() == ContainerStatus::stopped)
         return fail("container not running");
     TRY_STATUS(check_resources(resources, "resources:"));
+    const bool shares = !options.cache_schema.empty() || !options.bandwidth_schema.empty();
+    if (shares)
+        TRY_STATUS(change_rdt_group(container.rdt, options.cache_schema, options.bandwidth_schema));
+    if (!container.systemd_unit.empty()) TRY_STATUS(limit_unit(container, resources));
     TRY_STATUS(container.cgroups.limit(resources));
     return 0;
 }

@@ -24,6 +24,7 @@
 #include "plugins/container/noci/plan_builder.h"
 #include "plugins/container/noci/seccomp.h"
 #include "plugins/container/noci/sockets.h"
+#include "plugins/container/noci/unit.h"
 #include "plugins/container/shim/launch_encode.h"
 
 namespace noded::noci {
@@ -114,7 +115,11 @@ Status fill_process(const ProcessConfig& process, const Container& container, Dr
     plan.gid = process.gid;
     if (process.groups.size() > launch::groups_max)
         return fail("the user has more than 256 additional groups");
-    plan.groups = draft.builder.list(process.groups);
+    // One that is named twice is one.
+    std::vector<uint32_t> groups;
+    for (const uint32_t gid : process.groups)
+        if (std::ranges::count(groups, gid) == 0) groups.push_back(gid);
+    plan.groups = draft.builder.list(groups);
     // podman's --group-add keep-groups: files that only the caller's groups may read.
     plan.keeps_groups = container.annotation("run.oci.keep_original_groups") == "1";
     plan.umask = process.umask.value_or(022);
@@ -125,11 +130,12 @@ Status fill_process(const ProcessConfig& process, const Container& container, Dr
     return {};
 }
 
-Status fill_seccomp(const Config& config, Draft& draft, const Log& log) {
+Status fill_seccomp(const Config& config, bool waits_for_start, Draft& draft, const Log& log) {
     if (config.seccomp.is_null()) return {};
     SeccompFilter filter = TRY(compile_seccomp(config.seccomp, draft.spec.capabilities));
     draft.spec.seccomp = std::move(filter.program);
     draft.builder.plan.seccomp_flags = filter.flags;
+    if (waits_for_start) draft.builder.plan.filtered_wait = filter.wait;
     log.debug("seccomp filter flags: " + std::to_string(filter.flags));
     return {};
 }
@@ -279,6 +285,7 @@ private:
     Status hear_until_ready(int socket) {
         bool hooks = false;
         bool ready = false;
+        Fd listener;
         while (pid_ == 0 || !ready) {
             Heard heard = TRY(hear(socket));
             if (heard.end) return ended();
@@ -301,11 +308,16 @@ private:
                     return fail(std::string("unable to start container process: ") +
                                 (heard.number != 0 ? "error during container init: " : "") +
                                 heard.text);
+                case Say::listener: listener = std::move(heard.fd); break;
                 case Say::executing:
-                case Say::listener:
                 case Say::warning:
                 case Say::map_tree:
                 case Say::go: break;
+            }
+            if (pid_ != 0 && listener.valid() && container_ != nullptr) {
+                TRY_STATUS(send_listener(config_.seccomp, *container_, listener.get()));
+                listener.reset();
+                TRY_STATUS(say_go(socket));
             }
             if (pid_ != 0 && std::exchange(hooks, false)) TRY_STATUS(run_runtime_hooks(socket));
         }
@@ -316,6 +328,8 @@ private:
         container_->pid = pid_;
         container_->start_time = process_start_time(pid_);
         TRY_STATUS(container_->save());
+        if (config_.intel_rdt)
+            TRY_STATUS(make_rdt_group(container_->rdt, *config_.intel_rdt, pid_));
         return move_net_devices(config_.net_devices, pid_);
     }
 
@@ -510,7 +524,7 @@ Result<Launched> launch_container(Container& container, const Config& config,
     Draft draft;
     TRY_STATUS(fill_process(config.process, container, draft, log));
     TRY_STATUS(fill_descriptors(options, draft));
-    TRY_STATUS(fill_seccomp(config, draft, log));
+    TRY_STATUS(fill_seccomp(config, options.waits_for_start, draft, log));
     if (!options.no_cgroups)
         TRY_STATUS(take_cgroups(container, TRY(Cgroups::of(config.cgroups_path, container.id))));
     if (config.find(CLONE_NEWNS) == nullptr)
@@ -522,14 +536,19 @@ Result<Launched> launch_container(Container& container, const Config& config,
     fill_namespaces(config, draft);
     TRY_STATUS(fill_container(container, config, options, draft));
     TRY_STATUS(fill_console(options, draft));
+    // It ends with its last process, the first of which is nobody's.
+    std::optional<OpenUnit> unit;
+    if (options.systemd) unit = TRY(open_unit(container, config));
     TRY_STATUS(container.cgroups.create());
     fill_cgroups(container.cgroups, draft);
+    Json later;
+    Json now = without_few_processes(config.resources, &later);
+    if (unit) TRY_STATUS(limit_unit(*unit, container, now, true));
     std::string error;
     const JsonView resources(&config.resources, "linux.resources", &error);
     TRY_STATUS(container.cgroups.limit_devices(resources["devices"]));
     if (!error.empty()) return fail(error);
-    Json later;
-    TRY_STATUS(container.cgroups.limit(without_few_processes(config.resources, &later)));
+    TRY_STATUS(container.cgroups.limit(now));
     draft.builder.plan.listen_fd = -1;
     if (options.waits_for_start) {
         draft.listen = TRY(lift(TRY(container.listen()), draft.lowest_fd));
@@ -539,6 +558,7 @@ Result<Launched> launch_container(Container& container, const Config& config,
     draft.builder.plan.pidfd = -1;
     log.debug("nsexec container setup: cgroups are made, the first process is started");
     Launched launched = TRY(give_birth(draft, &container, config, log));
+    if (unit) TRY_STATUS(limit_unit(*unit, container, later, false));
     TRY_STATUS(container.cgroups.limit(later));
     // Now that nobody has to be born into it without the host's rights.
     TRY_STATUS(give_cgroup(container.cgroups, config));
@@ -557,7 +577,7 @@ Result<Launched> launch_exec(const Container& container, const Config& config,
     Draft draft;
     TRY_STATUS(fill_process(request.process, container, draft, log));
     TRY_STATUS(fill_descriptors(options, draft));
-    TRY_STATUS(fill_seccomp(config, draft, log));
+    TRY_STATUS(fill_seccomp(config, false, draft, log));
     TRY_STATUS(fill_console(options, draft));
     fill_cgroups(request.sub_cgroups.empty()
                      ? where_it_is(container)
@@ -581,6 +601,7 @@ Result<Launched> launch_exec(const Container& container, const Config& config,
     if (!request.process.affinity_first.empty())
         log.debug("nsexec: affinity: " + mask_text(request.process.affinity_first));
     Launched launched = TRY(give_birth(draft, nullptr, config, log));
+    if (!container.rdt.folder.empty()) TRY_STATUS(enter_rdt_group(container.rdt, launched.pid));
     if (!options.pidfd_socket.empty())
         TRY_STATUS(send_pidfd(options.pidfd_socket, launched.pid));
     return launched;
@@ -627,8 +648,11 @@ Status destroy(Container& container, const Log& log) {
         for (int i = count_mounts_on(container.rootfs); i > container.root_mounts; --i)
             (void)umount2(container.rootfs.c_str(), MNT_DETACH);
     const auto config = container.config();
-    const Status removed = container.cgroups.remove();
-    if (!removed) log.warning(removed.error().message);
+    // systemd's part first: it would make again what it misses.
+    const Status closed = container.systemd_unit.empty() ? Status() : close_unit(container);
+    for (const Status& removed :
+         {closed, container.cgroups.remove(), remove_rdt_group(container.rdt)})
+        if (!removed) log.warning(removed.error().message);
     const auto state = container.state_file("stopped");
     TRY_STATUS(container.remove());
     if (!config || config->hooks.poststop.empty() || !state) return {};

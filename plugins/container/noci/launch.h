@@ -24,6 +24,7 @@ struct LaunchOptions {
     int console_fd = -1;  ///< noci keeps the terminal itself; console_socket is empty then
     std::string pidfd_socket;
     bool no_cgroups = false;
+    bool systemd = false;  ///< the groups are a unit's of systemd
     bool waits_for_start = false;  ///< create: the process waits on the container's socket
 };
 

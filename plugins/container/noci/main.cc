@@ -90,7 +90,7 @@ int run_main(std::vector<std::string> words) {
         return fatal(globals, parsed.error().message, 1);
     }
     if (version) {
-        print(std::string("noci version ") + kVersion + "\nspec: 1.2.0\nlibseccomp: " +
+        print(std::string("noci version ") + kVersion + "\nspec: 1.3.0\nlibseccomp: " +
               libseccomp_version() + "\n");
         return 0;
     }

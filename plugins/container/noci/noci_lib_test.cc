@@ -256,6 +256,33 @@ TEST(NociSeccomp, notification_needs_a_listener_and_no_write) {
     EXPECT_EQ(compile_seccomp(seccomp, 0).error().message, "seccomp flag \"NOSUCH\" not known");
 }
 
+TEST(NociSeccomp, a_process_waits_in_a_call_that_its_filter_allows) {
+    const auto wait_call = [](const Json& more, const char* others = "SCMP_ACT_ALLOW") {
+        Json seccomp = {{"defaultAction", others}, {"listenerPath", "/x"}};
+        seccomp["syscalls"] = Json::array({{{"names", Json::array({"mkdir"})},
+                                            {"action", "SCMP_ACT_NOTIFY"}}});
+        for (const Json& rule : more) seccomp["syscalls"].push_back(rule);
+        return compile_seccomp(seccomp, 0).value().wait;
+    };
+    const auto rule = [](const char* name, const char* action) {
+        return Json{{"names", Json::array({name})}, {"action", action}};
+    };
+    const Json forbidden = rule("futex", "SCMP_ACT_ERRNO");
+    EXPECT_EQ(wait_call(Json::array()), FilteredWait::futex);
+    EXPECT_EQ(wait_call(Json::array({forbidden})), FilteredWait::read);
+    EXPECT_EQ(wait_call(Json::array({forbidden, rule("read", "SCMP_ACT_NOTIFY")})),
+              FilteredWait::none);
+    EXPECT_EQ(wait_call(Json::array(), "SCMP_ACT_ERRNO"), FilteredWait::none);
+    EXPECT_EQ(wait_call(Json::array({rule("read", "SCMP_ACT_ALLOW")}), "SCMP_ACT_ERRNO"),
+              FilteredWait::read);
+    Json some = rule("futex", "SCMP_ACT_ALLOW");
+    some["args"] = Json::array({{{"index", 1}, {"value", 0}, {"op", "SCMP_CMP_EQ"}}});
+    EXPECT_EQ(wait_call(Json::array({some}), "SCMP_ACT_ERRNO"), FilteredWait::none)
+        << "not of every kind";
+    EXPECT_EQ(compile_seccomp(Json{{"defaultAction", "SCMP_ACT_ALLOW"}}, 0).value().wait,
+              FilteredWait::none);
+}
+
 TEST(NociNames, signals_capabilities_ids_and_paths) {
     EXPECT_EQ(signal_number("KILL"), 9);
     EXPECT_EQ(signal_number("sigterm"), 15);

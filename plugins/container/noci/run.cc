@@ -10,6 +10,7 @@
 #include "plugins/container/noci/command.h"
 #include "plugins/container/noci/foreground.h"
 #include "plugins/container/noci/hooks.h"
+#include "plugins/container/noci/id_helpers.h"
 #include "plugins/container/noci/launch.h"
 #include "plugins/container/noci/limits.h"
 
@@ -39,15 +40,16 @@ std::string absolute(const std::string& path) {
     return clean_path(std::string(getcwd(here, sizeof here) != nullptr ? here : "/") + "/" + path);
 }
 
-/// The folder of systemd's unit for "slice:prefix:name", which noci makes itself: who looks for the
-/// container by the names of systemd finds it.
+/// The folder of systemd's unit for "slice:prefix:name". Without the host's rights noci makes it
+/// itself: who looks for the container by the names of systemd finds it.
 Status use_systemd(const Globals& globals, const std::string& id, Config& config) {
     if (!globals.systemd_cgroup) return {};
     if (access("/run/systemd/system", F_OK) != 0)
         return fail("systemd not running on this host, cannot use systemd cgroups manager");
     config.cgroups_path = TRY(systemd_cgroup_path(config.cgroups_path, id));
-    globals.log.warning("noci asks no systemd for a scope: it makes the cgroup " +
-                        config.cgroups_path + " itself");
+    if (!is_host_root())
+        globals.log.warning("noci asks no user's systemd for a scope: it makes the cgroup " +
+                            config.cgroups_path + " itself");
     return {};
 }
 
@@ -70,6 +72,8 @@ Result<Draft> draft_container(Call& call, RunOptions& options) {
     options.pid_file = absolute(options.pid_file);
     options.config_file = absolute(options.config_file);
     options.launch.no_cgroups = call.globals.no_cgroups;
+    options.launch.systemd =
+        call.globals.systemd_cgroup && !call.globals.no_cgroups && is_host_root();
     options.launch.console_socket = absolute(options.launch.console_socket);
     if (options.preserve_fds) {
         if (*options.preserve_fds < 0 || *options.preserve_fds > int64_t(limits::preserved_fds_max))
@@ -96,6 +100,8 @@ Result<Draft> draft_container(Call& call, RunOptions& options) {
     container.version = config.version;
     container.rootfs = config.rootfs;
     container.annotations = config.annotations;
+    if (config.intel_rdt)
+        container.rdt = rdt_group(find_resctrl(), *config.intel_rdt, container.id);
     const NamespaceConfig* pids = config.find(0x20000000 /* CLONE_NEWPID */);
     container.own_pids = pids != nullptr && pids->path.empty();
     if (const Status saved = container.save_config(*text); !saved) {

@@ -34,6 +34,28 @@ bool notifies(const SeccompProfile& profile) {
     });
 }
 
+/// Whatever its arguments are.
+bool allows(const SeccompProfile& profile, const char* call) {
+    const auto lets_through = [](uint32_t action) {
+        return action == SCMP_ACT_ALLOW || action == SCMP_ACT_LOG;
+    };
+    bool named = false;
+    for (const SeccompRule& rule : profile.rules) {
+        if (std::ranges::count(rule.names, call) == 0) continue;
+        const bool always =
+            rule.arguments.empty() && rule.includes.empty() && rule.excludes.empty();
+        if (!always || !lets_through(rule.action)) return false;
+        named = true;
+    }
+    return named || lets_through(profile.default_action);
+}
+
+/// In this order: the first needs nothing besides memory.
+FilteredWait wait_of(const SeccompProfile& profile) {
+    if (allows(profile, "futex")) return FilteredWait::futex;
+    return allows(profile, "read") ? FilteredWait::read : FilteredWait::none;
+}
+
 /// System calls of whoever hands the descriptor over cannot wait for it themselves.
 Status check_notify(const SeccompProfile& profile, bool has_listener) {
     if (profile.default_action == SCMP_ACT_NOTIFY)
@@ -89,7 +111,10 @@ Result<SeccompFilter> compile_seccomp(const Json& seccomp, uint64_t capabilities
     // Without a word on flags, as libseccomp's own default.
     if (!in["flags"]) out.flags |= SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     TRY_STATUS(check_notify(*profile, !in["listenerPath"].text().empty()));
-    if (notifies(*profile)) out.flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    if (notifies(*profile)) {
+        out.flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+        out.wait = wait_of(*profile);
+    }
     if (!error.empty()) return fail(error);
     out.program = newer_calls_are_unknown(*profile);
     const Buffer compiled = TRY(seccomp_compile(*profile, capabilities, bit_of));

@@ -5,6 +5,7 @@
 #include "agent/base/bytes.h"
 #include "agent/base/result.h"
 #include "plugins/container/noci/container.h"
+#include "plugins/container/noci/init/plan.h"
 #include "plugins/container/noci/json_view.h"
 
 namespace noded::noci {
@@ -12,6 +13,8 @@ namespace noded::noci {
 struct SeccompFilter {
     Buffer program;      ///< sock_filter array
     uint32_t flags = 0;  ///< SECCOMP_FILTER_FLAG_*
+    /// Of a filter that notifies: what a process under it may wait in.
+    FilteredWait wait = FilteredWait::none;
 };
 
 Result<SeccompFilter> compile_seccomp(const Json& seccomp, uint64_t capabilities);

@@ -131,7 +131,6 @@ Result<int> features_command(Call& call) {
     Json capabilities = Json::array();
     for (uint32_t i = 0; i < capabilities_known; ++i) capabilities.push_back(capability_name(i));
     const Json yes = {{"enabled", true}};
-    const Json no = {{"enabled", false}};
     const Json features = {
         {"ociVersionMin", "1.0.0"},
         {"ociVersionMax", "1.3.0"},
@@ -145,7 +144,7 @@ Result<int> features_command(Call& call) {
           {"cgroup",
            {{"v1", true},
             {"v2", true},
-            {"systemd", false},
+            {"systemd", true},
             {"systemdUser", false},
             {"rdma", true}}},
           {"seccomp",
@@ -157,7 +156,7 @@ Result<int> features_command(Call& call) {
             {"supportedFlags", seccomp_flags()}}},
           {"apparmor", yes},
           {"selinux", yes},
-          {"intelRdt", no},
+          {"intelRdt", {{"enabled", true}, {"schemata", true}, {"monitoring", true}}},
           {"memoryPolicy",
            {{"modes", memory_policy_modes()}, {"flags", memory_policy_flags()}}},
           {"netDevices", yes},
@@ -165,7 +164,8 @@ Result<int> features_command(Call& call) {
         {"annotations",
          {{"io.github.seccomp.libseccomp.version", libseccomp_version()},
           {"noded.noci.version", kVersion}}},
-        {"potentiallyUnsafeConfigAnnotations", Json::array({"run.oci."})}};
+        {"potentiallyUnsafeConfigAnnotations",
+         Json::array({"org.systemd.property.", "run.oci."})}};
     print(features.dump(4) + "\n");
     return 0;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/futex.h>
 #include <linux/keyctl.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -157,8 +158,13 @@ void await_start(int* state) {
     sys(SYS_close, init.plan->listen_fd);
 }
 
+void confine() {
+    write_attribute("apparmor", "exec ", init.plan->apparmor, "apply the apparmor profile");
+    write_attribute("", "", init.plan->selinux, "set the selinux label");
+}
+
 /// Between create and start. The last thing that can be done with the caller's file descriptors.
-void wait_for_start(shim::Start&) {
+void wait_for_start() {
     const Plan& plan = *init.plan;
     say(init.report_fd, Say::ready, 0, init.start.warnings.view());
     int state = -1;
@@ -173,9 +179,14 @@ void wait_for_start(shim::Start&) {
         init.state_fd = state;
     }
     if (plan.start_container_hooks.count == 0) shim::close_fd(init.state_fd);
-    write_attribute("apparmor", "exec ", plan.apparmor, "apply the apparmor profile");
-    write_attribute("", "", plan.selinux, "set the selinux label");
+    // Of a thread's own rights: under the filter another one does the waiting.
+    if (plan.filtered_wait == FilteredWait::none) confine();
     say(init.report_fd, Say::executing, 0, "");
+}
+
+void be_ready(shim::Start&) {
+    if (init.plan->filtered_wait == FilteredWait::none) wait_for_start();
+    else confine();
 }
 
 /// They are as confined as the process itself.
@@ -187,10 +198,14 @@ void run_start_hooks(shim::Start&) {
 
 // Who hands over the descriptor of seccomp notifications: not the process that is under the filter,
 // because the filter may stop any system call of its own. A thread that came before the filter
-// waits for the number in memory and the other one looks whether it was sent; the exec ends it.
+// waits for the number in memory and the other one looks whether it was sent; the exec ends it. The
+// same thread waits for the start where that comes after the filter, and the other one in the one
+// system call that noci has found the filter to allow.
 int listener_number;
 int listener_sent;
-alignas(16) char courier_stack[16 << 10];
+int started;          ///< a futex
+int started_pipe[2];  ///< for the other way to wait
+alignas(16) char courier_stack[32 << 10];
 
 [[noreturn]] void courier(void*) {
     const timespec moment = {0, 200'000};
@@ -201,15 +216,38 @@ alignas(16) char courier_stack[16 << 10];
         int unused = -1;
         say(init.report_fd, Say::listener, 0, "", fd);
         hear_go(init.report_fd, &unused);
+        // The agent's alone: when it ends nobody shall wait for its answers.
+        sys(SYS_close, fd);
     }
     __atomic_store_n(&listener_sent, 1, __ATOMIC_RELEASE);
+    if (fd > 0 && init.plan->filtered_wait != FilteredWait::none) {
+        wait_for_start();
+        __atomic_store_n(&started, 1, __ATOMIC_RELEASE);
+        sys(SYS_futex, &started, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+        const char word = 0;
+        if (started_pipe[1] > 0) sys(SYS_write, started_pipe[1], &word, 1);
+    }
     for (;;) sys(SYS_exit, 0);
+}
+
+/// Under the filter, until the courier has heard of the start.
+void await_courier() {
+    const bool reads = init.plan->filtered_wait == FilteredWait::read;
+    char word;
+    while (__atomic_load_n(&started, __ATOMIC_ACQUIRE) == 0) {
+        if (reads) sys(SYS_read, started_pipe[0], &word, 1);
+        else sys(SYS_futex, &started, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
+    }
 }
 
 long load_filter(shim::Start&, const void* program) {
     const unsigned flags = init.plan->seccomp_flags;
     if ((flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0)
         return sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
+    if (init.plan->filtered_wait == FilteredWait::read) {
+        const long piped = sys(SYS_pipe2, started_pipe, O_CLOEXEC);
+        if (piped < 0) return piped;
+    }
     clone_args arguments = {};
     arguments.flags = CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD;
     arguments.stack = reinterpret_cast<uint64_t>(courier_stack);
@@ -219,6 +257,7 @@ long load_filter(shim::Start&, const void* program) {
     const long fd = sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
     __atomic_store_n(&listener_number, fd < 0 ? -1 : static_cast<int>(fd), __ATOMIC_RELEASE);
     while (__atomic_load_n(&listener_sent, __ATOMIC_ACQUIRE) == 0) asm volatile("pause");
+    if (fd >= 0 && init.plan->filtered_wait != FilteredWait::none) await_courier();
     return fd < 0 ? fd : 0;
 }
 
@@ -237,7 +276,7 @@ void fill_start() {
                   .ambient = plan.ambient,
                   .send_terminal = send_terminal,
                   .close_rest = close_rest,
-                  .ready = wait_for_start,
+                  .ready = be_ready,
                   .load_filter = load_filter,
                   .last = run_start_hooks};
     shim::Start& start = init.start;

@@ -85,6 +85,14 @@ struct SchedulerAttributes {
 };
 static_assert(sizeof(SchedulerAttributes) == 56);
 
+/// The start is waited for under a filter that notifies, in this system call, so that whoever is
+/// notified knows the container from its creation on.
+enum class FilteredWait : uint32_t {
+    none = 0,  ///< the filter comes after the start
+    futex = 1,
+    read = 2,
+};
+
 struct Plan {
     uint32_t size;
     uint32_t is_exec;
@@ -126,6 +134,7 @@ struct Plan {
     TextAt keyring;
     uint64_t effective, permitted, inheritable, ambient;
     uint32_t seccomp_flags;   ///< SECCOMP_FILTER_FLAG_*
+    FilteredWait filtered_wait;
     TextAt apparmor;
     TextAt selinux;
     uint32_t sets_personality;
