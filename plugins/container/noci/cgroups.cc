@@ -187,6 +187,7 @@ Result<std::string> systemd_cgroup_path(const std::string& path, const std::stri
         at = name.find('-', at + 1);
         folder += "/" + name.substr(0, at) + end;
     }
+    if (parts[1].find('/') != std::string::npos) return fail("invalid unit name: " + parts[1]);
     if (parts[2].empty() || parts[2].find('/') != std::string::npos)
         return fail("invalid unit name: " + parts[2]);
     if (parts[2].ends_with(end)) return folder + "/" + parts[2];

@@ -129,8 +129,13 @@ Status make_rdt_group(const RdtGroup& group, const IntelRdtConfig& asked, int pi
         return fail("intelrdt: there is no class " + group.folder +
                     ": without schemata it has to exist already");
     const bool is_new = group.folder != group.top && TRY(make_folder(group, group.folder));
-    if (!lines.empty())
-        TRY_STATUS(is_named && !is_new ? compare(group, lines) : set_shares(group, lines));
+    if (!lines.empty()) {
+        const bool has_shares = is_named && !is_new;
+        const Status shared = has_shares ? compare(group, lines) : set_shares(group, lines);
+        // The next one with this name is to be compared with nothing that went wrong.
+        if (!shared && is_named && is_new) (void)rmdir(group.folder.c_str());
+        TRY_STATUS(shared);
+    }
     if (!group.monitor.empty()) (void)TRY(make_folder(group, group.monitor));
     return enter_rdt_group(group, pid);
 }

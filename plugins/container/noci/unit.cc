@@ -28,13 +28,19 @@ Result<OpenUnit> open_unit(Container& container, const Config& config) {
     const auto properties =
         TRY(new_unit_properties(names, container.id, unit.first.pid(),
                                 container.cgroups.pure_v2(), config.annotations));
-    // Not before the last moment: what fails until then is to stop nobody else's unit.
+    // A scope ends with its first process, so it is noted only once it is this container's: a
+    // delete is to stop nobody else's. A slice would stay.
+    const bool ends_alone = unit.first.pid() > 0;
     container.systemd_unit = names.unit;
-    TRY_STATUS(container.save());
+    if (!ends_alone) TRY_STATUS(container.save());
     const Status started = unit.systemd.start(names.unit, properties);
-    if (started) return unit;
-    if (started.error().code == EEXIST) container.systemd_unit.clear();
-    return std::unexpected(started.error());
+    if (!started && started.error().code == EEXIST) {
+        container.systemd_unit.clear();
+        container.cgroups = {};
+    }
+    if (!started) return std::unexpected(started.error());
+    if (ends_alone) TRY_STATUS(container.save());
+    return unit;
 }
 
 Status limit_unit(OpenUnit& unit, const Container& container, Json& resources, bool devices) {

@@ -8,6 +8,7 @@
 #include "plugins/container/noci/config.h"
 #include "plugins/container/noci/device_rules.h"
 #include "plugins/container/noci/systemd.h"
+#include "plugins/container/weights.h"
 
 namespace noded::noci {
 namespace {
@@ -67,7 +68,8 @@ Status add_cpu(const JsonView& in, bool pure_v2, Properties& out) {
     const uint64_t shares = in["shares"].u64();
     // A weight of none is systemd's word for idle.
     if (pure_v2 && in["idle"].integer() == 1) out.push_back({"CPUWeight", uint64_t{0}});
-    else if (shares != 0 && pure_v2) out.push_back({"CPUWeight", weight_of_shares(shares)});
+    else if (shares != 0 && pure_v2)
+        out.push_back({"CPUWeight", container::weight_of_shares(shares)});
     else if (shares != 0) out.push_back({"CPUShares", std::clamp<uint64_t>(shares, 2, 262144)});
     add_quota(in["quota"].integer(), in["period"].u64(), out);
     TRY_STATUS(add_set("AllowedCPUs", in["cpus"].text(), out));
