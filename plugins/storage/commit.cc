@@ -93,7 +93,7 @@ void StoragePlugin::give_up_commits() {
         const Origin origin = *waiting;
         imports_waiting_.erase(waiting);
         failed_commits_.insert(command);
-        fail_import(origin, "the image store is busy with another import since " +
+        fail_import(origin, "the image store is busy with another image since " +
                                 std::to_string(limits::commit_wait_ns_max / 1'000'000'000) +
                                 " seconds: try again when that is done");
     }

@@ -473,7 +473,7 @@ TEST_F(CommitTest, behind_an_import_that_never_ends_it_fails_at_its_deadline) {
     host.advance(2 * kMoment);
     ASSERT_EQ(host.count<ImageImportFailed>(), 1u) << "its container is paused for it";
     EXPECT_EQ(host.last<ImageImportFailed>()->command_id, command);
-    EXPECT_EQ(failure(), "the image store is busy with another import since 20 seconds: try again "
+    EXPECT_EQ(failure(), "the image store is busy with another image since 20 seconds: try again "
                          "when that is done");
     while (host.run_offload()) {}   // it ends after all
     EXPECT_EQ(host.count<ImageImported>(), 2u);

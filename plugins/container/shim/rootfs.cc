@@ -213,15 +213,14 @@ int open_tmpfs(Start& start, const launch::Mount& mount) {
 /// All that is missing of a path of the host.
 void make_source(Start& start, const char* source) {
     TargetPath path;
-    long made = 0;
     for (std::string_view rest = source; !rest.empty();) {
         const size_t slash = rest.find('/', 1);
         const size_t length = slash == std::string_view::npos ? rest.size() : slash;
         path.add({rest.data(), length});
         rest.remove_prefix(length);
-        made = sys(SYS_mkdirat, AT_FDCWD, path.c_str(), 0755);
+        const long made = sys(SYS_mkdirat, AT_FDCWD, path.c_str(), 0755);
+        if (made < 0 && made != -EEXIST) give_up(start, 125, "make the folder", path.c_str(), made);
     }
-    if (made < 0 && made != -EEXIST) give_up(start, 125, "make the folder", source, made);
 }
 
 /// It may be on a file system that does not answer, so nobody but this child looks at it.
