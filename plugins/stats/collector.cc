@@ -490,7 +490,11 @@ void Collector::find_group(const Target& target, Entry& entry) {
                                        std::pair(watch.memory, "memory.stat")}) {
         const std::string reader = who_updates(folder);
         const std::string path = reader + "/" + name;
-        if (above_.contains(path)) continue;
+        // One that was made anew under the same name is another one.
+        if (const auto known = above_.find(path); known != above_.end()) {
+            if (known->second->read()) continue;
+            above_.erase(known);
+        }
         FilePtr file = open(reader, name);
         updates_all_ &= file != nullptr || !runs_still(target);
         if (file) above_.emplace(path, std::move(file));

@@ -34,7 +34,7 @@ public:
     void read_pressure_anew() { pressure_anew_ = true; }
     void follow_scheduler(bool follow);
     /// Begins to count in the kernel for those that are new, and ends it for those that are gone.
-    /// Called by take.
+    /// Called by take for a list that is new.
     KernelState watch(const std::vector<Target>& targets);
     /// The same for those that have just started, so that little is missed, without a look at who
     /// is gone.
