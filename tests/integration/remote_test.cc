@@ -208,6 +208,7 @@ TEST_F(RemoteTest, files_go_both_ways) {
     ok({"image", "import", "-m", "from afar", "-c", "CMD echo imported", here + "/root.tar",
         "far:1"});
     EXPECT_EQ(ok({"run", "--rm", "far:1"}), "imported");
+    EXPECT_GT(from_afar({"save", "far:1"}).out.size(), much.size());
     EXPECT_EQ(from_afar({"import", "-", "far:2"}, read_text(here + "/root.tar")).exit_code, 0);
     EXPECT_TRUE(says(from_afar({"load"}, "no archive").err, "Error: ")) << "its words come along";
     ok({"rmi", "far:1", "far:2"});

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "tests/integration/on_terminal.h"
 #include "tests/integration/test_node.h"
@@ -17,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kPatienceSeconds = 60;   // a login costs some computing, and the machine is busy
+constexpr int kPatienceSeconds = 60;   // a login costs some computing
 constexpr const char* kPath = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 class SshTest : public SharedNodeTest {
@@ -36,8 +37,10 @@ protected:
         write_config("config", at("user"), at("known"));
     }
     static void TearDownTestSuite() {
-        kill(sshd->pid(), SIGTERM);
-        sshd->wait();
+        if (sshd != nullptr) {
+            kill(sshd->pid(), SIGTERM);
+            sshd->wait();
+        }
         delete sshd;
         sshd = nullptr;
         SharedNodeTest::TearDownTestSuite();
@@ -82,7 +85,7 @@ protected:
             sshd = new Running({"/usr/bin/unshare", "-m", "/bin/sh", "-c", line});
             // It ends where somebody else has the port.
             if (sshd->read_until("Server listening on", kPatienceSeconds)) return;
-            delete sshd;
+            delete std::exchange(sshd, nullptr);
         }
         FAIL() << "no port is free";
     }

@@ -22,8 +22,8 @@ constexpr Values kValues[] = {
      "ancestor= before= exited= health= id= label= name= network= since= status= volume="},
     {"images", "filter", "before= dangling= label= reference= since="},
     {"events", "filter", "container= event= image= label= plugin= type="},
-    {"image prune", "filter", "dangling= label= label!= until="},
-    {"", "filter", "label= label!= until="},
+    {"image prune", "filter", "dangling= label= until="},
+    {"", "filter", "label= until="},
     {"export", "output", ""},   // a file
     {"", "output", "json text"},
     {"", "attach", "stderr stdin stdout"},

@@ -105,7 +105,7 @@ TEST_F(Completion, knows_keys_and_values_of_filters_for_each_verb) {
     EXPECT_EQ(of({"ps", "--filter=ancestor="}), "--filter=ancestor=box:1");
     EXPECT_EQ(of({"images", "--filter", ""}), "before= dangling= label= reference= since=");
     EXPECT_EQ(of({"images", "--filter", "since="}), "since=box:1");
-    EXPECT_EQ(of({"container", "prune", "--filter", ""}), "label= label!= until=");
+    EXPECT_EQ(of({"container", "prune", "--filter", ""}), "label= until=");
     EXPECT_EQ(of({"events", "--filter", "plugin="}), "plugin=storage");
     EXPECT_EQ(of({"events", "-o", ""}), "json text");
     EXPECT_EQ(of({"export", "-o", ""}), "FILES");

@@ -17,11 +17,11 @@
 namespace noded::nodectl {
 namespace {
 
-/// What may be run here for a client: what reads the node's files, or writes images.
-constexpr std::string_view kRuns[] = {"logs",         "container logs", "top",  "container top",
-                                      "image import", "import",         "load", "image load",
-                                      "sub",          "system sub",     "stats",
-                                      "container stats"};
+/// What may be run here for a client: what reads the node's files, or reads or writes images.
+constexpr std::string_view kRuns[] = {"logs",         "container logs", "top",   "container top",
+                                      "image import", "import",         "load",  "image load",
+                                      "image save",   "save",           "stats", "container stats",
+                                      "sub",          "system sub"};
 
 remote::Deadline soon() { return std::chrono::steady_clock::now() + handshake_seconds; }
 

@@ -58,11 +58,22 @@ bool has_image(const State& state, const std::string& wanted) {
 }
 
 /// An extended regular expression, see regex(7), which has no word for digits.
-bool compile(std::string pattern, regex_t& compiled) {
-    for (const auto& [go, posix] : {std::pair("\\d", "[0-9]"), {"\\D", "[^0-9]"}})
-        for (size_t at = 0; (at = pattern.find(go, at)) != std::string::npos;)
-            pattern.replace(at, 2, posix);
-    return regcomp(&compiled, pattern.c_str(), REG_EXTENDED | REG_NOSUB) == 0;
+bool compile(const std::string& pattern, regex_t& compiled) {
+    std::string posix;
+    bool in_brackets = false;
+    for (size_t at = 0; at < pattern.size(); ++at) {
+        const bool escapes = pattern[at] == '\\' && at + 1 < pattern.size();
+        if (!escapes) {
+            in_brackets = pattern[at] == '[' || (in_brackets && pattern[at] != ']');
+            posix += pattern[at];
+            continue;
+        }
+        const char escaped = pattern[++at];
+        if (escaped == 'd') posix += in_brackets ? "0-9" : "[0-9]";
+        else if (escaped == 'D' && !in_brackets) posix += "[^0-9]";
+        else posix.append({'\\', escaped});
+    }
+    return regcomp(&compiled, posix.c_str(), REG_EXTENDED | REG_NOSUB) == 0;
 }
 
 /// parse_filters has refused those that are none.
