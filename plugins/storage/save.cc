@@ -25,12 +25,11 @@ bool is_repository(const std::string& reference) {
 }
 
 /// All names that the image has in this repository, as docker saves them.
-std::vector<std::string> tags_of(const Image& image, const std::string& name) {
-    const auto wanted = image::parse_reference(name);
+std::vector<std::string> tags_of(const Image& image, const std::string& repository) {
     std::vector<std::string> tags;
     for (const std::string& one : image.names) {
         const auto reference = image::parse_reference(one);
-        if (wanted && reference && reference->name() == wanted->name()) tags.push_back(one);
+        if (reference && reference->name() == repository) tags.push_back(one);
     }
     return tags;
 }
@@ -52,9 +51,10 @@ void add(std::vector<image::SavedImage>& images, const Image& image,
 std::optional<Refusal> add_reference(const State& state, const std::string& reference,
                                      std::vector<image::SavedImage>& images) {
     bool any = false;
-    if (is_repository(reference)) {
+    const auto parsed = image::parse_reference(reference);
+    if (parsed && is_repository(reference)) {
         for (const auto& [id, image] : state.images) {
-            const auto tags = tags_of(image, reference);
+            const auto tags = tags_of(image, parsed->name());
             if (tags.empty()) continue;
             any = true;
             add(images, image, tags);

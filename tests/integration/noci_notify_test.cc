@@ -3,12 +3,11 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include <thread>
 
 #include "agent/base/fd.h"
+#include "tests/integration/descriptor_receiver.h"
 #include "tests/integration/noci_fixture.h"
 
 namespace noded::test {
@@ -18,14 +17,8 @@ class NociNotify : public Noci {
 protected:
     void SetUp() override {
         Noci::SetUp();
-        socket_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
         const std::string path = base_ + "/agent";
-        snprintf(address.sun_path, sizeof address.sun_path, "%s", path.c_str());
-        ASSERT_EQ(bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
-                  0);
-        ASSERT_EQ(listen(socket_.get(), 1), 0);
+        ASSERT_TRUE(agent_.listen_at(path));
         config_["root"]["readonly"] = false;
         config_["linux"]["seccomp"] = {
             {"defaultAction", "SCMP_ACT_ALLOW"},
@@ -39,23 +32,10 @@ protected:
     }
     /// What the agent is sent, and the descriptor that comes with it.
     Json hear(Fd* listener) {
-        if (!comes(socket_.get())) return {};
-        const Fd connection(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-        char text[8192];
-        iovec part = {text, sizeof text};
-        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-        msghdr message{};
-        message.msg_iov = &part;
-        message.msg_iovlen = 1;
-        message.msg_control = control;
-        message.msg_controllen = sizeof control;
-        const ssize_t size = recvmsg(connection.get(), &message, MSG_CMSG_CLOEXEC);
-        const cmsghdr* rights = size > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-        if (rights == nullptr) return {};
-        int fd = -1;
-        memcpy(&fd, CMSG_DATA(rights), sizeof fd);
-        listener->reset(fd);
-        return Json::parse(std::string(text, size_t(size)), nullptr, false);
+        if (!comes(agent_.fd())) return {};
+        DescriptorReceiver::Received received = agent_.receive();
+        *listener = std::move(received.fd);
+        return Json::parse(received.bytes, nullptr, false);
     }
     /// Something to read, in a minute at most.
     static bool comes(int fd) {
@@ -64,7 +44,7 @@ protected:
     }
     /// Whether noci has told the agent yet.
     bool is_told() const {
-        pollfd news = {socket_.get(), POLLIN, 0};
+        pollfd news = {agent_.fd(), POLLIN, 0};
         return poll(&news, 1, 0) == 1;
     }
     /// One call is answered: no such device.
@@ -104,7 +84,7 @@ protected:
                   "mkdir: can't create directory '/made': No such device\ndone\n");
     }
 
-    Fd socket_;
+    DescriptorReceiver agent_;
 };
 
 TEST_F(NociNotify, the_agent_knows_a_container_from_its_creation_on) { live(true); }

@@ -1,11 +1,9 @@
 // noci, the real program on the real kernel: a busybox bundle through each command, and what other
 // engines rely on: exit codes, sentences, JSON.
-#include <sys/socket.h>
-#include <sys/un.h>
 
-#include <cstring>
 #include <sstream>
 
+#include "tests/integration/descriptor_receiver.h"
 #include "tests/integration/noci_fixture.h"
 
 namespace noded::test {
@@ -810,34 +808,17 @@ TEST_F(Noci, a_process_frozen_elsewhere_is_deleted_by_force) {
 
 TEST_F(Noci, an_annotation_names_who_gets_the_pidfd) {
     const std::string path = base_ + "/pidfd.sock";
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof address.sun_path - 1);
-    const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ASSERT_EQ(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    ASSERT_EQ(listen(listener, 1), 0);
+    DescriptorReceiver receiver;
+    ASSERT_TRUE(receiver.listen_at(path));
     config_["annotations"]["run.oci.pidfd_receiver"] = path;
     command("sleep 100");
     ASSERT_EQ(detached({"run", "-d", "--bundle", bundle_, id_}).exit_code, 0);
-    const int connection = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
-    char text[16];
-    iovec part = {text, sizeof text};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    ASSERT_GT(recvmsg(connection, &message, MSG_CMSG_CLOEXEC), 0);
-    const cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    ASSERT_NE(rights, nullptr);
-    int pidfd = -1;
-    memcpy(&pidfd, CMSG_DATA(rights), sizeof pidfd);
-    std::ifstream info("/proc/self/fdinfo/" + std::to_string(pidfd));
+    const DescriptorReceiver::Received received = receiver.receive();
+    ASSERT_TRUE(received.fd.valid());
+    std::ifstream info("/proc/self/fdinfo/" + std::to_string(received.fd.get()));
     const std::string known(std::istreambuf_iterator<char>(info), {});
     EXPECT_NE(known.find("Pid:\t" + std::to_string(state()["pid"].get<int>()) + "\n"),
               std::string::npos) << known;
-    for (const int fd : {pidfd, connection, listener}) close(fd);
 }
 
 TEST_F(Noci, an_exec_enters_no_cgroup_above_the_containers) {

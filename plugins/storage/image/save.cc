@@ -61,7 +61,7 @@ private:
         Json manifests = Json::array();
     };
 
-    Result<const Layer*> layer(const std::string& diff_id);
+    Result<Layer*> layer(const std::string& diff_id);
     Result<Layer> plan(const std::string& diff_id);
     Result<Layer> write_anew(const std::string& hex);
     Status go_on() const;
@@ -69,6 +69,7 @@ private:
     Status image(const SavedImage& image, Listed& listed);
     Result<std::string> config_of(const SavedImage& image);
     Status layer_blob(const std::string& diff_id);
+    Status layer_content(const std::string& diff_id, const Layer& planned);
     Status from_skeleton(const Layer& layer, int tree, Sha256& hash);
     Status file_content(int file, uint64_t size, Sha256& hash);
     Status directory(const std::string& path);
@@ -91,7 +92,7 @@ Status Saver::go_on() const {
 
 // Layers.
 
-Result<const Layer*> Saver::layer(const std::string& diff_id) {
+Result<Layer*> Saver::layer(const std::string& diff_id) {
     auto found = layers_.find(diff_id);
     if (found == layers_.end()) found = layers_.emplace(diff_id, TRY(plan(diff_id))).first;
     return &found->second;
@@ -125,6 +126,7 @@ Result<Layer> Saver::write_anew(const std::string& hex) {
     Layer layer;
     layer.tar.reset(openat(work_->fd(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!layer.tar.valid()) return fail_errno(errno, "create " + work_->path() + "/" + name);
+    (void)unlinkat(work_->fd(), name.c_str(), 0);
     const Fd tree(open(paths_.layer(hex).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!tree.valid()) return fail_errno(errno, "open layer " + hex);
     tree::TarWriter writer(layer.tar.get());
@@ -182,13 +184,21 @@ Status Saver::from_skeleton(const Layer& layer, int tree, Sha256& hash) {
 }
 
 Status Saver::layer_blob(const std::string& diff_id) {
-    const Layer& planned = *TRY(layer(diff_id));
+    Layer& planned = *TRY(layer(diff_id));
     if (!written_.insert(planned.digest).second) return {};
     tree::TarEntry entry;
     entry.path = member_of(planned.digest);
     entry.mode = S_IFREG | 0644;
     entry.size = planned.size;
     TRY_STATUS(out_.entry(entry));
+    TRY_STATUS(layer_content(diff_id, planned));
+    // No other image of the archive needs them again, and there may be many.
+    planned.skeleton.reset();
+    planned.tar.reset();
+    return {};
+}
+
+Status Saver::layer_content(const std::string& diff_id, const Layer& planned) {
     if (planned.tar.valid()) {
         if (lseek(planned.tar.get(), 0, SEEK_SET) != 0) return fail_errno(errno, "read a layer");
         return out_.content(planned.tar.get(), planned.size, "layer " + planned.digest);
