@@ -18,8 +18,8 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* Bit n: there are containers n groups below the root. Both sides set bits. */
-volatile unsigned int levels = 0;
+/* Of which groups there are counters; both sides change it. */
+volatile struct noded_watching watching = {};
 
 /* Set before the programs are loaded, and constant then, so that the verifier drops what is behind
  * it: whether this kernel has bpf_rdonly_cast. */
@@ -73,20 +73,22 @@ struct {
     __type(value, struct noded_place);
 } places SEC(".maps");
 
-/* What the kernel had counted of a task's waits for a CPU when it got one last. Of two tasks whose
- * pids fall together less is known (see waited_ns); but an array costs no call to look into, and
- * nothing is allocated while the scheduler holds its locks. */
-#define WAITED_SLOTS 16384
-struct waited {
-    u64 ns;
-    u64 check; /* with whose it is, and of which run */
+/* What was known of a task when it got a CPU last: nothing of two tasks whose pids fall together;
+ * but an array costs no call to look into, and nothing is allocated while the scheduler holds its
+ * locks. */
+#define LAST_RUNS 16384
+struct last_run {
+    u64 waited_ns; /* of all its waits for a CPU, as the kernel had counted them */
+    u64 groups;    /* in which it was, and of what `watching` that was found */
+    u64 container; /* its id; 0: it is in none */
+    u64 check;     /* with whose it is, and which of its runs */
 };
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, WAITED_SLOTS);
+    __uint(max_entries, LAST_RUNS);
     __type(key, unsigned int);
-    __type(value, struct waited);
-} waited_before SEC(".maps");
+    __type(value, struct last_run);
+} last_runs SEC(".maps");
 
 /* What user space reads of containers, some at a time: it writes their ids, the program `figures`
  * all else. Nothing is copied, user space has these pages in its own memory. */
@@ -134,7 +136,7 @@ static __always_inline u64 ancestor_id(struct cgroup *group, int level) {
 /* Of the group with this id and level, or of that above it which is a container's. */
 static __always_inline struct noded_container_counters *of_group(struct cgroup *group, u64 id,
                                                                  int level) {
-    const unsigned int above = levels & ((1u << (level & 31)) - 1);
+    const unsigned int above = watching.levels & ((1u << (level & 31)) - 1);
     struct noded_container_counters *found = of_id(id);
     if (found || above == 0) return found;
     for (int i = 1; i < NODED_LEVELS_MAX; i++) {
@@ -146,7 +148,7 @@ static __always_inline struct noded_container_counters *of_group(struct cgroup *
 }
 
 static __always_inline int may_be_in_container(int level) {
-    return (levels & ((2u << (level & 31)) - 1)) != 0;
+    return (watching.levels & ((2u << (level & 31)) - 1)) != 0;
 }
 
 static __always_inline struct noded_container_counters *of_cgroup(struct cgroup *group) {
@@ -182,20 +184,15 @@ static __always_inline struct noded_hot_counters *not_in_slot(
     return &found->hot;
 }
 
-static __always_inline struct noded_hot_counters *hot_of_task(struct task_struct *task) {
-    struct cgroup *group = task->cgroups->dfl_cgrp;
-    struct noded_hot_counters *hot;
-    u64 id;
-    if (!may_be_in_container(group->level)) return 0;
-    id = group->kn->id;
-    hot = in_slot(id);
-    return hot ? hot : not_in_slot(of_group(group, id, group->level));
+static __always_inline struct noded_hot_counters *hot_of_id(u64 id) {
+    struct noded_hot_counters *hot = in_slot(id);
+    return hot ? hot : not_in_slot(of_id(id));
 }
 
 /* The container's own group is the one of most sockets. Its number is found by loads alone; who is
  * in a group below it, or has no slot, is looked for. */
 static __always_inline struct noded_hot_counters *hot_of_packet(struct __sk_buff *packet) {
-    const unsigned int all = levels;
+    const unsigned int all = watching.levels;
     if (casts) {
         struct noded_hot_counters *hot =
             in_slot(AS(sk_buff, packet)->sk->sk_cgrp_data.cgroup->kn->id);
@@ -208,8 +205,7 @@ static __always_inline struct noded_hot_counters *hot_of_packet(struct __sk_buff
         if (!(all & (1u << i))) continue;
         id = bpf_skb_ancestor_cgroup_id(packet, i);
         if (id == 0) continue;
-        hot = in_slot(id);
-        if (!hot) hot = not_in_slot(of_id(id));
+        hot = hot_of_id(id);
         if (hot) return hot;
     }
     return 0;
@@ -232,8 +228,9 @@ int BPF_PROG(group_made, struct cgroup *group) {
     if (bpf_probe_read_kernel_str(name, sizeof(name), group->kn->name) != NODED_ID_DIGITS + 1)
         return 0;
     id = group->kn->id;
-    if (bpf_map_update_elem(&counters, &id, &nothing, BPF_NOEXIST) == 0)
-        levels |= 1u << (level & 31);
+    if (bpf_map_update_elem(&counters, &id, &nothing, BPF_NOEXIST) != 0) return 0;
+    __sync_fetch_and_or(&watching.levels, 1u << (level & 31));
+    __sync_fetch_and_add(&watching.changes, 1);
     return 0;
 }
 
@@ -273,7 +270,7 @@ SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(retransmitted, struct sock *sock) {
     struct cgroup *group = sock->sk_cgrp_data.cgroup;
     struct noded_container_counters *found = of_cgroup(group);
-    const unsigned int all = levels;
+    const unsigned int all = watching.levels;
     if (!found) return 0;
     found->tcp_retransmits += 1;
     note_besides(group->kn->id);
@@ -341,7 +338,7 @@ static __always_inline struct noded_container_counters *of_request(struct reques
                                                                    u64 *container) {
     struct cgroup *group = BPF_CORE_READ(request, bio, bi_blkg, blkcg, css.cgroup);
     const int level = group ? BPF_CORE_READ(group, level) : 0;
-    const unsigned int above = levels & ((1u << (level & 31)) - 1);
+    const unsigned int above = watching.levels & ((1u << (level & 31)) - 1);
     struct noded_container_counters *found;
     if (group == 0 || !may_be_in_container(level)) return 0;
     found = of_blkio_id(BPF_CORE_READ(group, kn, id), container);
@@ -398,51 +395,96 @@ static __always_inline unsigned int bucket_of(u64 ns) {
     return bucket;
 }
 
-static __always_inline u64 check_of(u64 ns, u64 pid, u64 run) {
-    return ns ^ (pid << 32) ^ run;
+/* Two CPUs that write to one place at the same time leave what fits no check. */
+static __always_inline u64 check_of(const struct last_run *last, u64 pid, u64 run) {
+    return last->waited_ns ^ last->groups ^ last->container ^ (pid << 32) ^ run;
+}
+
+static __always_inline struct last_run *last_run_of(struct task_struct *task) {
+    const unsigned int place = task->pid & (LAST_RUNS - 1);
+    return bpf_map_lookup_elem(&last_runs, &place);
+}
+
+/* The id of the container that the task is in; 0: in none. */
+static __always_inline u64 container_of_task(struct task_struct *task) {
+    struct cgroup *group = task->cgroups->dfl_cgrp;
+    const int level = group->level;
+    const unsigned int above = watching.levels & ((1u << (level & 31)) - 1);
+    u64 id;
+    if (!may_be_in_container(level)) return 0;
+    id = group->kn->id;
+    if (in_slot(id) || of_id(id)) return id;
+    if (above == 0) return 0;
+    for (int i = 1; i < NODED_LEVELS_MAX; i++) {
+        if (!(above & (1u << i))) continue;
+        id = ancestor_id(group, i);
+        if (of_id(id)) return id;
+    }
+    return 0;
+}
+
+/* What tells in which groups a task is, is how far away they are kept: an address is no number for
+ * the verifier, the distance of two is. In its first sixteen bits the number of changes has room.
+ * */
+static __always_inline u64 groups_of(struct task_struct *task) {
+    const u64 distance = (u64)task->cgroups - (u64)task;
+    return distance ^ (u64)watching.changes << 48;
+}
+
+static __always_inline int is_of(const struct last_run *last, struct task_struct *task) {
+    return last->check == check_of(last, task->pid, task->sched_info.pcount);
+}
+
+/* A task that has run is in the container that it ran in, if its groups are the same and none came
+ * to those that are watched. */
+static __always_inline void count_involuntary(struct task_struct *task) {
+    const struct last_run *last = last_run_of(task);
+    struct noded_hot_counters *found;
+    if (!last) return;
+    found = hot_of_id(is_of(last, task) && last->groups == groups_of(task)
+                          ? last->container
+                          : container_of_task(task));
+    if (found) found->involuntary_switches += 1;
 }
 
 /* The kernel notes itself when a task begins to wait, so that no program has to be run when it is
- * woken: on this path all costs, a call of the kernel's the most. The time is that of the CPU's
- * queue, which is of this moment, and which the note was taken from.
+ * woken: on this path all costs, a call of the kernel's the most, and after it each place in memory
+ * that nobody else has looked at. The time is that of the CPU's queue, which is of this moment, and
+ * which the note was taken from.
  *
  * A task that is moved to another CPU while it waits begins anew there; what it waited before is in
  * the kernel's sum, of which the part is known that it had when the task ran last. If it ran
- * meanwhile and nobody followed the scheduler, or another task has its slot, that is not known. Two
- * CPUs that write to a slot at the same time leave what fits no check. */
-static __always_inline u64 waited_ns(struct task_struct *task, u64 begun) {
-    const u64 pid = task->pid;
-    const unsigned int slot = pid & (WAITED_SLOTS - 1);
-    struct waited *before = bpf_map_lookup_elem(&waited_before, &slot);
-    const u64 last = task->se.cfs_rq->rq->clock - begun;
-    const u64 run = task->sched_info.pcount;
-    const u64 sum = task->sched_info.run_delay + last;
-    u64 ns = last;
-    if (before) {
-        const u64 sum_before = before->ns;
-        if (before->check == check_of(sum_before, pid, run)) ns = sum - sum_before;
-        before->ns = sum;
-        before->check = check_of(sum, pid, run + 1);
+ * meanwhile and nobody followed the scheduler, or another task has its place, that is not known. */
+static __always_inline void count_wait(struct task_struct *task, u64 begun) {
+    struct last_run *last = last_run_of(task);
+    struct noded_hot_counters *found;
+    u64 ns, sum, groups;
+    int known;
+    if (!last) return;
+    ns = task->se.cfs_rq->rq->clock - begun;
+    sum = task->sched_info.run_delay + ns;
+    groups = groups_of(task);
+    known = is_of(last, task);
+    if (known) ns = sum - last->waited_ns;
+    if (!known || last->groups != groups) {
+        last->groups = groups;
+        last->container = container_of_task(task);
     }
-    return ns;
+    last->waited_ns = sum;
+    last->check = check_of(last, task->pid, task->sched_info.pcount + 1);
+    found = last->container ? hot_of_id(last->container) : 0;
+    if (found) {
+        const unsigned int bucket = bucket_of(ns);
+        found->wait_ns += ns;
+        if (bucket < NODED_WAIT_BUCKETS) found->wait_us_log2[bucket] += 1;
+    }
 }
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(switched, _Bool preempted, struct task_struct *previous, struct task_struct *next) {
     const u64 begun = next->sched_info.last_queued;
-    struct noded_hot_counters *found;
-    if (preempted || previous->__state == 0) {
-        found = hot_of_task(previous);
-        if (found) found->involuntary_switches += 1;
-    }
-    if (begun == 0) return 0;
-    found = hot_of_task(next);
-    if (found) {
-        u64 ns = waited_ns(next, begun);
-        unsigned int bucket = bucket_of(ns);
-        found->wait_ns += ns;
-        if (bucket < NODED_WAIT_BUCKETS) found->wait_us_log2[bucket] += 1;
-    }
+    if (preempted || previous->__state == 0) count_involuntary(previous);
+    if (begun != 0) count_wait(next, begun);
     return 0;
 }
 

@@ -15,6 +15,13 @@
 /* A power of two: so many containers are found without a search on hot paths. */
 #define NODED_SLOTS 1024
 
+/* Of which groups there are counters. Both sides write to it, atomically, and after a group has
+ * them. */
+struct noded_watching {
+    unsigned int levels;  /* bit n: there are containers n groups below the root */
+    unsigned int changes; /* so often was one added */
+};
+
 /* What is counted where a CPU goes from one task to another, while somebody asks, and of each
  * packet, while some container is in the node's network. */
 struct noded_hot_counters {
@@ -127,7 +134,7 @@ NODED_STATIC_ASSERT(sizeof(struct noded_container_counters) ==
 NODED_STATIC_ASSERT(sizeof(struct noded_place) == 8 * (2 * NODED_GROUPS + 2) &&
                         sizeof(struct noded_watch) == 8 + 4 * (NODED_GROUPS + 1) + 4 &&
                         sizeof(struct noded_figures) == 8 * 16 &&
-                        sizeof(struct noded_reading) == 8,
+                        sizeof(struct noded_reading) == 8 && sizeof(struct noded_watching) == 8,
                     "the two sides agree on the layout");
 
 #endif /* NODED_BPF_CONTAINERS_H */

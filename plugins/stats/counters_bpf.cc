@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cstdarg>
@@ -145,12 +146,34 @@ bool is_hook(const bpf_program* program) {
     return section != "syscall";
 }
 
-/// NODED_ROWS of them, which the programs have, too.
-struct Unmap {
-    void operator()(noded_row* rows) const { munmap(rows, kBytes); }
-    static constexpr size_t kBytes = NODED_ROWS * sizeof(noded_row);
+/// What a map holds, in memory that the programs have, too.
+template <typename T, size_t count = 1>
+class Shared {
+public:
+    Shared() = default;
+    /// Null if the kernel does not let it, with errno.
+    explicit Shared(int map)
+        : at_(mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0)) {
+        if (at_ == MAP_FAILED) at_ = nullptr;
+    }
+    Shared(Shared&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
+    Shared& operator=(Shared&& other) noexcept {
+        std::swap(at_, other.at_);
+        return *this;
+    }
+    ~Shared() {
+        if (at_ != nullptr) munmap(at_, kBytes);
+    }
+    explicit operator bool() const { return at_ != nullptr; }
+    T* get() const { return static_cast<T*>(at_); }
+    T* operator->() const { return get(); }
+    T& operator[](size_t i) const { return get()[i]; }
+
+private:
+    static constexpr size_t kBytes = count * sizeof(T);
+    void* at_ = nullptr;
 };
-using Rows = std::unique_ptr<noded_row[], Unmap>;
+using Rows = Shared<noded_row, NODED_ROWS>;
 
 class BpfCounters final : public Counters {
 public:
@@ -162,6 +185,7 @@ public:
         slots_ = lib.bpf_object__find_map_fd_by_name(object_.get(), "slots");
         const int cpus = lib.libbpf_num_possible_cpus();
         cpus_ = cpus > 0 ? static_cast<size_t>(cpus) : 1;
+        zero_.resize(cpus_);
         for (bpf_program* program : programs_of(object_.get())) {
             const auto words = refused.find(lib.bpf_program__name(program));
             if (words != refused.end()) lack(program, words->second);
@@ -171,24 +195,30 @@ public:
                 counts_io_ |= attach(program, links_, of_connects(program) ? root.get() : -1) &&
                               of_disks(program);
         }
+        for (bpf_map* map = nullptr;
+             (map = lib.bpf_object__next_map(object_.get(), map)) != nullptr;)
+            if (std::string_view(lib.bpf_map__name(map)).ends_with(".bss"))
+                watching_ = Shared<noded_watching>(lib.bpf_map__fd(map));
+        if (!watching_) lacks_ += std::string("; what is watched: ") + strerror(errno);
         begin_to_read_groups();
     }
 
     Status watch(const Watch& watch) override {
         const uint64_t id = watch.cgroup_id;
-        set_level(watch.level);
-        int error = add(id);
+        int error = add(map_, id, zero_.data());
         // The map may be full of groups that are named as ours are, and are not; nobody may have
         // looked at it for long.
         for (int tries = 0; error == E2BIG && tries < 3; ++tries) {
             read_counters(false);
             forget_strangers(INT64_MAX);
-            error = add(id);
+            error = add(map_, id, zero_.data());
         }
         if (error != 0) return fail_errno(error, "count in the kernel for another cgroup");
+        note_group_at(watch.level);
         Watched& watched = watched_[id];
         watched.blkio_id = watch.blkio_id != 0 ? watch.blkio_id : id;
-        lib.bpf_map_update_elem(blkio_, &watched.blkio_id, &id, BPF_ANY);
+        if (const int why = add(blkio_, watched.blkio_id, &id); why != 0)
+            return fail_errno(why, "count requests of block devices for another cgroup");
         if (table_.try_emplace(id).second) in_table_.clear();
         strangers_.erase(id);
         if (watch.network.empty()) count_packets(watched, watch.v2);
@@ -218,7 +248,7 @@ public:
     }
 
     const Table& read(bool updated) override;
-    bool reads_groups() const override { return rows_ != nullptr; }
+    bool reads_groups() const override { return bool(rows_); }
 
     KernelState state() const override {
         KernelState state;
@@ -243,8 +273,8 @@ private:
         return std::string_view(lib.bpf_program__section_name(program)) ==
                "tp_btf/block_rq_complete";
     }
-    int add(uint64_t id);
-    void set_level(int level);
+    static int add(int map, uint64_t key, const void* value);
+    void note_group_at(int level);
     void begin_to_read_groups();
     void find(const Watch& watch);
     void take_slot(uint64_t id);
@@ -289,6 +319,7 @@ private:
     std::vector<Link> links_, scheduler_links_;
     std::map<Place, Above> above_;
     int find_ = -1, figures_ = -1;
+    Shared<noded_watching> watching_;
     Rows rows_;  ///< null where the kernel does not let its figures be read
     std::string lacks_;
     int map_ = -1, blkio_ = -1, places_ = -1, slots_ = -1;
@@ -297,6 +328,7 @@ private:
     std::vector<Table::value_type*> in_table_;  ///< all of it; empty: to be made anew
     std::map<uint64_t, int64_t> strangers_;  ///< when a group was met that nobody asks for
     size_t cpus_ = 1;
+    std::vector<Value> zero_;  ///< of each CPU
     bool following_ = false;
     bool counts_io_ = false;
     std::vector<uint64_t> keys_;  ///< of one batch, as the values
@@ -306,14 +338,13 @@ private:
     int64_t all_read_ns_ = 0;      ///< also those that nobody asks for
 };
 
-/// 0, or why not.
-int BpfCounters::add(uint64_t id) {
+/// 0, also if it is there already, or why not.
+int BpfCounters::add(int map, uint64_t key, const void* value) {
     // The kernel makes its reserve for values bigger a moment after it ran out.
     constexpr int kTriesMax = 50;
     constexpr useconds_t kPauseUs = 1000;
-    const std::vector<Value> zero(cpus_, Value{});
     for (int tries = 0; tries < kTriesMax; ++tries) {
-        if (lib.bpf_map_update_elem(map_, &id, zero.data(), BPF_NOEXIST) == 0) return 0;
+        if (lib.bpf_map_update_elem(map, &key, value, BPF_NOEXIST) == 0) return 0;
         if (errno == EEXIST) return 0;
         if (errno != ENOMEM) return errno;
         usleep(kPauseUs);
@@ -381,22 +412,11 @@ void BpfCounters::add_slot(uint64_t id, Value& sum) {
     for (const noded_slot& one : slot_) add_to(sum.hot, one.counters);
 }
 
-/// The programs' only variable that is not constant: a map with one value, named after its section.
-void BpfCounters::set_level(int level) {
-    if (level < 1 || level >= NODED_LEVELS_MAX) return;
-    const uint32_t first = 0;
-    uint32_t levels = 0;
-    for (bpf_map* map = nullptr;
-         (map = lib.bpf_object__next_map(object_.get(), map)) != nullptr;) {
-        if (!std::string_view(lib.bpf_map__name(map)).ends_with(".bss") ||
-            lib.bpf_map__value_size(map) != sizeof levels)
-            continue;
-        const int fd = lib.bpf_map__fd(map);
-        if (lib.bpf_map_lookup_elem(fd, &first, &levels) != 0 || (levels >> level & 1) != 0) return;
-        levels |= uint32_t{1} << level;
-        lib.bpf_map_update_elem(fd, &first, &levels, BPF_ANY);
-        return;
-    }
+/// So that the programs look for it.
+void BpfCounters::note_group_at(int level) {
+    if (!watching_ || level < 1 || level >= NODED_LEVELS_MAX) return;
+    std::atomic_ref(watching_->levels).fetch_or(1u << level);
+    std::atomic_ref(watching_->changes).fetch_add(1);
 }
 
 /// Both programs, or none.
@@ -407,9 +427,8 @@ void BpfCounters::begin_to_read_groups() {
         !lib.bpf_program__autoload(figures))
         return;
     const int map = lib.bpf_object__find_map_fd_by_name(object_.get(), "rows");
-    void* const rows = mmap(nullptr, Unmap::kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
-    if (rows == MAP_FAILED) return lack(figures, strerror(errno));
-    rows_.reset(static_cast<noded_row*>(rows));
+    rows_ = Rows(map);
+    if (!rows_) return lack(figures, strerror(errno));
     find_ = lib.bpf_program__fd(find);
     figures_ = lib.bpf_program__fd(figures);
 }

@@ -114,7 +114,7 @@ public:
     void run(const char* script) const {
         const pid_t child = fork();
         if (child == 0) {
-            enter();
+            take(getpid());
             execl("/bin/sh", "sh", "-c", script, nullptr);
             _exit(121);
         }
@@ -128,7 +128,7 @@ public:
         const pid_t child = fork();
         if (child != 0) return child;
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        enter();
+        take(getpid());
         move_to(0, allowed_cpu(0));
         for (volatile bool forever = true; forever;) {}
         _exit(0);
@@ -138,18 +138,18 @@ public:
         const pid_t child = fork();
         if (child != 0) return child;
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        enter();
+        take(getpid());
         move_to(0, cpu);
         char byte;
         _exit(read(from, &byte, 1) == 1 ? 0 : 1);
     }
-
-private:
-    void enter() const {
+    /// A process of any other group.
+    void take(pid_t pid) const {
         for (const std::string& folder : folders_)
-            std::ofstream(folder + "/cgroup.procs") << getpid() << std::flush;
+            std::ofstream(folder + "/cgroup.procs") << pid << std::flush;
     }
 
+private:
     Watch where_;
     std::string blkio_;
     std::vector<std::string> folders_;
@@ -589,6 +589,50 @@ TEST(StatsCounters, what_is_waited_while_nobody_follows_the_scheduler_is_no_wait
     }
     EXPECT_TRUE(none);
     for (const pid_t pid : spinning) {
+        kill(pid, SIGKILL);
+        waitpid(pid, nullptr, 0);
+    }
+}
+
+/// How often it got a CPU.
+uint64_t runs_of(pid_t pid) {
+    uint64_t ran_ns = 0, waited_ns = 0, runs = 0;
+    std::istringstream(text_of("/proc/" + std::to_string(pid) + "/schedstat")) >> ran_ns >>
+        waited_ns >> runs;
+    return runs;
+}
+
+TEST(StatsCounters, waits_are_counted_for_the_container_that_a_task_is_in_by_now) {
+    const std::string mount = v2_mount();
+    if (mount.empty() || geteuid() != 0) GTEST_SKIP() << "needs root and a cgroup v2 tree";
+    auto loaded = load_bpf_counters(mount);
+    if (!loaded) GTEST_SKIP() << loaded.error().message;
+    Counters& counters = **loaded;
+    const Group first(mount), part(first.where().v2), second(mount);
+    ASSERT_TRUE(counters.watch(second.where()));
+    counters.follow_scheduler(true);
+    const pid_t moves = part.spin(), stays = part.spin();
+    const auto comes = [](const auto& condition) {
+        for (int tries = 0; tries < 3000 && !condition(); ++tries) usleep(10'000);
+        return condition();
+    };
+    const auto counted_for = [&](const Group& group) {
+        const auto kernel = [&] { return counters.read().at(group.id()).kernel; };
+        const Kernel before = kernel();
+        return comes([&] {
+            const Kernel now = kernel();
+            return now.waits >= before.waits + 5 &&
+                   now.involuntary_switches >= before.involuntary_switches + 5;
+        });
+    };
+    EXPECT_TRUE(comes([&] { return runs_of(moves) > 5 && runs_of(stays) > 5; }));
+    EXPECT_EQ(counters.read().at(second.id()).kernel.waits, 0u);
+    ASSERT_TRUE(counters.watch(first.where()));
+    EXPECT_TRUE(counted_for(first)) << "they ran before it was watched";
+    second.take(moves);
+    EXPECT_TRUE(counted_for(second));
+    EXPECT_TRUE(counted_for(first)) << "of the one that stayed";
+    for (const pid_t pid : {moves, stays}) {
         kill(pid, SIGKILL);
         waitpid(pid, nullptr, 0);
     }

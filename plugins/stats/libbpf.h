@@ -17,7 +17,6 @@
     function(bpf_map__name)                   \
     function(bpf_map__set_initial_value)      \
     function(bpf_map__set_max_entries)        \
-    function(bpf_map__value_size)             \
     function(bpf_map_delete_elem)             \
     function(bpf_map_lookup_batch)            \
     function(bpf_map_lookup_elem)             \
