@@ -1,9 +1,9 @@
 """stats-overhead: what counting costs those who are counted. Used by metrics.py.
 
-One per cent is less than what a machine is faster or slower a minute later. So states follow each
-other within seconds, up and down again (a drift that goes on for a round is in both sides of a
-ratio), each round gives one ratio, and rounds are added until it is certain on which side of its
-bar each median lies. What a load uses is its CPU time: its duration tells also who else is busy.
+One per cent is less than what a machine is faster or slower a minute later. So two states are
+measured within a second, the one twice between the other's two (a drift is in both then), which
+gives one ratio, and ratios are added until it is certain on which side of its bar their median
+lies. What a load uses is its CPU time: its duration tells also who else is busy.
 """
 import contextlib
 import http.client
@@ -26,11 +26,12 @@ NAME = "compare-overhead"
 # samples of all containers at 10 Hz; the same with a container in the node's network, for which
 # packets are counted, too.
 STATES = ("off", "idle", "all", "packets")
-ROUND = (*STATES[1:], *STATES[-2:0:-1])  # then off again, with which the next round begins
-ROUNDS_MAX = 30
+COMPARED_WITH = {"idle": "off", "all": "idle", "packets": "idle"}
+RATIOS_MIN, SECONDS_MAX = 20, 75  # for each load and state
 CERTAIN = 0.99
-PIPE_LOOPS, PIPE_LOOPS_QUICK = 100_000, 20_000
-WEB_PORT, WEB_SECONDS, WEB_SECONDS_QUICK, WEB_BYTES = 19481, 1, 0.3, 1024
+SETTLED_SECONDS = 0.15  # what a command had done to others is over
+PIPE_LOOPS = 15_000
+WEB_PORT, WEB_SECONDS, WEB_BYTES = 19481, 0.15, 1024
 WEB_URL = f"http://127.0.0.1:{WEB_PORT}/"
 WEB_CONFIGURATION = """
 daemon off;
@@ -89,14 +90,18 @@ class Command:
                 f"{self.words[3]}: status {done.returncode}: {done.stderr[-400:]}")
         return children_seconds() - before
 
+    def go_on(self):
+        """It is begun anew each time."""
+
+    pause = go_on
+
 
 class Web:
     """nginx with processes in the container's cgroup, and wrk outside of it, on one CPU both. They
-    are the same from the first round to the last one, and stopped between windows: of two processes
-    of one program one is faster by what it found in memory."""
+    are the same all the time: of two processes of one program one is faster by what it found in
+    memory."""
 
-    def __init__(self, work, group, seconds):
-        self.seconds = seconds
+    def __init__(self, work, group):
         (work / "web").mkdir(exist_ok=True)
         (work / "web/index.html").write_text("x" * WEB_BYTES)
         configuration = work / "nginx.conf"
@@ -109,7 +114,7 @@ class Web:
             answers(WEB_URL)
             self.wrk = self.start(["wrk", "-t", "1", "-c", "16", "-d", "100h", WEB_URL])
             self.pids = [*sides.processes("nginx"), self.wrk.pid]
-            os.kill(self.wrk.pid, signal.SIGSTOP)
+            self.pause()
         except BaseException:
             self.stop()
             raise
@@ -129,13 +134,17 @@ class Web:
 
     def cost(self):
         """CPU time of both sides of one request: what a packet costs more may fall on either."""
-        os.kill(self.wrk.pid, signal.SIGCONT)
-        time.sleep(self.seconds / 5)
+        time.sleep(WEB_SECONDS / 5)
         ns, requests = self.so_far()
-        time.sleep(self.seconds)
+        time.sleep(WEB_SECONDS)
         ns_now, requests_now = self.so_far()
-        os.kill(self.wrk.pid, signal.SIGSTOP)
         return (ns_now - ns) / (requests_now - requests)
+
+    def go_on(self):
+        os.kill(self.wrk.pid, signal.SIGCONT)
+
+    def pause(self):
+        os.kill(self.wrk.pid, signal.SIGSTOP)
 
     def stop(self):
         self.status.close()
@@ -172,80 +181,72 @@ class Node:
         self.watcher = subprocess.Popen(self.noded.command("sub", "stats@10/"),
                                         env=self.noded.env, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL)
-        time.sleep(0.5)
+        time.sleep(SETTLED_SECONDS)
 
     def ask_no_more(self):
         self.watcher.terminate()
         self.watcher.wait()
-        time.sleep(0.3)
+        time.sleep(SETTLED_SECONDS)
 
     def share_network(self):
         self.noded.ask("run", "-d", "--name", f"{NAME}-host", "--network", "host", sides.IMAGE,
                        "sleep", "100000")
-        time.sleep(0.3)
+        time.sleep(SETTLED_SECONDS)
 
     def share_network_no_more(self):
         self.noded.remove(f"{NAME}-host")
-        time.sleep(0.3)
+        time.sleep(SETTLED_SECONDS)
 
 
 class Load:
-    """One that is measured, and what it used. `bars`: in which states, and how many per cent more
-    than without noded it may use there."""
+    """One that is measured. `bars`: in which states, and how many per cent more than in the state
+    that each is compared with it may use there."""
 
     def __init__(self, name, source, bars):
         self.name, self.source, self.bars = name, source, bars
-        self.more = {state: [] for state in bars}  # in per cent, of each round
-        source.cost()  # what was on the disk is in memory then
-        self.off = source.cost()
-        self.used = {}
 
-    def measure(self, state):
-        if state in self.bars:
-            self.used.setdefault(state, []).append(self.source.cost())
+    def measure(self, node, state, quick):
+        """How many per cent more it uses, each time that it was looked at."""
+        more, until = [], time.monotonic() + (2 if quick else SECONDS_MAX)
+        self.source.go_on()
+        self.source.cost()  # what was on the disk is in memory then
+        while not more or time.monotonic() < until:
+            node.go_to(COMPARED_WITH[state])
+            usual = self.source.cost()
+            node.go_to(state)
+            used = self.source.cost() + self.source.cost()
+            node.go_to(COMPARED_WITH[state])
+            usual += self.source.cost()
+            more.append((used / usual - 1) * 100)
+            if len(more) >= RATIOS_MIN and self.is_certain(state, more):
+                break
+        self.source.pause()
+        return more
 
-    def end_round(self):
-        """Without noded again."""
-        before, self.off = self.off, self.source.cost()
-        for state, used in self.used.items():
-            ratio = statistics.mean(used) / statistics.mean((before, self.off))
-            self.more[state].append((ratio - 1) * 100)
-        self.used = {}
-
-    def is_certain_in(self, state):
+    def is_certain(self, state, more):
         """The median is on one side of its bar, whichever it is."""
-        within = median_lies_within(self.more[state])
+        within = median_lies_within(more)
         return within is not None and not within[0] <= self.bars[state] < within[1]
 
-    def is_certain(self):
-        return all(map(self.is_certain_in, self.bars))
-
-    def lines(self):
+    def lines(self, node, quick):
         for state, bar in self.bars.items():
-            name, more = f"stats-overhead/{self.name}/{state}", self.more[state]
-            if not self.is_certain_in(state):
+            name, more = f"stats-overhead/{self.name}/{state}", self.measure(node, state, quick)
+            if not self.is_certain(state, more):
                 print(f"compare: {name}: the machine is not quiet enough to tell on which side of "
                       f"{bar} % it is", file=sys.stderr)
             yield at_most(name, "%", statistics.median(more), bar)
             if within := median_lies_within(more):
                 yield at_most(f"{name}: from", "%", within[0])
                 yield at_most(f"{name}: to", "%", within[1])
-        yield at_most(f"stats-overhead/{self.name}", "rounds", len(self.more["all"]))
+            yield at_most(f"{name}: looked at", "times", len(more))
 
 
-def one_round(node, loads, noded_percent):
-    """Appends what noded itself used of a CPU while it was asked."""
-    for state in ROUND:
-        node.go_to(state)
-        before, begun = cpu_ns(node.noded.pid), time.monotonic_ns()
-        for load in loads:
-            load.measure(state)
-        if state == "all":
-            noded_percent.append((cpu_ns(node.noded.pid) - before) /
-                                 (time.monotonic_ns() - begun) * 100)
-    node.go_to("off")
-    for load in loads:
-        load.end_round()
+def noded_percent(node):
+    """What noded itself uses of a CPU while it is asked."""
+    node.go_to("all")
+    before, begun = cpu_ns(node.noded.pid), time.monotonic_ns()
+    time.sleep(5)
+    return (cpu_ns(node.noded.pid) - before) / (time.monotonic_ns() - begun) * 100
 
 
 def stats_overhead(bench):
@@ -253,27 +254,19 @@ def stats_overhead(bench):
     compiler and a web server are real loads."""
     noded = bench.noded
     noded.start_sleeper(NAME)
-    noded_percent = []
     with contextlib.ExitStack() as after:
         after.callback(noded.remove, NAME)
         group = v2_folder(int(noded.ask("inspect", "--format", "{{.State.Pid}}", NAME)))
-        web = Web(bench.work, group, WEB_SECONDS_QUICK if bench.quick else WEB_SECONDS)
+        web = Web(bench.work, group)
         after.callback(web.stop)
-        pipe = Command(group, "perf", "bench", "sched", "pipe", "-l",
-                       PIPE_LOOPS_QUICK if bench.quick else PIPE_LOOPS)
+        pipe = Command(group, "perf", "bench", "sched", "pipe", "-l", PIPE_LOOPS)
         source = bench.root / "bench/compare/spawn_timer.cc"
         compiler = Command(group, "g++", "-std=c++23", "-O2", "-c", source, "-o",
                            bench.work / "overhead.o")
         node = Node(noded)
         after.callback(node.go_to, "idle")
-        loads = [Load("pipe", pipe, {"idle": 2, "all": 8}),
-                 Load("compile", compiler, {"idle": 1, "all": 1}),
-                 Load("web", web, {"idle": 1, "all": 1, "packets": 1})]
-        for _ in range(1 if bench.quick else ROUNDS_MAX):
-            going_on = [load for load in loads if not load.is_certain()]
-            if not going_on:
-                break
-            one_round(node, going_on, noded_percent)
-    for load in loads:
-        yield from load.lines()
-    yield at_most("stats-overhead: noded", "% of a CPU", statistics.median(noded_percent))
+        for load in (Load("pipe", pipe, {"idle": 2, "all": 8}),
+                     Load("web", web, {"idle": 1, "all": 1, "packets": 1}),
+                     Load("compile", compiler, {"idle": 1, "all": 1})):
+            yield from load.lines(node, bench.quick)
+        yield at_most("stats-overhead: noded", "% of a CPU", noded_percent(node))

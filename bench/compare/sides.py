@@ -16,10 +16,8 @@ import time
 
 IMAGE = "compare"
 CGROUP_PREFIX = "noded-compare-"
-# Below the comparison's folder: the state directories of our nodes.
+# Below the comparison's folder: the state directory of the node that is compared.
 NODE_STATE = "noded"
-NODE_STATES = (NODE_STATE, "node-restart", "node-pause",
-               *(f"node-{outstanding}-{number}" for outstanding in (1, 64) for number in range(3)))
 # By path: another docker may stand before Debian's 20.10 in PATH.
 DOCKER, DOCKERD = "/usr/bin/docker", "/usr/sbin/dockerd"
 START_SECONDS_MAX = 60
@@ -76,8 +74,8 @@ def parent_of(pid):
 def remove_cgroups(work):
     """What the sides leave behind: empty groups below names that only a comparison uses. noded
     names its own after the state directory of its plugin container, and keeps a spare one there."""
-    nodes = tuple(f"{crc32c(os.fsencode(work / name / 'plugins/container')):08x}"
-                  for name in NODE_STATES)
+    nodes = tuple(f"{crc32c(os.fsencode(state / 'plugins/container')):08x}"
+                  for state in work.iterdir() if (state / "plugins/container").is_dir())
     tops = []
     # Others' groups may go away meanwhile, which a walk passes over.
     for folder, names, _ in os.walk("/sys/fs/cgroup"):
