@@ -30,6 +30,7 @@ struct ContainerSpec {
   options @19 :HostOptions;
   restart @20 :RestartPolicy;
   health @21 :HealthCheck;  # what is not said is taken from the image
+  unattached @22 :UInt8;    # streams that its maker is not attached to: 1 stdin, 2 stdout, 4 stderr
 }
 
 struct Label {
@@ -62,6 +63,7 @@ struct ResolvedSpec {
   options @20 :HostOptions;
   restart @21 :RestartPolicy;
   health @22 :HealthCheck;
+  unattached @23 :UInt8;
 }
 
 struct RestartPolicy {
@@ -452,6 +454,8 @@ struct HostObserved @0xf2b7a6d1c0e4a04a {
   idMaps @2 :List(IdMap);   # of containers with a user namespace of their own
   remapsAll @3 :Bool;       # those are all, but for --userns host
   remapError @4 :Text;      # why there can be none
+  cpuList @5 :Text;         # of those CPUs: "0-3,8"; empty: not known
+  memoryNodes @6 :Text;     # likewise
 }
 
 # ---------------------------------------------------------------- calls

@@ -36,30 +36,24 @@ void Effects::restart_scheduled(const noded_event& event) {
                      sdk::Cause::of(event));
 }
 
-namespace {
-
-/// "0-3,6" (the kernel's cputopology.rst) names five; 0 if it names none.
-uint32_t count_cpus(const std::string& list) {
-    uint32_t count = 0;
-    const char* at = list.c_str();
-    while (*at >= '0' && *at <= '9') {
-        char* end = nullptr;
-        const unsigned long first = strtoul(at, &end, 10);
-        const unsigned long last = *end == '-' ? strtoul(end + 1, &end, 10) : first;
-        if (last >= first) count += uint32_t(last - first + 1);
-        at = *end == ',' ? end + 1 : end;
-    }
-    return count;
+static uint32_t count_of(std::string_view list) {
+    uint64_t count = 0;
+    for (const auto& [first, last] : ranges_of(list))
+        if (last >= first) count += last - first + 1;
+    return uint32_t(std::min<uint64_t>(count, UINT32_MAX));
 }
-
-}  // namespace
 
 HostFacts Effects::look_at_host() const {
     HostFacts facts = state_.host;
     if (auto boot = sys_->read_file("/proc/sys/kernel/random/boot_id"))
         facts.boot_id = boot->substr(0, boot->find('\n'));
-    if (const auto online = sys_->read_file("/sys/devices/system/cpu/online"))
-        facts.cpus = count_cpus(*online);
+    const auto line = [this](const char* path) {
+        const auto text = sys_->read_file(path);
+        return text ? text->substr(0, text->find('\n')) : "";
+    };
+    facts.cpu_list = line("/sys/devices/system/cpu/online");
+    if (!facts.cpu_list.empty()) facts.cpus = count_of(facts.cpu_list);
+    facts.memory_nodes = line("/sys/devices/system/node/online");
     facts.userns = userns_of(userns_, sys_->read_file("/etc/subuid"),
                              sys_->read_file("/etc/subgid"));
     return facts;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "agent/base/number.h"
-#include "agent/base/proc_text.h"
 #include "plugins/container/cgroup.h"
 #include "plugins/container/weights.h"
 
@@ -157,26 +155,6 @@ Status Cgroups::update(std::string_view id, const Resources& now, const Resource
     return limit(id, changed);
 }
 
-/// Whether "0-1,5" has all that `asked`, a list of the same kind, names. Both are right; that of
-/// the kernel has as few ranges as can be.
-static bool has_all(std::string_view list, std::string_view asked) {
-    const auto range = [](std::string_view text) {
-        const size_t dash = std::min(text.find('-'), text.size());
-        std::pair<uint64_t, uint64_t> out{UINT64_MAX, 0};
-        if (!to_number(text.substr(0, dash), out.first)) return out;
-        out.second = out.first;
-        if (dash < text.size()) (void)to_number(text.substr(dash + 1), out.second);
-        return out;
-    };
-    return std::ranges::all_of(split(asked, ','), [&](std::string_view part) {
-        const auto wanted = range(part);
-        return std::ranges::any_of(split(list, ','), [&](std::string_view one) {
-            const auto there = range(one);
-            return there.first <= wanted.first && wanted.second <= there.second;
-        });
-    });
-}
-
 /// A v1 group has no CPUs and no memory until both are written: what was not asked for is all. v2
 /// takes what the host does not have, and then lets the container have everything.
 Status Cgroups::limit_cpuset(std::string_view id, const std::string& what, const std::string& file,
@@ -194,7 +172,7 @@ Status Cgroups::limit_cpuset(std::string_view id, const std::string& what, const
     const std::string& list = asked.empty() && !v2 ? all : asked;
     if (list.empty()) return {};
     Status written;
-    if (v2 && !has_all(all, list)) written = fail_errno(ERANGE, "");
+    if (v2 && !is_within(list, all)) written = fail_errno(ERANGE, "");
     else written = set(id, "cpuset", file, file, list);
     if (written || (written.error().code != ERANGE && written.error().code != EINVAL))
         return written;

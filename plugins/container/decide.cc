@@ -100,6 +100,27 @@ Status check_cpus(const State& state, const Resources& asked) {
                 " CPUs available");
 }
 
+/// Docker's sentence, which the kernel's refusal becomes where the node did not look.
+Status check_cpuset(const State& state, const Resources& asked) {
+    struct List {
+        const char* what;
+        const std::string& asked;
+        const std::string& available;
+    };
+    for (const List& list : {List{"CPUs", asked.cpuset_cpus, state.host.cpu_list},
+                             List{"memory nodes", asked.cpuset_mems, state.host.memory_nodes}})
+        if (!list.available.empty() && !is_within(list.asked, list.available))
+            return fail(std::string("Requested ") + list.what + " are not available - requested " +
+                        list.asked + ", available: " + list.available);
+    return {};
+}
+
+/// What the machine that this node runs on has.
+Status check_host(const State& state, const Resources& asked) {
+    TRY_STATUS(check_cpus(state, asked));
+    return check_cpuset(state, asked);
+}
+
 /// Containers that are joined are known by their ids from here on: names may change.
 Status find_joined(const State& state, Options& options) {
     for (std::string* mode : {&options.ipc_mode, &options.pid_mode}) {
@@ -133,7 +154,7 @@ bool request_container(const State& state, const noded_command& command, Decisio
         return reject(decision, there.error()), false;
     if (const auto mapped = apply_userns(state.host.userns, *spec); !mapped)
         return reject(decision, mapped.error()), false;
-    if (const auto fits = check_cpus(state, spec->options.resources); !fits)
+    if (const auto fits = check_host(state, spec->options.resources); !fits)
         return reject(decision, fits.error()), false;
     if (state.by_id.size() >= limits::containers_max) {
         decision.reject(NODED_REJECT_LIMIT, "this node has " +
@@ -389,7 +410,7 @@ void update_container(const State& state, const noded_command& command, Decision
     const auto merged =
         container->spec.options.resources.updated(Resources::read(in->getResources()));
     if (!merged) return reject(decision, merged.error());
-    for (const Status& fits : {merged->check(), check_cpus(state, *merged), restart.check()})
+    for (const Status& fits : {merged->check(), check_host(state, *merged), restart.check()})
         if (!fits) return reject(decision, fits.error());
     if (container->spec.auto_remove && restart.kind != schema::RestartKind::NO)
         return busy(": Restart policy cannot be updated because AutoRemove is enabled for the "

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <iterator>
 
 #include "plugins/container/limits.h"
@@ -285,6 +286,36 @@ uint64_t capabilities_of(const Options& options) {
     for (const std::string& name : options.cap_drop) drop |= capability_bits(name);
     if (add == kAllCapabilities) return kAllCapabilities & ~drop;
     return (default_capabilities() & ~drop) | add;
+}
+
+std::vector<std::pair<uint64_t, uint64_t>> ranges_of(std::string_view list) {
+    std::vector<std::pair<uint64_t, uint64_t>> ranges;
+    const char* at = list.data();
+    const char* const end = at + list.size();
+    const auto number = [&](uint64_t& out) {
+        const auto read = std::from_chars(at, end, out);
+        if (read.ec == std::errc::result_out_of_range) out = UINT64_MAX;
+        const bool there = read.ptr != at;
+        at = read.ptr;
+        return there;
+    };
+    for (uint64_t first = 0; at < end && number(first); ++at) {
+        uint64_t last = first;
+        if (at < end && *at == '-') ++at, number(last);
+        ranges.emplace_back(first, last);
+    }
+    return ranges;
+}
+
+bool is_within(std::string_view asked, std::string_view there) {
+    return std::ranges::all_of(ranges_of(asked), [&](const auto& range) {
+        uint64_t next = range.first;
+        for (const auto& [low, high] : ranges_of(there)) {
+            if (next >= low && range.second <= high) return true;
+            if (next >= low && next <= high) next = high + 1;
+        }
+        return false;
+    });
 }
 
 Resources Resources::read(schema::Resources::Reader in) {

@@ -24,6 +24,11 @@ struct DeviceRate {
     bool operator==(const DeviceRate&) const = default;
 };
 
+/// First and last of each range in a list as the kernel has it (cputopology.rst): "0-2,4".
+std::vector<std::pair<uint64_t, uint64_t>> ranges_of(std::string_view list);
+/// All of `asked` is in `there`, whose ranges go up.
+bool is_within(std::string_view asked, std::string_view there);
+
 /// 0 and empty: not limited.
 struct Resources {
     int64_t memory_bytes = 0;

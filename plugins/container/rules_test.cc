@@ -126,6 +126,16 @@ TEST(CgroupRules, weights_of_v1_and_v2_have_the_same_default) {
     EXPECT_EQ(weight_of_block(5), 1u);
 }
 
+TEST(CgroupRules, lists_of_cpus_are_compared_as_sets) {
+    for (const char* asked : {"", "0", "0-3", "2,0", "3-4", "0-5", "8", "1-2,8-9"})
+        EXPECT_TRUE(is_within(asked, "0-3,4-5,8-9")) << asked;
+    for (const char* asked : {"6", "0-6", "3-8", "10", "0,99", "8-18446744073709551615",
+                              "99999999999999999999"})
+        EXPECT_FALSE(is_within(asked, "0-3,4-5,8-9")) << asked;
+    EXPECT_TRUE(ranges_of("x").empty());
+    EXPECT_EQ(ranges_of("0-2,4\n"), (std::vector<std::pair<uint64_t, uint64_t>>{{0, 2}, {4, 4}}));
+}
+
 /// FakeSys has cpu, devices and cpuset as v1, and a v2 tree without controllers.
 struct Limits : testing::Test {
     Limits() : cgroups(sys, "/state", warnings) {}

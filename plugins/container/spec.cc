@@ -27,6 +27,7 @@ Spec Spec::read(schema::ResolvedSpec::Reader in) {
     spec.tty = in.getTty();
     spec.open_stdin = in.getOpenStdin();
     spec.stdin_once = in.getStdinOnce();
+    spec.unattached = in.getUnattached();
     spec.auto_remove = in.getAutoRemove();
     spec.network = to_string(in.getNetwork());
     spec.stop_signal = in.getStopSignal();
@@ -54,6 +55,7 @@ void Spec::write(schema::ResolvedSpec::Builder out) const {
     out.setTty(tty);
     out.setOpenStdin(open_stdin);
     out.setStdinOnce(stdin_once);
+    out.setUnattached(unattached);
     out.setAutoRemove(auto_remove);
     out.setNetwork(text(network));
     out.setStopSignal(stop_signal);
@@ -184,7 +186,7 @@ Status check_labels(const Spec& spec) {
 
 Status check_env(const Spec& spec) {
     for (const std::string& item : spec.env)
-        if (item.front() == '=') return fail("invalid environment variable: " + item);
+        if (item.starts_with('=')) return fail("invalid environment variable: " + item);
     return check_strings(spec.env, limits::env_count_max, limits::env_bytes_max, "the environment");
 }
 
@@ -276,6 +278,7 @@ Result<Spec> resolve(schema::ContainerSpec::Reader asked, const Image& image, st
     spec.tty = asked.getTty();
     spec.open_stdin = asked.getOpenStdin();
     spec.stdin_once = asked.getStdinOnce();
+    spec.unattached = asked.getUnattached();
     spec.auto_remove = asked.getAutoRemove();
     spec.network = asked.getNetwork().size() > 0 ? to_string(asked.getNetwork()) : "none";
     spec.tty_rows = asked.getTtyRows();

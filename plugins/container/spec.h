@@ -32,6 +32,7 @@ struct Spec {
     bool tty = false;
     bool open_stdin = false;
     bool stdin_once = false;
+    uint8_t unattached = 0;   ///< as the schema has it
     bool auto_remove = false;
     std::string network;
     int32_t stop_signal = 15;

@@ -237,7 +237,11 @@ Container load_container(schema::ContainerRecord::Reader in) {
 }  // namespace
 
 HostFacts read_host(schema::HostObserved::Reader in) {
-    HostFacts facts{to_string(in.getBootId()), in.getCpus(), {}};
+    HostFacts facts{.boot_id = to_string(in.getBootId()),
+                    .cpus = in.getCpus(),
+                    .userns = {},
+                    .cpu_list = to_string(in.getCpuList()),
+                    .memory_nodes = to_string(in.getMemoryNodes())};
     facts.userns.id_maps = read_id_maps(in.getIdMaps());
     facts.userns.remaps_all = in.getRemapsAll();
     facts.userns.error = to_string(in.getRemapError());
@@ -253,6 +257,8 @@ void write_host(const HostFacts& facts, schema::HostObserved::Builder out) {
         write_id_maps(userns.id_maps, [&](unsigned n) { return out.initIdMaps(n); });
     if (userns.remaps_all) out.setRemapsAll(true);
     if (!userns.error.empty()) out.setRemapError(text(userns.error));
+    if (!facts.cpu_list.empty()) out.setCpuList(text(facts.cpu_list));
+    if (!facts.memory_nodes.empty()) out.setMemoryNodes(text(facts.memory_nodes));
 }
 
 void State::save(schema::ContainerSnapshot::Builder out) const {

@@ -67,6 +67,8 @@ struct HostFacts {
     std::string boot_id;
     uint32_t cpus = 0;  ///< online; 0: not known
     Userns userns;
+    std::string cpu_list;      ///< these two as the kernel lists them; empty: not known
+    std::string memory_nodes;
     bool operator==(const HostFacts&) const = default;
 };
 

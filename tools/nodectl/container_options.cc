@@ -153,6 +153,14 @@ bool ContainerOptions::attaches(std::string_view stream) const {
     });
 }
 
+uint8_t ContainerOptions::unattached() const {
+    uint8_t streams = 0;
+    if (interactive && !attaches("stdin")) streams |= 1;
+    if (!attaches("stdout")) streams |= 2;
+    if (!attaches("stderr")) streams |= 4;
+    return streams;
+}
+
 Status ContainerOptions::check_attach() const {
     for (const std::string& one : attach) {
         const auto is = [&](const char* word) { return strcasecmp(one.c_str(), word) == 0; };
@@ -219,6 +227,7 @@ Status ContainerOptions::fill(schema::ContainerSpec::Builder spec,
     if (auto_remove && spec.getRestart().getKind() != schema::RestartKind::NO)
         return fail("Conflicting options: --restart and --rm");
     spec.setHostname(hostname);
+    spec.setUnattached(unattached());
     spec.setTty(tty);
     spec.setOpenStdin(interactive);
     spec.setAutoRemove(auto_remove);

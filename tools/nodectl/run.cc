@@ -97,6 +97,7 @@ int run(Invocation& call) {
     OR_FAIL_STATUS(call, container.take_host_name(call.session));
     OR_FAIL_STATUS(call, container.fill(spec, call.arguments));
     spec.setStdinOnce(container.interactive && !options.detach);
+    if (options.detach) spec.setUnattached(1 | 2 | 4);
     const CommandId id = mint_command_id();
     if (options.detach)
         return run_detached(call, container, id.hex(), call.session.submit(id, command));
