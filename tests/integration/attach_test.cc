@@ -139,6 +139,15 @@ TEST_F(AttachTest, start_attached_has_the_exit_code_and_forwards_signals) {
     EXPECT_EQ(state("sig"), "running");
 }
 
+TEST_F(AttachTest, who_sees_the_first_output_may_send_signals) {
+    for (int i = 0; i < 20; ++i) {
+        Running ran(node->command({"run", "--rm", "busybox", "sh", "-c", kSaysSignals}));
+        ASSERT_TRUE(ran.read_until("ready", 30));
+        kill(ran.pid(), SIGUSR1);
+        EXPECT_EQ(ran.wait().exit_code, 9);
+    }
+}
+
 TEST_F(AttachTest, run_attaches_to_the_streams_that_it_is_told) {
     const std::vector<std::string> both = {"busybox", "sh", "-c", "echo out; echo err >&2; exit 3"};
     const auto run = [&](std::vector<std::string> words) {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <utility>
 #include <vector>
 
 #include "tools/nodectl/attach_parser.h"
@@ -69,6 +70,7 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
         end = kj::mv(end_pair.promise);
         end_fulfiller = kj::mv(end_pair.fulfiller);
         tasks.add(pump_output());
+        begin_signals();
     }
 
     // ---- from the container
@@ -194,6 +196,20 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
 
     // ---- signals
 
+    /// Before there is a container: what comes once it runs is for it, and is not to find nodectl
+    /// unprepared.
+    void begin_signals() {
+        const sigset_t set = held_signals(options.tty, static_cast<bool>(options.on_signal));
+        sigprocmask(SIG_BLOCK, &set, nullptr);
+        signals_owned = Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+        if (!signals_owned.valid()) {
+            signals_error = errno;
+            return;
+        }
+        signals.emplace(port, signals_owned.get());
+        tasks.add(pump_signals());
+    }
+
     kj::Promise<void> pump_signals() {
         return signals->readable().then([this]() -> kj::Promise<void> {
             if (input_stopped) return kj::READY_NOW;
@@ -212,19 +228,17 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
             terminal.leave();
             die_of(number);
         } else if (options.on_signal) {
+            // A node that does not answer is not waited for twice.
+            if (!input_begun && std::exchange(signalled, true)) die_of(number);
             options.on_signal(number);
         }
     }
 
     Status begin_input() {
         if (input_stopped) return {};
+        if (!signals_owned.valid()) return fail_errno(signals_error, "create a signalfd");
+        input_begun = true;
         if (options.tty && options.open_stdin) TRY_STATUS(terminal.enter());
-        const sigset_t set = held_signals(options.tty, static_cast<bool>(options.on_signal));
-        sigprocmask(SIG_BLOCK, &set, nullptr);
-        signals_owned = Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-        if (!signals_owned.valid()) return fail_errno(errno, "create a signalfd");
-        signals.emplace(port, signals_owned.get());
-        tasks.add(pump_signals());
         if (options.tty) send_size();
         if (options.open_stdin) {
             input.emplace(port, STDIN_FILENO);
@@ -260,6 +274,7 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
     Fd attach_owned;
     WatchedFd attach;
     Fd signals_owned;
+    int signals_error = 0;  ///< why there is none
     std::optional<WatchedFd> signals;
     std::optional<WatchedFd> input;
     WatchedFd output{port, STDOUT_FILENO};
@@ -272,7 +287,9 @@ struct Relay::State : private kj::TaskSet::ErrorHandler {
     std::deque<std::string> notes;  ///< of ours, that `writes` point to
     std::string to_send;
     std::optional<int> exit_code;
+    bool input_begun = false;
     bool input_stopped = false;
+    bool signalled = false;  ///< before the input began
     kj::Promise<End> end = nullptr;
     kj::Own<kj::PromiseFulfiller<End>> end_fulfiller;
     char buffer[kBufferBytes];

@@ -46,8 +46,8 @@ public:
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
 
-    /// Output flows as soon as the relay exists. This begins input: raw mode on, stdin and signals
-    /// are read. Does nothing if the stream has ended already.
+    /// Output flows as soon as the relay exists, and signals are taken. This begins input: raw mode
+    /// on, stdin is read. Does nothing if the stream has ended already.
     Status begin_input();
 
     /// Answers when the last byte of output is written, or the user left with the detach keys.
