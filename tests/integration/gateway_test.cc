@@ -291,6 +291,10 @@ TEST_F(GatewayTest, a_wrong_command_line_says_what_is_wrong) {
     const Ran nowhere = run_program({program, "--host", "unix:"});
     EXPECT_EQ(nowhere.exit_code, 2);
     EXPECT_TRUE(says(nowhere.err, "has no path")) << nowhere.err;
+    for (const char* none : {"", "no-such-name.invalid:9480", "127.0.0.1:port"})
+        EXPECT_TRUE(says(run_program({program, "--listen", none}).err,
+                         "--listen takes ADDRESS:PORT, such as 127.0.0.1:9480"))
+            << none;
     // An address that no other test has at this moment.
     std::random_device random;
     std::string address = "127";

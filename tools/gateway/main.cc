@@ -21,14 +21,14 @@ namespace noded::gateway {
 namespace {
 
 constexpr const char* kUsage =
-    R"(usage: noded-gateway [--listen ADDRESS:PORT] [--host unix:PATH] [--disk-usage SECONDS]
+    R"(usage: noded-gateway [--listen ADDRESS[:PORT]] [--host unix:PATH] [--disk-usage SECONDS]
                      [--version] [--help]
 
 Answers Prometheus with what noded knows: /metrics has containers under cAdvisor's names, the node
 under node_exporter's, and noded itself; /healthz tells whether noded answers. It runs in the
 foreground.
 
-  --listen ADDRESS:PORT   where scrapes come in; "[::]:9480" is everywhere   (127.0.0.1:9480)
+  --listen ADDRESS[:PORT] where scrapes come in; "[::]:9480" is everywhere   (127.0.0.1:9480)
   --host unix:PATH        noded's socket           ($NODECTL_HOST, or unix:/run/noded/noded.sock)
   --disk-usage SECONDS    at most so often noded is asked what containers have on disk, while
                           somebody scrapes; 0 is never                                       (60)
@@ -98,6 +98,14 @@ int complain(const std::string& text, int status) {
     return status;
 }
 
+/// Of an address that is none KJ says what it tried last.
+std::string explain(const kj::Exception& exception, const std::string& listen) {
+    const std::string answer = answer_in(exception);
+    if (!answer.starts_with("DNS lookup failed")) return "listen at " + listen + ": " + answer;
+    return "--listen takes ADDRESS:PORT, such as 127.0.0.1:9480 or [::]:9480, and \"" + listen +
+           "\" is neither an address nor a name that is known here";
+}
+
 int run(const Options& options) {
     constexpr std::string_view kScheme = "unix:";
     std::string path = options.host;
@@ -132,7 +140,7 @@ int run(const Options& options) {
                          .ignoreResult();
         server.serve(*port).exclusiveJoin(kj::mv(ended)).wait(io.waitScope);
     }))
-        status = complain("listen at " + options.listen + ": " + answer_in(*exception), 1);
+        status = complain(explain(*exception, options.listen), 1);
     return status;
 }
 

@@ -23,7 +23,7 @@ kj::HttpServerSettings settings() {
 /// A refusal for one who connects when there are too many: no request was read.
 constexpr kj::StringPtr kTooMany =
     "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain\r\n"
-    "Content-Length: 47\r\n\r\nthere are too many connections, try again later\n"_kj;
+    "Content-Length: 48\r\n\r\nthere are too many connections, try again later\n"_kj;
 
 Format format_for(kj::Maybe<kj::StringPtr> accept) {
     KJ_IF_MAYBE (text, accept) {
