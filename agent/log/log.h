@@ -64,6 +64,8 @@ public:
     virtual void stretch_read(Result<Stretch> stretch) = 0;
 };
 
+using SeqFound = std::move_only_function<void(Result<uint64_t>)>;
+
 class SyncDone {
 public:
     virtual ~SyncDone() = default;
@@ -123,6 +125,8 @@ public:
     /// still there, is; durable_seq() + 1 if there is none. Where the clock was set back several
     /// records fit, and any of them may be the answer. Blocking: reads one segment at most.
     virtual Result<uint64_t> seq_at(int64_t time_ns) = 0;
+    /// The same aside: `found` is told, later, or at once if no lane is free for it.
+    virtual void seq_at_aside(int64_t time_ns, SeqFound found) { found(seq_at(time_ns)); }
 
     // What retention needs (keeper.h). A log that is only read keeps all that it has.
 

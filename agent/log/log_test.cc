@@ -1,4 +1,5 @@
 // The log in use: batches, segments, reading, release, full disks.
+#include <algorithm>
 #include <cerrno>
 
 #include "agent/log/beside.h"
@@ -322,6 +323,14 @@ TEST(LogSeqAt, finds_the_first_event_that_is_not_older) {
             EXPECT_EQ(*log->seq_at(1'000'000 + static_cast<int64_t>(seq)), seq);
         }
         EXPECT_EQ(*log->seq_at(1'000'021), 21u);
+        std::vector<uint64_t> aside;
+        for (uint64_t seq = 4; seq <= 21; ++seq)
+            log->seq_at_aside(1'000'000 + static_cast<int64_t>(seq),
+                              [&aside](Result<uint64_t> found) { aside.push_back(*found); });
+        storage.run();
+        std::ranges::sort(aside);
+        ASSERT_EQ(aside.size(), 18u);
+        for (uint64_t seq = 4; seq <= 21; ++seq) EXPECT_EQ(aside[seq - 4], seq);
         ASSERT_TRUE(log.open());
     }
 }

@@ -9,6 +9,29 @@
 
 namespace noded::log {
 
+namespace {
+
+/// A plain copy has no room for the places that the reading notes.
+SegmentInfo copy_of(const SegmentInfo& segment) {
+    SegmentInfo copy = segment;
+    copy.index.reserve(segment.index.capacity());
+    return copy;
+}
+
+/// What the reading of a copy has found out, if the log still has that segment.
+void note_places(std::vector<SegmentInfo>& segments, SegmentInfo&& read) {
+    const auto segment = std::ranges::find(segments, read.id, &SegmentInfo::id);
+    if (segment == segments.end()) return;
+    if (!segment->first_time_ns) segment->first_time_ns = read.first_time_ns;
+    if (read.index.empty()) return;
+    const bool is_further =
+        segment->index.empty() || read.index.back().seq > segment->index.back().seq;
+    if (is_further && read.index.capacity() >= segment->index.capacity())
+        segment->index = std::move(read.index);
+}
+
+}  // namespace
+
 struct StretchReader::Work {
     uint64_t log_id;
     uint64_t first;
@@ -44,11 +67,8 @@ bool StretchReader::start(uint64_t log_id, uint64_t first, uint64_t last, Stretc
     if (segment == segments_.begin()) return false;
     --segment;
     auto work = std::make_shared<Work>(Work{log_id, first, last, {}, {}});
-    for (auto at = segment; at != segments_.end() && at <= segment + 1; ++at) {
-        work->segments.push_back(*at);
-        // A copy has no room for the places that the reading notes.
-        work->segments.back().index.reserve(at->index.capacity());
-    }
+    for (auto at = segment; at != segments_.end() && at <= segment + 1; ++at)
+        work->segments.push_back(copy_of(*at));
     if (work->segments.size() == 2) {
         work->last = std::min(last, work->segments[1].first_seq - 1);
     }
@@ -63,8 +83,8 @@ bool StretchReader::start(uint64_t log_id, uint64_t first, uint64_t last, Stretc
 void StretchReader::written(Status status) {
     StretchDone* const done = std::exchange(done_, nullptr);
     CHECK(done != nullptr);
-    note_places();
     const auto work = std::move(work_);
+    note_places(segments_, std::move(work->segments.front()));
     if (!status) return done->stretch_read(std::unexpected(status.error()));
     Stretch stretch = std::move(work->stretch);
     CHECK(!stretch.records.empty());
@@ -72,14 +92,48 @@ void StretchReader::written(Status status) {
     done->stretch_read(std::move(stretch));
 }
 
-void StretchReader::note_places() {
-    SegmentInfo& read = work_->segments.front();
-    const auto segment = std::ranges::find(segments_, read.id, &SegmentInfo::id);
-    if (segment == segments_.end() || read.index.empty()) return;
-    const bool is_further =
-        segment->index.empty() || read.index.back().seq > segment->index.back().seq;
-    if (is_further && read.index.capacity() >= segment->index.capacity())
-        segment->index = std::move(read.index);
+namespace {
+
+class TimeQuery final : public WriteDone {
+public:
+    TimeQuery(std::vector<SegmentInfo>& segments, SeqFound found)
+        : segments_(segments), found_(std::move(found)) {}
+
+    void begin(Storage& storage, uint64_t log_id, uint64_t last, int64_t time_ns) {
+        for (const SegmentInfo& segment : segments_) work_->segments.push_back(copy_of(segment));
+        const auto find = [work = work_, log_id, last, time_ns](Storage& from) -> Status {
+            work->seq = TRY(find_time(from, log_id, work->segments, last, time_ns));
+            return {};
+        };
+        if (!storage.aside(find, *this)) written(find(storage));
+    }
+
+private:
+    struct Work {
+        std::vector<SegmentInfo> segments;
+        uint64_t seq = 0;
+    };
+
+    void written(Status status) override {
+        for (SegmentInfo& read : work_->segments) note_places(segments_, std::move(read));
+        SeqFound found = std::move(found_);
+        const uint64_t seq = work_->seq;
+        delete this;
+        if (status) found(seq);
+        else found(std::unexpected(status.error()));
+    }
+
+    std::vector<SegmentInfo>& segments_;
+    const std::shared_ptr<Work> work_ = std::make_shared<Work>();
+    SeqFound found_;
+};
+
+}  // namespace
+
+void find_time_aside(Storage& storage, std::vector<SegmentInfo>& segments, uint64_t log_id,
+                     uint64_t last, int64_t time_ns, SeqFound found) {
+    // It goes when it has answered.
+    (new TimeQuery(segments, std::move(found)))->begin(storage, log_id, last, time_ns);
 }
 
 }  // namespace noded::log

@@ -1,8 +1,9 @@
 // Stretches of the log, read beside the reactor's thread (Storage::aside): whoever reads a long
-// history while the node runs waits for no disk, checks no checksum and opens no archive.
+// history while the node runs, or looks for a time in it, waits for no disk, checks no checksum and
+// opens no archive.
 //
-// Invariant: what the work touches is its own, copies of two segments' places included; where it
-// passed is noted in the log's own segments when it is back. Owned by LogWriter.
+// Invariant: what the work touches is its own, copies of segments' places included; where it passed
+// is noted in the log's own segments when it is back. Called by LogWriter.
 #pragma once
 
 #include "agent/log/segment.h"
@@ -22,12 +23,15 @@ private:
     struct Work;
 
     void written(Status status) override;
-    void note_places();
 
     Storage& storage_;
     std::vector<SegmentInfo>& segments_;
     std::shared_ptr<Work> work_;
     StretchDone* done_ = nullptr;   ///< while one is under way
 };
+
+/// As Log::seq_at_aside; `last` is the newest durable record, `segments` are the log's own.
+void find_time_aside(Storage& storage, std::vector<SegmentInfo>& segments, uint64_t log_id,
+                     uint64_t last, int64_t time_ns, SeqFound found);
 
 }  // namespace noded::log

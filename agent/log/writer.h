@@ -35,6 +35,9 @@ public:
         return stretches_.start(log_id_, first, durable_seq_, done);
     }
     Result<uint64_t> seq_at(int64_t time_ns) override;
+    void seq_at_aside(int64_t time_ns, SeqFound found) override {
+        find_time_aside(storage_, segments_, log_id_, durable_seq_, time_ns, std::move(found));
+    }
     std::vector<KeptSegment> kept(int64_t oldest_ns) override;
     uint64_t newest_segment() const override { return next_id() - 1; }
     bool lacks_space() const override { return lacks_space_ != 0 && preparing_ == 0; }

@@ -264,11 +264,16 @@ kj::Promise<void> NodeService::fill_page(EventsContext context, uint64_t since, 
 }
 
 kj::Promise<void> NodeService::seqAt(SeqAtContext context) {
-    const int64_t time_ns = context.getParams().getTimeNs();
-    const auto seq = node_.log.seq_at(time_ns);
-    if (!seq) return refusal({NODED_REJECT_BUSY, "read the log: " + seq.error().message});
-    context.getResults().setSeq(*seq);
-    return kj::READY_NOW;
+    auto answer = kj::newPromiseAndFulfiller<Result<uint64_t>>();
+    node_.log.seq_at_aside(context.getParams().getTimeNs(),
+                           [fulfiller = kj::mv(answer.fulfiller)](Result<uint64_t> seq) mutable {
+                               fulfiller->fulfill(std::move(seq));
+                           });
+    return answer.promise.then([context](Result<uint64_t>&& seq) mutable -> kj::Promise<void> {
+        if (!seq) return refusal({NODED_REJECT_BUSY, "read the log: " + seq.error().message});
+        context.getResults().setSeq(*seq);
+        return kj::READY_NOW;
+    });
 }
 
 kj::Promise<void> NodeService::past(PastContext context) {
