@@ -294,4 +294,8 @@ Result<Config> read_config(int argc, char** argv) {
     return config;
 }
 
+std::string file_of_plugins(const Config& config) {
+    return nlohmann::json{{"plugins", config.plugins}}.dump();
+}
+
 }  // namespace noded

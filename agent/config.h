@@ -46,4 +46,7 @@ std::optional<Severity> severity_of(const std::string& level);
 /// Reads arguments and, if one names it, the file. The error is a sentence for whoever typed them.
 Result<Config> read_config(int argc, char** argv);
 
+/// A file for read_config that has what plugins are told, and nothing else.
+std::string file_of_plugins(const Config& config);
+
 }  // namespace noded

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "agent/base/logger.h"
 #include "agent/base/time_slice.h"
@@ -66,10 +68,30 @@ Result<Child> start_child(std::vector<std::string> arguments, int output, int so
     return fail_errno(error, "watch a child of noded");
 }
 
-std::vector<std::string> settings_of(const Config& config) {
-    return {"--state-dir",    config.state_dir,   "--runtime-dir",  config.runtime_dir,
-            "--plugin-dir",   config.plugin_dir,  "--libexec-dir",  config.libexec_dir,
-            "--log-bytes-max", std::to_string(config.log_bytes_max)};
+ChildSettings::ChildSettings(const Config& config) : config_(config) {
+    if (config.plugins.empty()) return;
+    const std::string text = file_of_plugins(config);
+    plugins_.reset(memfd_create("noded-plugins", MFD_CLOEXEC));
+    if (plugins_.valid() && write(plugins_.get(), text.data(), text.size()) == ssize_t(text.size()))
+        return;
+    log_line(
+        Severity::warning, "past",
+        "replicas and readers of the past are not told what the configuration tells plugins: " +
+            std::string(strerror(errno)));
+    plugins_.reset();
+}
+
+std::vector<std::string> ChildSettings::arguments() const {
+    std::vector<std::string> all = {
+        "--state-dir",     config_.state_dir,   "--runtime-dir", config_.runtime_dir,
+        "--plugin-dir",    config_.plugin_dir,  "--libexec-dir", config_.libexec_dir,
+        "--log-bytes-max", std::to_string(config_.log_bytes_max)};
+    if (plugins_.valid()) {
+        all.push_back("--config");
+        all.push_back("/proc/" + std::to_string(getpid()) + "/fd/" +
+                      std::to_string(plugins_.get()));
+    }
+    return all;
 }
 
 bool become_child(pid_t parent) {

@@ -25,8 +25,18 @@ constexpr int kChildSocket = 3;
 /// leaves them as they are here; `socket` becomes kChildSocket, -1 is none.
 Result<Child> start_child(std::vector<std::string> arguments, int output, int socket);
 
-/// The arguments by which a child knows the node: for read_config.
-std::vector<std::string> settings_of(const Config& config);
+/// How children know the node. What its plugins are told is in memory that they read by their
+/// parent's descriptor: a command line is for anybody to read, and a file may have changed.
+class ChildSettings {
+public:
+    explicit ChildSettings(const Config& config);
+    /// For read_config.
+    std::vector<std::string> arguments() const;
+
+private:
+    const Config& config_;
+    Fd plugins_;  ///< invalid: they are told nothing
+};
 
 /// First in a child's main: it ends with `parent` and takes little time from it. False if that is
 /// gone.

@@ -95,6 +95,7 @@ Status PastNode::fold(const Moment& moment, uint64_t last) {
         host::Paths{config.state_dir, config.runtime_dir, config.libexec_dir, config.plugin_dir});
     pipeline = std::make_unique<core::Pipeline>(*host, *log, outbox);
     outbox.connect(*host);
+    host->configure(config.plugins);
     host->connect(*pipeline, *log);
     const auto snapshot_seq =
         place.snapshot ? std::optional(place.snapshot->seq) : std::optional<uint64_t>();

@@ -34,7 +34,7 @@ struct Readers::Reader final : reactor::Completion {
 };
 
 Readers::Readers(reactor::Reactor& reactor, const Config& config, const log::Log& log)
-    : reactor_(reactor), config_(config), log_(log) {}
+    : reactor_(reactor), settings_(config), log_(log) {}
 
 Readers::~Readers() { stop(); }
 
@@ -51,7 +51,7 @@ Result<Fd> Readers::open(const rpc_service::Moment& moment) {
     std::vector<std::string> arguments = {"noded", kReaderVerb, written_moment(moment),
                                           std::to_string(log_.durable_seq()),
                                           std::to_string(getpid())};
-    for (std::string& setting : settings_of(config_)) arguments.push_back(std::move(setting));
+    for (std::string& setting : settings_.arguments()) arguments.push_back(std::move(setting));
     auto child = TRY(start_child(std::move(arguments), -1, server.get()));
     readers_.push_back(std::make_unique<Reader>(*this, std::move(child)));
     Reader& reader = *readers_.back();

@@ -10,6 +10,7 @@
 #include "agent/base/result.h"
 #include "agent/config.h"
 #include "agent/log/log.h"
+#include "agent/past/child.h"
 #include "agent/reactor/reactor.h"
 #include "agent/rpc/moment.h"
 
@@ -34,7 +35,7 @@ private:
     void ended(Reader& reader);
 
     reactor::Reactor& reactor_;
-    const Config& config_;
+    ChildSettings settings_;
     const log::Log& log_;
     std::vector<std::unique_ptr<Reader>> readers_;
 };

@@ -65,6 +65,7 @@ Result<uint64_t> fold_and_write(reactor::UringReactor& reactor, const Config& co
     host::Host host(reactor, nowhere,
                     {scratch + "/state", scratch + "/run", config.libexec_dir, config.plugin_dir});
     core::Pipeline pipeline(host, *log, nowhere);
+    host.configure(config.plugins);
     host.connect(pipeline, *log);
     TRY_STATUS(fold_all(pipeline, host, *log, std::move(snapshot)));
     if (const std::string loaded = loaded_plugins(host); loaded != arguments.plugins) {

@@ -47,9 +47,8 @@ Status SnapshotReplica::start(uint64_t seq, const std::string& plugins, uint64_t
     const Fd input(ends[1]);
     std::vector<std::string> arguments = {"noded", kReplicaVerb, std::to_string(seq),
                                           std::to_string(getpid()), plugins};
-    Config limited = config_;
-    limited.log_bytes_max = bytes_max;
-    for (std::string& setting : settings_of(limited)) arguments.push_back(std::move(setting));
+    for (std::string& setting : settings_.arguments()) arguments.push_back(std::move(setting));
+    arguments.push_back("--log-bytes-max=" + std::to_string(bytes_max));
     auto child = TRY(start_child(std::move(arguments), input.get(), -1));
     pid_ = child.pid;
     watch_ = new Watch;

@@ -10,6 +10,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
 #include "agent/config.h"
+#include "agent/past/child.h"
 #include "agent/reactor/reactor.h"
 
 namespace noded::past {
@@ -20,7 +21,7 @@ public:
     using Done = std::function<void(Result<uint64_t>)>;
 
     SnapshotReplica(reactor::Reactor& reactor, const Config& config, Done done)
-        : reactor_(reactor), config_(config), done_(std::move(done)) {}
+        : reactor_(reactor), config_(config), settings_(config), done_(std::move(done)) {}
     ~SnapshotReplica() { end(); }
     SnapshotReplica(const SnapshotReplica&) = delete;
     SnapshotReplica& operator=(const SnapshotReplica&) = delete;
@@ -43,6 +44,7 @@ private:
 
     reactor::Reactor& reactor_;
     const Config& config_;
+    ChildSettings settings_;
     const Done done_;
     pid_t pid_ = 0;
     Watch* watch_ = nullptr;   ///< frees itself

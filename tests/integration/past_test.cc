@@ -81,5 +81,24 @@ TEST_F(Snapshots, survive_kills_of_the_node_at_any_moment_of_a_replica) {
     EXPECT_TRUE(eventually([&] { return has_snapshot(); })) << node_.diagnostics();
 }
 
+TEST(SnapshotsOfSettings, a_replica_and_the_past_refuse_the_plugins_that_the_node_refuses) {
+    TestNode node;
+    const std::string config = node.dir() + "/config";
+    std::ofstream(config)
+        << R"({"snapshotEveryEvents": 20, "plugins": {"stats": {"nonsense": "1"}}})";
+    node.start({"--config", config});
+    node.import_busybox();
+    for (int i = 0; i < 30; ++i) node.ok({"tag", "busybox", "many:" + std::to_string(i)});
+    EXPECT_TRUE(eventually([&] { return node.ok({"info", "-f", "{{.SnapshotSeq}}"}) != "0"; }));
+    EXPECT_EQ(node.diagnostics().find("the replica that"), std::string::npos)
+        << node.diagnostics();
+    for (std::vector<std::string> words : {std::vector<std::string>{}, {"--at", "5"}}) {
+        words.insert(words.end(), {"plugin", "inspect", "-f", "{{.Reason}}", "stats"});
+        const std::string why = node.ok(words);
+        EXPECT_NE(why.find("plugins.stats.nonsense, which it does not know"), std::string::npos)
+            << why;
+    }
+}
+
 }  // namespace
 }  // namespace noded::test
