@@ -12,7 +12,8 @@
 namespace noded {
 
 struct MachineLimits {
-    uint64_t files_max = 0;       ///< descriptors of noded; UINT64_MAX: not limited, of all four
+    /// descriptors of noded; UINT64_MAX: not limited, of all of these
+    uint64_t files_max = 0;
     uint64_t processes_max = 0;   ///< beside it: shims are in its cgroup, containers are not
     uint64_t shims_max = 0;
     uint64_t memory_max = 0;      ///< bytes

@@ -88,9 +88,11 @@ void Host::cancel(uint64_t token) {
     if (at == calls_.end()) return;
     Instance& instance = *at->second.instance;
     calls_.erase(at);
-    if (!instance.loaded() || instance.rpc->cancelled == nullptr) return;
-    PhaseScope scope(instance, Phase::reactor);
-    instance.rpc->cancelled(instance.self, token);
+    when_durable([&instance, token] {
+        if (!instance.loaded() || instance.rpc->cancelled == nullptr) return;
+        PhaseScope scope(instance, Phase::reactor);
+        instance.rpc->cancelled(instance.self, token);
+    });
 }
 
 const noded_ext_rpc ext_rpc = {sizeof(noded_ext_rpc), respond, refuse};
