@@ -2,6 +2,8 @@
 //
 // What is given before the container starts waits in its Live and goes along with the launch, so
 // that no output is lost; a stream whose command never comes is closed by a deadline.
+#include <poll.h>
+
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
 #include "plugins/sdk/message.h"
@@ -18,6 +20,12 @@ constexpr uint32_t kAttachFlags = kStreams | attach_from_start | attach_stdin_on
 void respond_empty(const sdk::Host& host, uint64_t token) {
     Message<schema::Container::AttachResults> done;
     host.respond(token, done);
+}
+
+/// Its client went away.
+bool is_gone(const Stream& stream) {
+    pollfd asked{stream.fd.get(), 0, 0};
+    return poll(&asked, 1, 0) > 0 && (asked.revents & POLLHUP) != 0;
 }
 
 template <typename T>
@@ -54,16 +62,19 @@ void Effects::attach(uint64_t token, const std::string& reference, uint32_t flag
         fds.push_back(std::move(fd));
         return ask_shim(live, token, ControlType::attach, flags, {}, std::move(fds));
     }
+    if (live.streams.size() >= limits::attaches_parked_max) std::erase_if(live.streams, is_gone);
     if (live.streams.size() >= limits::attaches_parked_max)
         return host_.refuse(token, NODED_REJECT_LIMIT,
                             "too many clients wait for container " + reference);
-    live.streams.push_back({std::move(fd), flags | attach_from_start});
+    live.streams.push_back({std::move(fd), flags | attach_from_start, host_.monotonic_ns()});
     if (phase == Phase::EXITED)
         after(limits::park_deadline_ns, [this, id = live.id] {
             Live* late = find_live(id);
             const Container* container = state_.get(id);
-            if (late != nullptr && container != nullptr && container->phase == Phase::EXITED)
-                late->streams.clear();
+            if (late == nullptr || container == nullptr || container->phase != Phase::EXITED)
+                return;
+            const int64_t last = host_.monotonic_ns() - limits::park_deadline_ns;
+            std::erase_if(late->streams, [last](const Stream& s) { return s.given_ns <= last; });
         });
     respond_empty(host_, token);
 }

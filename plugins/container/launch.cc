@@ -296,7 +296,7 @@ Result<LaunchSpec> Effects::launch_spec(const Live& live, const Container& conta
     TRY_STATUS(add_joins(from.options, spec));
     add_init(host_.libexec_dir() + "/init", from.options, spec);
     if (!cgroups_->restricts_devices() && !from.options.privileged) {
-        // cgroup v2 has no device list: nothing but /dev may hold devices then.
+        // Neither v1's list nor v2's program can be had: nothing but /dev may hold devices then.
         spec.nodev_rootfs = true;
         spec.capabilities &= ~(uint64_t{1} << CAP_MKNOD);
     }

@@ -47,6 +47,7 @@ constexpr int32_t log_files_max = 128;  ///< as many as a shim keeps count of
 /// Of output for subscribers: read of all containers in one turn, and the time between two turns.
 constexpr size_t log_topic_turn_bytes = 1 << 20;
 constexpr size_t log_topic_container_bytes = 256 << 10;  ///< of one container in one turn
+constexpr size_t log_topic_turn_opens = 32;  ///< folders that are begun to be followed
 constexpr int64_t log_topic_pause_ns = 5'000'000;
 constexpr size_t log_topic_containers_max = 1024;  ///< followed at once; each takes descriptors
 /// Of one message: what waits for a subscriber that never reads is 8,192 of them at most.
@@ -101,7 +102,7 @@ constexpr int64_t freeze_deadline_ns = 10'000'000'000;
 static_assert(
     2 * argv_bytes_max + env_bytes_max + labels_bytes_max + 4 * path_bytes_max < (1 << 20) / 2,
     "a container with everything at its limit fits into one event, which has its arguments twice");
-static_assert(execs_running_max + 2 <= 64,
+static_assert(execs_running_max + 3 <= 64,
               "the end of a container and of all its execs fit into one decision");
 
 }  // namespace noded::container::limits

@@ -19,7 +19,8 @@ using Until = schema::Container::Until;
 /// A stream socket of a client, on its way to a shim.
 struct Stream {
     Fd fd;
-    uint32_t flags = 0;  ///< attach_* bits
+    uint32_t flags = 0;      ///< attach_* bits
+    int64_t given_ns = 0;    ///< monotonic
 };
 
 /// What a wait is answered with.

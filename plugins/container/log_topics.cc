@@ -88,11 +88,13 @@ void LogTopics::on_topics(void*, void* argument) noexcept {
 
 void LogTopics::look() {
     busy_ = true;
+    opens_left_ = limits::log_topic_turn_opens;
     do {
         topics_changed_ = false;
         look_once();
     } while (topics_changed_);
     busy_ = false;
+    go_on_later();
 }
 
 void LogTopics::look_once() {
@@ -149,7 +151,8 @@ void LogTopics::follow(const std::string& id, const std::array<bool, 4>& which, 
         found = follows_.emplace(id, Follow{}).first;
         found->second.id = id;
         found->second.from_start = is_new;
-        open(found->second);
+        to_open_.insert(id);
+        open_some();
     }
     Follow& one = found->second;
     for (size_t i = 0; i < which.size(); ++i) {
@@ -168,6 +171,7 @@ void LogTopics::created(const std::string& id) {
 void LogTopics::started(const std::string& id) {
     const auto found = follows_.find(id);
     if (found == follows_.end()) return;
+    to_open_.erase(id);
     if (!found->second.log) open(found->second);
     changed_.insert(id);
     turn();
@@ -193,11 +197,20 @@ void LogTopics::forget(const std::string& id) {
     }
     follows_.erase(found);
     changed_.erase(id);
+    to_open_.erase(id);
     if (!follows_.empty()) return;
     too_many_told_ = false;
     if (inotify_watch_ != 0) host_.unwatch(inotify_watch_);
     inotify_watch_ = 0;
     inotify_.reset();
+}
+
+/// A thousand of them are a thousand folders that may have to be read from the disk.
+void LogTopics::open_some() {
+    for (; opens_left_ > 0 && !to_open_.empty(); --opens_left_) {
+        const auto found = follows_.find(to_open_.extract(to_open_.begin()).value());
+        if (found != follows_.end() && !found->second.log) open(found->second);
+    }
 }
 
 /// Begins at the end of what is there, unless the container was created while it was followed. One
@@ -220,6 +233,7 @@ void LogTopics::open(Follow& follow) {
     const Status read = follow.log->read_on(
         {.jump = [](const LogBlock&, uint64_t) {}, .frame = [](const LogFrame&) { return true; }});
     if (!read) host_.warn("the log of container " + follow.id + ": " + read.error().message);
+    for (Topic& topic : follow.topics) topic.end = follow.log->position();
 }
 
 /// Empty: what is written from now on is told of. Otherwise why not.
@@ -269,7 +283,7 @@ void LogTopics::on_timer(void*, void* argument) noexcept {
 
 /// One that writes without a pause is read a few hundred times a second, a quiet one at once.
 void LogTopics::turn() {
-    if (stopped_ || busy_ || timer_ != 0 || changed_.empty()) return;
+    if (stopped_ || busy_ || timer_ != 0 || (changed_.empty() && to_open_.empty())) return;
     const int64_t now = host_.monotonic_ns();
     const int64_t due = turn_ns_ + limits::log_topic_pause_ns;
     if (turn_ns_ != 0 && now < due) {
@@ -278,6 +292,8 @@ void LogTopics::turn() {
     }
     turn_ns_ = now;
     busy_ = true;
+    opens_left_ = limits::log_topic_turn_opens;
+    open_some();
     size_t left = limits::log_topic_turn_bytes;
     std::set<std::string> later;
     for (const std::string& id : std::exchange(changed_, {})) {
@@ -290,7 +306,11 @@ void LogTopics::turn() {
     busy_ = false;
     changed_.merge(later);
     if (topics_changed_) look();
-    if (!changed_.empty() && timer_ == 0)
+    go_on_later();
+}
+
+void LogTopics::go_on_later() {
+    if ((!changed_.empty() || !to_open_.empty()) && timer_ == 0)
         timer_ = host_.start_timer(limits::log_topic_pause_ns, on_timer, this);
 }
 

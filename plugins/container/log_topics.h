@@ -87,9 +87,11 @@ private:
     void follow(const std::string& id, const std::array<bool, 4>& which, bool is_new);
     void forget(const std::string& id);
     void open(Follow& follow);
+    void open_some();
     std::string watch_folder(Follow& follow);
     void take_changes();
     void turn();
+    void go_on_later();
     bool read(Follow& follow, size_t bytes_max);
     void publish(Follow& follow, const LogFrame& frame);
     void publish_as(Follow& follow, size_t which, const Piece& piece);
@@ -103,6 +105,8 @@ private:
     std::map<std::string, Follow> follows_;  ///< by container id
     std::map<int, std::string> watches_;     ///< of inotify, to the id
     std::set<std::string> changed_;          ///< ids of those that may have more
+    std::set<std::string> to_open_;          ///< ids of those that are not followed yet
+    size_t opens_left_ = 0;                  ///< in this turn
     Fd inotify_;
     uint64_t inotify_watch_ = 0;
     uint64_t timer_ = 0;

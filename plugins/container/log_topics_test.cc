@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+
 #include <nlohmann/json.hpp>
 
 #include "plugins/container/limits.h"
@@ -153,6 +155,20 @@ TEST_F(LogTopicsTest, what_is_written_from_then_on_is_told_with_its_position) {
     log.write(6, kOut, "three\n");
     settle();
     EXPECT_EQ(told(), "stderr 1: 24 behind 24 now\n\nstdout 3: 28 behind 24 three\n\n");
+}
+
+TEST_F(LogTopicsTest, more_than_are_begun_in_one_turn_are_all_told) {
+    std::vector<std::string> ids;
+    for (uint8_t i = 1; i <= limits::log_topic_turn_opens + 8; ++i) ids.push_back(create(i));
+    std::deque<TestLog> logs;
+    for (const std::string& id : ids) logs.emplace_back(folder(id)).write(1, kOut, "before\n");
+    host.subscribe("log/");
+    settle();
+    for (TestLog& log : logs) log.write(2, kOut, "now\n");
+    settle();
+    std::string expected;
+    for (size_t i = 0; i < ids.size(); ++i) expected += "stdout 1: 7 behind 7 now\n\n";
+    EXPECT_EQ(told(), expected);
 }
 
 TEST_F(LogTopicsTest, one_that_comes_later_is_told_from_its_first_byte) {

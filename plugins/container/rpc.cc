@@ -1,5 +1,5 @@
 // Calls of clients (interface Container in schemas/container.capnp), one function per method. They
-// change nothing: what does is a command.
+// change nothing that the log knows: what does is a command.
 #include "plugins/container/effects.h"
 #include "plugins/container/limits.h"
 #include "plugins/sdk/message.h"
