@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "plugins/storage/image/limits.h"
+
 namespace noded::storage::limits {
 
 constexpr size_t imports_pending_max = 16;         ///< more are refused with BUSY
@@ -14,7 +16,7 @@ constexpr int64_t commit_wait_ns_max = 20'000'000'000;
 /// calls of waitImport that are not answered yet
 constexpr size_t waits_max = 1024;
 constexpr size_t saves_waiting_max = 16;           ///< calls of save; more are refused with BUSY
-constexpr size_t save_references_max = 256;        ///< of one call, as many as load takes
+constexpr size_t save_references_max = image::limits::images_per_archive_max;  ///< of one call
 constexpr size_t outcomes_remembered_max = 256;    ///< of imports, for waits that come late
 constexpr size_t changes_max = 128;                ///< instructions of one import
 constexpr size_t changes_bytes_max = 64 << 10;
@@ -26,7 +28,7 @@ constexpr size_t put_off_max = 4;                  ///< kinds of work that wait 
 constexpr uint64_t unpacked_bytes_max_min = 1 << 20;
 constexpr uint64_t entries_max_min = 100;
 constexpr size_t images_max = 65536;
-constexpr size_t names_per_image_max = 128;
+constexpr size_t names_per_image_max = image::limits::names_per_image_max;
 
 static_assert(archives_given_max >= imports_pending_max, "every import can have its archive");
 static_assert(outcomes_remembered_max >= imports_pending_max);

@@ -35,7 +35,10 @@ public:
     void fold(const noded_event& event);
     void save(const sdk::Sink& sink) const;
     bool load(noded_bytes bytes);
-    void stop() { quiet_.stop(); }
+    void stop() {
+        quiet_.stop();
+        if (save_job_) save_job_->stop = true;  // the lane is waited for
+    }
     const noded_plugin_rpc* rpc();
     const sdk::Host& host() const { return host_; }
 

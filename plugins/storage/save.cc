@@ -68,6 +68,32 @@ std::optional<Refusal> add_reference(const State& state, const std::string& refe
     return std::nullopt;
 }
 
+/// Whether load would take an archive of these.
+std::optional<Refusal> check_counts(const std::vector<image::SavedImage>& images) {
+    namespace most = image::limits;
+    size_t names = 0, bytes = 0;
+    for (const image::SavedImage& one : images) {
+        names += one.names.size();
+        for (const std::string& name : one.names) bytes += name.size();
+    }
+    if (images.size() <= most::images_per_archive_max && names <= most::names_per_archive_max &&
+        bytes <= most::name_bytes_per_archive_max)
+        return std::nullopt;
+    return Refusal{NODED_REJECT_LIMIT,
+                   std::to_string(images.size()) + " images with " + std::to_string(names) +
+                       " names are more than an archive may have (" +
+                       std::to_string(most::images_per_archive_max) + " and " +
+                       std::to_string(most::names_per_archive_max) + "): save them in parts"};
+}
+
+/// What all of them stand for, or why it cannot be had.
+std::optional<Refusal> resolve(const State& state, const std::vector<std::string>& references,
+                               std::vector<image::SavedImage>& images) {
+    for (const std::string& reference : references)
+        if (auto refusal = add_reference(state, reference, images)) return refusal;
+    return check_counts(images);
+}
+
 }  // namespace
 
 void StoragePlugin::save_images(const noded_call& call) {
@@ -94,9 +120,7 @@ void StoragePlugin::save_images(const noded_call& call) {
 bool StoragePlugin::start_save() {
     Save& first = saves_waiting_.front();
     auto job = std::make_shared<SaveJob>();
-    for (const std::string& reference : first.references) {
-        const auto refusal = add_reference(state_, reference, job->images);
-        if (!refusal) continue;
+    if (const auto refusal = resolve(state_, first.references, job->images)) {
         const uint64_t token = first.token;
         saves_waiting_.pop_front();
         host_.refuse(token, refusal->code, refusal->message);

@@ -182,6 +182,7 @@ Status Walk::directory(Fd fd, TarEntry entry, size_t depth) {
 }
 
 Status Walk::object(int dir, const std::string& name, const std::string& path, size_t depth) {
+    if (options_.go_on != nullptr) TRY_STATUS((*options_.go_on)());
     struct stat info {};
     if (fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
         // It was removed since its directory was read.

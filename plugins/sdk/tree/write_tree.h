@@ -8,6 +8,7 @@
 
 #include <sys/stat.h>
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ struct WriteOptions {
     bool bare = false;
     /// What the kernel makes up (/proc, /sys, …) is an empty directory.
     bool skip_kernel_mounts = false;
+    /// Asked before each object; what it has to say against going on ends the walk. Null: nothing.
+    const std::function<Status()>* go_on = nullptr;
 };
 
 /// `name` in the directory `dir`; "." for `dir` itself. An error names the place in the archive.

@@ -35,7 +35,7 @@ constexpr size_t archive_members_max = 65536;  ///< members of the outer archive
 constexpr size_t archive_link_hops_max = 8;
 constexpr size_t images_per_archive_max = 256;
 constexpr size_t layers_per_image_max = 127;  ///< docker's own bound; overlayfs takes 500
-constexpr size_t names_per_image_max = 64;
+constexpr size_t names_per_image_max = 128;
 /// Of all images of one archive together, and their bytes: they travel in one event.
 constexpr size_t names_per_archive_max = 1024;
 constexpr size_t name_bytes_per_archive_max = 256 << 10;

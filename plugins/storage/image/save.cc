@@ -133,6 +133,8 @@ Result<Layer> Saver::write_anew(const std::string& hex) {
     tree::WriteOptions options;
     options.root_name = ".";
     options.layer = true;
+    const std::function<Status()> may_go_on = [this] { return go_on(); };
+    options.go_on = &may_go_on;
     TRY_STATUS(tree::write_tree(writer, tree.get(), ".", options));
     TRY_STATUS(writer.finish());
     layer.size = writer.bytes();
@@ -301,8 +303,13 @@ Result<std::vector<std::string>> Saver::run(const std::vector<SavedImage>& image
     const Json index = {{"schemaVersion", 2},
                         {"mediaType", kIndexType},
                         {"manifests", std::move(listed.manifests)}};
-    TRY_STATUS(file("index.json", dump(index)));
-    TRY_STATUS(file("manifest.json", dump(listed.docker)));
+    const std::string texts[] = {dump(index), dump(listed.docker)};
+    for (const std::string& text : texts)
+        if (text.size() > limits::manifest_bytes_max)
+            return fail("the list of images and layers would be longer than what load takes: save "
+                        "them in parts");
+    TRY_STATUS(file("index.json", texts[0]));
+    TRY_STATUS(file("manifest.json", texts[1]));
     TRY_STATUS(file("oci-layout", R"({"imageLayoutVersion":"1.0.0"})"));
     TRY_STATUS(out_.finish());
     return std::move(notices_);

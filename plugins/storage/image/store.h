@@ -12,9 +12,11 @@
 // changes while they are there. Nothing in the store says which image needs what: the log knows
 // that, and collect_garbage is told.
 //
-// All calls block and belong on the offload lane. Two calls must not run at the same time on one
-// store. A layer is garbage until the caller's state refers to it: no collect_garbage between an
-// import and its event.
+// All calls block. Those that write, read or remove layers and blobs belong on the offload lane,
+// and no two of them may run at the same time on one store. prepare_rootfs alone may run beside
+// them, wherever: it names layers and does not look into them, and whoever refers to a layer keeps
+// it from being removed. A layer is garbage until the caller's state refers to it: no
+// collect_garbage between an import and its event.
 #pragma once
 
 #include <set>
