@@ -2,6 +2,8 @@
 #include "ipc/remote/tcp.h"
 
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -33,11 +35,15 @@ int connect_one(const addrinfo& one, Deadline deadline, Fd& connected) {
     if (!fd.valid()) return errno;
     if (connect(fd.get(), one.ai_addr, one.ai_addrlen) != 0) {
         if (errno != EINPROGRESS) return errno;
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-            deadline - std::chrono::steady_clock::now());
         pollfd wait{fd.get(), POLLOUT, 0};
-        if (poll(&wait, 1, static_cast<int>(std::max<int64_t>(left.count(), 0))) <= 0)
-            return ETIMEDOUT;
+        int ready = -1;
+        do {
+            const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+                deadline - std::chrono::steady_clock::now());
+            ready = poll(&wait, 1, static_cast<int>(std::max<int64_t>(left.count(), 0)));
+        } while (ready < 0 && errno == EINTR);
+        if (ready < 0) return errno;
+        if (ready == 0) return ETIMEDOUT;
         int error = 0;
         socklen_t size = sizeof error;
         getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
@@ -71,6 +77,17 @@ Result<TcpAddress> parse_tcp(const std::string& text, const std::string& port_de
         address.port.find_first_not_of("0123456789") != std::string::npos)
         return wrong();
     return address;
+}
+
+void keep_alive(int fd) {
+    const auto set = [fd](int level, int option, int value) {
+        setsockopt(fd, level, option, &value, sizeof value);
+    };
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, 15);
+    set(IPPROTO_TCP, TCP_KEEPCNT, 6);
+    set(IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
 Result<Fd> connect_tcp(const TcpAddress& address, Deadline deadline) {

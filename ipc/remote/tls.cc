@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -13,6 +12,8 @@
 
 #include <algorithm>
 #include <cerrno>
+
+#include "ipc/remote/tcp.h"
 
 namespace noded::remote {
 namespace {
@@ -163,18 +164,6 @@ bool is_address(const std::string& host) {
     unsigned char bytes[sizeof(in6_addr)];
     return inet_pton(AF_INET, host.c_str(), bytes) == 1 ||
            inet_pton(AF_INET6, host.c_str(), bytes) == 1;
-}
-
-/// So that a peer whose machine is gone is noticed within two minutes.
-void keep_alive(int fd) {
-    const auto set = [fd](int level, int option, int value) {
-        setsockopt(fd, level, option, &value, sizeof value);
-    };
-    set(SOL_SOCKET, SO_KEEPALIVE, 1);
-    set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
-    set(IPPROTO_TCP, TCP_KEEPINTVL, 15);
-    set(IPPROTO_TCP, TCP_KEEPCNT, 6);
-    set(IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
 }  // namespace

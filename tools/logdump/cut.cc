@@ -176,8 +176,8 @@ Status copy_tail(const std::string& from, uint64_t begin, const std::string& to)
         const ssize_t got = pread(in.get(), buffer.data(), buffer.size(), at);
         if (got < 0) return fail_errno(errno, "read " + from);
         if (got == 0) break;
-        if (write(out.get(), buffer.data(), static_cast<size_t>(got)) != got)
-            return fail_errno(errno, "write " + to);
+        const ssize_t wrote = write(out.get(), buffer.data(), static_cast<size_t>(got));
+        if (wrote != got) return fail_errno(wrote < 0 ? errno : ENOSPC, "write " + to);
         at += got;
     }
     if (fsync(out.get()) != 0) return fail_errno(errno, "sync " + to);

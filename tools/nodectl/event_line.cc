@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "tools/nodectl/table.h"
 #include "tools/nodectl/units.h"
 
 namespace noded::nodectl {
@@ -31,7 +32,7 @@ bool is_id(const std::string& text) {
 std::string shown_value(const Json& value, bool truncate) {
     std::string text = value.is_string() ? value.get<std::string>() : to_line(value);
     if (truncate && is_id(text)) return short_id(text);
-    if (truncate && text.size() > kValueWidth) text = text.substr(0, kValueWidth) + "…";
+    if (truncate) text = ellipsis(text, kValueWidth);
     // A line stays one line, and nothing in it moves the cursor of a terminal.
     const bool plain = !text.empty() && std::ranges::none_of(text, [](unsigned char c) {
         return c <= ' ' || c == 0x7F || c == '"' || c == '=';

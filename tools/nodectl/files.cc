@@ -92,12 +92,23 @@ Status write_whole(const std::string& path, const std::function<Status(Fd file)>
     if (!folder.empty() && (stat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)))
         return invalid("directory \"" + folder + "\" does not exist");
     // A device would be replaced.
-    if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+    if (stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
+        return fail_errno(EISDIR, "create " + path);
+    if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
         return invalid("\"" + path + "\" must be a directory or a regular file");
     const std::string partial = path + ".part-" + std::to_string(getpid());
-    Fd file(open(partial.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+    // Without a name where that can be had: then nothing is left of what is interrupted.
+    const char* const here = folder.empty() ? "." : folder.c_str();
+    Fd file(open(here, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    const bool named = !file.valid();
+    if (named) file.reset(open(partial.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
     if (!file.valid()) return fail_errno(errno, "create " + path);
+    const Fd kept(fcntl(file.get(), F_DUPFD_CLOEXEC, 3));
+    const std::string whole = "/proc/self/fd/" + std::to_string(kept.get());
     Status done = write(std::move(file));
+    if (done && !named &&
+        linkat(AT_FDCWD, whole.c_str(), AT_FDCWD, partial.c_str(), AT_SYMLINK_FOLLOW) != 0)
+        done = fail_errno(errno, "create " + path);
     if (done && rename(partial.c_str(), path.c_str()) != 0)
         done = fail_errno(errno, "create " + path);
     if (!done) unlink(partial.c_str());

@@ -17,9 +17,11 @@ Status write_new(const std::string& path, mode_t mode, const std::string& text) 
     if (!fd.valid() && errno == EEXIST)
         return fail(path + " is there already: keys are not written over, choose another name");
     if (!fd.valid()) return fail_errno(errno, "make " + path);
-    if (write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-        return fail_errno(errno, "write " + path);
-    return {};
+    const ssize_t wrote = write(fd.get(), text.data(), text.size());
+    if (wrote == static_cast<ssize_t>(text.size())) return {};
+    const int error = wrote < 0 ? errno : ENOSPC;
+    unlink(path.c_str());
+    return fail_errno(error, "write " + path);
 }
 
 }  // namespace

@@ -71,12 +71,17 @@ ca.pem, cert.pem and key.pem of this user, for tcp:// hosts.
 The same of the node, for
 .BR "nodectl serve" .
 .SH "EXIT STATUS"
-0 if all went well, 1 if not.
+0 if all went well, 1 if not, 125 if a flag or an argument is wrong.
+.BR run ,
+.B exec
+and
+.B start -a
+end as the command in the container does: with 126 if it cannot be executed, 127 if there is no
+such command, 128 + n if signal n ended it; and
 .B run
 and
-.B exec
-end as the command in the container does; with 125 if nodectl or noded failed, 126 if the command
-cannot be executed, 127 if there is no such command, 128 + n if signal n ended it.
+.B create
+with 125 if nodectl or noded failed.
 .SH "SEE ALSO"
 .BR docker (1)
 )";

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "agent/base/result.h"
+
 namespace noded::nodectl {
 
 void die_of_sigpipe() {
@@ -27,7 +29,10 @@ void write_all(int fd, std::string_view text) {
         } else if (errno == EPIPE) {
             die_of_sigpipe();
         } else if (errno != EINTR) {
-            return;
+            // What nobody can be told is lost; of the output somebody will believe that it is all.
+            if (fd == STDERR_FILENO) return;
+            print_error(fail_errno(errno, "write the output").error().message);
+            _exit(1);
         }
     }
 }

@@ -61,7 +61,8 @@ Result<Choice> choice_of(const PruneOptions& options, std::span<const std::strin
 bool confirmed(const std::string& warning) {
     print(warning + "Are you sure you want to continue? [y/N] ");
     std::string answer;
-    for (char c = 0; read(STDIN_FILENO, &c, 1) == 1 && c != '\n';) answer += c;
+    for (char c = 0; read(STDIN_FILENO, &c, 1) == 1 && c != '\n';)
+        if (answer.size() < 16) answer += c;
     while (!answer.empty() && isspace(static_cast<unsigned char>(answer.back()))) answer.pop_back();
     return answer == "y" || answer == "Y";
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 
 #include "agent/base/check.h"
 #include "plugins/abi/plugin.h"
@@ -106,14 +107,13 @@ Status Session::reconnect(const std::function<Status()>& meanwhile) {
     constexpr useconds_t pause_us = 100'000;
     disconnect();
     write_all(STDERR_FILENO, "noded is gone: waiting for it to come back\n");
-    Status connected;
-    for (int tries = kReconnectSeconds * 1'000'000 / pause_us; tries > 0; --tries) {
-        connected = connect();
-        if (connected) return {};
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(kReconnectSeconds);
+    for (;;) {
+        const Status connected = connect();
+        if (connected || std::chrono::steady_clock::now() >= end) return connected;
         if (meanwhile) TRY_STATUS(meanwhile());
         usleep(pause_us);
     }
-    return connected;
 }
 
 schema::Container::Client& Session::container() {

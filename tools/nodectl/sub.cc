@@ -3,6 +3,7 @@
 // of containers line by line.
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 
 #include "agent/base/bytes.h"
@@ -171,13 +172,13 @@ private:
     Status come_back() {
         constexpr useconds_t kPauseUs = 500'000;
         write_all(STDERR_FILENO, "the node is gone: waiting for it to come back\n");
-        for (int tries = kReconnectSeconds * 2; tries > 0; --tries) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(kReconnectSeconds);
+        for (;;) {
             usleep(kPauseUs);
             const auto opened = open();
             if (opened) return {};
-            if (tries == 1) return std::unexpected(opened.error());
+            if (std::chrono::steady_clock::now() >= end) return std::unexpected(opened.error());
         }
-        return {};
     }
 
     Result<ZmtpSubscriber> open() {

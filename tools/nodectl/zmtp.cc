@@ -1,13 +1,16 @@
 // See zmtp.h.
 #include "tools/nodectl/zmtp.h"
 
-#include <netdb.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+
+#include "ipc/remote/tcp.h"
 
 namespace noded::nodectl {
 namespace {
@@ -15,6 +18,7 @@ namespace {
 constexpr size_t kFrameBytesMax = 8 << 20;
 constexpr size_t kPartsMax = 64;
 constexpr size_t kGreetingBytes = 64;
+constexpr std::chrono::seconds kConnectTime{10};
 constexpr uint8_t kMore = 1, kLong = 2, kCommand = 4;
 
 /// Signature, version 3.0, mechanism, and zeros.
@@ -35,32 +39,6 @@ std::string frame_head(uint8_t flags, size_t size) {
     head += char(flags | kLong);
     for (int shift = 56; shift >= 0; shift -= 8) head += char(size >> shift & 0xff);
     return head;
-}
-
-/// "HOST:PORT" or "[ADDRESS]:PORT".
-Result<Fd> connect_tcp(const std::string& where) {
-    const size_t colon = where.rfind(':');
-    if (colon == std::string::npos)
-        return fail("a server is written as tcp://HOST:PORT, not \"tcp://" + where + "\"");
-    std::string host = where.substr(0, colon);
-    const std::string port = where.substr(colon + 1);
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    addrinfo* found = nullptr;
-    if (const int error = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); error != 0)
-        return fail("find " + where + ": " + gai_strerror(error));
-    int error = ECONNREFUSED;
-    Fd connected;
-    for (const addrinfo* one = found; one != nullptr && !connected.valid(); one = one->ai_next) {
-        Fd fd(socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        if (fd.valid() && ::connect(fd.get(), one->ai_addr, one->ai_addrlen) == 0)
-            connected = std::move(fd);
-        else error = errno;
-    }
-    freeaddrinfo(found);
-    if (!connected.valid()) return fail_errno(error, "connect to " + where);
-    return connected;
 }
 
 }  // namespace
@@ -85,12 +63,20 @@ Result<ZmtpSubscriber> ZmtpSubscriber::connect(const std::string& endpoint) {
 
 Result<ZmtpSubscriber> ZmtpSubscriber::connect(const std::string& endpoint, const CurveKey& server,
                                                const CurveKey& secret) {
-    constexpr std::string_view kScheme = "tcp://";
-    if (!endpoint.starts_with(kScheme))
-        return fail("a server is written as tcp://HOST:PORT, not \"" + endpoint + "\"");
-    ZmtpSubscriber subscriber(TRY(connect_tcp(endpoint.substr(kScheme.size()))));
+    const remote::TcpAddress address = TRY(remote::parse_tcp(endpoint, ""));
+    Fd socket = TRY(remote::connect_tcp(address, std::chrono::steady_clock::now() + kConnectTime));
+    (void)fcntl(socket.get(), F_SETFL, fcntl(socket.get(), F_GETFL) & ~O_NONBLOCK);
+    remote::keep_alive(socket.get());
+    // Who answers to nothing is not waited for; a message may come tomorrow.
+    const auto wait_for_answers = [fd = socket.get()](time_t seconds) {
+        const timeval most{.tv_sec = seconds, .tv_usec = 0};
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
+    };
+    wait_for_answers(kConnectTime.count());
+    ZmtpSubscriber subscriber(std::move(socket));
     subscriber.curve_.emplace(server, secret);
     TRY_STATUS(subscriber.greet());
+    wait_for_answers(0);
     return subscriber;
 }
 
