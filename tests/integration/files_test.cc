@@ -73,18 +73,6 @@ struct FilesTest : SharedNodeTest {
     std::string here;
 };
 
-/// The mount table, without what other tests that run at the same time mount for themselves.
-std::string mounts() {
-    std::istringstream lines(read_text("/proc/self/mountinfo"));
-    std::string kept;
-    for (std::string line; std::getline(lines, line);) {
-        const bool others = line.find("/tmp/noded-") != std::string::npos &&
-                            line.find(FilesTest::node->dir()) == std::string::npos;
-        if (!others) kept += line + "\n";
-    }
-    return kept;
-}
-
 TEST_F(FilesTest, diff_shows_dockers_letters_while_it_runs_and_after) {
     box("dd", {},
         "echo x >>/etc/passwd; rm /etc/group; mkdir -p /srv/www; echo y >/srv/www/f; "
@@ -239,7 +227,7 @@ TEST_F(FilesTest, hostile_links_and_dots_lead_nowhere_outside) {
 }
 
 TEST_F(FilesTest, a_stopped_container_has_files_and_no_mount_is_left) {
-    const std::string before = mounts();
+    const std::string before = mounts_below(node->dir());
     fs::create_directory(at("volume"));
     put("volume/inside", "of the volume");
     put("f", "in");
@@ -251,7 +239,7 @@ TEST_F(FilesTest, a_stopped_container_has_files_and_no_mount_is_left) {
     node->ok({"cp", "ss:/data/v/inside", at("got")});
     EXPECT_EQ(read_text(at("got")), "of the volume");
     EXPECT_EQ(node->ok({"start", "-a", "ss"}), "inin");
-    EXPECT_EQ(mounts(), before);
+    EXPECT_EQ(mounts_below(node->dir()), before);
     EXPECT_NE(node->ok({"diff", "ss"}).find("A /root/f"), std::string::npos);
 }
 
@@ -355,7 +343,7 @@ TEST_F(FilesTest, a_removal_and_a_start_cut_a_copy_off_with_a_sentence) {
 TEST_F(FilesTest, noded_killed_in_the_middle_takes_the_copy_along_and_nothing_stays) {
     box("rr");
     node->ok({"create", "--name", "ss", "busybox", "true"});
-    const std::string before = mounts();
+    const std::string before = mounts_below(node->dir());
     for (const char* to : {"rr:/root", "ss:/root"}) {
         HalfDone half(*node, to);
         ASSERT_TRUE(eventually([] { return copies(); }));
@@ -368,7 +356,7 @@ TEST_F(FilesTest, noded_killed_in_the_middle_takes_the_copy_along_and_nothing_st
         const std::string name(to, 2);
         EXPECT_EQ(node->ok({"diff", name}).find("half"), std::string::npos);
     }
-    EXPECT_EQ(mounts(), before);
+    EXPECT_EQ(mounts_below(node->dir()), before);
     EXPECT_EQ(in("rr", "ls /root"), "");
 }
 

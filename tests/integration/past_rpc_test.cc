@@ -121,10 +121,10 @@ TEST_F(PastRpc, readers_end_with_the_node) {
 
 /// What is mounted meanwhile is not kept busy by a reader, and its own mounts are seen by nobody.
 TEST_F(PastRpc, a_reader_has_its_mounts_to_itself) {
-    const std::string before = read_text("/proc/self/mounts");
+    const std::string before = mounts_below(node.dir());
     Reader reader(address, now());
     ASSERT_TRUE(reader.connected());
-    EXPECT_EQ(read_text("/proc/self/mounts"), before);
+    EXPECT_EQ(mounts_below(node.dir()), before);
     EXPECT_TRUE(fs::exists(node.state_dir() + "/plugins/storage"));
 }
 

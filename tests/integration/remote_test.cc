@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "tests/integration/on_terminal.h"
 #include "tests/integration/test_node.h"
@@ -76,11 +77,12 @@ protected:
             words.insert(words.begin(), {"/bin/sh", "-c", "exec \"$@\" 2>&1", "sh"});
             served = new Running(words);
             if (served->read_until("listening on", 30)) return;
-            delete served;
+            delete std::exchange(served, nullptr);
         }
         FAIL() << "no port is free";
     }
     static void stop_serving() {
+        if (served == nullptr) return;
         kill(served->pid(), SIGTERM);
         served->wait();
         delete served;

@@ -47,6 +47,7 @@ protected:
     }
     void TearDown() override {
         SharedNodeTest::TearDown();
+        if (sshd == nullptr) return;
         // Each login has a process there, and that one a nodectl.
         EXPECT_TRUE(eventually(
             [] { return children_of(sshd->pid(), "sshd").empty() && nobody_dials(); },

@@ -100,7 +100,8 @@ void Running::close_input() {
 
 bool Running::read_until(const std::string& text, int seconds) {
     char buffer[65536];
-    for (int left_ms = seconds * 1000; left_ms > 0; left_ms -= 10) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+    while (std::chrono::steady_clock::now() < end) {
         if (out_.find(text) != std::string::npos) return true;
         pollfd ready{from_out_, POLLIN, 0};
         if (poll(&ready, 1, 10) <= 0) continue;
@@ -146,8 +147,7 @@ Ran run_program(const std::vector<std::string>& argv, const std::string& input) 
 // ------------------------------------------------------------------------------------------- the
 // node
 
-/// The lines of the mount table that name `dir`: other tests mount at the same time.
-static std::string mounts_below(const std::string& dir) {
+std::string mounts_below(const std::string& dir) {
     std::istringstream mounts(read_text("/proc/self/mounts"));
     std::string found;
     for (std::string line; std::getline(mounts, line);) {
@@ -156,7 +156,7 @@ static std::string mounts_below(const std::string& dir) {
     return found;
 }
 
-TestNode::TestNode() {
+TestNode::TestNode(const std::string& state_tmpfs) {
     // Only a guest of tests/vm says where: its /tmp can not be written.
     const char* parent = getenv("TMPDIR");
     dir_ = std::string(parent != nullptr ? parent : "/tmp") + "/noded-test-XXXXXX";
@@ -164,6 +164,9 @@ TestNode::TestNode() {
     for (const char* sub : {"/state", "/run", "/plugins", "/libexec"})
         mkdir((dir_ + sub).c_str(), 0755);
     if (mount("tmpfs", runtime_dir().c_str(), "tmpfs", 0, nullptr) != 0) abort();
+    if (!state_tmpfs.empty() &&
+        mount("tmpfs", state_dir().c_str(), "tmpfs", 0, state_tmpfs.c_str()) != 0)
+        abort();
     mounts_before_ = mounts_below(dir_);
     for (const char* name : {"container", "stats", "storage"}) {
         fs::copy_file(built("plugins/" + std::string(name) + "/" + name + ".so"),
@@ -179,6 +182,7 @@ TestNode::~TestNode() {
     expect_nothing_left();
     stop();
     umount2(runtime_dir().c_str(), MNT_DETACH);
+    umount2(state_dir().c_str(), MNT_DETACH);
     fs::remove_all(dir_);
 }
 
@@ -327,14 +331,21 @@ static size_t entries_in(const std::string& dir) {
     return count;
 }
 
+/// Folder by folder: one that another test removes meanwhile would end a recursive iterator.
+static void find_cgroups(const fs::path& folder, const std::set<std::string>& ids,
+                         std::vector<std::string>& found) {
+    std::error_code error;
+    for (auto at = fs::directory_iterator(folder, error);
+         !error && at != fs::directory_iterator(); at.increment(error)) {
+        if (at->is_symlink(error) || !at->is_directory(error)) continue;
+        if (ids.contains(at->path().filename())) found.push_back(at->path());
+        find_cgroups(at->path(), ids, found);
+    }
+}
+
 static std::vector<std::string> cgroups_named(const std::set<std::string>& ids) {
     std::vector<std::string> found;
-    std::error_code error;
-    for (auto at = fs::recursive_directory_iterator("/sys/fs/cgroup", error);
-         at != fs::recursive_directory_iterator(); at.increment(error)) {
-        if (error) break;
-        if (ids.contains(at->path().filename())) found.push_back(at->path());
-    }
+    find_cgroups("/sys/fs/cgroup", ids, found);
     return found;
 }
 

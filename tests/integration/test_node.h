@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -54,7 +55,8 @@ constexpr size_t idle_shims = 4, idle_shims_after_burst = 16;
 
 class TestNode {
 public:
-    TestNode();
+    /// With options of a tmpfs, "size=100m", the state directory is one.
+    explicit TestNode(const std::string& state_tmpfs = "");
     ~TestNode();
     TestNode(const TestNode&) = delete;
     TestNode& operator=(const TestNode&) = delete;
@@ -123,9 +125,13 @@ bool eventually(Condition condition, int seconds = 10);
 
 void sleep_ms(int ms);
 
+/// The lines of the mount table that name `dir`: other tests mount at the same time.
+std::string mounts_below(const std::string& dir);
+
 template <typename Condition>
 bool eventually(Condition condition, int seconds) {
-    for (int tries = 0; tries < seconds * 100; ++tries) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+    while (std::chrono::steady_clock::now() < end) {
         if (condition()) return true;
         sleep_ms(10);
     }
