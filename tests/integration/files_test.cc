@@ -117,6 +117,11 @@ TEST_F(FilesTest, a_file_and_a_folder_go_out_by_dockers_rules) {
     node->ok({"cp", "-L", "cc:/d/l", at("followed")});
     EXPECT_FALSE(fs::is_symlink(at("followed")));
     EXPECT_EQ(read_text(at("followed")), "one\n");
+    // As an archive it has the name that the link leads to.
+    put("entry.tar", node->nodectl({"cp", "-L", "cc:/d/l", "-"}).out);
+    EXPECT_EQ(run_program({"/usr/bin/tar", "tf", at("entry.tar")}).out, "f\n");
+    put("entry.tar", node->nodectl({"cp", "cc:/d/l", "-"}).out);
+    EXPECT_EQ(run_program({"/usr/bin/tar", "tf", at("entry.tar")}).out, "l\n");
 
     const std::string missing = error_of({"cp", "cc:/nope", here});
     EXPECT_NE(missing.find("Could not find the file /nope in container cc"), std::string::npos);

@@ -112,6 +112,8 @@ TEST_F(LifecycleTest, an_update_reaches_the_cgroup_of_a_running_container) {
     EXPECT_EQ(node->ok({"exec", "uu", "sh", "-c",
                         "cd /sys/fs/cgroup; cat pids/pids.max pids.max 2>/dev/null; true"}),
               "max");
+    EXPECT_EQ(node->ok({"update", "--pids-limit", "-5", "uu"}), "uu");
+    EXPECT_EQ(inspected("{{.HostConfig.PidsLimit}}", "uu"), "0");
     const Ran none = node->nodectl({"update", "uu"});
     EXPECT_EQ(none.exit_code, 1);
     EXPECT_NE(none.err.find("You must provide one or more flags"), std::string::npos);

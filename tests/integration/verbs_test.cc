@@ -217,6 +217,13 @@ TEST_F(VerbsTest, events_have_dockers_filters_and_shape) {
                       "{{.ID}}"})
                   .out,
               node->ok({"inspect", "-f", "{{.Id}}", "shown"}) + "\n");
+    EXPECT_EQ(events({"--filter", "scope=local", "--format", "{{.Action}}"}).out,
+              "create\nstart\ndie\n");
+    for (const char* other : {"scope=swarm", "daemon=node"}) {
+        const Ran ran = events({"--filter", other});
+        EXPECT_EQ(ran.exit_code, 0) << ran.err;
+        EXPECT_EQ(ran.out, "") << other;
+    }
     EXPECT_EQ(events({"--format", "{{.Nope}}"}).exit_code, 1);
     // As docker is told it, whose events always follow.
     EXPECT_EQ(node->ok({"events", "-f", "event=die", "-f", "container=shown", "--until", "0s",

@@ -293,7 +293,10 @@ void add_resources(const schema::Resources::Reader& from, Json& out) {
     out["CpuPeriod"] = from.getCpuPeriodUs();
     out["CpusetCpus"] = from.getCpusetCpus().cStr();
     out["CpusetMems"] = from.getCpusetMems().cStr();
-    out["PidsLimit"] = from.getPidsLimit() == 0 ? Json(nullptr) : Json(from.getPidsLimit());
+    // As docker's: null where none was asked for, 0 where one was taken away.
+    out["PidsLimit"] = from.getPidsLimit() == 0
+                           ? Json(nullptr)
+                           : Json(std::max<int64_t>(from.getPidsLimit(), 0));
     out["BlkioWeight"] = from.getBlkioWeight();
     out["BlkioDeviceReadBps"] = rates_json(from, schema::RateKind::READ_BPS);
     out["BlkioDeviceWriteBps"] = rates_json(from, schema::RateKind::WRITE_BPS);

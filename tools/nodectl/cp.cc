@@ -85,6 +85,11 @@ Status copy_out(Session& session, const CopyEnd& from, const std::string& to,
     const bool follow = options.follow || files::asks_for_directory(from.path);
     FilesAsk ask{schema::FilesVerb::READ, from.container, from.path, follow};
     if (to == "-") {
+        // The archive's entry has the name of what a link leads to, as docker's.
+        if (options.follow && !files::asks_for_directory(from.path)) {
+            const PathInfo info = TRY(stat_in_container(session, from.container, from.path, true));
+            if (info.exists) ask.path = info.path;
+        }
         Fd out(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
         return files_through(session, ask, std::move(out));
     }

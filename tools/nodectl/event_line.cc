@@ -10,7 +10,8 @@
 namespace noded::nodectl {
 namespace {
 
-constexpr std::string_view kKeys[] = {"container", "event", "image", "label", "plugin", "type"};
+constexpr std::string_view kKeys[] = {"container", "daemon", "event", "image",
+                                      "label",     "plugin", "scope", "type"};
 constexpr size_t kValueWidth = 64;
 
 /// A text member, or "".

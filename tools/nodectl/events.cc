@@ -117,7 +117,7 @@ private:
         if (done_) return {};
         const ShownEvent shown = schemas_.show(event);
         const bool wanted = filter_.matches(shown);
-        if (!options_.format.empty() || filter_.wants_docker()) {
+        if (!options_.format.empty() || wants_docker()) {
             TRY_STATUS(take_as_docker(shown, wanted));
         } else if (wanted) {
             print_own(shown);
@@ -149,6 +149,12 @@ private:
         return {};
     }
 
+    /// Only what docker has a message for can be of docker's scope, or of its daemon.
+    bool wants_docker() const {
+        return filter_.wants_docker() || filter_.filters().has("scope") ||
+               filter_.filters().has("daemon");
+    }
+
     bool fits(const Json& message) const {
         const Json& attributes = message["Actor"]["Attributes"];
         std::string found;
@@ -162,6 +168,11 @@ private:
                                      [&](const std::string& action) {
                                          return is_action(message, action);
                                      }) &&
+               filter_.filters().any("scope", [&](const std::string& scope) {
+                   return message["scope"] == scope;
+               }) &&
+               // Docker's daemon has messages of its own, this node has none.
+               !filter_.filters().has("daemon") &&
                filter_.filters().all("label", [&](const std::string& label) {
                    return label_matches(label, find);
                });
@@ -207,7 +218,8 @@ int events(Invocation& call) {
          "Go on with events as they happen (without it: the history, then stop); filters may "
          "follow"},
         {0, "filter", &options.filters, "filter",
-         "Only events with type=, plugin=, container=, image=, label= or docker's event="},
+         "Only events with type=, plugin=, container=, image=, label= or docker's event=, "
+         "scope= and daemon="},
         {0, "format", &options.format, "string",
          "As docker's messages: json, or a Go template such as '{{.Type}} {{.Action}} {{.ID}}'"},
         {0, "no-trunc", &options.no_trunc, "", "Don't truncate ids and long values"},
