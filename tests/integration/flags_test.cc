@@ -41,6 +41,7 @@ TEST_F(FlagsTest, wrong_types_are_refused_in_the_words_of_dockers_client) {
     expect_refused({
         {{"-m", "abc"}, "invalid argument \"abc\" for \"-m, --memory\" flag: invalid size: 'abc'"},
         {{"-m", "-1"}, "invalid argument \"-1\" for \"-m, --memory\" flag: invalid size: '-1'"},
+        {{"-m", "NaN"}, "invalid size: 'NaN'"},
         {{"--memory-swap", "x"}, "for \"--memory-swap\" flag: invalid size: 'x'"},
         {{"--memory-reservation", "x"}, "for \"--memory-reservation\" flag: invalid size: 'x'"},
         {{"--shm-size", "-1"}, "for \"--shm-size\" flag: invalid size: '-1'"},
@@ -244,6 +245,9 @@ TEST_F(FlagsTest, a_file_of_variables_is_read_as_docker_reads_it) {
     const Ran binary = with("A=1\nB=\xFF\n");
     EXPECT_EQ(binary.exit_code, 125);
     EXPECT_TRUE(says(binary.err, "contains invalid utf8 bytes at line 2")) << binary.err;
+    const Ran zero = with(std::string("A=1\nB=2\0more\n", 13));
+    EXPECT_EQ(zero.exit_code, 125);
+    EXPECT_TRUE(says(zero.err, "contains a zero byte at line 2")) << zero.err;
     std::filesystem::remove(file);
 }
 

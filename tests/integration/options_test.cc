@@ -156,9 +156,12 @@ TEST_F(OptionsTest, a_seccomp_profile_of_the_users_is_obeyed_and_a_malformed_one
     EXPECT_EQ(denied.exit_code, 1);
     EXPECT_NE(denied.err.find("Operation not permitted"), std::string::npos) << denied.err;
     EXPECT_EQ(run(R"({"defaultAction": "SCMP_ACT_ALLOW"})").exit_code, 0);
-    for (const char* wrong :
-         {"{", "[]", R"({"defaultAction": "ALLOW"})",
-          R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"action": "SCMP_ACT_LOG"}]})"}) {
+    const std::string allowed = R"({"defaultAction": "SCMP_ACT_ALLOW"})";
+    for (const std::string& wrong :
+         {std::string("{"), std::string("[]"), std::string("\0\1", 2), allowed + std::string(1, 0),
+          std::string(R"({"defaultAction": "ALLOW"})"),
+          std::string(R"({"defaultAction": "SCMP_ACT_ALLOW",
+                         "syscalls": [{"action": "SCMP_ACT_LOG"}]})")}) {
         const Ran refused = run(wrong);
         EXPECT_EQ(refused.exit_code, 125) << wrong;
         EXPECT_NE(refused.err.find("Decoding seccomp profile failed"), std::string::npos)

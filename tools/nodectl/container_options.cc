@@ -88,6 +88,9 @@ Result<std::vector<std::string>> parse_env_lines(const std::string& text, const 
         const size_t first = line.find_first_not_of(" \t");
         if (first == std::string::npos || line[first] == '#') continue;
         line.erase(0, first);
+        if (line.find('\0') != std::string::npos)
+            return fail("env file " + file + " contains a zero byte at line " +
+                        std::to_string(number));
         if (!is_utf8(line))
             return fail("env file " + file + " contains invalid utf8 bytes at line " +
                         std::to_string(number));
@@ -181,6 +184,10 @@ Status ContainerOptions::read_profile() {
         host.seccomp_profile = std::move(*text);
         if (host.seccomp_profile.empty())
             return fail("opening seccomp profile (" + file + ") failed: the file is empty");
+        // A message's text ends there: what noded would be given is another profile, or none.
+        if (host.seccomp_profile.find('\0') != std::string::npos)
+            return fail("Decoding seccomp profile failed: " + file +
+                        " has a zero byte, so it is not a JSON object");
     }
     return {};
 }

@@ -198,7 +198,7 @@ Result<int64_t> parse_bytes(const std::string& text, int kilo) {
     if (unit.ends_with('i') && unit.size() == 2) unit.pop_back();
     constexpr std::string_view kUnits = "kmgtp";
     const size_t power = unit.empty() ? 0 : kUnits.find(unit) + 1;
-    if (error != std::errc{} || number < 0 || unit.size() > 1 ||
+    if (error != std::errc{} || !(number >= 0) || unit.size() > 1 ||
         (!unit.empty() && power == 0))
         return fail("invalid size: '" + text + "'");
     const double bytes = number * std::pow(kilo, power);
@@ -610,7 +610,10 @@ Status HostOptions::fill_log(schema::HostOptions::Builder out) const {
 Status HostOptions::fill(schema::ContainerSpec::Builder spec) const {
     if (!any()) return {};
     auto out = spec.initOptions();
-    TRY_STATUS(fill_resources(out.initResources()));
+    auto resources = out.initResources();
+    TRY_STATUS(fill_resources(resources));
+    // An update takes a limit away; here there is none yet.
+    resources.setPidsLimit(std::max<int64_t>(resources.getPidsLimit(), 0));
     TRY_STATUS(fill_rights(out));
     TRY_STATUS(fill_devices(out));
     TRY_STATUS(fill_mounts(out));
