@@ -64,6 +64,7 @@ struct ResolvedSpec {
   restart @21 :RestartPolicy;
   health @22 :HealthCheck;
   unattached @23 :UInt8;
+  exposedPorts @24 :List(Text);   # of the image: "80/tcp"
 }
 
 struct RestartPolicy {

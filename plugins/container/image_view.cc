@@ -32,6 +32,13 @@ std::vector<std::string> strings_of(const Json& value) {
     return strings;
 }
 
+std::vector<std::string> keys_of(const Json& value) {
+    std::vector<std::string> keys;
+    if (!value.is_object()) return keys;
+    for (const auto& [key, nothing] : value.items()) keys.push_back(key);
+    return keys;
+}
+
 /// The forms under which the same image may be named: as storage writes names, without docker's
 /// default registry, and with a tag.
 std::string familiar(std::string_view reference) {
@@ -85,9 +92,8 @@ ImageConfig ImageConfig::parse(const std::string& text) {
     out.user = string_of(member(config, "User"));
     out.stop_signal = string_of(member(config, "StopSignal"));
     out.health = health_of(member(config, "Healthcheck"));
-    const Json& volumes = member(config, "Volumes");
-    if (volumes.is_object())
-        for (const auto& [path, nothing] : volumes.items()) out.volumes.push_back(path);
+    out.volumes = keys_of(member(config, "Volumes"));
+    out.exposed_ports = keys_of(member(config, "ExposedPorts"));
     const Json& labels = member(config, "Labels");
     if (labels.is_object())
         for (const auto& [key, value] : labels.items())

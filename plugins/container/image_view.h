@@ -22,7 +22,8 @@ struct ImageConfig {
     std::string user;
     std::string stop_signal;
     std::vector<std::pair<std::string, std::string>> labels;
-    std::vector<std::string> volumes;  ///< paths
+    std::vector<std::string> volumes;        ///< paths
+    std::vector<std::string> exposed_ports;  ///< "80/tcp"
     HealthCheck health;
 
     /// Of the wrong type or not there: taken as empty, since storage checked what it imported.

@@ -24,6 +24,8 @@ constexpr size_t labels_bytes_max = 64 << 10;
 constexpr size_t labels_count_max = 512;
 /// Where a page of the list ends: far below what a message may have, with room for one container.
 constexpr size_t list_page_bytes = 1 << 20;
+constexpr size_t exposed_ports_max = 1024;  ///< of the image's; more are not shown
+constexpr size_t exposed_port_bytes_max = 32;
 constexpr size_t name_bytes_max = 128;
 /// what names a container or an image in a command
 constexpr size_t reference_bytes_max = 512;

@@ -80,7 +80,7 @@ constexpr RlimitName kRlimits[] = {
     {"rttime", RLIMIT_RTTIME}, {"stack", RLIMIT_STACK},       {"sigpending", RLIMIT_SIGPENDING},
 };
 
-/// "0-2,4": numbers and ranges, as the kernel's cpuset lists.
+/// "0-2,4": numbers and ranges, as the kernel lists CPUs (cputopology.rst).
 bool is_number_list(std::string_view list) {
     bool digit = false;
     for (size_t i = 0; i < list.size(); ++i) {
@@ -292,30 +292,32 @@ std::vector<std::pair<uint64_t, uint64_t>> ranges_of(std::string_view list) {
     std::vector<std::pair<uint64_t, uint64_t>> ranges;
     const char* at = list.data();
     const char* const end = at + list.size();
-    const auto number = [&](uint64_t& out) {
-        const auto read = std::from_chars(at, end, out);
-        if (read.ec == std::errc::result_out_of_range) out = UINT64_MAX;
-        const bool there = read.ptr != at;
+    while (at < end) {
+        std::pair<uint64_t, uint64_t> range;
+        auto read = std::from_chars(at, end, range.first);
+        if (read.ptr == at) return ranges;
+        if (read.ec != std::errc()) range.first = UINT64_MAX;
+        range.second = range.first;
         at = read.ptr;
-        return there;
-    };
-    for (uint64_t first = 0; at < end && number(first); ++at) {
-        uint64_t last = first;
-        if (at < end && *at == '-') ++at, number(last);
-        ranges.emplace_back(first, last);
+        if (at < end && *at == '-') {
+            read = std::from_chars(at + 1, end, range.second);
+            if (read.ec != std::errc()) range.second = UINT64_MAX;
+            at = read.ptr;
+        }
+        ranges.push_back(range);
+        if (at < end) ++at;
     }
     return ranges;
 }
 
 bool is_within(std::string_view asked, std::string_view there) {
-    return std::ranges::all_of(ranges_of(asked), [&](const auto& range) {
-        uint64_t next = range.first;
-        for (const auto& [low, high] : ranges_of(there)) {
-            if (next >= low && range.second <= high) return true;
+    for (const auto& [first, last] : ranges_of(asked)) {
+        uint64_t next = first;
+        for (const auto& [low, high] : ranges_of(there))
             if (next >= low && next <= high) next = high + 1;
-        }
-        return false;
-    });
+        if (next <= last) return false;
+    }
+    return true;
 }
 
 Resources Resources::read(schema::Resources::Reader in) {

@@ -37,6 +37,7 @@ Spec Spec::read(schema::ResolvedSpec::Reader in) {
     spec.tty_columns = in.getTtyColumns();
     spec.entrypoint = to_strings(in.getEntrypoint());
     spec.command = to_strings(in.getCommand());
+    spec.exposed_ports = to_strings(in.getExposedPorts());
     spec.options = Options::read(in.getOptions());
     spec.restart = RestartPolicy::read(in.getRestart());
     spec.health = HealthCheck::read(in.getHealth());
@@ -69,6 +70,8 @@ void Spec::write(schema::ResolvedSpec::Builder out) const {
     if (options != Options()) options.write(out.initOptions());
     if (restart != RestartPolicy()) restart.write(out.initRestart());
     if (health != HealthCheck()) health.write(out.initHealth());
+    if (!exposed_ports.empty())
+        write_strings(exposed_ports, [&](unsigned n) { return out.initExposedPorts(n); });
 }
 
 void Spec::write_labels(schema::ResolvedSpec::Builder out) const {
@@ -146,6 +149,16 @@ std::vector<std::string> merge_env(std::vector<std::string> base,
 }
 
 namespace {
+
+/// Nothing is published, so that those above the limit are missing in what is shown alone.
+std::vector<std::string> ports_shown(const Image& image) {
+    std::vector<std::string> ports;
+    for (const std::string& port : image.config.exposed_ports)
+        if (port.size() <= limits::exposed_port_bytes_max &&
+            ports.size() < limits::exposed_ports_max)
+            ports.push_back(port);
+    return ports;
+}
 
 /// Docker's rules. An entrypoint that was asked for drops the image's command too; an empty one (or
 /// a single empty string, as docker's own client sends it) leaves the command alone to be run.
@@ -266,6 +279,7 @@ Result<Spec> resolve(schema::ContainerSpec::Reader asked, const Image& image, st
     spec.image_id = image.id;
     spec.image_name = to_string(asked.getImage());
     spec.layers = image.layers;
+    spec.exposed_ports = ports_shown(image);
     resolve_argv(asked, image, spec);
     spec.hostname = asked.getHostname().size() > 0 ? to_string(asked.getHostname())
                                                    : std::string(id.substr(0, 12));

@@ -32,7 +32,7 @@ struct Spec {
     bool tty = false;
     bool open_stdin = false;
     bool stdin_once = false;
-    uint8_t unattached = 0;   ///< as the schema has it
+    uint8_t unattached = 0;  ///< as the schema has it
     bool auto_remove = false;
     std::string network;
     int32_t stop_signal = 15;
@@ -42,6 +42,7 @@ struct Spec {
     uint16_t tty_columns = 0;
     std::vector<std::string> entrypoint;
     std::vector<std::string> command;
+    std::vector<std::string> exposed_ports;  ///< "80/tcp"; shown only, nothing is published
     Options options;
     RestartPolicy restart;
     HealthCheck health;

@@ -67,7 +67,7 @@ struct HostFacts {
     std::string boot_id;
     uint32_t cpus = 0;  ///< online; 0: not known
     Userns userns;
-    std::string cpu_list;      ///< these two as the kernel lists them; empty: not known
+    std::string cpu_list;  ///< these two as the kernel lists them; empty: not known
     std::string memory_nodes;
     bool operator==(const HostFacts&) const = default;
 };

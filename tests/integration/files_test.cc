@@ -417,6 +417,8 @@ TEST_F(CommitTest, the_image_has_the_changes_and_the_settings_of_the_container) 
     EXPECT_EQ(config("mine:1", "{{len .RootFS.Layers}}"), "2");
     // A container of the commit is changed and committed in its turn.
     node->ok({"create", "--name", "again", "mine:1"});
+    EXPECT_EQ(node->ok({"inspect", "-f", "{{json .Config.ExposedPorts}}", "again"}),
+              "{\"80/tcp\":{}}");
     put("f", "f");
     node->ok({"cp", at("f"), "again:/f"});
     node->ok({"container", "commit", "again", "mine:2"});

@@ -309,6 +309,43 @@ TEST_F(FlagsTest, inspect_tells_of_mounts_and_folders_as_docker_does) {
     EXPECT_EQ(node->ok({"run", "--rm", "busybox", "pwd"}), "/");
 }
 
+TEST_F(FlagsTest, inspect_tells_who_was_attached_as_docker_does) {
+    const std::string format = "{{.Config.AttachStdin}} {{.Config.AttachStdout}} "
+                               "{{.Config.AttachStderr}} {{.Config.OpenStdin}} "
+                               "{{.Config.StdinOnce}}";
+    const auto attached = [&](const std::vector<std::string>& words) {
+        std::vector<std::string> all = words;
+        all.insert(all.begin() + 1, {"--name", "one"});
+        all.insert(all.end(), {"busybox", "true"});
+        node->ok(all);
+        const std::string said = node->ok({"inspect", "-f", format, "one"});
+        node->ok({"rm", "-f", "one"});
+        return said;
+    };
+    EXPECT_EQ(attached({"run"}), "false true true false false");
+    EXPECT_EQ(attached({"run", "-i"}), "true true true true true");
+    EXPECT_EQ(attached({"run", "-d"}), "false false false false false");
+    EXPECT_EQ(attached({"run", "-di"}), "false false false true false");
+    EXPECT_EQ(attached({"run", "-a", "stderr"}), "false false true false false");
+    EXPECT_EQ(attached({"create"}), "false true true false false");
+    EXPECT_EQ(attached({"create", "-i", "-a", "stdin"}), "true false false true true");
+}
+
+TEST_F(FlagsTest, cpus_that_are_not_there_are_refused_before_anything_is_made) {
+    const char* sentence = "Requested CPUs are not available - requested 0,999, available: ";
+    const Ran made = node->nodectl({"create", "--cpuset-cpus", "0,999", "busybox", "true"});
+    EXPECT_EQ(made.exit_code, 125);
+    EXPECT_TRUE(says(made.err, sentence)) << made.err;
+    EXPECT_EQ(node->ok({"ps", "-aq"}), "");
+    node->ok({"create", "--name", "one", "busybox", "true"});
+    const Ran updated = node->nodectl({"update", "--cpuset-cpus", "0,999", "one"});
+    EXPECT_EQ(updated.exit_code, 1);
+    EXPECT_TRUE(says(updated.err, sentence)) << updated.err;
+    EXPECT_EQ(node->ok({"inspect", "-f", "[{{.HostConfig.CpusetCpus}}]", "one"}), "[]");
+    node->ok({"update", "--cpuset-cpus", "0", "one"});
+    node->ok({"start", "-a", "one"});
+}
+
 TEST_F(FlagsTest, what_docker_takes_is_taken) {
     const std::vector<std::vector<std::string>> right = {
         {"--pids-limit", "-7"},   {"--pids-limit", "0"},

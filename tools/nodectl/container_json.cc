@@ -223,6 +223,8 @@ Json config_json(const schema::ResolvedSpec::Reader& spec) {
     const int32_t seconds = spec.getStopTimeoutSeconds();
     if (seconds != -1) out["StopTimeout"] = std::max(seconds, -1);   // -2 is for ever, docker's -1
     if (spec.hasHealth()) out["Healthcheck"] = health_check_json(spec.getHealth());
+    for (const auto port : spec.getExposedPorts())
+        out["ExposedPorts"][port.cStr()] = Json::object();
     return out;
 }
 

@@ -50,11 +50,11 @@ struct ContainerOptions {
     /// `positional`: the image, then the command.
     Status fill(schema::ContainerSpec::Builder spec, const std::vector<std::string>& positional);
 
-    /// Which streams -a leaves out, as the schema has it.
-    uint8_t unattached() const;
-
     /// Whether -a names a stream, or leaves all to be attached.
     bool attaches(std::string_view stream) const;
+
+    /// Which streams -a leaves out, as the schema has it.
+    uint8_t unattached() const;
 
     /// Reads what --security-opt names into `host`.
     Status read_profile();
