@@ -21,7 +21,7 @@ constexpr Values kValues[] = {
     {"ps", "filter",
      "ancestor= before= exited= health= id= label= name= network= since= status= volume="},
     {"images", "filter", "before= dangling= label= reference= since="},
-    {"events", "filter", "container= event= image= label= plugin= type="},
+    {"events", "filter", "container= daemon= event= image= label= plugin= scope= type="},
     {"image prune", "filter", "dangling= label= until="},
     {"", "filter", "label= until="},
     {"export", "output", ""},   // a file
@@ -48,6 +48,7 @@ constexpr std::pair<std::string_view, std::string_view> kFilters[] = {
     {"dangling", "false true"},
     {"health", "healthy none starting unhealthy"},
     {"network", "host none"},
+    {"scope", "local"},
     {"status", "created exited paused restarting running"},
     {"type", "container image"},
 };
@@ -73,7 +74,8 @@ std::vector<std::string> split(std::string_view text) {
     return words;
 }
 
-/// The option that this word names, of which the next word is the value; nullptr if there is none.
+/// The option that this word names, perhaps a hidden one, of which the next word is the value;
+/// nullptr if there is none.
 const OptionText* awaits_value(std::span<const OptionText> options, const std::string& word) {
     if (word.starts_with("--")) {
         const auto found = std::ranges::find(options, word.substr(2), &OptionText::name);
@@ -152,7 +154,8 @@ private:
         for (const std::string& word : words) add(before + word, "");
     }
     void add_options(const std::vector<OptionText>& options) {
-        for (const OptionText& option : options) add("--" + option.name, option.help);
+        for (const OptionText& option : options)
+            if (!option.help.empty()) add("--" + option.name, option.help);
     }
 
     void add_verbs() {

@@ -56,6 +56,12 @@ TEST_F(Completion, begins_with_the_verbs_in_both_spellings) {
     EXPECT_EQ(of({"--h"}), "--host --help");
 }
 
+TEST_F(Completion, the_value_of_a_hidden_option_is_not_taken_for_an_argument) {
+    EXPECT_EQ(of({"run", "--pull", "never", "bo"}), "box:1");
+    EXPECT_EQ(of({"run", "-p", "80:80", "bo"}), "box:1");
+    EXPECT_EQ(of({"run", "--pul"}), "");
+}
+
 TEST_F(Completion, knows_the_options_of_each_verb_and_values_of_some) {
     EXPECT_EQ(of({"run", "--restart-d"}), "--restart-delay --restart-delay-max");
     EXPECT_EQ(of({"run", "--restart", "un"}), "unless-stopped");

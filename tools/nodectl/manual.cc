@@ -24,6 +24,7 @@ std::string bold(std::string_view text) { return "\\fB" + literal(text) + "\\fR"
 std::string options_text(const std::vector<OptionText>& options) {
     std::string out;
     for (const OptionText& option : options) {
+        if (option.help.empty()) continue;
         out += ".TP\n";
         if (option.letter != 0) out += bold(std::string("-") + option.letter) + ", ";
         out += bold("--" + option.name);

@@ -63,10 +63,10 @@ struct OptionText {
     char letter = 0;
     std::string name;
     std::string value_name;   ///< empty: a flag
-    std::string help;
+    std::string help;         ///< empty: hidden, and nobody is told of it
 };
 
-/// Those that are not hidden.
+/// By name, the hidden ones last.
 std::vector<OptionText> option_texts(std::span<const Option> options);
 /// What the verb reads, and --help.
 std::vector<OptionText> options_of(const Verb& verb);

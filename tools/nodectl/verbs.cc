@@ -171,11 +171,14 @@ bool is_group(std::string_view word) {
 
 std::vector<OptionText> option_texts(std::span<const Option> options) {
     std::vector<OptionText> texts;
-    for (const Option* option : shown_options(options)) {
-        const bool flag = std::holds_alternative<bool*>(option->target);
-        texts.push_back(
-            {option->letter, option->name, flag ? "" : option->value_name, option->help});
-    }
+    const auto add = [&](const Option& option) {
+        const bool flag = std::holds_alternative<bool*>(option.target);
+        texts.push_back({option.letter, option.name, flag ? "" : option.value_name,
+                         option.help != nullptr ? option.help : ""});
+    };
+    for (const Option* option : shown_options(options)) add(*option);
+    for (const Option& option : options)
+        if (option.help == nullptr) add(option);
     return texts;
 }
 
