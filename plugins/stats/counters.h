@@ -58,7 +58,7 @@ Cpu divide_cpu(uint64_t total_ns, uint64_t user_ticks_ns, uint64_t system_ticks_
 Result<std::unique_ptr<Counters>> load_bpf_counters(const std::string& mount);
 
 /// Whether programs of packets read the kernel's structs without a call, which kernels before 6.2
-/// do not let them.
+/// do not let them. These have no program of figures either, and files are read instead.
 enum class Casts : uint8_t { where_known, never };
 
 /// The same of another object file or as on an older kernel, for tests.

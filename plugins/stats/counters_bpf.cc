@@ -310,8 +310,11 @@ private:
         return true;
     }
     void lack(const bpf_program* program, const std::string& why) {
+        // What user space runs hangs on nothing that would tell what it is.
+        const std::string_view section = lib.bpf_program__section_name(program);
         const std::string text =
-            std::string("; ") + lib.bpf_program__section_name(program) + ": " + why;
+            "; " + std::string(section == "syscall" ? lib.bpf_program__name(program) : section) +
+            ": " + why;
         if (lacks_.find(text) == std::string::npos) lacks_ += text;
     }
 
@@ -626,6 +629,18 @@ bool set_casts(const btf* kernel, bpf_object* object) {
     return lib.bpf_map__set_initial_value(map, &casts, sizeof casts) == 0;
 }
 
+/// What the kernel would refuse in words that tell nobody what to do.
+Refused refused_by_older(const btf* kernel, Casts casts) {
+    Refused refused;
+    for (const char* function : {"bpf_rdonly_cast", "bpf_rcu_read_lock"})
+        if (casts == Casts::never ||
+            lib.btf__find_by_name_kind(kernel, function, BTF_KIND_FUNC) <= 0)
+            refused["figures"] = std::string("this kernel has no ") + function +
+                                 " (Linux 6.2 has it); the files of each container's cgroup are "
+                                 "read instead";
+    return refused;
+}
+
 /// Ready to be loaded, without those that were refused before.
 Result<Object> prepare(std::span<const unsigned char> file, const btf* kernel, Casts casts,
                        const Refused& refused) {
@@ -684,7 +699,7 @@ Result<std::unique_ptr<Counters>> load_bpf_counters(std::span<const unsigned cha
     if (!kernel)
         return fail("load the eBPF programs: this kernel does not tell its own types, it has no "
                     "/sys/kernel/btf/vmlinux (BTF; it is built with CONFIG_DEBUG_INFO_BTF)");
-    for (Refused refused;;) {
+    for (Refused refused = refused_by_older(kernel.get(), casts);;) {
         Object object = TRY(prepare(file, kernel.get(), casts, refused));
         if (lib.bpf_object__load(object.get()) == 0)
             return std::make_unique<BpfCounters>(std::move(object), root, refused);
