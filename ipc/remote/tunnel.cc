@@ -239,8 +239,8 @@ Status Tunnel::take_frame(FrameKind kind, uint32_t channel, std::string_view bod
     if (kind == FrameKind::message) return take_message(body);
     if (kind == FrameKind::data) return take_data(channel, body);
     if (kind == FrameKind::end && channel == 0) {
-        // The other side's connection has ended; its streams go on.
-        if (rpc_.valid()) shutdown(rpc_.get(), SHUT_RDWR);
+        // The other side's connection has ended; its streams go on, and what it said last arrives.
+        rpc_peer_ended_ = true;
         return {};
     }
     if (kind != FrameKind::end && kind != FrameKind::broken && kind != FrameKind::window)
@@ -332,6 +332,7 @@ void Tunnel::end_rpc() {
 
 void Tunnel::write_rpc() {
     if (writer_.pending() > 0 && !writer_.flush(rpc_.get())) end_rpc();
+    if (rpc_peer_ended_ && writer_.pending() == 0) shutdown(rpc_.get(), SHUT_RDWR);
 }
 
 Status Tunnel::read_rpc() {

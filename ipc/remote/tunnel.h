@@ -124,6 +124,7 @@ private:
     std::string out_;
     size_t out_sent_ = 0;
     bool rpc_ended_;
+    bool rpc_peer_ended_ = false;  ///< nothing more is to be said to it here
     bool link_ended_ = false;
 };
 
