@@ -168,6 +168,8 @@ Result<std::string> ZmtpSubscriber::read(size_t size) {
         char chunk[64 << 10];
         const ssize_t got = recv(fd_.get(), chunk, sizeof chunk, 0);
         if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && errno == EAGAIN)
+            return fail("what answers there says nothing: is it where noded publishes?");
         if (got < 0) return fail_errno(errno, "receive from noded");
         if (got == 0) return fail_errno(ECONNRESET, "receive from noded");
         buffer_.append(chunk, static_cast<size_t>(got));
