@@ -55,10 +55,14 @@ std::string start_time(pid_t pid) {
     return field;
 }
 
-std::string shown_command(pid_t pid) {
-    std::string words = read_text(proc(pid, "cmdline"));
-    std::ranges::replace(words, '\0', ' ');
-    return words;
+/// Each thread has its own list: the shims are children of the reactor or of the lane.
+std::vector<pid_t> children_of(pid_t parent) {
+    std::vector<pid_t> found;
+    for (const std::string& thread : names_in(proc(parent, "task"))) {
+        std::istringstream pids(read_text(proc(parent, "task/" + thread + "/children")));
+        for (pid_t pid = 0; pids >> pid;) found.push_back(pid);
+    }
+    return found;
 }
 
 /// How often each container, exec or command saw each event.
@@ -82,16 +86,6 @@ void add(const Json& event, Counts& counts) {
 }
 
 }  // namespace
-
-// Each thread has its own list: the shims are children of the reactor or of the lane.
-std::vector<pid_t> children_of(pid_t parent) {
-    std::vector<pid_t> found;
-    for (const std::string& thread : names_in(proc(parent, "task"))) {
-        std::istringstream pids(read_text(proc(parent, "task/" + thread + "/children")));
-        for (pid_t pid = 0; pids >> pid;) found.push_back(pid);
-    }
-    return found;
-}
 
 std::vector<std::string> history_faults(const std::string& events) {
     Counts counts;
@@ -195,11 +189,6 @@ std::vector<std::string> StormTraces::left() const {
         if (says(read_text(proc(pid, "mountinfo")), node_.dir() + "/"))
             left.push_back("mounts in the namespace of process " + std::to_string(pid));
     }
-    // A client goes with its terminal, and with what it waited for.
-    for (const pid_t pid : processes())
-        if (says(read_text(proc(pid, "cmdline")), "unix:" + node_.runtime_dir() + "/") &&
-            !start_time(pid).empty())
-            left.push_back("client " + std::to_string(pid) + " " + shown_command(pid));
     for (const char* folder : {"/plugins/container/trash", "/plugins/storage/tmp"})
         for (const std::string& name : names_in(node_.state_dir() + folder))
             if (!name.starts_with("spare-")) left.push_back(std::string(folder) + "/" + name);

@@ -38,8 +38,6 @@ private:
     std::string group_;                      ///< NODE; empty before any container was seen
 };
 
-std::vector<pid_t> children_of(pid_t parent);
-
 /// What the descriptors are that a process has open, sorted; without those of BPF, which a plugin
 /// loads when somebody asks it for the first time.
 std::vector<std::string> open_descriptors(pid_t pid);

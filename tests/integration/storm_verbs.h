@@ -13,11 +13,9 @@ struct StormVerb {
     /// Above 0: its client is killed after this time, with a signal that it cannot catch. Those
     /// that wait for what may never come have one always, others now and then.
     int killed_after_ms = 0;
-    /// On a terminal of its own, which goes away with the end of that time.
-    bool on_terminal = false;
 };
 
-/// `folder` is a folder of the client's own for copies and mounts; it has a file "in".
+/// `folder` is a folder of the client's own for copies; it has a file "in".
 StormVerb random_verb(std::mt19937& random, const std::string& folder);
 
 }  // namespace noded::test

@@ -156,7 +156,7 @@ std::string mounts_below(const std::string& dir) {
     return found;
 }
 
-TestNode::TestNode(const std::string& state_tmpfs) {
+TestNode::TestNode() {
     // Only a guest of tests/vm says where: its /tmp can not be written.
     const char* parent = getenv("TMPDIR");
     dir_ = std::string(parent != nullptr ? parent : "/tmp") + "/noded-test-XXXXXX";
@@ -164,9 +164,6 @@ TestNode::TestNode(const std::string& state_tmpfs) {
     for (const char* sub : {"/state", "/run", "/plugins", "/libexec"})
         mkdir((dir_ + sub).c_str(), 0755);
     if (mount("tmpfs", runtime_dir().c_str(), "tmpfs", 0, nullptr) != 0) abort();
-    if (!state_tmpfs.empty() &&
-        mount("tmpfs", state_dir().c_str(), "tmpfs", 0, state_tmpfs.c_str()) != 0)
-        abort();
     mounts_before_ = mounts_below(dir_);
     for (const char* name : {"container", "stats", "storage"}) {
         fs::copy_file(built("plugins/" + std::string(name) + "/" + name + ".so"),
@@ -182,7 +179,6 @@ TestNode::~TestNode() {
     expect_nothing_left();
     stop();
     umount2(runtime_dir().c_str(), MNT_DETACH);
-    umount2(state_dir().c_str(), MNT_DETACH);
     fs::remove_all(dir_);
 }
 

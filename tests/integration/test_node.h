@@ -55,8 +55,7 @@ constexpr size_t idle_shims = 4, idle_shims_after_burst = 16;
 
 class TestNode {
 public:
-    /// With options of a tmpfs, "size=100m", the state directory is one.
-    explicit TestNode(const std::string& state_tmpfs = "");
+    TestNode();
     ~TestNode();
     TestNode(const TestNode&) = delete;
     TestNode& operator=(const TestNode&) = delete;
